@@ -1,0 +1,1 @@
+"""kovocab: adapt an English language model to Korean by vocabulary expansion."""

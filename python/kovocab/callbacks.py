@@ -1,0 +1,211 @@
+"""What `fit` adds to a Trainer: checkpoints that resume exactly, the losses on record, plain lines, the seed."""
+
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, Checkpoint
+
+LAST = "last.ckpt"
+
+
+class StageCheckpoint(Checkpoint):
+    """Keeps one checkpoint, of the last step that was saved; Ctrl-C saves one more and stops.
+
+    Checkpoints are written between optimizer steps only: in the middle of accumulated batches the gradients so
+    far would be lost. There is none after the last step, so a run that is killed before the stage's artefact is
+    written trains the last few steps again, and is verified and validated like any other.
+
+    Args:
+        folder: Where `last.ckpt` goes.
+        every: Optimizer steps between two.
+    """
+
+    def __init__(self, folder: Path, every: int) -> None:
+        super().__init__()
+        self.last, self._every = folder / LAST, every
+        self.interrupted = False
+        self._step = 0
+        self._before: Any = signal.SIG_DFL
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take Ctrl-C, which would otherwise strike in the middle of a step."""
+        del trainer, pl_module
+        self._before = signal.signal(signal.SIGINT, self._ask)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remember where a resumed run begins."""
+        del pl_module
+        self._step = trainer.global_step
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+        """Save after a step, if it is time."""
+        del args
+        if trainer.global_step == self._step:
+            return
+        self._step = trainer.global_step
+        if self._step >= trainer.max_steps:
+            return
+        stop = self._asked(trainer)
+        if stop or self._step % self._every == 0:
+            self._save(trainer)
+        if stop:
+            raise KeyboardInterrupt
+
+    def on_validation_batch_end(self, trainer: Trainer, *args: Any) -> None:
+        """Stop; the last checkpoint stands."""
+        del args
+        if self._asked(trainer):
+            raise KeyboardInterrupt
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Hand Ctrl-C back."""
+        del trainer, pl_module
+        if stage == "fit":
+            signal.signal(signal.SIGINT, self._before)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Hand Ctrl-C back; Lightning has set it to be ignored."""
+        del exception
+        self.teardown(trainer, pl_module, "fit")
+
+    def _ask(self, signum: int, frame: FrameType | None) -> None:
+        del signum, frame
+        if self.interrupted:
+            raise KeyboardInterrupt
+        self.interrupted = True
+        print("\nstopping after this step; Ctrl-C again stops at once", file=sys.stderr)
+
+    def _asked(self, trainer: Trainer) -> bool:
+        # Ranks hear Ctrl-C at different moments, and saving takes all of them.
+        return bool(trainer.strategy.reduce_boolean_decision(self.interrupted, all=False))
+
+    def _save(self, trainer: Trainer) -> None:
+        part = self.last.with_suffix(".part")
+        trainer.save_checkpoint(part)
+        if trainer.is_global_zero:
+            part.replace(self.last)
+        trainer.strategy.barrier("checkpoint")
+
+
+class Losses(Callback):
+    """The losses of a stage: held out before and after it, and in training over its last tenth.
+
+    Attributes:
+        val_before: None where validation is off.
+        val: The last one measured, at step `val_step`.
+    """
+
+    def __init__(self) -> None:
+        self.val_before: float | None = None
+        self.val: float | None = None
+        self.val_step = -1
+        self._sum, self._batches = 0.0, 0
+        self._pending: list[torch.Tensor] = []
+
+    def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Lightning's sanity check runs over all that is held out: what the stage starts from."""
+        del pl_module
+        self.val_before = _metric(trainer, "loss/val")
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note the held-out loss."""
+        del pl_module
+        if not trainer.sanity_checking:
+            self.val, self.val_step = _metric(trainer, "loss/val"), trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Add the batch's loss, if it is one of the last tenth."""
+        del pl_module, batch
+        batches = trainer.max_steps * trainer.accumulate_grad_batches
+        if batch_idx >= batches - max(1, batches // 10):
+            # Lightning hands over the share that goes into the step. It stays on the device: no waiting.
+            self._pending.append(outputs["loss"] * trainer.accumulate_grad_batches)
+
+    def train(self) -> float:
+        """The mean training loss of this rank over the last tenth of the stage."""
+        self._settle()
+        return self._sum / self._batches
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        self._settle()
+        return {"val_before": self.val_before, "sum": self._sum, "batches": self._batches}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """From a checkpoint."""
+        self.val_before = state_dict["val_before"]
+        self._sum, self._batches = state_dict["sum"], state_dict["batches"]
+
+    def _settle(self) -> None:
+        self._sum = sum((loss.item() for loss in self._pending), self._sum)
+        self._batches += len(self._pending)
+        self._pending.clear()
+
+
+class StepSeed(Callback):
+    """Seeds every batch by its number, so that dropout of a resumed run is that of a run never stopped.
+
+    Lightning's checkpoints do not hold the state of the random generators.
+
+    Args:
+        seed: Of the run.
+        stage: Its number.
+    """
+
+    def __init__(self, seed: int, stage: int) -> None:
+        self._seed, self._stage = seed, stage
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Seed torch on all devices."""
+        del pl_module, batch
+        sequence = np.random.SeedSequence([self._seed, self._stage, batch_idx, trainer.global_rank])
+        torch.manual_seed(int(sequence.generate_state(1)[0]))
+
+
+class PlainLines(Callback):
+    """A line every few seconds, for logs that are read where no terminal is.
+
+    Args:
+        title: What the line begins with.
+        tokens_per_step: To give a speed.
+        seconds: Between two lines.
+    """
+
+    def __init__(self, title: str, tokens_per_step: int, seconds: float = 10.0) -> None:
+        self._title, self._tokens_per_step, self._seconds = title, tokens_per_step, seconds
+        self._shown = (0, 0.0)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        del pl_module
+        self._shown = (trainer.global_step, time.monotonic())
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        """Show the step, the loss, the learning rate and the speed."""
+        del pl_module, args
+        step, (shown, then), now = trainer.global_step, self._shown, time.monotonic()
+        if not trainer.is_global_zero or step == shown or (now - then < self._seconds and step < trainer.max_steps):
+            return
+        self._shown = (step, now)
+        speed = (step - shown) * self._tokens_per_step / (now - then)
+        loss, lr = _metric(trainer, "loss/train"), trainer.optimizers[0].param_groups[0]["lr"]
+        said = f"loss {loss:.3f}  " if loss is not None else ""
+        print(
+            f"{self._title}  step {step}/{trainer.max_steps}  {said}lr {lr:.2e}  {speed:,.0f} tokens/s", flush=True
+        )
+
+
+def _metric(trainer: Trainer, name: str) -> float | None:
+    value = trainer.callback_metrics.get(name)
+    return None if value is None else float(value)

@@ -1,0 +1,289 @@
+"""Expand: give a model rows for new tokens, each made from the rows of the pieces that the base read it as.
+
+Input row = mean of the pieces' rows, output row = the row of the first piece (EEVE report, arXiv 2402.14714).
+So before any training the model reads a new token as the average of what it read before, and where it would
+have begun the old spelling it now gives the new token the same logit.
+"""
+
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import polars as pl
+import torch
+from safetensors import SafetensorError
+from tokenizers import Tokenizer
+from torch import Tensor
+from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers.utils.hub import cached_file
+
+from kovocab.artefact import Record, check_replaceable, new_folder, read_record, write_record
+from kovocab.errors import ArtefactError, ModelError
+from kovocab.split_rows import is_tied, plain_embeddings
+
+Dtype = Literal["auto", "bfloat16", "float32", "float16"]
+
+INITIALISATION = {"input": "mean of the base pieces' rows", "output": "row of the first base piece"}
+"""How new rows are made; where the embeddings are tied there is one row, the input's."""
+
+MOST_PADDING_ROWS = 1024
+"""A base with more rows than tokens plus this is not the tokenizer's model (phi-2 has 905 to spare)."""
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model")
+
+
+def expand(
+    model: PreTrainedModel,
+    vocabulary: pl.DataFrame,
+    *,
+    first_new_id: int,
+    pad_to_multiple_of: int | None = None,
+) -> PreTrainedModel:
+    """Grow both embeddings of `model` to the vocabulary, in place; old rows keep every bit.
+
+    A base with padding rows (phi-2: 51,200 rows, 50,295 tokens) keeps them: new tokens take them first, and
+    what is left stays as it was. Fresh padding rows get the mean of all old rows: a padding id is never fed
+    in, but its logit is computed, and a row of zeros would give it logit 0, which can be the largest of all.
+    Tied embeddings stay tied, so there the output row is the input row too. The model never shrinks.
+
+    Args:
+        model: A causal language model with plain embeddings.
+        vocabulary: The table that `refine` leaves: `id` u32, `token` str, `base_pieces` list of u32, the ids
+            that the base tokenizer gives for the token's text. Rows below `first_new_id` are not looked at.
+        first_new_id: Number of tokens of the base.
+        pad_to_multiple_of: Round the number of rows up to a multiple of this.
+
+    Returns:
+        The same model; `config.vocab_size` is the new number of rows.
+
+    Raises:
+        ModelError: the model has fewer rows than `first_new_id`, new ids are not contiguous, a token has no
+            base pieces or one that is not a base id, or the embeddings are not plain.
+    """
+    pieces = _base_pieces(vocabulary, first_new_id)
+    rows = plain_embeddings(model)[0].num_embeddings
+    if rows < first_new_id:
+        raise ModelError(
+            f"the model has {rows:,} embedding rows and the base tokenizer {first_new_id:,} tokens; "
+            "wanted at least a row for each"
+        )
+    if pad_to_multiple_of is not None and pad_to_multiple_of < 1:
+        raise ModelError(f"pad_to_multiple_of is {pad_to_multiple_of}; wanted a positive number or none")
+    last = first_new_id + len(pieces)
+    multiple = pad_to_multiple_of or 1
+    total = -(-max(rows, last) // multiple) * multiple
+
+    with torch.no_grad():
+        before = _matrices(model)
+        new = [_RULES[name](matrix, pieces) for name, matrix in before.items()]
+        padding = [_mean_row(matrix, first_new_id) for matrix in before.values()]
+        model.resize_token_embeddings(total, mean_resizing=False)
+        for matrix, new_rows, padding_row in zip(_matrices(model).values(), new, padding, strict=True):
+            matrix[max(rows, last) :] = padding_row
+            matrix[first_new_id:last] = new_rows
+    return model
+
+
+def subword_mean(weight: Tensor, pieces: list[list[int]]) -> Tensor:
+    """The mean of the pieces' rows of `weight` (`[rows, hidden]`), in fp32, cast back: `[tokens, hidden]`."""
+    new = weight.new_empty((len(pieces), *weight.shape[1:]))
+    for row, ids in enumerate(pieces):
+        new[row] = weight[ids].float().mean(dim=0)
+    return new
+
+
+def first_piece(weight: Tensor, pieces: list[list[int]]) -> Tensor:
+    """The first piece's row of `weight` (`[rows, hidden]` or a bias `[rows]`), for each token."""
+    return weight[[ids[0] for ids in pieces]].clone()
+
+
+def expand_folder(
+    model: str,
+    tokenizer: Path,
+    out: Path,
+    *,
+    pad_to_multiple_of: int | None = None,
+    dtype: Dtype = "auto",
+) -> Record:
+    """Expand the model in a folder (or on the hub) to a tokenizer that `refine` left, and write it to `out`.
+
+    What was written is loaded again before it takes its name: old rows must have kept every bit, new rows
+    must be what the rule gives.
+
+    Args:
+        model: Folder or hub id of a causal language model. Code that it may carry is not run.
+        tokenizer: Folder left by `kovocab refine`.
+        out: Folder to write: plain Hugging Face layout, tokenizer, `kovocab.json`.
+        pad_to_multiple_of: Round the number of rows up to a multiple of this.
+        dtype: Of the weights written; `auto` keeps the base's.
+
+    Returns:
+        The record that `out` holds.
+
+    Raises:
+        ModelError: the model cannot be loaded whole, or does not fit the tokenizer.
+        ArtefactError: `tokenizer` was not made by refine, or `out` cannot be written.
+    """
+    refined = read_record(tokenizer, "refine")
+    check_replaceable(out)
+    if out.resolve() in (tokenizer.resolve(), Path(model).resolve()):
+        raise ArtefactError(f"{out} is what expand reads; choose another folder to write")
+    first_new_id = int(refined["first_new_id"])
+    try:
+        vocabulary = pl.read_parquet(tokenizer / "vocabulary.parquet")
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise ArtefactError(f"{tokenizer / 'vocabulary.parquet'} cannot be read: {error}") from error
+    checked = _check_base_tokenizer(model, tokenizer, first_new_id)
+    loaded = load_plain(model, dtype)
+    rows = plain_embeddings(loaded)[0].num_embeddings
+    if not first_new_id <= rows <= first_new_id + MOST_PADDING_ROWS:
+        raise ModelError(
+            f"{model} has {rows:,} embedding rows and the base tokenizer of {tokenizer} has {first_new_id:,} "
+            f"tokens; wanted a row for each and at most {MOST_PADDING_ROWS:,} of padding"
+        )
+    base = {name: matrix.detach().clone() for name, matrix in _matrices(loaded).items()}
+    expand(loaded, vocabulary, first_new_id=first_new_id, pad_to_multiple_of=pad_to_multiple_of)
+    pieces = _base_pieces(vocabulary, first_new_id)
+    tied = is_tied(loaded)
+    record: Record = {
+        "verb": "expand",
+        "kovocab": version("kovocab"),
+        "base_model": model,
+        "architecture": type(loaded).__name__,
+        "first_new_id": first_new_id,
+        "vocab_size": plain_embeddings(loaded)[0].num_embeddings,
+        "new_tokens": len(pieces),
+        "tied": tied,
+        "dtype": str(loaded.dtype).removeprefix("torch."),
+        "initialisation": INITIALISATION,
+        "base_tokenizer_checked": checked,
+        "tokenizer": refined,
+    }
+    try:
+        with new_folder(out) as folder:
+            loaded.save_pretrained(folder)
+            del loaded  # so that only one model is in memory while what was written is checked
+            _check_written(folder, base, pieces, first_new_id, tied)
+            for name in TOKENIZER_FILES:
+                if (tokenizer / name).is_file():
+                    shutil.copyfile(tokenizer / name, folder / name)
+            write_record(folder, record)
+    except ArtefactError:
+        raise
+    except (OSError, SafetensorError) as error:
+        raise ArtefactError(f"{out} cannot be written: {error}") from error
+    return record
+
+
+def load_plain(model: str, dtype: Dtype = "auto") -> PreTrainedModel:
+    """Load a causal language model whole: every weight found, none left over.
+
+    Raises:
+        ModelError: there is none, it cannot be read, or weights are missing, unexpected or of another shape
+            (transformers would fill them with random numbers and go on).
+    """
+    if model.startswith((".", "/", "~")) and not Path(model).is_dir():
+        raise ModelError(f"there is no model at {model}: no such folder")
+    try:
+        loaded, info = cast(
+            "tuple[PreTrainedModel, dict[str, Any]]",
+            AutoModelForCausalLM.from_pretrained(
+                model, dtype=dtype, output_loading_info=True, trust_remote_code=False
+            ),
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelError(f"the model {model} cannot be loaded: {reason}") from error
+    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if info[kind]:
+            found = sorted(map(str, info[kind]))
+            raise ModelError(
+                f"the model {model} has {len(found)} {kind.replace('_', ' ')}, the first {found[0]}; "
+                f"wanted exactly the weights of {type(loaded).__name__}"
+            )
+    return loaded
+
+
+_RULES = {"input embeddings": subword_mean, "output embeddings": first_piece, "output bias": first_piece}
+
+
+def _matrices(model: PreTrainedModel) -> dict[str, Tensor]:
+    """What expand grows, by name; where the embeddings are tied, the matrix once."""
+    embedding, head = plain_embeddings(model)
+    found = {"input embeddings": embedding.weight, "output embeddings": head.weight, "output bias": head.bias}
+    if is_tied(model):
+        del found["output embeddings"]
+    return {name: matrix for name, matrix in found.items() if matrix is not None}
+
+
+def _mean_row(weight: Tensor, first_new_id: int) -> Tensor:
+    return weight[:first_new_id].mean(dim=0, dtype=torch.float32).to(weight.dtype)
+
+
+def _check_written(
+    folder: Path, base: dict[str, Tensor], pieces: list[list[int]], first_new_id: int, tied: bool
+) -> None:
+    """Load what was written and compare it with the base's matrices and with the rule."""
+    written = load_plain(str(folder))
+    if is_tied(written) != tied:
+        raise ModelError("the embeddings were tied and are not, or the reverse; nothing was written")
+    for name, matrix in _matrices(written).items():
+        if not torch.equal(matrix[:first_new_id], base[name][:first_new_id]):
+            raise ModelError(f"old rows of the {name} are not what they were; nothing was written")
+        new = _RULES[name](base[name], pieces)
+        if not torch.equal(matrix[first_new_id : first_new_id + len(pieces)], new):
+            raise ModelError(f"new rows of the {name} are not what the rule gives; nothing was written")
+
+
+def _check_base_tokenizer(model: str, tokenizer: Path, first_new_id: int) -> bool:
+    """Compare the model's own tokenizer.json with the target below `first_new_id`; False if it has none."""
+    try:
+        own = cached_file(model, "tokenizer.json", _raise_exceptions_for_missing_entries=False)
+    except OSError:
+        return False  # then the model itself cannot be had either, which load_plain says better
+    if own is None:
+        return False
+    base, target = (
+        {
+            row: token
+            for token, row in Tokenizer.from_file(str(path)).get_vocab(with_added_tokens=True).items()
+        }
+        for path in (own, tokenizer / "tokenizer.json")
+    )
+    wanted = {row: token for row, token in target.items() if row < first_new_id}
+    for row in sorted(base.keys() | wanted.keys()):
+        if base.get(row) != wanted.get(row):
+            raise ModelError(
+                f"{tokenizer} was not made from the tokenizer of {model}: id {row:,} is "
+                f"{base.get(row)!r} in the model's and {wanted.get(row)!r} in the target's base"
+            )
+    return True
+
+
+def _base_pieces(vocabulary: pl.DataFrame, first_new_id: int) -> list[list[int]]:
+    """The pieces of each new token in the order of ids, checked."""
+    missing = {"id", "token", "base_pieces"} - set(vocabulary.columns)
+    if missing:
+        raise ModelError(
+            f"the vocabulary has no column {', '.join(sorted(missing))}; it has {vocabulary.columns}"
+        )
+    new = vocabulary.filter(pl.col("id") >= first_new_id).sort("id")
+    if new.is_empty():
+        raise ModelError(f"the vocabulary has no new token: no id is {first_new_id:,} or more")
+    found: list[list[int]] = []
+    for wanted, (row, token, pieces) in enumerate(
+        new.select("id", "token", "base_pieces").iter_rows(), start=first_new_id
+    ):
+        if row != wanted:
+            raise ModelError(f"new ids are not contiguous: after {wanted - 1:,} comes {row:,} ({token!r})")
+        if not pieces:
+            raise ModelError(f"the token {token!r} (id {row:,}) has no base pieces; wanted at least one")
+        outside = [piece for piece in pieces if piece is None or piece >= first_new_id]
+        if outside:
+            raise ModelError(
+                f"the token {token!r} (id {row:,}) has the base piece {outside[0]}; "
+                f"wanted ids of the base, below {first_new_id:,}"
+            )
+        found.append(pieces)
+    return found

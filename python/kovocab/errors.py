@@ -1,0 +1,36 @@
+"""Every way kovocab can fail, once.
+
+Each error says what was wrong, where, and what was wanted; the command line prints it without a traceback.
+"""
+
+
+class KovocabError(Exception):
+    """The root: catch it to catch everything that kovocab raises on purpose."""
+
+
+class UsageError(KovocabError, ValueError):
+    """An argument, flag or setting that cannot be used. The command line ends with exit code 2."""
+
+
+class CorpusError(KovocabError, OSError):
+    """A corpus that cannot be read: names the file, the place in it and what was wanted."""
+
+
+class TokenizerError(KovocabError, ValueError):
+    """A tokenizer that cannot be read, used or built, or that breaks one of its promises."""
+
+
+class CycleError(KovocabError, RuntimeError):
+    """Refine came back to an earlier vocabulary; names the rounds."""
+
+
+class ModelError(KovocabError, ValueError):
+    """A model that does not fit its tokenizer, its stage or its artefact."""
+
+
+class FreezingError(KovocabError, RuntimeError):
+    """A stage that names nothing, a parameter without optimizer, or a frozen parameter that moved."""
+
+
+class ArtefactError(KovocabError, OSError):
+    """An artefact that is missing, not one of kovocab's, or in the way."""

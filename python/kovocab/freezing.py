@@ -1,0 +1,207 @@
+"""StageFreezing: what a stage does not train does not change by one bit, and the run fails if it does.
+
+For any LightningModule. One stage is one `Trainer.fit` with a fresh optimizer: parameters that thaw after DDP
+has wrapped the module are not in its reducer and drift apart between ranks, and momentum of an earlier stage
+moves what is frozen now. So flags are set once, after the module has built its layers and before the strategy
+wraps them, and stay.
+"""
+
+import difflib
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import nn
+from torch.distributed.tensor import DTensor
+
+from kovocab.digest import digest
+from kovocab.errors import FreezingError
+from kovocab.stages import Stage
+
+
+class StageFreezing(Callback):
+    """Train the parameters whose names match, freeze all others, and prove it at the end of the fit.
+
+    Frozen parameters get no gradient, leave the optimizer (so no weight decay and no state), and are compared
+    bit for bit: a digest of each at the start of training (or, in a resumed run, the one in the checkpoint)
+    and at the end of the fit. Buffers are not parameters: running statistics of a frozen BatchNorm still move
+    unless the module puts it in eval mode.
+
+    Args:
+        train: Patterns (`fnmatch`) over the module's parameter names. Later patterns win; one that begins
+            with `!` takes back what those before it chose.
+        verify: Compare frozen parameters at the end. Costs one pass over them at either end.
+
+    Attributes:
+        report: After the fit: numbers of parameters (tensors) and elements trained, frozen, and verified, and
+            how many moved (0, or the fit has failed).
+    """
+
+    def __init__(self, train: list[str], *, verify: bool = True) -> None:
+        self.train = list(train)
+        self.verify = verify
+        self.report: dict[str, int] = {}
+        self._start: dict[str, int] | None = None
+        self._sharded = False
+        self._restore: Callable[[], None] | None = None
+
+    @classmethod
+    def from_stage(cls, stage: Stage, *, verify: bool = True) -> "StageFreezing":
+        """The callback for a stage of a model split by `kovocab.split_rows`."""
+        return cls(stage.patterns, verify=verify)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
+        """Have flags set right after `configure_model`, when the module has its layers and before it is wrapped."""
+        if stage != "fit":
+            return
+        self.report, self._start = {}, None
+        before = vars(pl_module).get("configure_model")
+        inner = pl_module.configure_model
+
+        def restore() -> None:
+            vars(pl_module).pop("configure_model", None)
+            if before is not None:
+                vars(pl_module)["configure_model"] = before
+
+        # Not functools.wraps: Lightning looks through `__wrapped__` and would skip a module without the hook.
+        def configure_model() -> None:
+            restore()
+            inner()
+            freeze(pl_module, self.train)
+
+        vars(pl_module)["configure_model"] = configure_model
+        self._restore = restore
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take frozen parameters out of every optimizer; find trained ones in some optimizer.
+
+        Raises:
+            FreezingError: a trained parameter is in no optimizer.
+        """
+        frozen = {id(p) for p in pl_module.parameters() if not p.requires_grad}
+        optimized = set()
+        for optimizer in trainer.optimizers:
+            for group in optimizer.param_groups:
+                group["params"] = [p for p in group["params"] if id(p) not in frozen]
+                optimized |= {id(p) for p in group["params"]}
+            for parameter in [p for p in optimizer.state if id(p) in frozen]:
+                del optimizer.state[parameter]
+        lost = [n for n, p in pl_module.named_parameters() if p.requires_grad and id(p) not in optimized]
+        if lost:
+            raise FreezingError(
+                f"{_some(lost)} should train and is in no optimizer; see configure_optimizers"
+            )
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Take the digests that the end is compared with, unless the checkpoint brought them."""
+        self._sharded = any(isinstance(p, DTensor) for p in pl_module.parameters())
+        if self.verify and self._start is None:
+            self._start = _digests(pl_module)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Compare, and write the report.
+
+        Raises:
+            FreezingError: a frozen parameter moved, on this rank or another, or an optimizer has state for it.
+        """
+        start = self._start or {}
+        end = _digests(pl_module) if start else {}
+        moved = [name for name in start if start[name] != end.get(name)]
+        frozen = {n: p for n, p in pl_module.named_parameters() if not p.requires_grad}
+        stateful = {id(p) for optimizer in trainer.optimizers for p, s in optimizer.state.items() if s}
+        held = [name for name, p in frozen.items() if id(p) in stateful]
+        # Every rank must hear of it, or those where nothing moved wait for the others for ever.
+        sound = trainer.strategy.reduce_boolean_decision(not moved and not held)
+        trained = [p for p in pl_module.parameters() if p.requires_grad]
+        self.report = {
+            "trained_parameters": len(trained),
+            "trained_elements": sum(p.numel() for p in trained),
+            "frozen_parameters": len(frozen),
+            "frozen_elements": sum(p.numel() for p in frozen.values()),
+            "verified_parameters": len(end),
+            "moved_parameters": len(moved),
+        }
+        if moved:
+            raise FreezingError(f"frozen, and moved during the fit: {_some(moved)}")
+        if held:
+            raise FreezingError(f"frozen, and yet an optimizer holds state for it: {_some(held)}")
+        if not sound:
+            raise FreezingError("a frozen parameter moved on another rank, which names it")
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
+        """Leave the module as it was found."""
+        self._unwrap()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002
+        """The same where the fit fails: Lightning calls no teardown then."""
+        self._unwrap()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps: the patterns, and the digests from the start of the stage.
+
+        Digests of shards stay out: they are this rank's, and one rank's state is given to all.
+        """
+        return {"train": self.train, "start": None if self._sharded else self._start}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the digests of the run that this one goes on with.
+
+        Raises:
+            FreezingError: the checkpoint is of a stage that trains something else.
+        """
+        if state_dict["train"] != self.train:
+            raise FreezingError(
+                f"the checkpoint is of a stage that trains {state_dict['train']}; "
+                f"this one trains {self.train}"
+            )
+        self._start = state_dict["start"]
+
+    def _unwrap(self) -> None:
+        if self._restore is not None:
+            self._restore()
+            self._restore = None
+
+
+def freeze(module: nn.Module, train: list[str]) -> None:
+    """Set `requires_grad` by patterns over parameter names, and drop every gradient.
+
+    A gradient left from before would move a frozen parameter: optimizers step on `.grad`, whatever the flag.
+
+    Raises:
+        FreezingError: a pattern matches nothing, nothing trains, or a parameter has two names (is tied) of
+            which one trains and one does not.
+    """
+    names = [(name, p) for name, p in module.named_parameters(remove_duplicate=False)]
+    chosen: dict[str, bool] = {name: False for name, _ in names}
+    for pattern in train:
+        matching = [name for name in chosen if fnmatchcase(name, pattern.removeprefix("!"))]
+        if not matching:
+            raise FreezingError(f"the pattern {pattern!r} matches no parameter{_near(pattern, list(chosen))}")
+        chosen.update(dict.fromkeys(matching, not pattern.startswith("!")))
+    if not any(chosen.values()):
+        raise FreezingError(f"the patterns {train} leave nothing to train")
+    first: dict[int, str] = {}
+    for name, parameter in names:
+        other = first.setdefault(id(parameter), name)
+        if chosen[other] != chosen[name]:
+            trains, frozen = (other, name) if chosen[other] else (name, other)
+            raise FreezingError(
+                f"{trains} trains and {frozen} is frozen, but they are one parameter (tied); "
+                "train both or neither, or untie them"
+            )
+        parameter.requires_grad_(chosen[name])
+        parameter.grad = None
+
+
+def _digests(module: nn.Module) -> dict[str, int]:
+    return {name: digest(p) for name, p in module.named_parameters() if not p.requires_grad}
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _near(pattern: str, names: list[str]) -> str:
+    near = difflib.get_close_matches(pattern.strip("!*"), names, n=3, cutoff=0.4)
+    return f"; near it: {', '.join(near)}" if near else f"; there are {_some(names)}"

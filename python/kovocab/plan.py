@@ -1,0 +1,131 @@
+"""What each stage of a run does, as data: a schedule's rows with their learning rates and lengths. No torch here."""
+
+import math
+from dataclasses import asdict, dataclass, fields, replace
+
+from kovocab.artefact import Record
+from kovocab.errors import UsageError
+from kovocab.stages import STAGES, Stage
+
+
+@dataclass(frozen=True)
+class StageSettings:
+    """How a stage trains. What is not given for a stage is as in the defaults.
+
+    Attributes:
+        lr: Highest learning rate.
+        steps: Length in optimizer steps. Give this or `tokens`.
+        tokens: Length in tokens, of all ranks; rounded up to whole steps.
+        warmup: Share of the steps in which the learning rate rises from 0, in a line.
+        final_lr: Share of `lr` that is left at the end of the stage, down a cosine.
+        weight_decay: The optimizer's, where it has one.
+    """
+
+    lr: float | None = None
+    steps: int | None = None
+    tokens: int | None = None
+    warmup: float | None = None
+    final_lr: float | None = None
+    weight_decay: float | None = None
+
+
+DEFAULTS = StageSettings(warmup=0.05, final_lr=0.1, weight_decay=0.1)
+"""For what a run's own defaults leave out. A learning rate and a length must be said."""
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """One stage of a run, with every number in place.
+
+    Attributes:
+        number: From 1.
+        stage: Which rows and layers train.
+        lr, steps, warmup, final_lr, weight_decay: See `StageSettings`.
+    """
+
+    number: int
+    stage: Stage
+    lr: float
+    steps: int
+    warmup: float
+    final_lr: float
+    weight_decay: float
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained with."""
+        wanted = {
+            "lr": (self.lr > 0, "a number above 0"),
+            "steps": (self.steps > 0, "at least 1"),
+            "warmup": (0 <= self.warmup <= 1, "a share of the steps, 0 to 1"),
+            "final_lr": (0 <= self.final_lr <= 1, "a share of lr, 0 to 1"),
+            "weight_decay": (self.weight_decay >= 0, "0 or more"),
+        }
+        for key, (holds, what) in wanted.items():
+            if not holds:
+                raise UsageError(f"stage {self.number}: {key} is {getattr(self, key)}; wanted {what}")
+
+    def lr_factor(self, step: int) -> float:
+        """The learning rate of `step` (from 0) as a share of `lr`."""
+        warmup = round(self.warmup * self.steps)
+        if step < warmup:
+            return (step + 1) / warmup
+        done = min(1.0, (step - warmup) / max(1, self.steps - warmup))
+        return self.final_lr + (1 - self.final_lr) * 0.5 * (1 + math.cos(math.pi * done))
+
+    def settings(self) -> Record:
+        """What the stage's record says, flat, so that two runs are compared by name."""
+        plain = asdict(self)
+        return {**plain.pop("stage"), **{key: value for key, value in plain.items() if key != "number"}}
+
+
+def plan(
+    schedule: str | list[Stage],
+    stages: dict[int, StageSettings],
+    defaults: StageSettings,
+    tokens_per_step: int,
+) -> list[StagePlan]:
+    """Put a schedule and its settings together.
+
+    Args:
+        schedule: The name of one of `kovocab.STAGES`, or stages.
+        stages: Settings by number, from 1.
+        defaults: Settings of the stages that do not say.
+        tokens_per_step: Of all ranks and accumulated batches together.
+
+    Raises:
+        UsageError: names the stage and the key.
+    """
+    if isinstance(schedule, str):
+        if schedule not in STAGES:
+            raise UsageError(f"schedule: there is no {schedule!r}; wanted {', '.join(STAGES)} or a list of stages")
+        schedule = list(STAGES[schedule])
+    if not schedule:
+        raise UsageError("schedule: the list is empty; wanted at least one stage")
+    for number in stages:
+        if not 1 <= number <= len(schedule):
+            raise UsageError(f"stages: there is no stage {number}; the schedule has 1 to {len(schedule)}")
+    return [
+        _fill(number, stage, stages.get(number, StageSettings()), defaults, tokens_per_step)
+        for number, stage in enumerate(schedule, start=1)
+    ]
+
+
+def _fill(
+    number: int, stage: Stage, own: StageSettings, defaults: StageSettings, tokens_per_step: int
+) -> StagePlan:
+    for given in (own, defaults):
+        if given.steps is not None and given.tokens is not None:
+            raise UsageError(f"stage {number}: steps and tokens are both given; wanted one of them")
+    if own.steps is not None or own.tokens is not None:
+        defaults = replace(defaults, steps=None, tokens=None)
+    given = {}
+    for field in fields(StageSettings):
+        values = (getattr(settings, field.name) for settings in (own, defaults, DEFAULTS))
+        given[field.name] = next((value for value in values if value is not None), None)
+    tokens = given.pop("tokens")
+    if tokens is not None:
+        given["steps"] = math.ceil(tokens / tokens_per_step)
+    for key, what in (("lr", "a learning rate"), ("steps", "steps or tokens")):
+        if given[key] is None:
+            raise UsageError(f"stage {number} has no {key}; give {what} in stages.{number} or in defaults")
+    return StagePlan(number=number, stage=stage, **given)

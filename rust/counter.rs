@@ -1,0 +1,263 @@
+//! Documents into word counts: one pass, each thread with a table of its own, no lock.
+//!
+//! A document is taken apart as the tokenizer takes it apart: special tokens are found in the raw text, longest
+//! first from the left; each section between them is normalised (`▁` in front, spaces to `▁`) and cut into words
+//! by [`Cut`](crate::words::Cut). The result depends on the multiset of documents only: not on threads, batches or order.
+
+use std::cmp::Reverse;
+use std::thread;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use memchr::memmem::Finder;
+
+use crate::bpe::{Bpe, Prefix};
+use crate::encode::join;
+use crate::error::{Error, Result};
+use crate::slots::Slots;
+use crate::words::{Cut, SPACE};
+
+/// How documents become words.
+struct Rules {
+    special: Option<AhoCorasick>,
+    prefix: Prefix,
+    cut: Cut,
+    space: Finder<'static>,
+}
+
+/// Counts words over any number of batches.
+pub struct WordCounter {
+    rules: Rules,
+    workers: Vec<Worker>,
+}
+
+#[derive(Default)]
+struct Worker {
+    slots: Slots,
+    section: Vec<u8>,
+}
+
+/// Distinct words, sorted by count (descending) and word (ascending, by bytes), `▁` for a space.
+pub type Counts = Vec<(String, u64)>;
+
+impl WordCounter {
+    /// A counter with as many tables as `threads`.
+    ///
+    /// # Errors
+    /// If the tokenizer's special tokens cannot be searched for.
+    pub fn new(bpe: &Bpe, threads: usize) -> Result<Self> {
+        let contents: Vec<&str> = bpe.special.iter().map(|(token, _)| token.as_str()).collect();
+        let special = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&contents);
+        let special = special.map_err(|e| Error::Tokenizer(format!("its special tokens: {e}")))?;
+        let rules = Rules {
+            special: (!contents.is_empty()).then_some(special),
+            prefix: bpe.prefix,
+            cut: bpe.cut,
+            space: Finder::new("\u{2581}"),
+        };
+        Ok(Self { rules, workers: (0..threads.max(1)).map(|_| Worker::default()).collect() })
+    }
+
+    /// Count the words of `documents`, shared out to the threads by bytes. O(bytes).
+    ///
+    /// # Errors
+    /// If a count passes 2^64 - 1.
+    pub fn update(&mut self, documents: &[&str]) -> Result<()> {
+        let bytes: usize = documents.iter().map(|text| text.len()).sum();
+        let share = bytes.div_ceil(self.workers.len());
+        let rules = &self.rules;
+        thread::scope(|scope| {
+            let mut rest = documents;
+            let mut running = Vec::with_capacity(self.workers.len());
+            for worker in &mut self.workers {
+                let (part, after) = take(rest, share);
+                rest = after;
+                running.push(scope.spawn(move || part.iter().try_for_each(|text| worker.document(rules, text))));
+            }
+            running.into_iter().try_for_each(join)
+        })
+    }
+
+    /// The counts of everything so far. O(words log words), each thread one share of the words.
+    ///
+    /// # Errors
+    /// If a count passes 2^64 - 1.
+    pub fn finish(self) -> Result<Counts> {
+        let tables: Vec<Slots> = self.workers.into_iter().map(|worker| worker.slots).collect();
+        let parts = tables.len();
+        let sorted = thread::scope(|scope| {
+            let tables = &tables;
+            let running: Vec<_> = (0..parts).map(|part| scope.spawn(move || combine(tables, part))).collect();
+            running.into_iter().map(join).collect::<Result<Vec<_>>>()
+        })?;
+        Ok(sorted.into_iter().reduce(merge).unwrap_or_default())
+    }
+}
+
+/// As many documents from the front as reach `bytes` together.
+fn take<'a, 'b>(documents: &'a [&'b str], bytes: usize) -> (&'a [&'b str], &'a [&'b str]) {
+    let mut sum = 0;
+    let count = documents.iter().take_while(|text| {
+        let wanted = sum < bytes;
+        sum += text.len();
+        wanted
+    });
+    documents.split_at(count.count())
+}
+
+impl Worker {
+    fn document(&mut self, rules: &Rules, text: &str) -> Result<()> {
+        let mut from = 0;
+        if let Some(special) = &rules.special {
+            for found in special.find_iter(text) {
+                self.section(rules, &text[from..found.start()], from == 0)?;
+                self.slots.add(text.as_bytes(), found.start(), found.end(), 1)?;
+                from = found.end();
+            }
+        }
+        self.section(rules, &text[from..], from == 0)
+    }
+
+    fn section(&mut self, rules: &Rules, text: &str, at_start: bool) -> Result<()> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        let section = &mut self.section;
+        section.clear();
+        let prefix = match rules.prefix {
+            Prefix::Never => false,
+            Prefix::Always => true,
+            Prefix::Missing => !text.starts_with([' ', SPACE]),
+            Prefix::MissingAtStart => at_start && !text.starts_with([' ', SPACE]),
+        };
+        if prefix {
+            section.push(b' ');
+        }
+        let mut from = 0;
+        for at in rules.space.find_iter(text.as_bytes()) {
+            section.extend_from_slice(&text.as_bytes()[from..at]);
+            section.push(b' ');
+            from = at + SPACE.len_utf8();
+        }
+        section.extend_from_slice(&text.as_bytes()[from..]);
+        let length = section.len();
+        // So that a key of 24 bytes can be read at the last word too.
+        section.extend_from_slice(&[0; 24]);
+        let mut outcome = Ok(());
+        let slots = &mut self.slots;
+        rules.cut.words(&section[..length], |start, end| {
+            if outcome.is_ok() {
+                outcome = slots.add(section, start, end, 1);
+            }
+        });
+        outcome
+    }
+}
+
+fn combine(tables: &[Slots], part: usize) -> Result<Counts> {
+    let parts = tables.len();
+    let mut together = Slots::default();
+    let table = if let [only] = tables {
+        only
+    } else {
+        for table in tables {
+            for (word, count) in table.share(part, parts) {
+                let bytes = word.bytes();
+                together.add(bytes, 0, bytes.len(), count)?;
+            }
+        }
+        &together
+    };
+    let mut counts: Counts = table.share(0, 1).map(|(word, count)| (spaced(word.bytes()), count)).collect();
+    counts.sort_unstable_by(|a, b| order(a).cmp(&order(b)));
+    Ok(counts)
+}
+
+/// The word as the model sees it. Every word is cut from text at character boundaries, so nothing is replaced.
+fn spaced(word: &[u8]) -> String {
+    String::from_utf8_lossy(word).replace(' ', "\u{2581}")
+}
+
+fn order(entry: &(String, u64)) -> (Reverse<u64>, &str) {
+    (Reverse(entry.1), &entry.0)
+}
+
+/// Two sorted lists into one.
+fn merge(left: Counts, right: Counts) -> Counts {
+    let mut merged = Vec::with_capacity(left.len() + right.len());
+    let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
+    while let (Some(a), Some(b)) = (left.peek(), right.peek()) {
+        let next = if order(a) <= order(b) { left.next() } else { right.next() };
+        merged.extend(next);
+    }
+    merged.extend(left);
+    merged.extend(right);
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    fn bpe(prefix: Option<&str>) -> Bpe {
+        let mut vocab: HashMap<String, u32> = (0..256_u32).map(|b| (format!("<0x{b:02X}>"), b)).collect();
+        for (token, id) in ["▁", "가", "▁가", "a", "<s>", "<s>x"].into_iter().zip(256..) {
+            vocab.insert(token.to_owned(), id);
+        }
+        let special = |id: u32, content: &str| {
+            serde_json::json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
+                "normalized": false, "special": true})
+        };
+        let model = serde_json::json!({"type": "BPE", "byte_fallback": true, "vocab": vocab, "merges": [["▁", "가"]]});
+        let metaspace = |scheme: &str| serde_json::json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": false});
+        let replace = serde_json::json!({"type": "Replace", "pattern": {"String": " "}, "content": "▁"});
+        let normalizer =
+            serde_json::json!({"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, replace]});
+        let json = serde_json::json!({
+            "added_tokens": [special(260, "<s>"), special(261, "<s>x")],
+            "normalizer": prefix.is_none().then_some(normalizer),
+            "pre_tokenizer": prefix.map(metaspace),
+            "model": model,
+        });
+        Bpe::from_json(&json.to_string()).unwrap()
+    }
+
+    fn count(bpe: &Bpe, threads: usize, batches: &[&[&str]]) -> Counts {
+        let mut counter = WordCounter::new(bpe, threads).unwrap();
+        for batch in batches {
+            counter.update(batch).unwrap();
+        }
+        counter.finish().unwrap()
+    }
+
+    fn words(bpe: &Bpe, text: &str) -> Vec<String> {
+        let mut words: Vec<String> = count(bpe, 1, &[&[text]]).into_iter().map(|(word, _)| word).collect();
+        words.sort();
+        words
+    }
+
+    #[test]
+    fn special_tokens_and_prefixes_are_as_the_tokenizer_has_them() {
+        assert_eq!(words(&bpe(None), "가<s>x a<s>▁b"), ["<s>", "<s>x", "▁▁a", "▁▁b", "▁가"]);
+        assert_eq!(words(&bpe(Some("always")), "가<s>x a<s>b"), ["<s>", "<s>x", "▁a", "▁b", "▁가"]);
+        assert_eq!(words(&bpe(Some("first")), "가<s>x a<s>b"), ["<s>", "<s>x", "b", "▁a", "▁가"]);
+        assert_eq!(words(&bpe(Some("never")), "가 <s>"), ["<s>", "▁", "가"]);
+    }
+
+    proptest! {
+        #[test]
+        fn threads_batches_and_order_do_not_matter(
+            mut texts in prop::collection::vec("[a가 \n]{0,12}", 0..40), threads in 1usize..4, at in 0usize..40,
+        ) {
+            let bpe = bpe(None);
+            let whole: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let expected = count(&bpe, 1, &[&whole]);
+            prop_assert!(expected.is_sorted_by(|a, b| order(a) < order(b)));
+            texts.reverse();
+            let turned: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let (front, back) = turned.split_at(at.min(turned.len()));
+            prop_assert_eq!(count(&bpe, threads, &[front, back]), expected);
+        }
+    }
+}

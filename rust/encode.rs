@@ -1,0 +1,223 @@
+//! Words into token ids, and word counts into token counts: BPE, the same ids as `tokenizers` gives.
+//!
+//! The lowest rank merges first, the leftmost of equal ones before the others, until no pair has a rank. Short
+//! words look for the lowest rank by a scan over an array that fits a cache line or two; long ones (a document
+//! where nothing may be cut) keep a heap. Both give the same ids, which a test holds them to.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::thread;
+
+use rustc_hash::FxHashMap;
+
+use crate::bpe::{Bpe, NONE};
+use crate::error::{Error, Result};
+
+/// From this many symbols on the heap is faster than the scan, which is quadratic.
+const LONG: usize = 64;
+
+/// Encodes words; shared between threads, each with its own [`Scratch`].
+pub struct Encoder<'a> {
+    bpe: &'a Bpe,
+    special: FxHashMap<&'a str, u32>,
+}
+
+/// Space that encoding works in, kept from word to word.
+#[derive(Default)]
+pub struct Scratch {
+    ids: Vec<u32>,
+    ranks: Vec<u32>,
+    next: Vec<usize>,
+    heap: BinaryHeap<Reverse<(u32, usize)>>,
+}
+
+impl<'a> Encoder<'a> {
+    /// An encoder by `bpe`.
+    #[must_use]
+    pub fn new(bpe: &'a Bpe) -> Self {
+        Self { bpe, special: bpe.special.iter().map(|(token, id)| (token.as_str(), *id)).collect() }
+    }
+
+    /// Ids of one word as [`crate::counter`] leaves it: normalised, `▁` for a space, or a special token.
+    pub fn encode<'s>(&self, word: &str, scratch: &'s mut Scratch) -> &'s [u32] {
+        scratch.ids.clear();
+        if let Some(&id) = self.special.get(word) {
+            scratch.ids.push(id);
+            return &scratch.ids;
+        }
+        for c in word.chars() {
+            match self.bpe.char_id(c) {
+                NONE => {
+                    let mut utf8 = [0; 4];
+                    let bytes = c.encode_utf8(&mut utf8).bytes();
+                    scratch.ids.extend(bytes.map(|byte| self.bpe.bytes[usize::from(byte)]));
+                }
+                id => scratch.ids.push(id),
+            }
+        }
+        if scratch.ids.len() < LONG {
+            self.merge_by_scan(scratch);
+        } else {
+            self.merge_by_heap(scratch);
+        }
+        &scratch.ids
+    }
+
+    fn merge_by_scan(&self, scratch: &mut Scratch) {
+        let Scratch { ids, ranks, .. } = scratch;
+        ranks.clear();
+        ranks.extend(ids.windows(2).map(|pair| self.bpe.ranks.get(pair[0], pair[1])));
+        while let Some((at, &rank)) = ranks.iter().enumerate().min_by_key(|(_, rank)| **rank) {
+            if rank == NONE {
+                break;
+            }
+            ids[at] = self.bpe.merged[rank as usize];
+            ids.remove(at + 1);
+            ranks.remove(at);
+            if at > 0 {
+                ranks[at - 1] = self.bpe.ranks.get(ids[at - 1], ids[at]);
+            }
+            if at < ranks.len() {
+                ranks[at] = self.bpe.ranks.get(ids[at], ids[at + 1]);
+            }
+        }
+    }
+
+    /// `ranks[i]` is the rank of symbol `i` with the one after it, so a heap entry that no longer agrees is stale.
+    fn merge_by_heap(&self, scratch: &mut Scratch) {
+        let Scratch { ids, ranks, next, heap } = scratch;
+        let length = ids.len();
+        let mut before: Vec<usize> = (0..length).map(|at| at.wrapping_sub(1)).collect();
+        next.clear();
+        next.extend(1..=length);
+        ranks.clear();
+        ranks.extend(ids.windows(2).map(|pair| self.bpe.ranks.get(pair[0], pair[1])));
+        ranks.push(NONE);
+        heap.clear();
+        heap.extend(ranks.iter().enumerate().filter(|(_, r)| **r != NONE).map(|(at, r)| Reverse((*r, at))));
+        while let Some(Reverse((rank, at))) = heap.pop() {
+            if ranks[at] != rank {
+                continue;
+            }
+            let gone = next[at];
+            ids[at] = self.bpe.merged[rank as usize];
+            ids[gone] = NONE;
+            ranks[gone] = NONE;
+            next[at] = next[gone];
+            if next[at] < length {
+                before[next[at]] = at;
+            }
+            for left in [before[at], at] {
+                if left < length {
+                    let right = next[left];
+                    ranks[left] = if right < length { self.bpe.ranks.get(ids[left], ids[right]) } else { NONE };
+                    if ranks[left] != NONE {
+                        heap.push(Reverse((ranks[left], left)));
+                    }
+                }
+            }
+        }
+        ids.retain(|&id| id != NONE);
+    }
+
+    /// Count of each id over `words`, each taken as often as its count says. O(all bytes of `words`).
+    ///
+    /// # Errors
+    /// If a count passes 2^64 - 1.
+    pub fn count(&self, words: &[(&str, u64)], threads: usize) -> Result<Vec<u64>> {
+        let share = words.len().div_ceil(threads.max(1)).max(1);
+        let parts = thread::scope(|scope| {
+            let count = |part: &[(&str, u64)]| {
+                let mut scratch = Scratch::default();
+                let mut counts = vec![0_u64; self.bpe.size];
+                for &(word, count) in part {
+                    for &id in self.encode(word, &mut scratch) {
+                        let sum = &mut counts[id as usize];
+                        *sum = sum.checked_add(count).ok_or(Error::Overflow)?;
+                    }
+                }
+                Ok(counts)
+            };
+            let workers: Vec<_> = words.chunks(share).map(|part| scope.spawn(move || count(part))).collect();
+            workers.into_iter().map(join).collect::<Result<Vec<_>>>()
+        })?;
+        let mut total = vec![0_u64; self.bpe.size];
+        for part in parts {
+            for (sum, count) in total.iter_mut().zip(part) {
+                *sum = sum.checked_add(count).ok_or(Error::Overflow)?;
+            }
+        }
+        Ok(total)
+    }
+}
+
+/// A thread's result; a panic in it is carried on here.
+pub(crate) fn join<T>(worker: thread::ScopedJoinHandle<'_, T>) -> T {
+    worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    /// Letters a to c; merges made of random earlier tokens, so that ranks compete.
+    fn bpe(parts: &[(usize, usize)]) -> Bpe {
+        let mut tokens: Vec<String> = ["a", "b", "c"].map(String::from).to_vec();
+        let mut merges = vec![];
+        for &(left, right) in parts {
+            let (left, right) = (tokens[left % tokens.len()].clone(), tokens[right % tokens.len()].clone());
+            let token = format!("{left}{right}");
+            if !tokens.contains(&token) {
+                tokens.push(token);
+            }
+            merges.push([left, right]);
+        }
+        let mut vocab: HashMap<String, usize> = tokens.into_iter().zip(256..).collect();
+        vocab.extend((0..256_usize).map(|byte| (format!("<0x{byte:02X}>"), byte)));
+        let replace = serde_json::json!({"type": "Replace", "pattern": {"String": " "}, "content": "▁"});
+        let model = serde_json::json!({"byte_fallback": true, "vocab": vocab, "merges": merges});
+        Bpe::from_json(&serde_json::json!({"normalizer": replace, "model": model}).to_string()).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn the_heap_gives_what_the_scan_gives(
+            parts in prop::collection::vec((0usize..20, 0usize..20), 1..20), word in "[abc漢]{1,90}",
+        ) {
+            let bpe = bpe(&parts);
+            let encoder = Encoder::new(&bpe);
+            let symbols: Vec<u32> = word.chars().flat_map(|c| match bpe.char_id(c) {
+                NONE => c.to_string().bytes().map(u32::from).collect(),
+                id => vec![id],
+            }).collect();
+            let mut scan = Scratch { ids: symbols.clone(), ..Scratch::default() };
+            encoder.merge_by_scan(&mut scan);
+            let mut heap = Scratch { ids: symbols, ..Scratch::default() };
+            encoder.merge_by_heap(&mut heap);
+            prop_assert_eq!(&scan.ids, &heap.ids);
+            prop_assert_eq!(encoder.encode(&word, &mut heap), &scan.ids);
+        }
+    }
+
+    #[test]
+    fn counts_are_the_same_for_any_number_of_threads_and_do_not_wrap() {
+        let bpe = bpe(&[(0, 1), (3, 2)]);
+        let encoder = Encoder::new(&bpe);
+        let words = [("abc", 5), ("ab漢", 7), ("cab", u64::MAX - 7)];
+        let counts = encoder.count(&words[..2], 1).unwrap();
+        assert_eq!((counts[256], counts[259], counts[260], counts[0xE6]), (0, 7, 5, 7));
+        assert_eq!(encoder.count(&words[..2], 2).unwrap(), counts);
+        assert!(encoder.count(&words, 1).is_ok());
+        assert!(encoder.count(&[words[2], words[1], words[1]], 2).is_err());
+    }
+
+    #[test]
+    fn a_tokenizer_of_another_kind_is_refused_with_the_reason() {
+        let wrong = |json: &str| Bpe::from_json(json).err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(wrong("{").starts_with("not a tokenizer.json"));
+        assert!(wrong(r#"{"model": {"vocab": {}, "merges": []}}"#).contains("byte fallback"));
+        assert!(wrong(r#"{"model": {"byte_fallback": true, "vocab": {}, "merges": []}}"#).contains("normaliser"));
+    }
+}

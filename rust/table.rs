@@ -1,0 +1,128 @@
+//! Columns in and out, as Arrow: the only currency at the border.
+
+use std::sync::Arc;
+
+use arrow_array::builder::{ArrayBuilder, StringViewBuilder, UInt32Builder};
+use arrow_array::cast::AsArray;
+use arrow_array::types::UInt64Type;
+use arrow_array::{Array, ArrayRef, ListArray, RecordBatch, StringViewArray, UInt32Array, UInt64Array};
+use arrow_buffer::{OffsetBuffer, ScalarBuffer};
+use arrow_schema::{DataType, Field, Schema};
+
+use crate::counter::Counts;
+use crate::error::{Error, Result};
+use crate::train::Trained;
+
+/// The texts of a string column, which may come in chunks.
+///
+/// # Errors
+/// If it is not a string column, or a row is null (named by its number, from 0).
+pub fn texts<'a>(chunks: &'a [ArrayRef]) -> Result<Vec<&'a str>> {
+    let mut found: Vec<&'a str> = Vec::with_capacity(chunks.iter().map(Array::len).sum());
+    for chunk in chunks {
+        no_nulls(chunk, found.len())?;
+        match chunk.data_type() {
+            DataType::Utf8View => found.extend(chunk.as_string_view().iter().flatten()),
+            DataType::LargeUtf8 => found.extend(chunk.as_string::<i64>().iter().flatten()),
+            DataType::Utf8 => found.extend(chunk.as_string::<i32>().iter().flatten()),
+            other => return Err(Error::Argument(format!("wanted a column of strings, not of {other}"))),
+        }
+    }
+    Ok(found)
+}
+
+/// Words and their counts, row by row.
+///
+/// # Errors
+/// If the columns are not strings and `u64`, differ in length, or hold a null.
+pub fn weighted<'a>(words: &'a [ArrayRef], counts: &[ArrayRef]) -> Result<Vec<(&'a str, u64)>> {
+    let words = texts(words)?;
+    let mut numbers = Vec::with_capacity(words.len());
+    for chunk in counts {
+        no_nulls(chunk, numbers.len())?;
+        let column = chunk.as_primitive_opt::<UInt64Type>();
+        let wanted = || Error::Argument(format!("wanted a column of u64 counts, not of {}", chunk.data_type()));
+        numbers.extend_from_slice(column.ok_or_else(wanted)?.values());
+    }
+    if words.len() != numbers.len() {
+        return Err(Error::Argument(format!("{} words but {} counts", words.len(), numbers.len())));
+    }
+    Ok(words.into_iter().zip(numbers).collect())
+}
+
+fn no_nulls(chunk: &ArrayRef, before: usize) -> Result<()> {
+    match (0..chunk.len()).find(|&row| chunk.null_count() > 0 && chunk.is_null(row)) {
+        Some(row) => Err(Error::Argument(format!("row {} is null", before + row))),
+        None => Ok(()),
+    }
+}
+
+/// `word: string, count: u64`.
+///
+/// # Errors
+/// None that the caller can cause: the columns are of one length.
+pub fn word_counts(counts: &Counts) -> Result<RecordBatch> {
+    let words = strings(counts.iter().map(|(word, _)| Some(word.as_str())));
+    table([("word", words), ("count", u64s(counts.iter().map(|(_, count)| *count)))])
+}
+
+/// `id: u32, count: u64`, a row for each id.
+///
+/// # Errors
+/// If there are more than 2^32 ids.
+pub fn token_counts(counts: Vec<u64>) -> Result<RecordBatch> {
+    let size = u32::try_from(counts.len()).map_err(|_| Error::Argument("more than 2^32 ids".into()))?;
+    table([("id", Arc::new(UInt32Array::from_iter_values(0..size))), ("count", u64s(counts))])
+}
+
+/// `token: string, left: string?, right: string?, count: u64`, in the order of training.
+///
+/// # Errors
+/// None that the caller can cause: the columns are of one length.
+pub fn trained(tokens: &[Trained]) -> Result<RecordBatch> {
+    let part = |of: fn(&(String, String)) -> &String| {
+        strings(tokens.iter().map(|token| token.parts.as_ref().map(|parts| of(parts).as_str())))
+    };
+    table([
+        ("token", strings(tokens.iter().map(|token| Some(token.token.as_str())))),
+        ("left", part(|parts| &parts.0)),
+        ("right", part(|parts| &parts.1)),
+        ("count", u64s(tokens.iter().map(|token| token.count))),
+    ])
+}
+
+/// `ids: list<u32>`, a row for each word.
+///
+/// # Errors
+/// If the ids are more than 2^31 - 1 together.
+pub fn token_ids<'a>(words: impl Iterator<Item = &'a [u32]>) -> Result<RecordBatch> {
+    let mut ids = UInt32Builder::new();
+    let mut offsets = vec![0_i32];
+    for word in words {
+        ids.append_slice(word);
+        let end = i32::try_from(ids.len());
+        offsets.push(end.map_err(|_| Error::Argument("more than 2^31 ids in one call; encode in batches".into()))?);
+    }
+    let field = Arc::new(Field::new_list_field(DataType::UInt32, false));
+    let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
+    table([("ids", Arc::new(ListArray::new(field, offsets, Arc::new(ids.finish()), None)))])
+}
+
+fn strings<'a>(values: impl Iterator<Item = Option<&'a str>>) -> ArrayRef {
+    let mut builder = StringViewBuilder::new();
+    values.for_each(|value| builder.append_option(value));
+    let array: StringViewArray = builder.finish();
+    Arc::new(array)
+}
+
+fn u64s(values: impl IntoIterator<Item = u64>) -> ArrayRef {
+    Arc::new(UInt64Array::from_iter_values(values))
+}
+
+fn table<const N: usize>(columns: [(&str, ArrayRef); N]) -> Result<RecordBatch> {
+    let nullable = |name: &str| name == "left" || name == "right";
+    let field = |(name, column): &(&str, ArrayRef)| Field::new(*name, column.data_type().clone(), nullable(name));
+    let schema = Schema::new(columns.iter().map(field).collect::<Vec<_>>());
+    let columns = columns.into_iter().map(|(_, column)| column).collect();
+    RecordBatch::try_new(Arc::new(schema), columns).map_err(|e| Error::Argument(e.to_string()))
+}

@@ -1,0 +1,25 @@
+"""What tests share: where the real text lies, and a base tokenizer that a package carries."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Real text and tokenizers, beside the checkout (or where KOVOCAB_TEST_DATA says). Not part of the project:
+# what needs them is skipped, visibly, where they are not.
+DATA = Path(os.environ.get("KOVOCAB_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real text, or a skip that says why."""
+    if not (DATA / "ko.parquet").is_file():
+        pytest.skip(f"real text is not at {DATA} (set KOVOCAB_TEST_DATA)")
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def base_model_file() -> Path:
+    """A real 32,000-piece SentencePiece `tokenizer.model`, from the package mistral_common."""
+    mistral_common = pytest.importorskip("mistral_common", reason="pip install kovocab[quickstart]")
+    return Path(mistral_common.__file__).parent / "data" / "tokenizer.model.v1"
