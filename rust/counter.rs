@@ -11,7 +11,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use memchr::memmem::Finder;
 
 use crate::bpe::{Bpe, Prefix};
-use crate::encode::join;
+use crate::encode::{Encoder, join};
 use crate::error::{Error, Result};
 use crate::slots::Slots;
 use crate::words::{Cut, SPACE};
@@ -75,6 +75,14 @@ impl WordCounter {
             }
             running.into_iter().try_for_each(join)
         })
+    }
+
+    /// Count of each token id over everything so far; each thread encodes the words of its own table, unsorted.
+    ///
+    /// # Errors
+    /// If a count passes 2^64 - 1.
+    pub fn count_tokens(&self, encoder: &Encoder<'_>) -> Result<Vec<u64>> {
+        encoder.count_shares(self.workers.iter().map(|worker| worker.slots.share(0, 1)))
     }
 
     /// The counts of everything so far. O(words log words), each thread one share of the words.
@@ -167,14 +175,10 @@ fn combine(tables: &[Slots], part: usize) -> Result<Counts> {
         }
         &together
     };
-    let mut counts: Counts = table.share(0, 1).map(|(word, count)| (spaced(word.bytes()), count)).collect();
+    let mut counts: Counts =
+        table.share(0, 1).map(|(word, count)| (word.as_ref().replace(' ', "\u{2581}"), count)).collect();
     counts.sort_unstable_by(|a, b| order(a).cmp(&order(b)));
     Ok(counts)
-}
-
-/// The word as the model sees it. Every word is cut from text at character boundaries, so nothing is replaced.
-fn spaced(word: &[u8]) -> String {
-    String::from_utf8_lossy(word).replace(' ', "\u{2581}")
 }
 
 fn order(entry: &(String, u64)) -> (Reverse<u64>, &str) {

@@ -12,6 +12,7 @@ use rustc_hash::FxHashMap;
 
 use crate::bpe::{Bpe, NONE};
 use crate::error::{Error, Result};
+use crate::words::SPACE;
 
 /// From this many symbols on the heap is faster than the scan, which is quadratic.
 const LONG: usize = 64;
@@ -38,7 +39,8 @@ impl<'a> Encoder<'a> {
         Self { bpe, special: bpe.special.iter().map(|(token, id)| (token.as_str(), *id)).collect() }
     }
 
-    /// Ids of one word as [`crate::counter`] leaves it: normalised, `▁` for a space, or a special token.
+    /// Ids of one word as [`crate::counter`] leaves it: normalised, or a special token. `▁` may be written as a
+    /// space, as it is inside the engine: a normalised word holds no other.
     pub fn encode<'s>(&self, word: &str, scratch: &'s mut Scratch) -> &'s [u32] {
         scratch.ids.clear();
         if let Some(&id) = self.special.get(word) {
@@ -46,7 +48,7 @@ impl<'a> Encoder<'a> {
             return &scratch.ids;
         }
         for c in word.chars() {
-            match self.bpe.char_id(c) {
+            match self.bpe.char_id(if c == ' ' { SPACE } else { c }) {
                 NONE => {
                     let mut utf8 = [0; 4];
                     let bytes = c.encode_utf8(&mut utf8).bytes();
@@ -126,19 +128,20 @@ impl<'a> Encoder<'a> {
     /// If a count passes 2^64 - 1.
     pub fn count(&self, words: &[(&str, u64)], threads: usize) -> Result<Vec<u64>> {
         let share = words.len().div_ceil(threads.max(1)).max(1);
+        self.count_shares(words.chunks(share).map(|part| part.iter().map(|&(word, count)| (word, count))))
+    }
+
+    /// [`Encoder::count`] over words that come in shares, a thread a share.
+    ///
+    /// # Errors
+    /// If a count passes 2^64 - 1.
+    pub fn count_shares<S, W>(&self, shares: impl Iterator<Item = S>) -> Result<Vec<u64>>
+    where
+        S: Iterator<Item = (W, u64)> + Send,
+        W: AsRef<str>,
+    {
         let parts = thread::scope(|scope| {
-            let count = |part: &[(&str, u64)]| {
-                let mut scratch = Scratch::default();
-                let mut counts = vec![0_u64; self.bpe.size];
-                for &(word, count) in part {
-                    for &id in self.encode(word, &mut scratch) {
-                        let sum = &mut counts[id as usize];
-                        *sum = sum.checked_add(count).ok_or(Error::Overflow)?;
-                    }
-                }
-                Ok(counts)
-            };
-            let workers: Vec<_> = words.chunks(share).map(|part| scope.spawn(move || count(part))).collect();
+            let workers: Vec<_> = shares.map(|share| scope.spawn(move || self.count_share(share))).collect();
             workers.into_iter().map(join).collect::<Result<Vec<_>>>()
         })?;
         let mut total = vec![0_u64; self.bpe.size];
@@ -148,6 +151,18 @@ impl<'a> Encoder<'a> {
             }
         }
         Ok(total)
+    }
+
+    fn count_share<W: AsRef<str>>(&self, share: impl Iterator<Item = (W, u64)>) -> Result<Vec<u64>> {
+        let mut scratch = Scratch::default();
+        let mut counts = vec![0_u64; self.bpe.size];
+        for (word, count) in share {
+            for &id in self.encode(word.as_ref(), &mut scratch) {
+                let sum = &mut counts[id as usize];
+                *sum = sum.checked_add(count).ok_or(Error::Overflow)?;
+            }
+        }
+        Ok(counts)
     }
 }
 

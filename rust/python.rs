@@ -81,6 +81,12 @@ impl PyWordCounter {
         Ok(py.detach(|| counter.update(&table::texts(documents.chunks())?))?)
     }
 
+    fn count_tokens(&self, py: Python<'_>, bpe: &PyBpe) -> PyResult<PyRecordBatch> {
+        let counter = self.0.as_ref().ok_or_else(finished)?;
+        let counts = py.detach(|| counter.count_tokens(&Encoder::new(&bpe.0)))?;
+        Ok(table::token_counts(counts)?.into())
+    }
+
     fn finish(&mut self, py: Python<'_>) -> PyResult<PyRecordBatch> {
         let counter = self.0.take().ok_or_else(finished)?;
         Ok(py.detach(|| table::word_counts(&counter.finish()?).map(PyRecordBatch::from))?)

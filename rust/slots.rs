@@ -149,6 +149,13 @@ impl Slots {
     }
 }
 
+impl AsRef<str> for Word<'_> {
+    /// The word as text; nothing where it was not added at character boundaries.
+    fn as_ref(&self) -> &str {
+        std::str::from_utf8(self.bytes()).unwrap_or_default()
+    }
+}
+
 /// A word read back from a table: short words are unpacked from their slot.
 #[derive(Clone, Copy)]
 pub enum Word<'a> {

@@ -1,7 +1,13 @@
-"""Tiny models made on the spot: Llama, and Phi, whose head has a bias."""
+"""Tiny models made on the spot (Llama, and Phi, whose head has a bias), and ids to train them on."""
+
+from pathlib import Path
 
 import torch
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader
 from transformers import AutoModelForCausalLM, LlamaConfig, PhiConfig, PreTrainedModel
+
+from kovocab.artefact import write_record
 
 ROWS = 100
 SIZES = {
@@ -32,3 +38,24 @@ def tiny(architecture="llama", rows=ROWS, dtype=torch.float32, seed=0, **setting
 def ids(high=ROWS, shape=(2, 12), seed=0) -> torch.Tensor:
     """Random token ids below `high`."""
     return torch.randint(0, high, shape, generator=torch.Generator().manual_seed(seed))
+
+
+def expanded(folder: Path, architecture="llama", rows=ROWS, first_new_id=90, **settings) -> Path:
+    """A folder as `kovocab expand` leaves it, of a tiny model."""
+    tiny(architecture, rows, **settings).save_pretrained(folder)
+    write_record(folder, {"verb": "expand", "first_new_id": first_new_id})
+    return folder
+
+
+class Packed(LightningDataModule):
+    """Packed token ids as kovocab's data module gives them: `{"input_ids": [batch, length]}`."""
+
+    def __init__(self, high=ROWS, count=48, length=12, batch_size=2):
+        super().__init__()
+        self.rows = [{"input_ids": row} for row in ids(high, (count, length))]
+        self.batch_size = batch_size
+
+    def train_dataloader(self):
+        return DataLoader(self.rows, batch_size=self.batch_size)
+
+    val_dataloader = test_dataloader = predict_dataloader = train_dataloader

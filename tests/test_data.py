@@ -84,7 +84,11 @@ def test_packing_is_what_the_slow_way_gives(tokenizer, tmp_path):
 def test_the_same_documents_are_held_out_in_any_order(tokenizer, tmp_path):
     for share in (0.2, 1e-9):
         held = []
-        for name, documents in (("a", texts(100)), ("b", texts(100)[::-1]), ("c", texts(100)[50:] + texts(50))):
+        for name, documents in (
+            ("a", texts(100)),
+            ("b", texts(100)[::-1]),
+            ("c", texts(100)[50:] + texts(50)),
+        ):
             source = Source(name, str(corpus(tmp_path, f"{name}{share}", documents)))
             packed = PackedSource(pack(source, tokenizer, tmp_path / "tokens", Packing(LENGTH, share)))
             stream = np.fromfile(packed.folder / "validation.bin", dtype="<u2")
@@ -157,7 +161,11 @@ def mixture(tmp_path, tokenizer, rank=0, world=1, **settings):
     ko, en = corpus(tmp_path, "ko", texts(120)), corpus(tmp_path, "en", texts(40, "tree"))
     sources = [Source("ko", str(ko), 3.0), Source("en", str(en), 1.0)]
     made = Mixture(
-        str(tokenizer), sources, length=LENGTH, tokens_dir=str(tmp_path / "tokens"), **({"batch_size": 4} | settings)
+        str(tokenizer),
+        sources,
+        length=LENGTH,
+        tokens_dir=str(tmp_path / "tokens"),
+        **({"batch_size": 4} | settings),
     )
     made.prepare_data()
     made.setup("fit")
@@ -251,6 +259,8 @@ def test_bad_input_is_named(source, tokenizer, tmp_path, change, error, says):
         made = [Source(**(fields | {k: v for k, v in change.items() if k in fields}))]
         made = change.get("sources", made * (2 if change.get("twice") else 1))
         settings = {k: v for k, v in change.items() if k in {"length", "validation_share", "batch_size"}}
-        Mixture(str(tokenizer), made, tokens_dir=str(tmp_path / "t"), **({"length": LENGTH} | settings)).prepare_data()
+        Mixture(
+            str(tokenizer), made, tokens_dir=str(tmp_path / "t"), **({"length": LENGTH} | settings)
+        ).prepare_data()
     assert isinstance(caught.value, KovocabError)
     assert not list((tmp_path / "t").glob("*"))

@@ -1,7 +1,9 @@
-"""What `fit` adds to a Trainer: checkpoints that resume exactly, the losses on record, plain lines, the seed."""
+"""What `fit` adds to a Trainer: checkpoints that resume exactly, losses on record, plain lines, the seed."""
 
+import shutil
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from types import FrameType
@@ -18,13 +20,17 @@ LAST = "last.ckpt"
 class StageCheckpoint(Checkpoint):
     """Keeps one checkpoint, of the last step that was saved; Ctrl-C saves one more and stops.
 
-    Checkpoints are written between optimizer steps only: in the middle of accumulated batches the gradients so
-    far would be lost. There is none after the last step, so a run that is killed before the stage's artefact is
-    written trains the last few steps again, and is verified and validated like any other.
+    Checkpoints are written between optimizer steps only: in the middle of accumulated batches the gradients
+    so far would be lost. There is none after the last step, so a run that is killed before the stage's
+    artefact is written trains the last few steps again, and is verified and validated like any other.
 
     Args:
         folder: Where `last.ckpt` goes.
         every: Optimizer steps between two.
+
+    Attributes:
+        interrupted: Whether Ctrl-C was heard.
+        saved: The step of the last checkpoint of this fit, if there was one.
     """
 
     def __init__(self, folder: Path, every: int) -> None:
@@ -32,12 +38,14 @@ class StageCheckpoint(Checkpoint):
         self.last, self._every = folder / LAST, every
         self.interrupted = False
         self._step = 0
-        self._before: Any = signal.SIG_DFL
+        self._before: Any = None
+        self.saved: int | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take Ctrl-C, which would otherwise strike in the middle of a step."""
         del trainer, pl_module
-        self._before = signal.signal(signal.SIGINT, self._ask)
+        if threading.current_thread() is threading.main_thread():  # no other may set a handler
+            self._before = signal.signal(signal.SIGINT, self._ask)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Remember where a resumed run begins."""
@@ -67,8 +75,9 @@ class StageCheckpoint(Checkpoint):
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Hand Ctrl-C back."""
         del trainer, pl_module
-        if stage == "fit":
+        if stage == "fit" and self._before is not None:
             signal.signal(signal.SIGINT, self._before)
+            self._before = None
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Hand Ctrl-C back; Lightning has set it to be ignored."""
@@ -90,7 +99,10 @@ class StageCheckpoint(Checkpoint):
         part = self.last.with_suffix(".part")
         trainer.save_checkpoint(part)
         if trainer.is_global_zero:
+            if self.last.is_dir():  # a sharded checkpoint: no rename replaces a folder that holds something
+                shutil.rmtree(self.last)
             part.replace(self.last)
+        self.saved = self._step
         trainer.strategy.barrier("checkpoint")
 
 
@@ -130,10 +142,10 @@ class Losses(Callback):
             # Lightning hands over the share that goes into the step. It stays on the device: no waiting.
             self._pending.append(outputs["loss"] * trainer.accumulate_grad_batches)
 
-    def train(self) -> float:
-        """The mean training loss of this rank over the last tenth of the stage."""
+    def train(self) -> float | None:
+        """The mean training loss of this rank over the last tenth of the stage, if that was reached."""
         self._settle()
-        return self._sum / self._batches
+        return self._sum / self._batches if self._batches else None
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint."""
@@ -195,14 +207,19 @@ class PlainLines(Callback):
         """Show the step, the loss, the learning rate and the speed."""
         del pl_module, args
         step, (shown, then), now = trainer.global_step, self._shown, time.monotonic()
-        if not trainer.is_global_zero or step == shown or (now - then < self._seconds and step < trainer.max_steps):
+        if (
+            not trainer.is_global_zero
+            or step == shown
+            or (now - then < self._seconds and step < trainer.max_steps)
+        ):
             return
         self._shown = (step, now)
         speed = (step - shown) * self._tokens_per_step / (now - then)
         loss, lr = _metric(trainer, "loss/train"), trainer.optimizers[0].param_groups[0]["lr"]
         said = f"loss {loss:.3f}  " if loss is not None else ""
         print(
-            f"{self._title}  step {step}/{trainer.max_steps}  {said}lr {lr:.2e}  {speed:,.0f} tokens/s", flush=True
+            f"{self._title}  step {step}/{trainer.max_steps}  {said}lr {lr:.2e}  {speed:,.0f} tokens/s",
+            flush=True,
         )
 
 

@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 from kovocab.artefact import Record
 from kovocab.errors import UsageError
 from kovocab.order import Address, HeldOutOrder, Schedule, TrainOrder
-from kovocab.tokens import PackedSource, Packing, Part, Source, pack
+from kovocab.tokenizer import load_tokenizer
+from kovocab.tokens import PackedSource, Packing, Part, Source, digest, identity, pack
 
 Batch = dict[str, torch.Tensor]
 
@@ -93,9 +94,9 @@ class BlockLoader:
 class Mixture(lightning.LightningDataModule):
     """A weighted mix of named sources, packed to one length.
 
-    Batches are `{"input_ids": int64 [batch, length]}`. An epoch of training is `Trainer.max_steps` steps where
-    that is set, else as many blocks as there are; either way the next goes on in the same endless order. Test
-    and predict read what validation reads.
+    Batches are `{"input_ids": int64 [batch, length]}`. An epoch of training is `Trainer.max_steps` steps if
+    that is set, else as many blocks as there are; either way the next goes on in the same endless order.
+    Test and predict read what validation reads.
 
     Args:
         tokenizer: A folder or file of the target tokenizer.
@@ -151,6 +152,16 @@ class Mixture(lightning.LightningDataModule):
         if not self.packed:
             self.packed = [PackedSource(self._folder(source)) for source in self.sources]
 
+    def identity(self) -> Record:
+        """All that the order of training blocks depends on; needs no packing."""
+        loaded = load_tokenizer(self.tokenizer)
+        weights = Schedule([source.weight for source in self.sources]).weights.tolist()
+        sources = {}
+        for source, share in zip(self.sources, weights, strict=True):
+            made_from = identity(source, self.tokenizer, loaded, self.packing)
+            sources[source.name] = {"share": share, **made_from, "corpus": digest(made_from["corpus"])}
+        return {"seed": self.seed, "sources": sources}
+
     def record(self) -> Record:
         """What a run's record says of its data: each source with its files, documents, tokens and blocks."""
         weights = Schedule([source.weight for source in self.sources]).weights.tolist()
@@ -195,6 +206,13 @@ class Mixture(lightning.LightningDataModule):
             num_workers=self.num_workers,
             endless=False,
         )
+
+    def held_out(self) -> Iterator[tuple[str, int, list[int]]]:
+        """Source, number and token ids of each held-out block, in the order of `val_dataloader` on one rank."""
+        order = HeldOutOrder([packed.blocks("validation") for packed in self.packed], world=1)
+        for source, block in order(0, order.blocks):
+            ids = self.packed[source].block("validation", block).tolist()
+            yield self.sources[source].name, block, ids
 
     def test_dataloader(self) -> BlockLoader:
         """The held-out blocks."""

@@ -134,6 +134,7 @@ def expand_folder(
         vocabulary = pl.read_parquet(tokenizer / "vocabulary.parquet")
     except (OSError, pl.exceptions.PolarsError) as error:
         raise ArtefactError(f"{tokenizer / 'vocabulary.parquet'} cannot be read: {error}") from error
+    _check_model_folder(model)
     checked = _check_base_tokenizer(model, tokenizer, first_new_id)
     loaded = load_plain(model, dtype)
     rows = plain_embeddings(loaded)[0].num_embeddings
@@ -183,8 +184,7 @@ def load_plain(model: str, dtype: Dtype = "auto") -> PreTrainedModel:
         ModelError: there is none, it cannot be read, or weights are missing, unexpected or of another shape
             (transformers would fill them with random numbers and go on).
     """
-    if model.startswith((".", "/", "~")) and not Path(model).is_dir():
-        raise ModelError(f"there is no model at {model}: no such folder")
+    _check_model_folder(model)
     try:
         loaded, info = cast(
             "tuple[PreTrainedModel, dict[str, Any]]",
@@ -194,7 +194,8 @@ def load_plain(model: str, dtype: Dtype = "auto") -> PreTrainedModel:
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"the model {model} cannot be loaded: {reason}") from error
+        where = "" if Path(model).is_dir() else " (no folder of that name, so a name on the hub)"
+        raise ModelError(f"the model {model}{where} cannot be loaded: {reason}") from error
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if info[kind]:
             found = sorted(map(str, info[kind]))
@@ -234,6 +235,15 @@ def _check_written(
         new = _RULES[name](base[name], pieces)
         if not torch.equal(matrix[first_new_id : first_new_id + len(pieces)], new):
             raise ModelError(f"new rows of the {name} are not what the rule gives; nothing was written")
+
+
+def _check_model_folder(model: str) -> None:
+    """What looks like a path is a folder, and a folder holds a model: else transformers asks the hub."""
+    if Path(model).is_dir():
+        if not (Path(model) / "config.json").is_file():
+            raise ModelError(f"{model} is not a model: it has no config.json")
+    elif model.startswith((".", "/", "~")):
+        raise ModelError(f"there is no model at {model}: no such folder")
 
 
 def _check_base_tokenizer(model: str, tokenizer: Path, first_new_id: int) -> bool:

@@ -1,4 +1,4 @@
-"""Fertility: how many tokens a tokenizer needs for a word, measured on documents with the tokenizer itself."""
+"""Fertility: how many tokens a tokenizer needs for a word, counted on documents with the tokenizer itself."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypedDict
@@ -42,8 +42,8 @@ def fertility(texts: "pl.Series | Iterable[pl.Series]", tokenizer: "tokenizers.T
     for series in [texts] if isinstance(texts, pl.Series) else texts:
         kept = series.drop_nulls()
         documents += len(kept)
-        words += kept.str.count_matches(r"\S+").sum()
-        size += kept.str.len_bytes().sum()
+        words += int(kept.str.count_matches(r"\S+").sum())
+        size += int(kept.str.len_bytes().sum())
         for batch in kept.to_frame().iter_slices(_BATCH):
             encodings = tokenizer.encode_batch_fast(batch.to_series().to_list(), add_special_tokens=False)
             tokens += sum(len(encoding) for encoding in encodings)

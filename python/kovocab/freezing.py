@@ -52,7 +52,7 @@ class StageFreezing(Callback):
         return cls(stage.patterns, verify=verify)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
-        """Have flags set right after `configure_model`, when the module has its layers and before it is wrapped."""
+        """Have flags set right after `configure_model`: layers are there, and nothing is wrapped yet."""
         if stage != "fit":
             return
         self.report, self._start = {}, None
@@ -103,7 +103,7 @@ class StageFreezing(Callback):
         """Compare, and write the report.
 
         Raises:
-            FreezingError: a frozen parameter moved, on this rank or another, or an optimizer has state for it.
+            FreezingError: a frozen parameter moved, on any rank, or an optimizer has state for it.
         """
         start = self._start or {}
         end = _digests(pl_module) if start else {}

@@ -1,4 +1,4 @@
-"""What each stage of a run does, as data: a schedule's rows with their learning rates and lengths. No torch here."""
+"""What each stage of a run does, as data: its rows with learning rate and length. No torch here."""
 
 import math
 from dataclasses import asdict, dataclass, fields, replace
@@ -16,7 +16,7 @@ class StageSettings:
         lr: Highest learning rate.
         steps: Length in optimizer steps. Give this or `tokens`.
         tokens: Length in tokens, of all ranks; rounded up to whole steps.
-        warmup: Share of the steps in which the learning rate rises from 0, in a line.
+        warmup: Share of the steps in which the learning rate rises to `lr`, in a line.
         final_lr: Share of `lr` that is left at the end of the stage, down a cosine.
         weight_decay: The optimizer's, where it has one.
     """
@@ -64,13 +64,10 @@ class StagePlan:
             if not holds:
                 raise UsageError(f"stage {self.number}: {key} is {getattr(self, key)}; wanted {what}")
 
-    def lr_factor(self, step: int) -> float:
-        """The learning rate of `step` (from 0) as a share of `lr`."""
-        warmup = round(self.warmup * self.steps)
-        if step < warmup:
-            return (step + 1) / warmup
-        done = min(1.0, (step - warmup) / max(1, self.steps - warmup))
-        return self.final_lr + (1 - self.final_lr) * 0.5 * (1 + math.cos(math.pi * done))
+    @property
+    def warmup_steps(self) -> int:
+        """The warmup in whole steps."""
+        return round(self.warmup * self.steps)
 
     def settings(self) -> Record:
         """What the stage's record says, flat, so that two runs are compared by name."""
@@ -97,7 +94,9 @@ def plan(
     """
     if isinstance(schedule, str):
         if schedule not in STAGES:
-            raise UsageError(f"schedule: there is no {schedule!r}; wanted {', '.join(STAGES)} or a list of stages")
+            raise UsageError(
+                f"schedule: there is no {schedule!r}; wanted {', '.join(STAGES)} or a list of stages"
+            )
         schedule = list(STAGES[schedule])
     if not schedule:
         raise UsageError("schedule: the list is empty; wanted at least one stage")

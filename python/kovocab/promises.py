@@ -1,7 +1,7 @@
 """The promises that a target tokenizer keeps, each a check that names the first offender.
 
-`check_promises` runs them on a text sample; `refine` calls it on what it saved. They measure, they do not argue:
-a target that someone else built is checked just as well.
+`check_promises` runs them on a sample of text; `refine` calls it on what it saved. They measure, they do not
+argue: a target that someone else built is checked just as well.
 """
 
 import json
@@ -31,6 +31,8 @@ _NASTY = (
     *("\n" * n + "\t" * n + "y" for n in range(1, 20)),
     "\r\n\u00a0\u2003\u3000\u200b\ufeff x\u2028y\u2029z \v\f",
     "▁", "▁▁ ▁x ▁ ▁▁▁", " ▁ x▁",
+    "The quick brown fox didn't jump over 13 lazy dogs' backs; it can't. MixedCase iPhone3GS re-entered.",
+    "Größe à Noël, niño; žluťoučký kůň; İstanbul'da; съешь ещё этих булок; ξεσκεπάζω; Tiếng Việt có dấu.",
     "def f(x: int) -> str:\n    return f'{x!r:>10}'  # \\n \\x00\n\n\nif __name__ == \"__main__\":\n\tf(1)\n",
     "<html><body class=\"a\">&nbsp;</body></html>  {\"k\": [1, 2.5e-10, null]}  $\\frac{a}{b}$  ~~~***___",
     "https://example.com/a?b=c&d=%EA%B0%80#e user@example.com C:\\Users\\x /usr/bin/env 192.168.0.1",
@@ -61,8 +63,8 @@ def check_promises(
         model: The bytes of the target's `tokenizer.model`, where there is one.
 
     Returns:
-        How much was checked: `base_tokens`, `texts_without_hangul`, `new_tokens`, `texts_with_hangul`, and with
-        `model` also `texts_in_model`.
+        How much was checked: `base_tokens`, `texts_without_hangul`, `new_tokens`, `texts_with_hangul`, and
+        with `model` also `texts_in_model`.
 
     Raises:
         TokenizerError: a promise is broken; says which, and by what.
@@ -194,7 +196,8 @@ def check_model(target: tokenizers.Tokenizer, model: bytes, texts: Iterable[str]
         The number of texts compared.
 
     Raises:
-        TokenizerError: names the first text on which they differ, and where; or SentencePiece refuses `model`.
+        TokenizerError: names the first text on which they differ, and where; or SentencePiece does not load
+            `model`.
     """
     import sentencepiece
 

@@ -167,8 +167,8 @@ def append_pieces(proto: Any, rows: Sequence[Row]) -> bytes:
         elif on_top:
             normal[token].score = first - k
     proto.trainer_spec.vocab_size = len(proto.pieces)
-    # A new message of just these parts: SentencePiece refuses to load a model whose embedded self-test encodes
-    # differently, as Korean examples now do.
+    # A new message of just these parts: SentencePiece does not load a model whose embedded self-test fails,
+    # as one with Korean in it now does.
     target = type(proto)(
         pieces=proto.pieces, trainer_spec=proto.trainer_spec, normalizer_spec=proto.normalizer_spec
     )

@@ -130,8 +130,9 @@ def _on_top(merges: Sequence[Merge], rows: Sequence[Row], pieces: Collection[str
     """Put the merges of `rows` before `merges`, with every split of every token that holds Hangul.
 
     New merges change which parts the base's own Hangul tokens meet. SentencePiece joins any two parts whose
-    joint piece is in the model; with every split listed the two still agree, and the base's own tokens that
-    new merges would cut off stay within reach.
+    joint piece is in the model; with every split listed the two still agree, and a token of the base that new
+    merges cut in two elsewhere stays within reach. One that they cut in three is lost: 12 of 7,999 where two
+    vocabularies from two halves of a corpus met.
     """
 
     def splits(first: Merge) -> list[Merge]:

@@ -90,7 +90,8 @@ def build_target(base: tokenizers.Tokenizer, vocabulary: "pl.DataFrame") -> toke
         base: A SentencePiece-style tokenizer: BPE with byte fallback, not cut into words, `▁` for a space.
         vocabulary: Columns `token`, `left` and `right` (str), in merge order. A character has null parts.
             Any other token is `left` + `right`, each an earlier token, a token of the base, or `▁`. A token
-            that the base has keeps its id.
+            that the base has keeps its id. Of a base that merges Hangul, list also the tokens that new ones
+            are built from: a new token whose parts the base only merges later may be out of reach.
 
     Returns:
         The target. The same base and vocabulary give the same tokenizer, byte for byte.

@@ -129,8 +129,8 @@ def pack(source: Source, tokenizer: str | Path, tokens_dir: str | Path, packing:
         TokenizerError: the tokenizer cannot be read.
     """
     loaded = load_tokenizer(tokenizer)
-    made_from = _made_from(source, loaded, _eos(loaded, tokenizer), packing)
-    folder = Path(tokens_dir) / f"{source.name}.{_digest(made_from)[:16]}"
+    made_from = identity(source, tokenizer, loaded, packing)
+    folder = Path(tokens_dir) / f"{source.name}.{digest(made_from)[:16]}"
     if (folder / RECORD).is_file():
         return folder
     log.info("packing %s into %s", source.name, folder)
@@ -152,6 +152,26 @@ def pack(source: Source, tokenizer: str | Path, tokens_dir: str | Path, packing:
             counts[part] |= {"blocks": blocks, "dropped_tokens": dropped}
         write_record(beside, {"verb": "pack", **made_from, "dtype": dtype.str, **counts})
     return folder
+
+
+def identity(source: Source, tokenizer: str | Path, loaded: Tokenizer, packing: Packing) -> Record:
+    """All that a source's token files depend on; cheap, the corpus is not read.
+
+    Args:
+        source: The source.
+        tokenizer: Where the tokenizer lies, for what stands beside it.
+        loaded: The same, opened.
+        packing: How to pack.
+    """
+    eos = _eos(loaded, tokenizer)
+    return {
+        "source": source.name,
+        "corpus": fingerprint(source.corpus, source.column),
+        "tokenizer": hashlib.sha256(loaded.to_str().encode()).hexdigest(),
+        "eos": eos,
+        "eos_id": loaded.token_to_id(eos) if eos else None,
+        **asdict(packing),
+    }
 
 
 class _Split:
@@ -220,18 +240,6 @@ def _encoded(source: Source, tokenizer: Tokenizer, eos_id: int | None) -> Iterat
                 yield text, ids
 
 
-def _made_from(source: Source, tokenizer: Tokenizer, eos: str | None, packing: Packing) -> Record:
-    """All that the token files depend on."""
-    return {
-        "source": source.name,
-        "corpus": fingerprint(source.corpus, source.column),
-        "tokenizer": hashlib.sha256(tokenizer.to_str().encode()).hexdigest(),
-        "eos": eos,
-        "eos_id": tokenizer.token_to_id(eos) if eos else None,
-        **asdict(packing),
-    }
-
-
 def _eos(tokenizer: Tokenizer, where: str | Path) -> str | None:
     """The token that ends a document: as `tokenizer_config.json` says, else by one of the usual names."""
     folder = Path(where)
@@ -245,5 +253,6 @@ def _eos(tokenizer: Tokenizer, where: str | Path) -> str | None:
     )
 
 
-def _digest(record: Record) -> str:
+def digest(record: Record) -> str:
+    """A name for a record: the same for the same content, in any order of keys."""
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()

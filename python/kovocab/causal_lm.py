@@ -1,0 +1,210 @@
+"""The LightningModule: next-token training of an expanded model in two blocks of rows.
+
+`forward` returns the loss, so DDP and `fully_shard` wrap one root module and nothing reaches round it. Which
+blocks train is not decided here: `StageFreezing` sets the flags, and this module asks them.
+"""
+
+import math
+from pathlib import Path
+from typing import cast
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.nn import functional
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from transformers import PreTrainedModel
+
+from kovocab.artefact import read_record
+from kovocab.cross_entropy import IGNORE, cross_entropy, token_losses
+from kovocab.embeddings import Dtype, load_plain
+from kovocab.errors import ModelError, UsageError
+from kovocab.split_rows import SplitLinear, block_of, split_rows
+from kovocab.stages import Block
+
+Batch = dict[str, Tensor]
+"""`input_ids`: int64, `[batch, length]`."""
+
+
+class WarmupCosine(LRScheduler):
+    """The learning rate rises linearly for `warmup_steps` and then falls by a cosine to a share of the top.
+
+    Args:
+        optimizer: Whose learning rates are the tops of the curve.
+        warmup_steps: Optimizer steps until the top.
+        total_steps: Optimizer steps of the whole stage.
+        minimum: What is left at the end, as a share of the top.
+        last_epoch: As in every torch scheduler.
+
+    Raises:
+        UsageError: the warm-up is longer than the stage.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        warmup_steps: int,
+        total_steps: int,
+        minimum: float = 0.0,
+        last_epoch: int = -1,
+    ) -> None:
+        if not 0 <= warmup_steps <= total_steps:
+            raise UsageError(
+                f"warmup_steps is {warmup_steps} of {total_steps} total_steps; wanted at most as many"
+            )
+        self.warmup_steps, self.total_steps, self.minimum = warmup_steps, total_steps, minimum
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float | Tensor]:
+        """The learning rate of each parameter group at this step."""
+        return [cast("float", base) * self.share(self.last_epoch) for base in self.base_lrs]
+
+    def share(self, step: int) -> float:
+        """Learning rate at `step` as a share of the top."""
+        if step < self.warmup_steps:
+            return (step + 1) / self.warmup_steps
+        done = (step - self.warmup_steps) / max(1, self.total_steps - self.warmup_steps)
+        return self.minimum + (1 - self.minimum) * (1 + math.cos(math.pi * min(1.0, done))) / 2
+
+
+class CausalLM(LightningModule):
+    """A causal language model with both embeddings in two blocks, trained on packed token ids.
+
+    Learning rate, stage and the like are no hyperparameters of a checkpoint: Lightning's CLI lets those
+    override the command line when it resumes.
+
+    Args:
+        model: Folder left by `kovocab expand` or by a stage of `kovocab fit`.
+        optimizer: Makes the optimizer from the parameters that train.
+        scheduler: Makes the schedule from the optimizer; stepped once an optimizer step.
+        dtype: Of the weights in memory; `auto` is as they were written.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        optimizer: OptimizerCallable = torch.optim.AdamW,
+        scheduler: LRSchedulerCallable | None = None,
+        dtype: Dtype = "auto",
+    ) -> None:
+        super().__init__()
+        self.folder = model
+        self.optimizer = optimizer
+        self.scheduler = scheduler
+        self.dtype_wanted: Dtype = dtype
+        self.model: PreTrainedModel | None = None
+
+    def configure_model(self) -> None:
+        """Load the model and split its rows; the second time there is nothing to do.
+
+        Raises:
+            ArtefactError: the folder is no artefact of kovocab.
+            ModelError: the model cannot be loaded, or its record names no first new id, or its logits are not
+                its head times its last hidden state.
+        """
+        if self.model is not None:
+            return
+        record = read_record(self.folder)
+        if "first_new_id" not in record:
+            raise ModelError(f"the record of {self.folder} has no `first_new_id`; run `kovocab expand` first")
+        # from_pretrained returns eval mode and Lightning leaves it so: without train() there is no dropout.
+        loaded = load_plain(str(Path(self.folder)), self.dtype_wanted)
+        self.model = split_rows(loaded, record["first_new_id"])
+        self._check_head()
+        self.model.train()
+
+    def forward(self, input_ids: Tensor, labels: Tensor | None = None) -> Tensor:
+        """The mean next-token loss (scalar, fp32) with `labels`, else the logits `[batch, length, rows]`.
+
+        Args:
+            input_ids: `[batch, length]`, int64.
+            labels: As `input_ids`, and shifted here; -100 where there is no loss.
+        """
+        if labels is None:
+            return cast("Tensor", self.loaded(input_ids=input_ids, use_cache=False).logits)
+        hidden = self._hidden(input_ids)
+        return cross_entropy(hidden.flatten(0, 1), self._head, _shifted(labels).flatten())
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
+        """The loss of a batch, logged as `loss/train`."""
+        return self._logged_loss(batch, "loss/train")
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
+        """The loss of a batch, its mean over the held-out split logged as `loss/val`."""
+        return self._logged_loss(batch, "loss/val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
+        """The loss of a batch, its mean logged as `loss/test`."""
+        return self._logged_loss(batch, "loss/test")
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002
+        """The mean next-token loss of each sequence: `loss`, `[batch]`, fp32."""
+        input_ids = batch["input_ids"]
+        hidden = self._hidden(input_ids).flatten(0, 1)
+        losses = token_losses(hidden, self._head, _shifted(input_ids).flatten())
+        return {"loss": losses.view(input_ids.shape).sum(dim=-1) / (input_ids.shape[-1] - 1)}
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The optimizer of what trains, and of nothing else, with its schedule."""
+        optimizer = self.optimizer([p for p in self.parameters() if p.requires_grad])
+        if self.scheduler is None:
+            return optimizer
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": self.scheduler(optimizer), "interval": "step"},
+        }
+
+    @property
+    def loaded(self) -> PreTrainedModel:
+        """The model with split rows.
+
+        Raises:
+            ModelError: `configure_model` has not run.
+        """
+        if self.model is None:
+            raise ModelError(f"the model of {self.folder} is not loaded yet; call configure_model() first")
+        return self.model
+
+    @property
+    def trainable_blocks(self) -> frozenset[Block]:
+        """The blocks that have a parameter that trains."""
+        return frozenset(block_of(name) for name, p in self.named_parameters() if p.requires_grad)
+
+    @property
+    def _head(self) -> SplitLinear:
+        return cast("SplitLinear", self.loaded.get_output_embeddings())  # type: ignore[no-untyped-call]
+
+    def _hidden(self, input_ids: Tensor) -> Tensor:
+        """The last hidden state, `[batch, length, hidden]`; no autograd if nothing below the output trains.
+
+        With every flag below the output off, autograd records nothing by itself; the guard keeps it so where
+        gradient checkpointing or `enable_input_require_grads` would start a graph all the same.
+        """
+        body = self.loaded.base_model
+        below = any(parameter.requires_grad for parameter in body.parameters())
+        with torch.set_grad_enabled(below and torch.is_grad_enabled()):
+            return cast("Tensor", body(input_ids=input_ids, use_cache=False).last_hidden_state)
+
+    def _logged_loss(self, batch: Batch, name: str) -> Tensor:
+        input_ids = batch["input_ids"]
+        loss = cast("Tensor", self(input_ids, input_ids))
+        self.log(name, loss, prog_bar=True, sync_dist=not self.training, batch_size=len(input_ids))
+        return loss
+
+    @torch.no_grad()
+    def _check_head(self) -> None:
+        """Some models scale or cap their logits (Gemma 2, Cohere, Granite); the loss here would not know."""
+        input_ids = torch.arange(4, device=self._head.output_old.device).unsqueeze(0)
+        if not torch.equal(self(input_ids), self._head(self._hidden(input_ids))):
+            raise ModelError(
+                f"the logits of {type(self.loaded).__name__} are not its output embeddings times its last "
+                "hidden state; wanted a model that neither scales nor caps them"
+            )
+
+
+def _shifted(labels: Tensor) -> Tensor:
+    """The label of each position is the next token; the last has none."""
+    return functional.pad(labels[:, 1:], (0, 1), value=IGNORE)

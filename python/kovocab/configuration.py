@@ -1,0 +1,141 @@
+"""The parser of fit, validate, test and predict: LightningCLI round CausalLM and Mixture.
+
+One file describes a run and serves all four verbs. Nothing is instantiated until `build`, because each stage has
+its own Trainer, module and optimizer.
+"""
+
+import json
+import os
+import sys
+from argparse import ArgumentError
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+
+from kovocab.artefact import Record
+from kovocab.causal_lm import CausalLM
+from kovocab.data import Mixture
+from kovocab.errors import KovocabError, UsageError
+from kovocab.plan import StagePlan, StageSettings
+from kovocab.runs import identity
+from kovocab.stages import Stage
+
+# Lightning 2.6 calls what jsonargparse has deprecated; the user can do nothing about it.
+os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
+
+VERBS = {
+    "fit": "Train an expanded model stage by stage; the same command again resumes.",
+    "validate": "Measure the loss of one model folder on the held-out text.",
+    "test": "The same, logged as loss/test.",
+    "predict": "Write the loss of each held-out block, with its text, to a Parquet file.",
+}
+
+TRAINER_SETTINGS = (
+    "precision",
+    "accumulate_grad_batches",
+    "gradient_clip_val",
+    "gradient_clip_algorithm",
+    "deterministic",
+)
+"""What of the Trainer changes the weights that come out, and so must not change within a stage."""
+
+
+class Configuration(LightningCLI):
+    """What a command line and its files say.
+
+    Args:
+        verb: One of `VERBS`.
+        args: What follows it.
+
+    Raises:
+        UsageError: it cannot be parsed; names the key.
+        SystemExit: 0 after --help and --print_config.
+    """
+
+    def __init__(self, verb: str, args: list[str]) -> None:
+        try:
+            super().__init__(
+                CausalLM,
+                Mixture,
+                save_config_callback=None,
+                seed_everything_default=0,
+                # Without exit_on_error=False each error comes with eighty lines of usage.
+                parser_kwargs={"prog": f"kovocab {verb}", "description": VERBS[verb], "exit_on_error": False},
+                args=args,
+                run=False,
+                auto_configure_optimizers=False,
+                # Else a checkpoint's hyperparameters would override the configuration.
+                load_from_checkpoint_support=False,
+            )
+        except ArgumentError as error:
+            raise UsageError(f"{error} (see `kovocab {verb} --help`)") from error
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """What `fit` needs beside model, data and trainer; the other verbs read past it."""
+        parser.link_arguments("model.model", "data.tokenizer")
+        add = parser.add_argument
+        add(
+            "--schedule",
+            type=str | list[Stage],
+            default="eeve",
+            help="fit: a preset (eeve: seven stages, kosolar: one), or a list of stages",
+        )
+        add("--stages", type=dict[int, StageSettings], default={}, help="fit: settings by number, from 1")
+        add("--defaults", type=StageSettings, default=StageSettings(), help="fit: settings of other stages")
+        add("--run", type=str, default="run", help="fit: folder of stages and logs")
+        add("--checkpoint_every", type=int, default=100, help="fit: optimizer steps between checkpoints")
+        add("--predictions", type=str, default="predictions.parquet", help="predict: the file to write")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse `args`; Lightning's own would warn that they are not the whole of sys.argv."""
+        self.config = parser.parse_args(args)  # type: ignore[arg-type]  # a list, see __init__
+
+    def instantiate_classes(self) -> None:
+        """Nothing yet, see `build`."""
+
+    def build(self, model: str | Path | None = None) -> tuple[CausalLM, Mixture]:
+        """Make fresh objects; `model` is read instead of the configuration's.
+
+        Raises:
+            UsageError: a value that its class refuses.
+        """
+        config = self.config.clone()
+        if model is not None:
+            config.model.model = str(model)
+        try:
+            self.config_init = self.parser.instantiate_classes(config)
+        except KovocabError:
+            raise
+        except ValueError as error:  # jsonargparse wraps what a stage in a list raises
+            raise UsageError(str(error)) from error
+        return self.config_init.model, self.config_init.data
+
+    @property
+    def shows_bar(self) -> bool:
+        """Whether to show a progress bar: as the configuration says, else on a terminal."""
+        given = self.config.trainer.enable_progress_bar
+        return sys.stdout.isatty() if given is None else bool(given)
+
+    def new_trainer(self, callbacks: list[Any], **settings: Any) -> Trainer:
+        """A fresh Trainer with the configuration's callbacks and `callbacks`; call `build` first."""
+        settings = {
+            "callbacks": [*(self.config_init.trainer.callbacks or []), *callbacks],
+            "enable_progress_bar": self.shows_bar,
+            "enable_model_summary": False,
+        } | settings
+        return self.instantiate_trainer(**settings)
+
+    def stage_settings(self, stage: StagePlan, data: Mixture, tokens_per_step: int) -> Record:
+        """All that decides what a stage's weights become, to compare a run's folder with."""
+        dumped = json.loads(self.parser.dump(self.config, format="json", skip_none=False))
+        trainer = {key: dumped["trainer"][key] for key in TRAINER_SETTINGS}
+        return {
+            "stage": stage.settings(),
+            "seed": self.config.seed_everything,
+            "base": identity(Path(self.config.model.model)),
+            "model": {key: value for key, value in dumped["model"].items() if key != "model"},
+            "data": data.identity(),
+            "trainer": trainer | {"tokens_per_step": tokens_per_step},
+        }

@@ -1,0 +1,240 @@
+"""Counts: a corpus read once into word counts, and token counts derived from them, exactly.
+
+The corpus comes in batches from `corpus`, the counting is Rust's (`_core`). Word counts are a plain frame,
+`word: str, count: u64`; on disk they are a Parquet file whose metadata hold the record of what made it.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import tokenizers
+
+from kovocab import _core, hangul
+from kovocab.artefact import Record, new_file
+from kovocab.corpus import Corpus, batches, fingerprint
+from kovocab.errors import CorpusError, TokenizerError, UsageError
+from kovocab.progress import progress
+from kovocab.tokenizer import Source, load_tokenizer
+
+log = logging.getLogger(__name__)
+
+WORDS = pl.Schema({"word": pl.String, "count": pl.UInt64})
+_METADATA = "kovocab"
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Word counts with the record of what was counted.
+
+    Attributes:
+        words: `word: str, count: u64`, sorted by count (descending) and word (ascending).
+        record: Corpus fingerprint, tokenizer, cut, sums.
+    """
+
+    words: pl.DataFrame
+    record: Record
+
+    def save(self, path: str | Path) -> None:
+        """Write the words as Parquet, the record in its metadata under the key `kovocab`."""
+        with new_file(path) as beside:
+            self.words.write_parquet(beside, metadata={_METADATA: json.dumps(self.record, ensure_ascii=False)})
+
+
+def count(corpus: Corpus, tokenizer: Source, *, column: str = "text", threads: int | None = None) -> Counted:
+    """Count the words of `corpus`, with a record; `count_words` is this without one.
+
+    A word is what the tokenizer cannot merge across: normalised text (`▁` for a space) cut before spaces, round
+    newlines and where Hangul meets the rest, as far as no entry of the vocabulary spans such a place. A kind of
+    place that an entry spans is not cut, and a warning says so; where none is left, whole documents are counted.
+
+    Args:
+        corpus: What `kovocab.corpus.Corpus` lists.
+        tokenizer: Whose vocabulary decides where text may be cut.
+        column: The Parquet column or JSON key that holds the text.
+        threads: How many threads count; all processors when None. The result does not depend on it.
+
+    Raises:
+        CorpusError: a file cannot be read (named, with the place), or the corpus holds no documents.
+        TokenizerError: the tokenizer is not SentencePiece-style; `count_tokens` counts with any.
+        UsageError: `threads` is less than 1.
+    """
+    loaded = load_tokenizer(tokenizer)
+    bpe = _bpe(loaded)
+    for kind, cut in zip(("spaces", "newlines", "Hangul"), bpe.cut, strict=True):
+        if not cut:
+            log.warning("entries of the vocabulary span %s: text is not cut there, which is slower", kind)
+    counter = _core.WordCounter(bpe, _threads(threads))
+    sums = _Sums()
+    for batch in sums.watch(corpus, column):
+        counter.update(batch)
+    words = pl.DataFrame(counter.finish())
+    record = {
+        "verb": "count",
+        "kovocab": version("kovocab"),
+        "corpus": fingerprint(corpus, column),
+        "documents": sums.documents,
+        "bytes": sums.bytes,
+        "words": int(words["count"].sum()),
+        "distinct_words": len(words),
+        "tokenizer": digest(loaded),
+        "cut": list(bpe.cut),
+    }
+    return Counted(words, record)
+
+
+def count_words(
+    corpus: Corpus, tokenizer: Source, *, column: str = "text", threads: int | None = None
+) -> pl.DataFrame:
+    """Count the words of `corpus`; arguments and errors are those of `count`.
+
+    Returns:
+        `word: str, count: u64`, sorted by count (descending) and word (ascending).
+    """
+    return count(corpus, tokenizer, column=column, threads=threads).words
+
+
+def count_tokens(
+    words_or_corpus: pl.DataFrame | Corpus,
+    tokenizer: Source,
+    *,
+    column: str = "text",
+    threads: int | None = None,
+) -> pl.DataFrame:
+    """Count how often each token of `tokenizer` is emitted, special tokens in the text included.
+
+    The counts are those of the tokenizer itself on every document, without the special tokens that a template
+    puts round it. A SentencePiece-style tokenizer is counted through words; any other, or one whose vocabulary
+    spans words, by encoding whole documents with `tokenizers`, slower but right.
+
+    Args:
+        words_or_corpus: A frame of word counts (columns `word` and `count`), or a corpus.
+        tokenizer: Any tokenizer. Word counts must have been made with the same cut.
+        column: The Parquet column or JSON key that holds the text.
+        threads: How many threads count; all processors when None.
+
+    Returns:
+        `id: u32, token: str, count: u64, hangul: bool`, a row for each id, by id.
+
+    Raises:
+        CorpusError: a file cannot be read, or the corpus holds no documents.
+        TokenizerError: word counts were given with a tokenizer that is not SentencePiece-style.
+        UsageError: the frame's columns are not of the right types, or `threads` is less than 1.
+    """
+    loaded = load_tokenizer(tokenizer)
+    if isinstance(words_or_corpus, pl.DataFrame) and words_or_corpus.columns == ["word", "count"]:
+        words = _checked(words_or_corpus)
+        return _named(_bpe(loaded).count_tokens(words["word"], words["count"], _threads(threads)), loaded)
+    try:
+        bpe = _core.Bpe(loaded.to_str())
+        reason = None if bpe.cut[0] else "entries of its vocabulary span words"
+    except _core.UnreadableTokenizer as error:
+        reason = str(error)
+    sums = _Sums()
+    if reason is not None:
+        log.warning("counting whole documents, which is slower: %s", reason)
+        return _named(_count_documents(sums.watch(words_or_corpus, column), loaded), loaded)
+    counter = _core.WordCounter(bpe, _threads(threads))
+    for batch in sums.watch(words_or_corpus, column):
+        counter.update(batch)
+    return _named(counter.count_tokens(bpe), loaded)
+
+
+def combine(*tables: pl.DataFrame) -> pl.DataFrame:
+    """Add word counts: yesterday's and today's, or one corpus' and another's, made with the same cut.
+
+    Raises:
+        UsageError: a table's columns are not `word: str, count: u64`.
+    """
+    together = pl.concat([_checked(table) for table in tables]) if tables else pl.DataFrame(schema=WORDS)
+    return together.group_by("word").agg(pl.col("count").sum()).sort("count", "word", descending=[True, False])
+
+
+def load_counted(path: str | Path) -> Counted:
+    """Read what `Counted.save` wrote.
+
+    Raises:
+        CorpusError: the file is missing, not Parquet, or not of `kovocab count`.
+    """
+    wanted = "wanted word counts as `kovocab count` leaves them"
+    try:
+        metadata = pl.read_parquet_metadata(path)
+        words = pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise CorpusError(f"{path} cannot be read ({str(error).splitlines()[0]}); {wanted}") from error
+    if _METADATA not in metadata or words.schema != WORDS:
+        raise CorpusError(f"{path} holds {dict(words.schema)}; {wanted}: {dict(WORDS)} and their record")
+    return Counted(words, json.loads(metadata[_METADATA]))
+
+
+def digest(tokenizer: tokenizers.Tokenizer) -> str:
+    """SHA-256 of the tokenizer's JSON, in hexadecimal: the same for the same tokenizer on every machine."""
+    return sha256(tokenizer.to_str().encode()).hexdigest()
+
+
+class _Sums:
+    """Sums documents and bytes as batches pass, under a progress bar."""
+
+    def __init__(self) -> None:
+        self.documents = 0
+        self.bytes = 0
+
+    def watch(self, corpus: Corpus, column: str) -> Iterator[pl.Series]:
+        with progress("count", corpus) as bar:
+            for batch in batches(corpus, column=column):
+                yield batch
+                size = int(batch.str.len_bytes().sum())
+                self.documents += len(batch)
+                self.bytes += size
+                bar.update(size)
+
+
+def _count_documents(texts: Iterator[pl.Series], tokenizer: tokenizers.Tokenizer) -> pl.DataFrame:
+    size = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+    total = pl.Series("count", [0], dtype=pl.UInt64).new_from_index(0, size)
+    for batch in texts:
+        encodings = tokenizer.encode_batch_fast(batch.to_list(), add_special_tokens=False)
+        ids = pl.Series("id", [token for encoding in encodings for token in encoding.ids], dtype=pl.UInt32)
+        found = ids.value_counts()
+        total = total.scatter(found["id"], total.gather(found["id"]) + found["count"].cast(pl.UInt64))
+    return pl.DataFrame({"id": pl.arange(size, eager=True, dtype=pl.UInt32), "count": total})
+
+
+def _named(counts: Any, tokenizer: tokenizers.Tokenizer) -> pl.DataFrame:
+    names = {i: token for token, i in tokenizer.get_vocab(with_added_tokens=True).items()}
+    table = pl.DataFrame(counts)
+    tokens = pl.Series("token", [names.get(i) for i in range(len(table))], dtype=pl.String)
+    return table.select("id", tokens, "count").with_columns(
+        hangul=pl.col("token").str.contains(f"[{hangul.HANGUL}]").fill_null(False)
+    )
+
+
+def _bpe(tokenizer: tokenizers.Tokenizer) -> _core.Bpe:
+    try:
+        return _core.Bpe(tokenizer.to_str())
+    except _core.UnreadableTokenizer as error:
+        raise TokenizerError(
+            f"words are cut for SentencePiece-style tokenizers only, and of this one {error}; "
+            "count_tokens on a corpus takes any tokenizer"
+        ) from error
+
+
+def _checked(words: pl.DataFrame) -> pl.DataFrame:
+    if words.schema != WORDS:
+        raise UsageError(f"word counts have the columns {dict(words.schema)}; wanted {dict(WORDS)}")
+    return words
+
+
+def _threads(threads: int | None) -> int:
+    if threads is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if threads < 1:
+        raise UsageError(f"threads is {threads}; wanted 1 or more")
+    return threads

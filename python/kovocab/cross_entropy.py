@@ -1,0 +1,163 @@
+"""Cross entropy over two blocks of output rows, in pieces: the logits are never held all at once.
+
+8,192 positions times 40,960 tokens are 1.3 GB of fp32 logits and as much again for their gradient. Here a
+piece of positions is taken through logits, loss and gradient before the next, and a gradient is made only for
+what trains: with a frozen body and frozen old rows (stage 2) the old rows' half is a log-sum-exp and no more.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from kovocab.split_rows import SplitLinear
+
+IGNORE = -100
+"""The label of a position without loss, as everywhere in torch and transformers."""
+
+PIECE_LOGITS = 1 << 24
+"""Logits of a piece: 64 MiB in fp32, 409 positions of 40,960 tokens."""
+
+Blocks = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
+"""Old and new weight, old and new bias."""
+
+
+def cross_entropy(hidden: Tensor, head: SplitLinear, labels: Tensor, *, piece: int | None = None) -> Tensor:
+    """The mean over labels of -log softmax(head(hidden))[label]: a scalar, fp32.
+
+    The value is computed in fp32 from the logits in the dtype that `head(hidden)` would have (bf16 under
+    autocast), and gradients are summed in fp32, so only the products round. It is 0 if no label counts.
+
+    Args:
+        hidden: `[positions, hidden]`.
+        head: The output embeddings.
+        labels: `[positions]`, int64; `IGNORE` where there is no loss.
+        piece: Positions at a time; by default as many as give `PIECE_LOGITS` logits.
+    """
+    blocks: Blocks = (head.output_old, head.output_new, head.output_old_bias, head.output_new_bias)
+    total: Tensor = _CrossEntropy.apply(  # type: ignore[no-untyped-call]
+        hidden, labels, piece or _piece(head), torch.is_grad_enabled(), *blocks
+    )
+    return total / (labels != IGNORE).sum().clamp(min=1)
+
+
+@torch.no_grad()
+def token_losses(hidden: Tensor, head: SplitLinear, labels: Tensor, *, piece: int | None = None) -> Tensor:
+    """The loss of each position, without gradient: `[positions]`, fp32, 0 where the label is `IGNORE`."""
+    blocks = _cast((head.output_old, head.output_new, head.output_old_bias, head.output_new_bias), hidden)
+    size = piece or _piece(head)
+    found = torch.empty(len(labels), dtype=torch.float32, device=hidden.device)
+    with torch.autocast(hidden.device.type, enabled=False):
+        for start in range(0, len(labels), size):
+            x, y = hidden[start : start + size].to(blocks[0].dtype), labels[start : start + size]
+            found[start : start + size] = _losses(_logits(x, blocks), y, blocks[0].shape[0])[0]
+    return found
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """The sum of the losses. Gradients are made in the forward pass, where the logits are; scaled later."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        labels: Tensor,
+        piece: int,
+        grad_enabled: bool,
+        *parameters: Any,
+    ) -> Tensor:
+        needs = [grad_enabled and needed for needed in ctx.needs_input_grad]
+        need_hidden, need_blocks = needs[0], needs[4:]
+        blocks = _cast(parameters, hidden)
+        old_rows = blocks[0].shape[0]
+        total = hidden.new_zeros((), dtype=torch.float32)
+        grad_hidden = torch.empty_like(hidden) if need_hidden else None
+        sums = [
+            torch.zeros_like(block, dtype=torch.float32) if block is not None and needed else None
+            for block, needed in zip(blocks, need_blocks, strict=True)
+        ]
+        with torch.autocast(hidden.device.type, enabled=False):
+            for start in range(0, len(labels), piece):
+                x, y = hidden[start : start + piece].to(blocks[0].dtype), labels[start : start + piece]
+                logits = _logits(x, blocks)
+                losses, normaliser = _losses(logits, y, old_rows)
+                total += losses.sum()
+                grad_x = torch.zeros_like(x, dtype=torch.float32) if need_hidden else None
+                for half, first_row in ((0, 0), (1, old_rows)):
+                    weight, sum_weight, sum_bias = blocks[half], sums[half], sums[half + 2]
+                    if grad_x is None and sum_weight is None and sum_bias is None:
+                        continue
+                    grad_logits = _grad_logits(logits[half], normaliser, y, first_row)
+                    if sum_bias is not None:
+                        sum_bias += grad_logits.sum(dim=0)
+                    grad_logits = grad_logits.to(x.dtype)
+                    if grad_x is not None and weight is not None:
+                        _add_product(grad_x, grad_logits, weight)
+                    if sum_weight is not None:
+                        _add_product(sum_weight, grad_logits.T, x)
+                if grad_hidden is not None and grad_x is not None:
+                    grad_hidden[start : start + piece] = grad_x
+        ctx.grads = [grad_hidden, None, None, None, *sums]
+        ctx.dtypes = [None if p is None else p.dtype for p in (hidden, None, None, None, *parameters)]
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_total: Tensor) -> tuple[Tensor | None, ...]:
+        if ctx.grads is None:
+            raise RuntimeError("backward a second time through a loss whose gradients are used up")
+        grads, ctx.grads = ctx.grads, None
+        return tuple(
+            None if grad is None else grad.mul_(grad_total).to(dtype)
+            for grad, dtype in zip(grads, ctx.dtypes, strict=True)
+        )
+
+
+def _piece(head: SplitLinear) -> int:
+    return max(1, PIECE_LOGITS // (head.output_old.shape[0] + head.output_new.shape[0]))
+
+
+def _cast(blocks: Blocks, hidden: Tensor) -> Blocks:
+    """The blocks in the dtype that autocast would multiply in, once and not once a piece."""
+    device = hidden.device.type
+    if not torch.is_autocast_enabled(device):
+        return blocks
+    dtype = torch.get_autocast_dtype(device)
+    old, new, *biases = blocks
+    old_bias, new_bias = (None if bias is None else bias.to(dtype) for bias in biases)
+    return old.to(dtype), new.to(dtype), old_bias, new_bias
+
+
+def _logits(x: Tensor, blocks: Blocks) -> tuple[Tensor, Tensor]:
+    old, new, old_bias, new_bias = blocks
+    return functional.linear(x, old, old_bias).float(), functional.linear(x, new, new_bias).float()
+
+
+def _losses(logits: tuple[Tensor, Tensor], labels: Tensor, old_rows: int) -> tuple[Tensor, Tensor]:
+    """The loss of each position (0 where ignored), and the log of its normaliser: both `[positions]`."""
+    old, new = logits
+    normaliser = torch.logaddexp(old.logsumexp(dim=-1), new.logsumexp(dim=-1))
+    at_old = old.gather(-1, labels.clamp(0, old_rows - 1).unsqueeze(-1)).squeeze(-1)
+    at_new = new.gather(-1, (labels - old_rows).clamp(min=0).unsqueeze(-1)).squeeze(-1)
+    losses = normaliser - torch.where(labels < old_rows, at_old, at_new)
+    return losses.masked_fill(labels == IGNORE, 0.0), normaliser
+
+
+def _grad_logits(logits: Tensor, normaliser: Tensor, labels: Tensor, first_row: int) -> Tensor:
+    """Softmax minus one at the label, 0 where ignored; overwrites `logits` (`[positions, rows]`, fp32)."""
+    grad = logits.sub_(normaliser.unsqueeze(-1)).exp_()
+    row = labels - first_row
+    here = (row >= 0) & (row < logits.shape[-1])
+    minus_one = torch.where(here, -1.0, 0.0).to(grad.dtype)
+    grad.scatter_add_(-1, row.clamp(0, logits.shape[-1] - 1).unsqueeze(-1), minus_one.unsqueeze(-1))
+    return grad.masked_fill_((labels == IGNORE).unsqueeze(-1), 0.0)
+
+
+def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """`total += left @ right`, in place where the dtypes allow it; `total` is fp32."""
+    if left.dtype == total.dtype:
+        total.addmm_(left, right)
+    else:
+        total += left @ right

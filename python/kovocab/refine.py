@@ -1,0 +1,339 @@
+"""Refine: drop and add until the vocabulary stands still. The corpus is not read: word counts hold all it needs.
+
+Steps 2 to 7 of the model cards. A round is a pure function from one vocabulary to the next, and `refine` folds
+it. Every round builds the target tokenizer for real and counts what that emits.
+"""
+
+import logging
+import time
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+import tokenizers
+
+from kovocab import bpe, promises
+from kovocab.artefact import Record, check_replaceable, new_folder, write_record
+from kovocab.counts import Counted, count_tokens, digest
+from kovocab.errors import CycleError, TokenizerError, UsageError
+from kovocab.hangul import CANDIDATE
+from kovocab.tokenizer import Source, base_pieces, build_target, first_new_id, load_tokenizer, save_tokenizer
+from kovocab.vocabulary import Decisions, Vocabulary
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RefineSettings:
+    """What refine goes by; the defaults are the model cards'.
+
+    Attributes:
+        min_count: A new token that the target tokenizer emits less often than this is dropped.
+        min_syllable_count: A missing single character seen at least this often is added.
+        intermediate_vocab_size: Tokens of the intermediate tokenizer, from which candidates come.
+        max_new_tokens: Keep at most this many new tokens, the most frequent, closed under parts; 8,960 in the
+            cards.
+        prune: `threshold`: the cards' rule, every token below `min_count` goes, even one that others are made
+            of. `leaf`: only tokens that no kept token is made of may go; keeps more, at the price of some
+            stepping stones below `min_count`.
+        script: The script of new tokens.
+    """
+
+    min_count: int = 6000
+    min_syllable_count: int = 6000
+    intermediate_vocab_size: int = bpe.INTERMEDIATE_VOCAB_SIZE
+    max_new_tokens: int | None = None
+    prune: Literal["threshold", "leaf"] = "threshold"
+    script: Literal["Hangul"] = "Hangul"
+
+    def __post_init__(self) -> None:
+        """Refuse what no run could use."""
+        for name in ("min_count", "min_syllable_count", "intermediate_vocab_size", "max_new_tokens"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"{name} is {value}; wanted 1 or more")
+        for name, known in (("prune", ("threshold", "leaf")), ("script", ("Hangul",))):
+            if getattr(self, name) not in known:
+                raise UsageError(f"{name} is {getattr(self, name)!r}; wanted {' or '.join(known)}")
+
+
+@dataclass(frozen=True)
+class Round:
+    """One turn: what was built and counted, and what that decided.
+
+    Attributes:
+        size: New tokens in the target that was counted.
+        unreachable: Tokens that could not be built because a part was dropped before; they are gone.
+        dropped: Tokens dropped for their count.
+        added: Single characters added.
+        tokens_per_word: Tokens per word with Hangul (an optional space and a run of Hangul), by the target.
+        bytes_per_token: UTF-8 bytes of these words per token.
+    """
+
+    round: int
+    size: int
+    unreachable: int
+    dropped: int
+    added: int
+    tokens_per_word: float
+    bytes_per_token: float
+
+
+@dataclass(frozen=True)
+class Refined:
+    """What refine leaves.
+
+    Attributes:
+        vocabulary: `id: u32, token: str, left: str?, right: str?, count: u64, base_pieces: list[u32]`, by id; a
+            token that the base has keeps the base's id.
+        tokenizer: The target tokenizer.
+        rounds: A row a `Round`.
+        record: Settings, sums, the base, versions, and the record of the word counts.
+    """
+
+    vocabulary: pl.DataFrame
+    tokenizer: tokenizers.Tokenizer
+    rounds: pl.DataFrame
+    record: Record
+    _base: Source = field(repr=False)
+    _words: pl.DataFrame = field(repr=False)
+
+    def save(self, folder: str | Path) -> Record:
+        """Write the tokenizer, `vocabulary.parquet`, `rounds.parquet` and the record; check what was written.
+
+        Nothing is left behind where a promise does not hold.
+
+        Returns:
+            The record, with how much each promise was checked on.
+
+        Raises:
+            ArtefactError: something that is not an artefact is in the way.
+            TokenizerError: the saved tokenizer breaks a promise; says which, and by what.
+        """
+        with new_folder(folder) as beside:
+            save_tokenizer(self.tokenizer, beside, base_source=self._base, vocabulary=self.vocabulary)
+            self.vocabulary.write_parquet(beside / "vocabulary.parquet")
+            self.rounds.write_parquet(beside / "rounds.parquet")
+            record = self.record | {"promises": self._check(beside)}
+            write_record(beside, record)
+        return record
+
+    def _check(self, folder: Path) -> dict[str, int]:
+        model = folder / "tokenizer.model"
+        checked = promises.check_promises(
+            load_tokenizer(self._base),
+            load_tokenizer(folder),
+            _texts(self._words),
+            self.vocabulary,
+            model.read_bytes() if model.is_file() else None,
+        )
+        silent = self.vocabulary.filter(pl.col("id") >= self.record["first_new_id"], pl.col("count") == 0)
+        stems = {*self.vocabulary["left"], *self.vocabulary["right"]}
+        for token in silent["token"]:
+            if token not in stems:
+                raise TokenizerError(f"promise 3, reachable: the new token {token!r} is nowhere emitted in the corpus")
+        return checked | {"stepping_stones_never_emitted": len(silent)}
+
+
+def refine(
+    words: Counted | pl.DataFrame,
+    base: Source,
+    settings: RefineSettings | None = None,
+    decisions: Decisions | None = None,
+) -> Refined:
+    """Turn the drop-and-add loop until the vocabulary stands still.
+
+    Args:
+        words: Word counts, as `count` or `count_words` leave them, cut for `base`.
+        base: The tokenizer that the model came with; SentencePiece-style.
+        settings: Thresholds and sizes; the cards' when None.
+        decisions: Tokens to keep or drop whatever their count.
+
+    Raises:
+        UsageError: the words hold no Hangul or were counted for another cut, or decisions contradict themselves.
+        TokenizerError: the base is not SentencePiece-style.
+        CycleError: an earlier vocabulary came back; names the rounds.
+    """
+    settings, decisions = settings or RefineSettings(), decisions or Decisions()
+    counted = words if isinstance(words, Counted) else Counted(words, {"verb": "count", "corpus": {"kind": "memory"}})
+    tokenizer = load_tokenizer(base)
+    if counted.record.get("tokenizer", digest(tokenizer)) != digest(tokenizer):
+        raise UsageError("the words were counted for another tokenizer than this base; count them again with it")
+    hangul = counted.words.filter(pl.col("word").str.contains(f"[{CANDIDATE}]"))
+    if hangul.is_empty():
+        raise UsageError("the word counts hold no word with Hangul: there is nothing to refine")
+    start = time.perf_counter()
+    trained = bpe.train(bpe.training_words(hangul), settings.intermediate_vocab_size)
+    log.info("intermediate tokenizer: %s tokens, %.1f s", f"{len(trained):,}", time.perf_counter() - start)
+    vocabulary = decisions.apply(Vocabulary.of(trained, tokenizer.get_vocab(with_added_tokens=True)))
+
+    state = State(vocabulary, decisions.drop)
+    characters = _characters(hangul)
+    rounds: list[Round] = []
+    seen: dict[frozenset[str], int] = {}
+    while True:
+        start = time.perf_counter()
+        counts = _count(hangul, tokenizer, state.vocabulary.reachable())
+        after, row = turn(state, counts, characters, settings, decisions.keep, number=len(rounds) + 1)
+        rounds.append(row)
+        log.info("%s, %.1f s", _line(row), time.perf_counter() - start)
+        if not row.unreachable + row.dropped + row.added:
+            break
+        key = frozenset(after.vocabulary.parts)
+        if key in seen:
+            raise CycleError(f"round {row.round} came back to the vocabulary of round {seen[key]}; it would never end")
+        seen[key] = row.round
+        state = after
+    return _result(state.vocabulary, counts, tokenizer, base, counted, settings, decisions, rounds)
+
+
+@dataclass(frozen=True)
+class State:
+    """What a round hands to the next: the vocabulary, and the characters that may not be added again."""
+
+    vocabulary: Vocabulary
+    barred: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class TokenCounts:
+    """What the target of a round emits: by token, and for all words with Hangul together."""
+
+    by_token: dict[str, int]
+    tokens_per_word: float
+    bytes_per_token: float
+
+
+def turn(
+    state: State,
+    counts: TokenCounts,
+    characters: dict[str, int],
+    settings: RefineSettings,
+    keep: frozenset[str],
+    number: int,
+) -> tuple[State, Round]:
+    """One round: what the counts of the target of `state` decide. Pure.
+
+    A multi-character token that was dropped never comes back. A character may, once: dropped while longer tokens
+    covered it, it is added when they are gone and it is seen often enough. So there is an end.
+    """
+    vocabulary = state.vocabulary.reachable()
+    new, seen = vocabulary.new, counts.by_token
+    least = {1: min(settings.min_count, settings.min_syllable_count)}
+    rare = {token for token in new if seen[token] < least.get(len(token), settings.min_count)}
+    if settings.prune == "leaf":
+        rare &= vocabulary.leaves()
+    rare -= vocabulary.with_stems(keep)
+    missing = {
+        c
+        for c, times in characters.items()
+        if times >= settings.min_syllable_count and not {c} & (vocabulary.base | vocabulary.parts.keys() | state.barred)
+    }
+    unreachable = len(state.vocabulary.parts) - len(vocabulary.parts)
+    barred = state.barred | missing
+    if not (unreachable or rare or missing) and settings.max_new_tokens is not None:
+        rare = _rarest_leaves(vocabulary, seen, len(new) - settings.max_new_tokens, keep)
+        barred |= rare
+    row = Round(
+        round=number,
+        size=len(new),
+        unreachable=unreachable,
+        dropped=len(rare),
+        added=len(missing),
+        tokens_per_word=counts.tokens_per_word,
+        bytes_per_token=counts.bytes_per_token,
+    )
+    return State(vocabulary.without(rare).with_characters(missing), barred), row
+
+
+def _rarest_leaves(vocabulary: Vocabulary, seen: dict[str, int], excess: int, keep: frozenset[str]) -> set[str]:
+    """The `excess` rarest tokens, each a leaf when the rarer ones are gone, so that what stays is closed."""
+    gone: set[str] = set()
+    kept = vocabulary.with_stems(keep)
+    if len(vocabulary.new) - len(kept) < excess:
+        raise UsageError(f"max_new_tokens leaves no room for the {len(kept)} tokens that decisions keep")
+    while len(gone) < excess:
+        leaves = vocabulary.without(gone).leaves() - kept
+        # One generation of leaves at a time, the rarest half of what is still to go, and look again.
+        batch = sorted(leaves, key=lambda token: (seen[token], token))[: max(1, (excess - len(gone) + 1) // 2)]
+        gone.update(batch)
+    return gone
+
+
+def _count(words: pl.DataFrame, base: tokenizers.Tokenizer, vocabulary: Vocabulary) -> TokenCounts:
+    target = build_target(base, vocabulary.frame())
+    table = count_tokens(words, target)
+    emitted = int(table["count"].sum())
+    # A space is one byte of text, and three as ▁.
+    size = pl.col("word").str.len_bytes() - 2 * pl.col("word").str.count_matches("▁")
+    size = int(words.select((size * pl.col("count")).sum()).item())
+    by_token = dict(zip(table["token"], table["count"], strict=True))
+    return TokenCounts(by_token, emitted / int(words["count"].sum()), size / emitted)
+
+
+def _characters(words: pl.DataFrame) -> dict[str, int]:
+    """How often each character that may be a token is seen."""
+    found = words.select(pl.col("word").str.extract_all(f"[{CANDIDATE}]"), "count").explode("word")
+    return dict(found.group_by("word").agg(pl.col("count").sum()).iter_rows())
+
+
+def _result(
+    vocabulary: Vocabulary,
+    counts: TokenCounts,
+    tokenizer: tokenizers.Tokenizer,
+    base: Source,
+    counted: Counted,
+    settings: RefineSettings,
+    decisions: Decisions,
+    rounds: list[Round],
+) -> Refined:
+    frame = vocabulary.frame()
+    target = build_target(tokenizer, frame)
+    ids = target.get_vocab(with_added_tokens=True)
+    table = frame.with_columns(
+        pl.Series("id", [ids[token] for token in frame["token"]], dtype=pl.UInt32),
+        pl.Series("count", [counts.by_token[token] for token in frame["token"]], dtype=pl.UInt64),
+        pl.Series("base_pieces", base_pieces(tokenizer, frame["token"].to_list()), dtype=pl.List(pl.UInt32)),
+    ).select("id", "token", "left", "right", "count", "base_pieces")
+    rows: list[dict[str, Any]] = [asdict(row) for row in rounds]
+    record: Record = {
+        "verb": "refine",
+        "kovocab": version("kovocab"),
+        "tokenizers": version("tokenizers"),
+        "settings": asdict(settings),
+        "decisions": {"keep": sorted(decisions.keep), "drop": sorted(decisions.drop)},
+        "base": base.name if isinstance(base, Path) else Path(base).name if isinstance(base, str) else "memory",
+        "base_tokenizer": digest(tokenizer),
+        "target_tokenizer": digest(target),
+        "first_new_id": first_new_id(tokenizer),
+        "new_tokens": len(vocabulary.new),
+        "below_min_count": sum(counts.by_token[token] < settings.min_count for token in vocabulary.new),
+        "rounds": rows,
+        "words": counted.record,
+    }
+    return Refined(table, target, pl.DataFrame(rows), record, base, counted.words)
+
+
+def _texts(words: pl.DataFrame, lines: int = 4000, length: int = 40) -> list[str]:
+    """Words of the corpus, evenly from the most frequent to the rarest, put together as lines to check on.
+
+    A line is of words with Hangul or of words without: the latter have to be encoded as before.
+    """
+    texts = []
+    for has_hangul in (True, False):
+        some = words.filter(pl.col("word").str.contains(f"[{CANDIDATE}]") == has_hangul)["word"]
+        some = some.gather_every(max(1, len(some) // (lines * length)))
+        texts += ["".join(some[at : at + length]).replace("▁", " ") for at in range(0, len(some), length)]
+    return texts
+
+
+def _line(row: Round) -> str:
+    return (
+        f"round {row.round}: {row.size:,} new tokens, {row.unreachable:,} unreachable, {row.dropped:,} dropped, "
+        f"{row.added:,} added, {row.tokens_per_word:.3f} tokens per word, {row.bytes_per_token:.3f} bytes per token"
+    )
+
+
+__all__ = ["Decisions", "RefineSettings", "Refined", "Round", "check_replaceable", "refine"]

@@ -1,0 +1,142 @@
+"""The folder of a run: which stages are finished, which one is begun, and whether they are of this run.
+
+RUN/stages/K/    a finished stage: a plain Hugging Face folder and its record
+RUN/stages/.K/   a stage in progress: `settings.json`, `last.ckpt`
+RUN/logs/        metrics.csv, by stage
+"""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from kovocab.artefact import Record, new_file, read_record
+from kovocab.errors import ArtefactError, ModelError
+
+SETTINGS = "settings.json"
+
+TOKENIZER_FILES = ("tokenizer", "special_tokens_map", "added_tokens", "vocab", "merges", "chat_template")
+"""How the names of a tokenizer's files begin."""
+
+
+class Run:
+    """A run's folder.
+
+    Args:
+        folder: Made when the first stage begins.
+        base: The expanded model that stage 1 starts from.
+    """
+
+    def __init__(self, folder: Path, base: Path) -> None:
+        self.folder, self.base = folder, base
+
+    def finished(self, number: int) -> Path:
+        """Where the artefact of a stage goes."""
+        return self.folder / "stages" / str(number)
+
+    def begun(self, number: int) -> Path:
+        """Where a stage works until it is finished."""
+        return self.folder / "stages" / f".{number}"
+
+    def start(self, number: int) -> Path:
+        """What a stage starts from: the stage before it, or the base."""
+        return self.finished(number - 1) if number > 1 else self.base
+
+    def done(self, settings: list[Record]) -> int:
+        """The number of stages that are finished; all that is there is checked against `settings`.
+
+        Raises:
+            ArtefactError: a stage of another base, data or settings, or one whose predecessor is missing.
+        """
+        done = 0
+        for number, wanted in enumerate(settings, start=1):
+            finished, begun = self.finished(number), self.begun(number)
+            if finished.exists():
+                if done < number - 1:
+                    raise ArtefactError(
+                        f"{finished} is there and {self.finished(number - 1)}, which it was trained from, is "
+                        "not; remove it, or choose another `run`"
+                    )
+                self._compare(finished, read_record(finished, "fit")["settings"], wanted)
+                done = number
+                # The run was stopped between the renaming and this.
+                shutil.rmtree(begun, ignore_errors=True)
+            elif begun.exists():
+                self._compare(begun, _read(begun / SETTINGS), wanted)
+        return done
+
+    def begin(self, number: int, settings: Record) -> Path:
+        """Make the folder in which a stage works, or find the one that it was stopped in."""
+        folder = self.begun(number)
+        if not (folder / SETTINGS).exists():
+            with new_file(folder / SETTINGS) as path:
+                path.write_text(json.dumps(settings, ensure_ascii=False, indent=2), encoding="utf-8")
+        return folder
+
+    def _compare(self, folder: Path, found: Record, wanted: Record) -> None:
+        for key, value in _flat(wanted).items():
+            before = _flat(found).get(key)
+            if before != value:
+                raise ArtefactError(
+                    f"{folder} was trained with {key} {_short(before)}; the configuration now gives "
+                    f"{_short(value)}. Choose another `run`, or remove {folder} to train that stage again"
+                )
+
+
+def base_record(folder: Path) -> Record:
+    """The record of the model to start from: one that `expand` left, or an earlier run's stage.
+
+    Raises:
+        ArtefactError: it is not an artefact.
+        ModelError: it is an artefact of a verb that leaves no model with new rows.
+    """
+    record = read_record(folder)
+    if "first_new_id" not in record or record["verb"] not in {"expand", "fit"}:
+        raise ModelError(
+            f"model.model: {folder} was left by `kovocab {record['verb']}`; wanted one by `expand` or `fit`"
+        )
+    return record
+
+
+def copy_tokenizer(source: Path, target: Path) -> None:
+    """Copy what belongs to the tokenizer from one model folder to another."""
+    for file in sorted(source.iterdir()):
+        if file.name.startswith(TOKENIZER_FILES) and file.is_file():
+            shutil.copyfile(file, target / file.name)
+
+
+def identity(folder: Path) -> str:
+    """Tell one model folder from another: its record, and of each weight file the size and some of its bytes."""
+    digest = hashlib.sha256((folder / "kovocab.json").read_bytes())
+    for file in sorted(folder.glob("*.safetensors")):
+        size = file.stat().st_size
+        digest.update(f"{file.name} {size}".encode())
+        with file.open("rb") as handle:
+            for start in (0, size // 2, max(0, size - (1 << 16))):
+                handle.seek(start)
+                digest.update(handle.read(1 << 16))
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> Record:
+    try:
+        settings: Record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtefactError(f"{path.parent} is not a stage in progress: it has no {path.name}") from None
+    return settings
+
+
+def _flat(record: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested dicts as dotted keys; JSON's view of values, so that tuples and lists compare."""
+    if not isinstance(record, dict) or not record:
+        return {prefix.removesuffix("."): json.loads(json.dumps(record, default=str))}
+    flat: dict[str, Any] = {}
+    for key, value in record.items():
+        flat |= _flat(value, f"{prefix}{key}.")
+    return flat
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) < 80 else text[:77] + "..."
