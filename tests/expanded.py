@@ -52,7 +52,11 @@ REFINED = {
     "verb": "refine",
     "first_new_id": BASE_TOKENS,
     "settings": {"min_count": 5, "prune": "threshold"},
-    "corpus": {"kind": "files", "column": "text", "bytes": 1234, "files": [{"name": "ko.jsonl", "bytes": 1234}]},
+    "words": {
+        "verb": "count",
+        "corpus": {"kind": "files", "column": "text", "bytes": 1234, "files": [{"name": "ko.jsonl", "bytes": 1234}]},
+        "documents": 4321,
+    },
     "rounds": [
         {"round": 1, "size": 40, "dropped": 8, "added": 0, "unreachable": 0, "tokens_per_word": 2.5, "bytes_per_token": 3.1},
         {"round": 2, "size": 32, "dropped": 0, "added": 0, "unreachable": 0, "tokens_per_word": 2.6, "bytes_per_token": 3.0},

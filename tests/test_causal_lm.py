@@ -1,4 +1,4 @@
-"""The LightningModule: its loss is the model's own, it loads what expand leaves, it runs under the Trainer."""
+"""The LightningModule: its loss is the model's own, it loads what expand leaves, the Trainer runs it."""
 
 from functools import partial
 
@@ -6,7 +6,6 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from models import Packed, expanded, ids, tiny
 from torch.nn import functional
 
 from kovocab.artefact import write_record
@@ -15,6 +14,7 @@ from kovocab.errors import ArtefactError, ModelError, UsageError
 from kovocab.freezing import StageFreezing
 from kovocab.split_rows import save_plain
 from kovocab.stages import STAGES
+from models import Packed, expanded, ids, tiny
 
 torch.set_num_threads(1)
 pytestmark = [
@@ -22,7 +22,6 @@ pytestmark = [
     pytest.mark.filterwarnings(
         "ignore:.*LeafSpec.* is deprecated:FutureWarning"
     ),  # lightning 2.6, torch 2.13
-    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty"),
 ]
 QUIET = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
 adamw = partial(torch.optim.AdamW, lr=1e-2)
@@ -118,23 +117,28 @@ def test_fit_validate_test_and_predict(tmp_path):
     torch.testing.assert_close(losses[0], wanted.detach())
 
 
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
 def test_a_stage_goes_on_where_its_checkpoint_stopped(tmp_path):
     """Bit-equal to the run that was never interrupted: weights, optimizer, schedule."""
     folder = expanded(tmp_path / "model", "phi")
     scheduler = partial(WarmupCosine, warmup_steps=2, total_steps=48)
 
-    def run(epochs, **settings):
+    def run(name, epochs, **settings):
         module = CausalLM(str(folder), adamw, scheduler)
-        callbacks = [StageFreezing.from_stage(STAGES["eeve"][2]), ModelCheckpoint(tmp_path, save_last=True)]
-        Trainer(max_epochs=epochs, callbacks=callbacks, **QUIET).fit(module, Packed(), **settings)
+        saving = ModelCheckpoint(tmp_path / name, save_last=True)
+        callbacks = [StageFreezing.from_stage(STAGES["eeve"][2]), saving]
+        trainer = Trainer(max_epochs=epochs, callbacks=callbacks, **QUIET)
+        trainer.fit(module, Packed(), **settings)
+        assert trainer.global_step == 24 * epochs
         return module
 
-    whole = run(2)
-    run(1)
-    resumed = run(2, ckpt_path=tmp_path / "last.ckpt")
+    whole = run("whole", 2)
+    half = run("half", 1)
+    assert not torch.equal(half.loaded.lm_head.output_new, whole.loaded.lm_head.output_new)
+    resumed = run("resumed", 2, ckpt_path=tmp_path / "half" / "last.ckpt")
     for (name, value), other in zip(whole.named_parameters(), resumed.parameters(), strict=True):
         assert torch.equal(value, other), name
-    checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    checkpoint = torch.load(tmp_path / "half" / "last.ckpt", weights_only=True)
     assert "model.lm_head.output_new_bias" in checkpoint["state_dict"]  # two blocks: no state-dict hooks
     assert len(checkpoint["optimizer_states"][0]["state"]) == 3
 

@@ -1,46 +1,23 @@
 """The data module against slow, obvious twins: packing, shares, order, resume."""
 
-import json
 from collections import Counter
 
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, processors, trainers
+from expanded import LENGTH, corpus, save_tokenizer, texts
+from tokenizers import Tokenizer
 
 from kovocab.data import Mixture
 from kovocab.errors import CorpusError, KovocabError, UsageError
 from kovocab.order import HeldOutOrder, Schedule, TrainOrder
 from kovocab.tokens import PackedSource, Packing, Source, pack
 
-LENGTH = 16
-
-
-def texts(count, word="나무"):
-    return [f"{word} {i} 그리고 some words {i * i}" for i in range(count)]
-
-
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory):
-    """A folder with a BPE tokenizer with byte fallback, bos by template, eos by tokenizer_config.json."""
     folder = tmp_path_factory.mktemp("tokenizer")
-    made = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
-    made.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
-    special = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
-    made.train_from_iterator(texts(50), trainers.BpeTrainer(vocab_size=340, special_tokens=special[:3]))
-    made.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
-    made.post_processor = processors.TemplateProcessing(
-        single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", made.token_to_id("<s>"))]
-    )
-    made.save(str(folder / "tokenizer.json"))
-    (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "</s>"}))
+    save_tokenizer(folder)
     return folder
-
-
-def corpus(folder, name, documents):
-    path = folder / f"{name}.jsonl"
-    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in documents))
-    return path
 
 
 @pytest.fixture
@@ -182,9 +159,9 @@ def test_resume_is_exact_in_the_middle_of_an_epoch_and_past_it(tokenizer, tmp_pa
     made = mixture(tmp_path, tokenizer, num_workers=workers)
     loader = made.train_dataloader()
     assert len(loader) == 24
-    first, second = ids(loader), ids(loader)
-    assert len(first) == len(second) == 24
-    assert first != second
+    stream = [batch for _ in range(3) for batch in ids(loader)]
+    assert len(stream) == 3 * 24
+    assert stream[:24] != stream[24:48]
     for stop in (0, 7, 23, 24, 30):
         loader = made.train_dataloader()
         batches = (batch for _ in range(2) for batch in loader)
@@ -193,10 +170,9 @@ def test_resume_is_exact_in_the_middle_of_an_epoch_and_past_it(tokenizer, tmp_pa
         state = loader.state_dict()
         resumed = made.train_dataloader()
         resumed.load_state_dict(state)
-        rest = ids(resumed)
-        assert rest == (first + second)[stop : stop + len(rest)]
-        assert (stop + len(rest)) % 24 == 0
-        assert ids(resumed) == (ids(loader) if stop >= 24 else second)[:24] if stop < 24 else True
+        to_the_end = 24 - stop % 24
+        assert ids(resumed) == stream[stop : stop + to_the_end]
+        assert ids(resumed) == stream[stop + to_the_end :][:24]
 
 
 def test_ranks_share_the_order_of_one(tokenizer, tmp_path):
@@ -254,13 +230,16 @@ def test_the_record_says_where_the_text_came_from(tokenizer, tmp_path):
     ],
 )
 def test_bad_input_is_named(source, tokenizer, tmp_path, change, error, says):
-    with pytest.raises(error, match=says) as caught:
-        fields = {"name": "web", "corpus": source.corpus, "weight": 1.0, "column": "text"}
+    fields = {"name": "web", "corpus": source.corpus, "weight": 1.0, "column": "text"}
+    settings = {k: v for k, v in change.items() if k in {"length", "validation_share", "batch_size"}}
+
+    def prepare():
         made = [Source(**(fields | {k: v for k, v in change.items() if k in fields}))]
         made = change.get("sources", made * (2 if change.get("twice") else 1))
-        settings = {k: v for k, v in change.items() if k in {"length", "validation_share", "batch_size"}}
-        Mixture(
-            str(tokenizer), made, tokens_dir=str(tmp_path / "t"), **({"length": LENGTH} | settings)
-        ).prepare_data()
+        data = Mixture(str(tokenizer), made, tokens_dir=str(tmp_path / "t"), **({"length": LENGTH} | settings))
+        data.prepare_data()
+
+    with pytest.raises(error, match=says) as caught:
+        prepare()
     assert isinstance(caught.value, KovocabError)
     assert not list((tmp_path / "t").glob("*"))

@@ -10,9 +10,6 @@ from kovocab import _core
 from kovocab.errors import UsageError
 from kovocab.hangul import CANDIDATE
 
-INTERMEDIATE_VOCAB_SIZE = 40_000
-"""Tokens of the intermediate tokenizer in the model cards."""
-
 
 def training_words(words: pl.DataFrame) -> pl.DataFrame:
     """Cut from word counts what new tokens can be: `▁?[Hangul]+`, summed.
@@ -27,7 +24,7 @@ def training_words(words: pl.DataFrame) -> pl.DataFrame:
 
 
 def train(
-    words: pl.DataFrame, vocab_size: int = INTERMEDIATE_VOCAB_SIZE, min_count: int = 1
+    words: pl.DataFrame, vocab_size: int, min_count: int = 1
 ) -> pl.DataFrame:
     """Learn a BPE vocabulary from word counts.
 

@@ -1,7 +1,7 @@
 """The parser of fit, validate, test and predict: LightningCLI round CausalLM and Mixture.
 
-One file describes a run and serves all four verbs. Nothing is instantiated until `build`, because each stage has
-its own Trainer, module and optimizer.
+One file describes a run and serves all four verbs. Nothing is instantiated until `build`, because each stage
+has its own Trainer, module and optimizer.
 """
 
 import json

@@ -7,7 +7,7 @@ The corpus comes in batches from `corpus`, the counting is Rust's (`_core`). Wor
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
@@ -155,6 +155,31 @@ def combine(*tables: pl.DataFrame) -> pl.DataFrame:
     """
     together = pl.concat([_checked(table) for table in tables]) if tables else pl.DataFrame(schema=WORDS)
     return together.group_by("word").agg(pl.col("count").sum()).sort("count", "word", descending=[True, False])
+
+
+def combine_counted(parts: Sequence[Counted]) -> Counted:
+    """`combine` for word counts with records: sums, and the records of the parts under `parts`.
+
+    Raises:
+        UsageError: there are no parts, or they were cut for different tokenizers.
+    """
+    if not parts:
+        raise UsageError("there are no word counts to combine; wanted at least one")
+    if len({part.record["tokenizer"] for part in parts}) > 1:
+        raise UsageError("the word counts were made with different tokenizers, so their words differ; count again")
+    words = combine(*(part.words for part in parts))
+    record = {
+        "verb": "count",
+        "kovocab": version("kovocab"),
+        "corpus": {"kind": "combined", "parts": [part.record["corpus"] for part in parts]},
+        "documents": sum(part.record["documents"] for part in parts),
+        "bytes": sum(part.record["bytes"] for part in parts),
+        "words": int(words["count"].sum()),
+        "distinct_words": len(words),
+        "tokenizer": parts[0].record["tokenizer"],
+        "cut": parts[0].record["cut"],
+    }
+    return Counted(words, record)
 
 
 def load_counted(path: str | Path) -> Counted:

@@ -128,9 +128,9 @@ class Fit:
         how = f"{stage.steps} steps, lr {stage.lr:g}" + (f"; resuming {resumed}" if resumed else "")
         say(f"{title}: {', '.join(sorted(stage.stage.blocks))}; {how}")
         try:
-            _guarded(trainer, trainer.fit, module, datamodule=self.data, ckpt_path=resumed)
+            _guarded(trainer.fit, module, datamodule=self.data, ckpt_path=resumed)
             if losses.val_step != trainer.global_step and trainer.limit_val_batches:
-                _guarded(trainer, trainer.validate, module, datamodule=self.data, verbose=False)
+                _guarded(trainer.validate, module, datamodule=self.data, verbose=False)
         except KeyboardInterrupt:
             at = f"step {checkpoint.saved} of {stage.steps}" if checkpoint.saved else "its last checkpoint"
             print(f"stopped in {title}; the same command goes on from {at}", file=sys.stderr)
@@ -188,7 +188,7 @@ def evaluate(configuration: Configuration, verb: str) -> None:
     if verb == "predict":
         _predict(trainer, module, data, Path(configuration.config.predictions))
         return
-    results = _guarded(trainer, getattr(trainer, verb), module, datamodule=data, verbose=False)
+    results = _guarded(getattr(trainer, verb), module, datamodule=data, verbose=False)
     for name, value in results[0].items():
         say(f"{name} {value:.6f}")
 
@@ -198,7 +198,7 @@ def _predict(trainer: Trainer, module: CausalLM, data: Mixture, path: Path) -> N
     if trainer.world_size > 1:
         raise UsageError(f"predict runs on 1 device, and the trainer's settings give {trainer.world_size}")
     with new_file(path) as beside:
-        outputs = _guarded(trainer, trainer.predict, module, datamodule=data)
+        outputs = _guarded(trainer.predict, module, datamodule=data)
         losses = torch.cat([output["loss"] for output in outputs])
         rows = list(islice(data.held_out(), len(losses)))
         pl.DataFrame(
@@ -242,7 +242,7 @@ def _logger(run: Path, number: int) -> CSVLogger:
     return CSVLogger(run, name="logs", version=f"stage-{number}" + (f"-again-{times}" if times else ""))
 
 
-def _guarded(trainer: Trainer, function: Any, *args: Any, **kwargs: Any) -> Any:
+def _guarded(function: Any, *args: Any, **kwargs: Any) -> Any:
     """Call a Trainer's method; Ctrl-C comes out as KeyboardInterrupt, where Lightning exits with 1."""
     try:
         return function(*args, **kwargs)

@@ -13,6 +13,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
+from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
 from kovocab.digest import digest
@@ -95,9 +96,9 @@ class StageFreezing(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Take the digests that the end is compared with, unless the checkpoint brought them."""
-        self._sharded = any(isinstance(p, DTensor) for p in pl_module.parameters())
         if self.verify and self._start is None:
             self._start = _digests(pl_module)
+        self._sharded = any(isinstance(p, DTensor) for p in pl_module.parameters())
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compare, and write the report.
@@ -195,6 +196,9 @@ def freeze(module: nn.Module, train: list[str]) -> None:
 
 
 def _digests(module: nn.Module) -> dict[str, int]:
+    for part in module.modules():
+        if isinstance(part, FSDPModule):
+            part.reshard()  # after a validation the root's parameters are still gathered, and no shards
     return {name: digest(p) for name, p in module.named_parameters() if not p.requires_grad}
 
 

@@ -9,54 +9,21 @@ import time
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 import tokenizers
 
 from kovocab import bpe, promises
-from kovocab.artefact import Record, check_replaceable, new_folder, write_record
+from kovocab.artefact import Record, new_folder, write_record
 from kovocab.counts import Counted, count_tokens, digest
 from kovocab.errors import CycleError, TokenizerError, UsageError
 from kovocab.hangul import CANDIDATE
+from kovocab.settings import RefineSettings
 from kovocab.tokenizer import Source, base_pieces, build_target, first_new_id, load_tokenizer, save_tokenizer
 from kovocab.vocabulary import Decisions, Vocabulary
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class RefineSettings:
-    """What refine goes by; the defaults are the model cards'.
-
-    Attributes:
-        min_count: A new token that the target tokenizer emits less often than this is dropped.
-        min_syllable_count: A missing single character seen at least this often is added.
-        intermediate_vocab_size: Tokens of the intermediate tokenizer, from which candidates come.
-        max_new_tokens: Keep at most this many new tokens, the most frequent, closed under parts; 8,960 in the
-            cards.
-        prune: `threshold`: the cards' rule, every token below `min_count` goes, even one that others are made
-            of. `leaf`: only tokens that no kept token is made of may go; keeps more, at the price of some
-            stepping stones below `min_count`.
-        script: The script of new tokens.
-    """
-
-    min_count: int = 6000
-    min_syllable_count: int = 6000
-    intermediate_vocab_size: int = bpe.INTERMEDIATE_VOCAB_SIZE
-    max_new_tokens: int | None = None
-    prune: Literal["threshold", "leaf"] = "threshold"
-    script: Literal["Hangul"] = "Hangul"
-
-    def __post_init__(self) -> None:
-        """Refuse what no run could use."""
-        for name in ("min_count", "min_syllable_count", "intermediate_vocab_size", "max_new_tokens"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"{name} is {value}; wanted 1 or more")
-        for name, known in (("prune", ("threshold", "leaf")), ("script", ("Hangul",))):
-            if getattr(self, name) not in known:
-                raise UsageError(f"{name} is {getattr(self, name)!r}; wanted {' or '.join(known)}")
 
 
 @dataclass(frozen=True)
@@ -120,6 +87,12 @@ class Refined:
             write_record(beside, record)
         return record
 
+    def summary(self) -> str:
+        """The rounds as lines, and what came out."""
+        kept, below = self.record["new_tokens"], self.record["below_min_count"]
+        stones = f", {below:,} of them stepping stones seen less than min_count times" if below else ""
+        return "\n".join([*(_line(Round(**row)) for row in self.record["rounds"]), f"{kept:,} new tokens{stones}"])
+
     def _check(self, folder: Path) -> dict[str, int]:
         model = folder / "tokenizer.model"
         checked = promises.check_promises(
@@ -178,7 +151,7 @@ def refine(
         counts = _count(hangul, tokenizer, state.vocabulary.reachable())
         after, row = turn(state, counts, characters, settings, decisions.keep, number=len(rounds) + 1)
         rounds.append(row)
-        log.info("%s, %.1f s", _line(row), time.perf_counter() - start)
+        log.info("round %d: %.1f s", row.round, time.perf_counter() - start)
         if not row.unreachable + row.dropped + row.added:
             break
         key = frozenset(after.vocabulary.parts)
@@ -335,5 +308,3 @@ def _line(row: Round) -> str:
         f"{row.added:,} added, {row.tokens_per_word:.3f} tokens per word, {row.bytes_per_token:.3f} bytes per token"
     )
 
-
-__all__ = ["Decisions", "RefineSettings", "Refined", "Round", "check_replaceable", "refine"]

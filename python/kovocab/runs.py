@@ -107,7 +107,7 @@ def copy_tokenizer(source: Path, target: Path) -> None:
 
 
 def identity(folder: Path) -> str:
-    """Tell one model folder from another: its record, and of each weight file the size and some of its bytes."""
+    """Tell one model folder from another: by its record, and the size and some bytes of each weight file."""
     digest = hashlib.sha256((folder / "kovocab.json").read_bytes())
     for file in sorted(folder.glob("*.safetensors")):
         size = file.stat().st_size

@@ -51,13 +51,14 @@ VERBS = """하 되 가 오 보 먹 마시 읽 쓰 알 살 만들 받 주 배우 
 앉 서 자 일어나 나오 들어가 돌아오 떠나 보내 바꾸 고치 끝내 지내 느끼 생기 나타나 이루 남 웃 입 벗 씻 팔 사
 타 내리 올리 움직이 지키 싸우 이기 지""".split()
 ADJECTIVES = """좋 크 작 많 적 높 낮 길 짧 깊 넓 좁 밝 늦 싫 괜찮 필요하 중요하 다양하 가능하 복잡하 간단하
-깨끗하 조용하 유명하 친절하 강하 약하 편하 심하 나쁘 바쁘 기쁘 슬프 아프 예쁘 있 없 재미있 맛있 멋있""".split()
+깨끗하 조용하 유명하 친절하 강하 약하 편하 심하 나쁘 바쁘 기쁘 슬프 아프 예쁘 있 없 재미있
+맛있 멋있""".split()
 ADVERBS = """매우 아주 다시 이미 아직 함께 모두 특히 가장 더 또 먼저 바로 결국 항상 자주 가끔 거의 조금 너무
 정말 물론 오히려 여전히 실제로 따라서 그러나 하지만 그리고 또한 그래서 즉 만약 비록 점점 서로 직접 스스로
 갑자기 천천히 빨리 열심히 제대로 별로 그냥 진짜""".split()
-DETERMINERS = """이 그 저 한 두 세 어떤 모든 다른 새 여러 각 첫 이런 그런 어느 우리 내 같은""".split()
-SURNAMES = """김 이 박 최 정 강 조 윤 장 임 한 오 서 신 권 황 안 송 류 홍 전 고 문 손 배""".split()
-TAILS = """시 군 구 동 역 산 호 대학교 연구소 전자 은행 공원 마을 교 성 당""".split()
+DETERMINERS = "이 그 저 한 두 세 어떤 모든 다른 새 여러 각 첫 이런 그런 어느 우리 내 같은".split()
+SURNAMES = "김 이 박 최 정 강 조 윤 장 임 한 오 서 신 권 황 안 송 류 홍 전 고 문 손 배".split()
+TAILS = "시 군 구 동 역 산 호 대학교 연구소 전자 은행 공원 마을 교 성 당".split()
 # After a vowel / after a consonant / after ㄹ, where they differ.
 PARTICLES = """에 에서 로/으로/로 도 와/과/과 에게 까지 부터 만 보다 에는 나/이나/이나 에서는 처럼
 로서/으로서/로서 에도 라는/이라는/이라는 들이 들은 마다 조차 랑/이랑/이랑 로부터/으로부터/로부터 뿐만
@@ -68,12 +69,13 @@ COPULAS = """입니다 다/이다/이다 였습니다/이었습니다/이었습�
 # How an ending joins its stem: see `conjugate`. `_` is a space.
 FINAL = """ㅂ니다 았습니다 았다 아요 았어요 겠습니다 네요 지요 ㄹ까요? 지_않습니다 ㄹ_것입니다
 았네요 지_않았다 던데요 ㄹ_수도_있습니다 거든요""".split()
-VERB_FINAL = """ㄴ다 고_있다 고_있습니다 아야_합니다 ㄹ_수_있습니다 기로_했다 으려고_합니다 아_주세요""".split()
+VERB_FINAL = """ㄴ다 고_있다 고_있습니다 아야_합니다 ㄹ_수_있습니다 기로_했다
+으려고_합니다 아_주세요""".split()
 JOINING = """고 지만 으면 아서 았지만 으며 기_때문에 아도 았는데 으므로 으니까 거나 든지 아야 기보다 았고
 았으며 았기_때문에""".split()
-VERB_JOINING = """는데 도록 으면서 다가 으려면 자마자 느라 고_나서 기_위해 는_동안""".split()
+VERB_JOINING = "는데 도록 으면서 다가 으려면 자마자 느라 고_나서 기_위해 는_동안".split()
 VERB_BEFORE_NOUN, ADJECTIVE_BEFORE_NOUN = "는 ㄴ ㄹ 던 았던".split(), "ㄴ 던 ㄹ 았던".split()
-# A letter is a word: topic, subject, object, genitive, noun with another particle, adverb, determiner, number,
+# A letter is a word: topic, subject, object, genitive, noun with particle, adverb, determiner, number,
 # English word, verb before a noun, Joined clause, Final verb, Copula, Quotation.
 KOREAN_TEMPLATES = """tgoF taoF vtpF spJtaF tgvoF dtpaF tgC vtC tpoJgoF aJtsF gvsF npsF etpoF teoF goF sF
 aF F tC tQF tnoF pgovoF JtpsF vsvoJF sJF poJgC""".split()
@@ -93,7 +95,7 @@ create speak read allow add spend grow open walk win offer remember""".split()
 ENGLISH_ADJECTIVES = """good new first last long great little own other old right big high different small
 large next early young important few public bad same able late hard major better economic strong possible
 whole free military true federal international full special""".split()
-DETERMINERS_EN = """the the the a this that his her their our my its some every no each""".split()
+DETERMINERS_EN = "the the the a this that his her their our my its some every no each".split()
 PREPOSITIONS = "of in to for with on at by from about into over after under between through without".split()
 ENGLISH_ADVERBS = """often never always slowly quickly again only really perhaps still already soon clearly
 mostly""".split()
@@ -101,7 +103,7 @@ COUNTERS = "년 월 일 명 개 % 원 시간 번 번째 분 년에 명이 개의
 MARKS = (".", ".", ".", ".", ".", ".", ".", "!", "~", "")
 # fmt: on
 
-ONSETS = """b br c ch cl d dr f fl g gr h j k l m n p pr qu r s sh sp st t th tr v w z""".split()
+ONSETS = "b br c ch cl d dr f fl g gr h j k l m n p pr qu r s sh sp st t th tr v w z".split()
 CODAS = ("", "", "", "", "", "n", "r", "l", "s", "t", "m", "nd", "ck", "rd", "st", "ll", "ng")
 INITIALS = "ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ"
 # How often each initial, medial and final (first: none) is in an invented syllable, in the order of Unicode.
@@ -155,9 +157,13 @@ def sample_chunk(index: int, *, seed: int = 0, language: Language = "mixed") -> 
 
 
 def write_sample(
-    path: str | Path, bytes_: int | None = None, documents: int | None = None, *, seed: int = 0,
+    path: str | Path,
+    bytes_: int | None = None,
+    documents: int | None = None,
+    *,
+    seed: int = 0,
     language: Language = "mixed",
-) -> None:  # fmt: skip
+) -> None:
     """Write the documents of `sample_documents` as a corpus file; the suffix of `path` says which kind.
 
     In `.txt` a document is a line, so its newlines become spaces; `.jsonl` and `.parquet` hold it in `text`.
@@ -232,7 +238,7 @@ def _infinitive(stem: str, final: int) -> str:
 
 
 def _table(items: Sequence[T], weights: Sequence[int] | None = None, size: int = 1 << 14) -> list[T]:
-    """Each item as often as its weight asks (by default Zipf's, by its place): drawing is then one look-up."""
+    """Each item as often as its weight asks (by default Zipf's, by place): drawing is then one look-up."""
     weights = weights or [10**6 // (rank + 3) for rank in range(len(items))]
     total = sum(weights)
     shares = [(weight * size + total // 2) // total for weight in weights]

@@ -1,0 +1,7 @@
+"""`python -m kovocab` is `kovocab`."""
+
+import sys
+
+from kovocab.cli import main
+
+sys.exit(main())
