@@ -89,7 +89,12 @@ impl Bpe {
                 found
                     .ok_or_else(|| refuse(format!("the merge {left:?} + {right:?} needs {token:?}, which is no token")))
             };
-            ranks.insert(id(left)?, id(right)?, rank(merged.len())?);
+            let pair = (id(left)?, id(right)?);
+            if bytes.contains(&pair.0) || bytes.contains(&pair.1) {
+                // Such an entry spans characters that its text does not show, so that the cut could not be checked.
+                return Err(refuse(format!("the merge {left:?} + {right:?} joins a byte token")));
+            }
+            ranks.insert(pair.0, pair.1, rank(merged.len())?);
             merged.push(id(&entry)?);
             entries.push(entry);
         }

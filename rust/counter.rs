@@ -5,6 +5,7 @@
 //! by [`Cut`](crate::words::Cut). The result depends on the multiset of documents only: not on threads, batches or order.
 
 use std::cmp::Reverse;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use aho_corasick::{AhoCorasick, MatchKind};
@@ -15,6 +16,9 @@ use crate::encode::{Encoder, join};
 use crate::error::{Error, Result};
 use crate::slots::Slots;
 use crate::words::{Cut, SPACE};
+
+/// Bytes of text that a thread takes at a time: enough to forget the taking, and little to wait for at the end.
+const TASK: usize = 1 << 18;
 
 /// How documents become words.
 struct Rules {
@@ -37,7 +41,20 @@ struct Worker {
 }
 
 /// Distinct words, sorted by count (descending) and word (ascending, by bytes), `▁` for a space.
-pub type Counts = Vec<(String, u64)>;
+pub struct Counts {
+    text: String,
+    words: Vec<Counted>,
+}
+
+/// A word of [`Counts`]: its count, its first eight bytes as a number, which settle most comparisons without a look
+/// at the text, and where in the text it stands.
+#[derive(Clone, Copy)]
+struct Counted {
+    count: u64,
+    head: u64,
+    start: usize,
+    end: usize,
+}
 
 impl WordCounter {
     /// A counter with as many tables as `threads`.
@@ -57,22 +74,22 @@ impl WordCounter {
         Ok(Self { rules, workers: (0..threads.max(1)).map(|_| Worker::default()).collect() })
     }
 
-    /// Count the words of `documents`, shared out to the threads by bytes. O(bytes).
+    /// Count the words of `documents`; a thread that is free takes the next of them. O(bytes).
     ///
     /// # Errors
     /// If a count passes 2^64 - 1.
     pub fn update(&mut self, documents: &[&str]) -> Result<()> {
-        let bytes: usize = documents.iter().map(|text| text.len()).sum();
-        let share = bytes.div_ceil(self.workers.len());
-        let rules = &self.rules;
+        let (rules, tasks) = (&self.rules, tasks(documents));
+        let next = AtomicUsize::new(0);
         thread::scope(|scope| {
-            let mut rest = documents;
-            let mut running = Vec::with_capacity(self.workers.len());
-            for worker in &mut self.workers {
-                let (part, after) = take(rest, share);
-                rest = after;
-                running.push(scope.spawn(move || part.iter().try_for_each(|text| worker.document(rules, text))));
-            }
+            let (tasks, next) = (&tasks, &next);
+            let work = |worker: &mut Worker| {
+                while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    task.iter().try_for_each(|text| worker.document(rules, text))?;
+                }
+                worker.slots.flush()
+            };
+            let running: Vec<_> = self.workers.iter_mut().map(|worker| scope.spawn(move || work(worker))).collect();
             running.into_iter().try_for_each(join)
         })
     }
@@ -85,31 +102,55 @@ impl WordCounter {
         encoder.count_shares(self.workers.iter().map(|worker| worker.slots.share(0, 1)))
     }
 
-    /// The counts of everything so far. O(words log words), each thread one share of the words.
+    /// The counts of everything so far, in shares for [`in_order`]. O(words log words), a thread a share.
     ///
     /// # Errors
     /// If a count passes 2^64 - 1.
-    pub fn finish(self) -> Result<Counts> {
+    pub fn finish(self) -> Result<Vec<Counts>> {
         let tables: Vec<Slots> = self.workers.into_iter().map(|worker| worker.slots).collect();
-        let parts = tables.len();
-        let sorted = thread::scope(|scope| {
+        thread::scope(|scope| {
             let tables = &tables;
-            let running: Vec<_> = (0..parts).map(|part| scope.spawn(move || combine(tables, part))).collect();
-            running.into_iter().map(join).collect::<Result<Vec<_>>>()
-        })?;
-        Ok(sorted.into_iter().reduce(merge).unwrap_or_default())
+            let running: Vec<_> = (0..tables.len()).map(|part| scope.spawn(move || combine(tables, part))).collect();
+            running.into_iter().map(join).collect()
+        })
     }
 }
 
-/// As many documents from the front as reach `bytes` together.
-fn take<'a, 'b>(documents: &'a [&'b str], bytes: usize) -> (&'a [&'b str], &'a [&'b str]) {
-    let mut sum = 0;
-    let count = documents.iter().take_while(|text| {
-        let wanted = sum < bytes;
-        sum += text.len();
-        wanted
-    });
-    documents.split_at(count.count())
+/// The words of all `shares` with their counts, in order.
+pub fn in_order(shares: &[Counts]) -> impl Iterator<Item = (&str, u64)> {
+    let mut heads: Vec<_> = shares.iter().map(|share| share.words.iter().peekable()).collect();
+    std::iter::from_fn(move || {
+        let mut front = Vec::with_capacity(shares.len());
+        for (at, head) in heads.iter_mut().enumerate() {
+            front.extend(head.peek().map(|word| (word.order(&shares[at].text), at)));
+        }
+        let first = front.into_iter().min()?.1;
+        heads[first].next().map(|word| (word.of(&shares[first].text), word.count))
+    })
+}
+
+impl Counted {
+    fn of<'a>(&self, text: &'a str) -> &'a str {
+        &text[self.start..self.end]
+    }
+
+    fn order<'a>(&self, text: &'a str) -> (Reverse<u64>, u64, &'a str) {
+        (Reverse(self.count), self.head, self.of(text))
+    }
+}
+
+/// Runs of documents of about [`TASK`] bytes.
+fn tasks<'a, 'b>(documents: &'a [&'b str]) -> Vec<&'a [&'b str]> {
+    let mut bytes = 0;
+    let goes_on = |text: &&str, _: &&str| {
+        bytes += text.len();
+        let full = bytes >= TASK;
+        if full {
+            bytes = 0;
+        }
+        !full
+    };
+    documents.chunk_by(goes_on).collect()
 }
 
 impl Worker {
@@ -118,7 +159,7 @@ impl Worker {
         if let Some(special) = &rules.special {
             for found in special.find_iter(text) {
                 self.section(rules, &text[from..found.start()], from == 0)?;
-                self.slots.add(text.as_bytes(), found.start(), found.end(), 1)?;
+                self.slots.push(text.as_bytes(), found.start(), found.end())?;
                 from = found.end();
             }
         }
@@ -154,7 +195,7 @@ impl Worker {
         let slots = &mut self.slots;
         rules.cut.words(&section[..length], |start, end| {
             if outcome.is_ok() {
-                outcome = slots.add(section, start, end, 1);
+                outcome = slots.push(section, start, end);
             }
         });
         outcome
@@ -175,27 +216,23 @@ fn combine(tables: &[Slots], part: usize) -> Result<Counts> {
         }
         &together
     };
-    let mut counts: Counts =
-        table.share(0, 1).map(|(word, count)| (word.as_ref().replace(' ', "\u{2581}"), count)).collect();
-    counts.sort_unstable_by(|a, b| order(a).cmp(&order(b)));
-    Ok(counts)
-}
-
-fn order(entry: &(String, u64)) -> (Reverse<u64>, &str) {
-    (Reverse(entry.1), &entry.0)
-}
-
-/// Two sorted lists into one.
-fn merge(left: Counts, right: Counts) -> Counts {
-    let mut merged = Vec::with_capacity(left.len() + right.len());
-    let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
-    while let (Some(a), Some(b)) = (left.peek(), right.peek()) {
-        let next = if order(a) <= order(b) { left.next() } else { right.next() };
-        merged.extend(next);
+    let mut text = String::new();
+    let mut words = Vec::with_capacity(table.len());
+    for (word, count) in table.share(0, 1) {
+        let start = text.len();
+        for (at, piece) in word.as_ref().split(' ').enumerate() {
+            if at > 0 {
+                text.push(SPACE);
+            }
+            text.push_str(piece);
+        }
+        let mut head = [0; 8];
+        let length = (text.len() - start).min(8);
+        head[..length].copy_from_slice(&text.as_bytes()[start..start + length]);
+        words.push(Counted { count, head: u64::from_be_bytes(head), start, end: text.len() });
     }
-    merged.extend(left);
-    merged.extend(right);
-    merged
+    words.sort_unstable_by(|a, b| a.order(&text).cmp(&b.order(&text)));
+    Ok(Counts { text, words })
 }
 
 #[cfg(test)]
@@ -227,12 +264,13 @@ mod tests {
         Bpe::from_json(&json.to_string()).unwrap()
     }
 
-    fn count(bpe: &Bpe, threads: usize, batches: &[&[&str]]) -> Counts {
+    fn count(bpe: &Bpe, threads: usize, batches: &[&[&str]]) -> Vec<(String, u64)> {
         let mut counter = WordCounter::new(bpe, threads).unwrap();
         for batch in batches {
             counter.update(batch).unwrap();
         }
-        counter.finish().unwrap()
+        let shares = counter.finish().unwrap();
+        in_order(&shares).map(|(word, count)| (word.to_owned(), count)).collect()
     }
 
     fn words(bpe: &Bpe, text: &str) -> Vec<String> {
@@ -257,7 +295,7 @@ mod tests {
             let bpe = bpe(None);
             let whole: Vec<&str> = texts.iter().map(String::as_str).collect();
             let expected = count(&bpe, 1, &[&whole]);
-            prop_assert!(expected.is_sorted_by(|a, b| order(a) < order(b)));
+            prop_assert!(expected.is_sorted_by_key(|(word, count)| (Reverse(*count), word.clone())));
             texts.reverse();
             let turned: Vec<&str> = texts.iter().map(String::as_str).collect();
             let (front, back) = turned.split_at(at.min(turned.len()));

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow_array::builder::{ArrayBuilder, StringViewBuilder, UInt32Builder};
+use arrow_array::builder::{ArrayBuilder, StringViewBuilder, UInt32Builder, UInt64Builder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt64Type;
 use arrow_array::{Array, ArrayRef, ListArray, RecordBatch, StringViewArray, UInt32Array, UInt64Array};
 use arrow_buffer::{OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field, Schema};
 
-use crate::counter::Counts;
+use crate::counter::{Counts, in_order};
 use crate::error::{Error, Result};
 use crate::train::Trained;
 
@@ -57,13 +57,18 @@ fn no_nulls(chunk: &ArrayRef, before: usize) -> Result<()> {
     }
 }
 
-/// `word: string, count: u64`.
+/// `word: string, count: u64`, from the shares that a counter leaves.
 ///
 /// # Errors
 /// None that the caller can cause: the columns are of one length.
-pub fn word_counts(counts: &Counts) -> Result<RecordBatch> {
-    let words = strings(counts.iter().map(|(word, _)| Some(word.as_str())));
-    table([("word", words), ("count", u64s(counts.iter().map(|(_, count)| *count)))])
+pub fn word_counts(shares: &[Counts]) -> Result<RecordBatch> {
+    let mut words = StringViewBuilder::new();
+    let mut counts = UInt64Builder::new();
+    for (word, count) in in_order(shares) {
+        words.append_value(word);
+        counts.append_value(count);
+    }
+    table([("word", Arc::new(words.finish())), ("count", Arc::new(counts.finish()))])
 }
 
 /// `id: u32, count: u64`, a row for each id.

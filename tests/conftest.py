@@ -3,7 +3,10 @@
 import os
 from pathlib import Path
 
+import polars as pl
 import pytest
+
+from kovocab.counts import Counted, count
 
 # Real text and tokenizers, beside the checkout (or where KOVOCAB_TEST_DATA says). Not part of the project:
 # what needs them is skipped, visibly, where they are not.
@@ -23,3 +26,21 @@ def base_model_file() -> Path:
     """A real 32,000-piece SentencePiece `tokenizer.model`, from the package mistral_common."""
     mistral_common = pytest.importorskip("mistral_common", reason="pip install kovocab[quickstart]")
     return Path(mistral_common.__file__).parent / "data" / "tokenizer.model.v1"
+
+
+@pytest.fixture(scope="session")
+def mistral(data: Path) -> Path:
+    """The real base: 32,000 pieces, `tokenizer.json` beside its `tokenizer.model`."""
+    return data / "tokenizers" / "mistral_v1" / "tokenizer.json"
+
+
+@pytest.fixture(scope="session")
+def ko_small(data: Path) -> pl.Series:
+    """12 MB of real Korean text, 41,453 documents."""
+    return pl.read_ndjson(data / "ko_small.jsonl.zst")["text"]
+
+
+@pytest.fixture(scope="session")
+def counted(ko_small: pl.Series, mistral: Path) -> Counted:
+    """The words of `ko_small`, cut for `mistral`."""
+    return count(ko_small, mistral)

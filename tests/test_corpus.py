@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kovocab.corpus import SUFFIXES, Corpus, batches, files, fingerprint, size_on_disk
+from kovocab.corpus import Corpus, batches, corpus_files, fingerprint
 from kovocab.errors import CorpusError, UsageError
+from kovocab.files import SUFFIXES, files
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -128,7 +129,7 @@ def test_batches_are_bounded_and_lose_nothing(documents: list[str], batch_size: 
 )
 def test_what_is_in_memory_is_a_corpus_too(corpus: Corpus) -> None:
     assert read(corpus) == SAMPLE
-    assert size_on_disk(corpus) is None
+    assert corpus_files(corpus) == []
     assert fingerprint(corpus) == {"kind": "memory"}
 
 
@@ -342,7 +343,7 @@ def test_fingerprint_is_of_the_content_not_of_the_place(tmp_path: Path) -> None:
     here = fingerprint(tmp_path / "here")
     assert here == fingerprint(f"{tmp_path}/there/**/*.txt")
     assert [row["name"] for row in here["files"]] == ["a.txt", "sub/b.txt"]
-    assert here["bytes"] == size_on_disk(tmp_path / "here") == 300_003
+    assert here["bytes"] == 300_003
     assert str(tmp_path) not in json.dumps(here)
     for position in (0, 150_000, 299_999):
         data = bytearray(("가" * 100_000).encode())

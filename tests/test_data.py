@@ -5,13 +5,14 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from expanded import LENGTH, corpus, save_tokenizer, texts
 from tokenizers import Tokenizer
 
+from expanded import LENGTH, corpus, save_tokenizer, texts
 from kovocab.data import Mixture
 from kovocab.errors import CorpusError, KovocabError, UsageError
 from kovocab.order import HeldOutOrder, Schedule, TrainOrder
 from kovocab.tokens import PackedSource, Packing, Source, pack
+
 
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory):
@@ -89,9 +90,7 @@ def test_token_files_are_reused_until_something_changes(source, tokenizer, tmp_p
 @pytest.mark.parametrize("weights", [[1.0], [0.8346, 0.1069, 0.0586], [1, 1, 1, 1], [1000, 1], [3, 1e-4, 2]])
 def test_every_prefix_holds_the_shares_to_about_a_block(weights):
     total = 30_000
-    slow = sorted(
-        ((k + 0.5) / (w / sum(weights)), s, k) for s, w in enumerate(weights) for k in range(total)
-    )[:total]
+    slow = sorted(((k + 0.5) / (w / sum(weights)), s, k) for s, w in enumerate(weights) for k in range(total))[:total]
     schedule = Schedule(weights)
     assert schedule.positions(0, total) == [(s, k) for _, s, k in slow]
     for start, stop in ((0, 1), (17, 18), (4096, 4200), (29_990, 30_000), (5, 5)):

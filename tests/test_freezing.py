@@ -144,6 +144,15 @@ def test_optimizer_state_only_for_what_trains_even_if_a_warm_optimizer_is_offere
     assert "configure_model" not in vars(module)  # also where the fit fails
 
 
+def test_optimizer_state_of_a_frozen_parameter_fails_the_run():
+    class Smuggle(Callback):
+        def on_train_batch_end(self, trainer, pl_module, *rest):
+            trainer.optimizers[0].state[pl_module.body[0].bias] = {"step": torch.tensor(1.0)}
+
+    with pytest.raises(FreezingError, match=r"an optimizer holds state for it: body\.0\.bias"):
+        fit(Classifier(), [StageFreezing(["head.*"]), Smuggle()])
+
+
 def test_a_stale_gradient_does_not_move_what_is_frozen():
     module = Classifier()
     module.head(module.body(torch.ones(1, 8))).sum().backward()

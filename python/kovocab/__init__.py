@@ -3,7 +3,9 @@
 The names below are loaded when they are first used: `import kovocab` loads neither torch nor polars.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -52,3 +54,14 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_ROOMS})
+
+
+class _Package(ModuleType):
+    """`refine` is a room and the function in it: importing the room must not hide the function."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in _ROOMS or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

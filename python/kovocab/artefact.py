@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kovocab.errors import ArtefactError
+from kovocab.errors import ArtefactError, KovocabError
 
 RECORD = "kovocab.json"
 
@@ -24,16 +24,16 @@ def new_file(path: str | Path) -> Iterator[Path]:
     """Yield a path beside `path`; what is written there takes the name `path` when the block ends well.
 
     Raises:
-        ArtefactError: `path` is a folder, or its parent cannot be made.
+        ArtefactError: `path` is a folder, its parent cannot be made, or the system refused what was written.
     """
     path = Path(path)
-    if path.is_dir():
-        raise ArtefactError(f"{path} is a folder; wanted the name of a file to write")
+    check_file(path)
     _make_parent(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        yield beside
-        beside.replace(path)
+        with _named(path):
+            yield beside
+            beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
 
@@ -45,7 +45,8 @@ def new_folder(path: str | Path) -> Iterator[Path]:
     An artefact of an earlier run is replaced; a folder that holds anything else is left alone.
 
     Raises:
-        ArtefactError: something that is not an artefact of kovocab is in the way.
+        ArtefactError: something that is not an artefact of kovocab is in the way, the parent cannot be made, or
+            the system refused what was written.
     """
     path = Path(path)
     check_replaceable(path)
@@ -53,22 +54,37 @@ def new_folder(path: str | Path) -> Iterator[Path]:
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     old = path.with_name(f".{path.name}.{os.getpid()}.old")
     shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir()
     try:
-        yield beside
-        if path.exists():
-            path.rename(old)
-        beside.rename(path)
+        with _named(path):
+            beside.mkdir()
+            yield beside
+            if path.exists():
+                path.rename(old)
+            beside.rename(path)
     finally:
+        if old.exists() and not path.exists():  # stopped between the two
+            old.rename(path)
         shutil.rmtree(beside, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def check_file(path: str | Path) -> None:
+    """Check, before long work, that the file `path` may be written.
+
+    Raises:
+        ArtefactError: it is a folder, or in a folder that cannot be written to.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ArtefactError(f"{path} is a folder; wanted the name of a file to write")
+    _check_parent(path)
 
 
 def check_replaceable(path: str | Path) -> None:
     """Check, before long work, that the folder `path` may be written: absent, empty, or an artefact.
 
     Raises:
-        ArtefactError: it is a file, or a folder of something else.
+        ArtefactError: it is a file, a folder of something else, or in a folder that cannot be written to.
     """
     path = Path(path)
     if path.is_dir():
@@ -76,6 +92,7 @@ def check_replaceable(path: str | Path) -> None:
             raise ArtefactError(f"{path} holds files that are not kovocab's (no {RECORD}); choose another folder")
     elif path.exists():
         raise ArtefactError(f"{path} is a file; wanted a folder to write")
+    _check_parent(path)
 
 
 def write_record(folder: str | Path, record: Record) -> None:
@@ -105,8 +122,30 @@ def read_record(folder: str | Path, verb: str | None = None) -> Record:
     return record
 
 
+def _check_parent(path: Path) -> None:
+    """The nearest folder above `path` that exists has to be one, and open to us."""
+    above = next(parent for parent in path.absolute().parents if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise ArtefactError(f"{path} cannot be written: {above} is no folder that may be written to")
+
+
 def _make_parent(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ArtefactError(f"{path.parent} cannot be made: {error.strerror}") from error
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """What the system refuses in the block, a full disk say, becomes an error that names `path`."""
+    try:
+        yield
+    except KovocabError:
+        raise
+    except Exception as error:
+        # In Rust's libraries (Polars, safetensors) it is an error of their own, which ends with its number.
+        if not isinstance(error, OSError) and "(os error " not in str(error):
+            raise
+        said = error.strerror if isinstance(error, OSError) and error.filename is None else None
+        raise ArtefactError(f"{path} cannot be written: {said or error}") from error

@@ -5,6 +5,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -12,7 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.callbacks import Callback, Checkpoint, TQDMProgressBar
+
+from kovocab.errors import ArtefactError
 
 LAST = "last.ckpt"
 
@@ -38,19 +42,29 @@ class StageCheckpoint(Checkpoint):
         self.last, self._every = folder / LAST, every
         self.interrupted = False
         self._step = 0
-        self._before: Any = None
+        self._stepping = False
         self.saved: int | None = None
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take Ctrl-C, which would otherwise strike in the middle of a step."""
-        del trainer, pl_module
-        if threading.current_thread() is threading.main_thread():  # no other may set a handler
-            self._before = signal.signal(signal.SIGINT, self._ask)
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take Ctrl-C round a fit: while it steps, a step is finished first; elsewhere it strikes at once.
+
+        Not in the callback's own hooks: Lightning keeps the handlers that it finds in the middle of a fit,
+        and puts them back at its end.
+        """
+        if threading.current_thread() is not threading.main_thread():  # no other may set a handler
+            yield
+            return
+        before = signal.signal(signal.SIGINT, self._ask)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Remember where a resumed run begins."""
         del pl_module
-        self._step = trainer.global_step
+        self._step, self._stepping = trainer.global_step, True
 
     def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
         """Save after a step, if it is time."""
@@ -72,21 +86,14 @@ class StageCheckpoint(Checkpoint):
         if self._asked(trainer):
             raise KeyboardInterrupt
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Hand Ctrl-C back."""
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """No step will come that Ctrl-C could wait for."""
         del trainer, pl_module
-        if stage == "fit" and self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-            self._before = None
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Hand Ctrl-C back; Lightning has set it to be ignored."""
-        del exception
-        self.teardown(trainer, pl_module, "fit")
+        self._stepping = False
 
     def _ask(self, signum: int, frame: FrameType | None) -> None:
         del signum, frame
-        if self.interrupted:
+        if self.interrupted or not self._stepping:
             raise KeyboardInterrupt
         self.interrupted = True
         print("\nstopping after this step; Ctrl-C again stops at once", file=sys.stderr)
@@ -97,7 +104,11 @@ class StageCheckpoint(Checkpoint):
 
     def _save(self, trainer: Trainer) -> None:
         part = self.last.with_suffix(".part")
-        trainer.save_checkpoint(part)
+        try:
+            trainer.save_checkpoint(part)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise ArtefactError(f"{self.last} cannot be written: {error.strerror or error}") from error
         if trainer.is_global_zero:
             if self.last.is_dir():  # a sharded checkpoint: no rename replaces a folder that holds something
                 shutil.rmtree(self.last)
@@ -112,12 +123,14 @@ class Losses(Callback):
     Attributes:
         val_before: None where validation is off.
         val: The last one measured, at step `val_step`.
+        train: The mean over the last tenth, of all ranks; None before the end, and where it was not reached.
     """
 
     def __init__(self) -> None:
         self.val_before: float | None = None
         self.val: float | None = None
         self.val_step = -1
+        self.train: float | None = None
         self._sum, self._batches = 0.0, 0
         self._pending: list[torch.Tensor] = []
 
@@ -142,10 +155,13 @@ class Losses(Callback):
             # Lightning hands over the share that goes into the step. It stays on the device: no waiting.
             self._pending.append(outputs["loss"] * trainer.accumulate_grad_batches)
 
-    def train(self) -> float | None:
-        """The mean training loss of this rank over the last tenth of the stage, if that was reached."""
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the mean over all ranks."""
+        del pl_module
         self._settle()
-        return self._sum / self._batches if self._batches else None
+        own = torch.tensor([self._sum, self._batches], dtype=torch.float64, device=trainer.strategy.root_device)
+        total, batches = trainer.strategy.reduce(own, reduce_op="sum").tolist()
+        self.train = total / batches if batches else None
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint."""
@@ -176,13 +192,36 @@ class StepSeed(Callback):
     def __init__(self, seed: int, stage: int) -> None:
         self._seed, self._stage = seed, stage
 
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Seed torch on all devices."""
         del pl_module, batch
         sequence = np.random.SeedSequence([self._seed, self._stage, batch_idx, trainer.global_rank])
         torch.manual_seed(int(sequence.generate_state(1)[0]))
+
+
+class StageBar(TQDMProgressBar):
+    """A progress bar of one stage, for a terminal.
+
+    Args:
+        title: What it begins with.
+    """
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self._title = title
+
+    def on_train_epoch_start(self, trainer: Trainer, *args: Any) -> None:
+        """Begin the bar; name the stage, where Lightning names the epoch."""
+        del args
+        # In batches, as the bar counts; Lightning's own total is in steps and wrong with accumulation.
+        self.train_progress_bar.reset(trainer.num_training_batches)
+        self.train_progress_bar.set_description(self._title)
+
+    def get_metrics(
+        self, trainer: Trainer, pl_module: LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """What Lightning shows, less the logger's folder."""
+        return {name: value for name, value in super().get_metrics(trainer, pl_module).items() if name != "v_num"}
 
 
 class PlainLines(Callback):
@@ -207,11 +246,7 @@ class PlainLines(Callback):
         """Show the step, the loss, the learning rate and the speed."""
         del pl_module, args
         step, (shown, then), now = trainer.global_step, self._shown, time.monotonic()
-        if (
-            not trainer.is_global_zero
-            or step == shown
-            or (now - then < self._seconds and step < trainer.max_steps)
-        ):
+        if not trainer.is_global_zero or step == shown or (now - then < self._seconds and step < trainer.max_steps):
             return
         self._shown = (step, now)
         speed = (step - shown) * self._tokens_per_step / (now - then)

@@ -30,8 +30,13 @@ def count(
         tokens: A Parquet file to write, if given: how often the base emits each of its tokens.
     """
     from kovocab import counts
-    from kovocab.artefact import new_file
+    from kovocab.artefact import check_file, new_file
 
+    for path in (out, tokens):
+        if path is not None:
+            check_file(path)
+    if tokens is not None and Path(tokens).absolute() == Path(out).absolute():
+        raise UsageError(f"tokens and out are both {out}; wanted two files")
     counted = counts.count(corpus, tokenizer, column=column, threads=threads)
     counted.save(out)
     if tokens is not None:
@@ -53,7 +58,9 @@ def combine(words: list[str], out: str) -> None:
         out: The Parquet file of word counts to write.
     """
     from kovocab import counts
+    from kovocab.artefact import check_file
 
+    check_file(out)
     counted = counts.combine_counted([counts.load_counted(path) for path in words])
     counted.save(out)
     print(f"{counted.record['words']:,} words, {counted.record['distinct_words']:,} distinct\n{out}")
@@ -105,6 +112,7 @@ def expand(
     """
     from kovocab.embeddings import expand_folder
 
+    _without_bars()
     record = expand_folder(model, Path(tokenizer), Path(out), pad_to_multiple_of=pad_to_multiple_of, dtype=dtype)
     tied = ", tied: stages that differ in input or output rows alone mean the same" if record["tied"] else ""
     print(
@@ -126,6 +134,7 @@ def export(
     """
     from kovocab.export import export
 
+    _without_bars()
     export(stage, out, name=name, dtype=dtype)
     print(f"opened with AutoModelForCausalLM and AutoTokenizer: logits equal, generates\n{out}")
 
@@ -148,8 +157,9 @@ def evaluate(corpus: str | list[str], tokenizers: list[str], column: str = "text
     print(f"{'tokens':>14} {'tokens/word':>12} {'bytes/token':>12}  tokenizer")
     for source, tokenizer in loaded.items():
         found = fertility(batches(corpus, column=column), tokenizer)
-        row = (found["tokens"], found["tokens_per_word"], found["bytes_per_token"])
-        print(f"{row[0]:>14,} {row[1]:>12.3f} {row[2]:>12.3f}  {source}")
+        ratios = [found["tokens_per_word"], found["bytes_per_token"]]
+        shown = ["-" if ratio is None else f"{ratio:.3f}" for ratio in ratios]  # of blank lines there is none
+        print(f"{found['tokens']:>14,} {shown[0]:>12} {shown[1]:>12}  {source}")
 
 
 def sample(
@@ -166,6 +176,8 @@ def sample(
         seed: Another seed, another text.
         language: ko, en, or mixed: four Korean documents to an English one.
     """
+    if megabytes <= 0:
+        raise UsageError(f"megabytes is {megabytes}; wanted more than 0")
     from kovocab.sample import write_sample
 
     write_sample(out, int(megabytes * 1e6), seed=seed, language=language)
@@ -183,3 +195,13 @@ def quickstart(out: str = "runs/quickstart", corpus: str | None = None, min_coun
     from kovocab.quickstart import walk
 
     walk(Path(out), corpus, min_count)
+
+
+def _without_bars() -> None:
+    """Silence the progress bars of transformers where there is no terminal to draw them on."""
+    import sys
+
+    if not sys.stderr.isatty():
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]

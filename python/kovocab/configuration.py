@@ -18,7 +18,7 @@ from kovocab.artefact import Record
 from kovocab.causal_lm import CausalLM
 from kovocab.data import Mixture
 from kovocab.errors import KovocabError, UsageError
-from kovocab.plan import StagePlan, StageSettings
+from kovocab.plan import StageSettings
 from kovocab.runs import identity
 from kovocab.stages import Stage
 
@@ -127,12 +127,11 @@ class Configuration(LightningCLI):
         } | settings
         return self.instantiate_trainer(**settings)
 
-    def stage_settings(self, stage: StagePlan, data: Mixture, tokens_per_step: int) -> Record:
-        """All that decides what a stage's weights become, to compare a run's folder with."""
+    def run_settings(self, data: Mixture, tokens_per_step: int) -> Record:
+        """All that decides, beside a stage's own settings, what its weights become."""
         dumped = json.loads(self.parser.dump(self.config, format="json", skip_none=False))
         trainer = {key: dumped["trainer"][key] for key in TRAINER_SETTINGS}
         return {
-            "stage": stage.settings(),
             "seed": self.config.seed_everything,
             "base": identity(Path(self.config.model.model)),
             "model": {key: value for key, value in dumped["model"].items() if key != "model"},

@@ -45,7 +45,9 @@ class Counted:
     def save(self, path: str | Path) -> None:
         """Write the words as Parquet, the record in its metadata under the key `kovocab`."""
         with new_file(path) as beside:
-            self.words.write_parquet(beside, metadata={_METADATA: json.dumps(self.record, ensure_ascii=False)})
+            self.words.write_parquet(
+                beside, metadata={_METADATA: json.dumps(self.record, ensure_ascii=False)}
+            )
 
 
 def count(corpus: Corpus, tokenizer: Source, *, column: str = "text", threads: int | None = None) -> Counted:
@@ -128,10 +130,11 @@ def count_tokens(
         TokenizerError: word counts were given with a tokenizer that is not SentencePiece-style.
         UsageError: the frame's columns are not of the right types, or `threads` is less than 1.
     """
+    threads = _threads(threads)
     loaded = load_tokenizer(tokenizer)
     if isinstance(words_or_corpus, pl.DataFrame) and words_or_corpus.columns == ["word", "count"]:
-        words = _checked(words_or_corpus)
-        return _named(_bpe(loaded).count_tokens(words["word"], words["count"], _threads(threads)), loaded)
+        words = check_words(words_or_corpus)
+        return _named(_bpe(loaded).count_tokens(words["word"], words["count"], threads), loaded)
     try:
         bpe = _core.Bpe(loaded.to_str())
         reason = None if bpe.cut[0] else "entries of its vocabulary span words"
@@ -141,7 +144,7 @@ def count_tokens(
     if reason is not None:
         log.warning("counting whole documents, which is slower: %s", reason)
         return _named(_count_documents(sums.watch(words_or_corpus, column), loaded), loaded)
-    counter = _core.WordCounter(bpe, _threads(threads))
+    counter = _core.WordCounter(bpe, threads)
     for batch in sums.watch(words_or_corpus, column):
         counter.update(batch)
     return _named(counter.count_tokens(bpe), loaded)
@@ -151,10 +154,14 @@ def combine(*tables: pl.DataFrame) -> pl.DataFrame:
     """Add word counts: yesterday's and today's, or one corpus' and another's, made with the same cut.
 
     Raises:
-        UsageError: a table's columns are not `word: str, count: u64`.
+        UsageError: a table's columns are not `word: str, count: u64`, or a sum passes 2^64 - 1.
     """
-    together = pl.concat([_checked(table) for table in tables]) if tables else pl.DataFrame(schema=WORDS)
-    return together.group_by("word").agg(pl.col("count").sum()).sort("count", "word", descending=[True, False])
+    together = pl.concat([check_words(table) for table in tables]) if tables else pl.DataFrame(schema=WORDS)
+    # Polars sums 64 bits modulo 2^64, without a word.
+    sums = together.group_by("word").agg(pl.col("count").cast(pl.Int128).sum())
+    if len(over := sums.filter(pl.col("count") >= 2**64)):
+        raise UsageError(f"the count of {over['word'].min()!r} passes 2^64 - 1")
+    return sums.cast({"count": pl.UInt64}).sort("count", "word", descending=[True, False])
 
 
 def combine_counted(parts: Sequence[Counted]) -> Counted:
@@ -166,7 +173,9 @@ def combine_counted(parts: Sequence[Counted]) -> Counted:
     if not parts:
         raise UsageError("there are no word counts to combine; wanted at least one")
     if len({part.record["tokenizer"] for part in parts}) > 1:
-        raise UsageError("the word counts were made with different tokenizers, so their words differ; count again")
+        raise UsageError(
+            "the word counts were made with different tokenizers, so their words differ; count again"
+        )
     words = combine(*(part.words for part in parts))
     record = {
         "verb": "count",
@@ -191,12 +200,26 @@ def load_counted(path: str | Path) -> Counted:
     wanted = "wanted word counts as `kovocab count` leaves them"
     try:
         metadata = pl.read_parquet_metadata(path)
-        words = pl.read_parquet(path)
+        words = pl.read_parquet(path, glob=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise CorpusError(f"{path} cannot be read ({str(error).splitlines()[0]}); {wanted}") from error
     if _METADATA not in metadata or words.schema != WORDS:
         raise CorpusError(f"{path} holds {dict(words.schema)}; {wanted}: {dict(WORDS)} and their record")
     return Counted(words, json.loads(metadata[_METADATA]))
+
+
+def check_words(words: pl.DataFrame) -> pl.DataFrame:
+    """Hand back `words` if they are word counts: `word: str, count: u64`, without nulls.
+
+    Raises:
+        UsageError: they are not; says what they are, or which row is null.
+    """
+    if words.schema != WORDS:
+        raise UsageError(f"word counts have the columns {dict(words.schema)}; wanted {dict(WORDS)}")
+    if sum(words.null_count().row(0)):
+        row = words.select(pl.any_horizontal(pl.all().is_null()).arg_max()).item()
+        raise UsageError(f"row {row} of the word counts is null; wanted {dict(WORDS)}")
+    return words
 
 
 def digest(tokenizer: tokenizers.Tokenizer) -> str:
@@ -212,8 +235,8 @@ class _Sums:
         self.bytes = 0
 
     def watch(self, corpus: Corpus, column: str) -> Iterator[pl.Series]:
-        with progress("count", corpus) as bar:
-            for batch in batches(corpus, column=column):
+        with progress("count", corpus, column) as bar:
+            for batch in batches(corpus, column=column, finished=bar.finished):
                 yield batch
                 size = int(batch.str.len_bytes().sum())
                 self.documents += len(batch)
@@ -222,6 +245,11 @@ class _Sums:
 
 
 def _count_documents(texts: Iterator[pl.Series], tokenizer: tokenizers.Tokenizer) -> pl.DataFrame:
+    if tokenizer.truncation is not None or tokenizer.padding is not None:
+        # Settings of one use of it: they would leave text out, and count tokens that are not there.
+        tokenizer = tokenizers.Tokenizer.from_str(tokenizer.to_str())
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
     size = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
     total = pl.Series("count", [0], dtype=pl.UInt64).new_from_index(0, size)
     for batch in texts:
@@ -251,10 +279,6 @@ def _bpe(tokenizer: tokenizers.Tokenizer) -> _core.Bpe:
         ) from error
 
 
-def _checked(words: pl.DataFrame) -> pl.DataFrame:
-    if words.schema != WORDS:
-        raise UsageError(f"word counts have the columns {dict(words.schema)}; wanted {dict(WORDS)}")
-    return words
 
 
 def _threads(threads: int | None) -> int:

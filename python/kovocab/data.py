@@ -208,7 +208,7 @@ class Mixture(lightning.LightningDataModule):
         )
 
     def held_out(self) -> Iterator[tuple[str, int, list[int]]]:
-        """Source, number and token ids of each held-out block, in the order of one rank's `val_dataloader`."""
+        """Source, number and token ids of each held-out block; ordered as `val_dataloader` of one rank is."""
         order = HeldOutOrder([packed.blocks("validation") for packed in self.packed], world=1)
         for source, block in order(0, order.blocks):
             ids = self.packed[source].block("validation", block).tolist()

@@ -1,9 +1,4 @@
-"""Expand: give a model rows for new tokens, each made from the rows of the pieces that the base read it as.
-
-Input row = mean of the pieces' rows, output row = the row of the first piece (EEVE report, arXiv 2402.14714).
-So before any training the model reads a new token as the average of what it read before, and where it would
-have begun the old spelling it now gives the new token the same logit.
-"""
+"""Expand: grow a model's embeddings to the target tokenizer. `new_rows` says what the new rows are."""
 
 import shutil
 from importlib.metadata import version
@@ -20,12 +15,10 @@ from transformers.utils.hub import cached_file
 
 from kovocab.artefact import Record, check_replaceable, new_folder, read_record, write_record
 from kovocab.errors import ArtefactError, ModelError
+from kovocab.new_rows import INITIALISATION, RULES, base_pieces, matrices, mean_row
 from kovocab.split_rows import is_tied, plain_embeddings
 
 Dtype = Literal["auto", "bfloat16", "float32", "float16"]
-
-INITIALISATION = {"input": "mean of the base pieces' rows", "output": "row of the first base piece"}
-"""How new rows are made; where the embeddings are tied there is one row, the input's."""
 
 MOST_PADDING_ROWS = 1024
 """A base with more rows than tokens plus this is not the tokenizer's model (phi-2 has 905 to spare)."""
@@ -61,7 +54,7 @@ def expand(
         ModelError: the model has fewer rows than `first_new_id`, new ids are not contiguous, a token has no
             base pieces or one that is not a base id, or the embeddings are not plain.
     """
-    pieces = _base_pieces(vocabulary, first_new_id)
+    pieces = base_pieces(vocabulary, first_new_id)
     rows = plain_embeddings(model)[0].num_embeddings
     if rows < first_new_id:
         raise ModelError(
@@ -75,27 +68,14 @@ def expand(
     total = -(-max(rows, last) // multiple) * multiple
 
     with torch.no_grad():
-        before = _matrices(model)
-        new = [_RULES[name](matrix, pieces) for name, matrix in before.items()]
-        padding = [_mean_row(matrix, first_new_id) for matrix in before.values()]
+        before = matrices(model)
+        new = [RULES[name](matrix, pieces) for name, matrix in before.items()]
+        padding = [mean_row(matrix, first_new_id) for matrix in before.values()]
         model.resize_token_embeddings(total, mean_resizing=False)
-        for matrix, new_rows, padding_row in zip(_matrices(model).values(), new, padding, strict=True):
+        for matrix, new_rows, padding_row in zip(matrices(model).values(), new, padding, strict=True):
             matrix[max(rows, last) :] = padding_row
             matrix[first_new_id:last] = new_rows
     return model
-
-
-def subword_mean(weight: Tensor, pieces: list[list[int]]) -> Tensor:
-    """The mean of the pieces' rows of `weight` (`[rows, hidden]`), in fp32, cast back: `[tokens, hidden]`."""
-    new = weight.new_empty((len(pieces), *weight.shape[1:]))
-    for row, ids in enumerate(pieces):
-        new[row] = weight[ids].float().mean(dim=0)
-    return new
-
-
-def first_piece(weight: Tensor, pieces: list[list[int]]) -> Tensor:
-    """The first piece's row of `weight` (`[rows, hidden]` or a bias `[rows]`), for each token."""
-    return weight[[ids[0] for ids in pieces]].clone()
 
 
 def expand_folder(
@@ -143,9 +123,9 @@ def expand_folder(
             f"{model} has {rows:,} embedding rows and the base tokenizer of {tokenizer} has {first_new_id:,} "
             f"tokens; wanted a row for each and at most {MOST_PADDING_ROWS:,} of padding"
         )
-    base = {name: matrix.detach().clone() for name, matrix in _matrices(loaded).items()}
+    base = {name: matrix.detach().clone() for name, matrix in matrices(loaded).items()}
     expand(loaded, vocabulary, first_new_id=first_new_id, pad_to_multiple_of=pad_to_multiple_of)
-    pieces = _base_pieces(vocabulary, first_new_id)
+    pieces = base_pieces(vocabulary, first_new_id)
     tied = is_tied(loaded)
     record: Record = {
         "verb": "expand",
@@ -206,22 +186,6 @@ def load_plain(model: str, dtype: Dtype = "auto") -> PreTrainedModel:
     return loaded
 
 
-_RULES = {"input embeddings": subword_mean, "output embeddings": first_piece, "output bias": first_piece}
-
-
-def _matrices(model: PreTrainedModel) -> dict[str, Tensor]:
-    """What expand grows, by name; where the embeddings are tied, the matrix once."""
-    embedding, head = plain_embeddings(model)
-    found = {"input embeddings": embedding.weight, "output embeddings": head.weight, "output bias": head.bias}
-    if is_tied(model):
-        del found["output embeddings"]
-    return {name: matrix for name, matrix in found.items() if matrix is not None}
-
-
-def _mean_row(weight: Tensor, first_new_id: int) -> Tensor:
-    return weight[:first_new_id].mean(dim=0, dtype=torch.float32).to(weight.dtype)
-
-
 def _check_written(
     folder: Path, base: dict[str, Tensor], pieces: list[list[int]], first_new_id: int, tied: bool
 ) -> None:
@@ -229,10 +193,10 @@ def _check_written(
     written = load_plain(str(folder))
     if is_tied(written) != tied:
         raise ModelError("the embeddings were tied and are not, or the reverse; nothing was written")
-    for name, matrix in _matrices(written).items():
+    for name, matrix in matrices(written).items():
         if not torch.equal(matrix[:first_new_id], base[name][:first_new_id]):
             raise ModelError(f"old rows of the {name} are not what they were; nothing was written")
-        new = _RULES[name](base[name], pieces)
+        new = RULES[name](base[name], pieces)
         if not torch.equal(matrix[first_new_id : first_new_id + len(pieces)], new):
             raise ModelError(f"new rows of the {name} are not what the rule gives; nothing was written")
 
@@ -269,31 +233,3 @@ def _check_base_tokenizer(model: str, tokenizer: Path, first_new_id: int) -> boo
                 f"{base.get(row)!r} in the model's and {wanted.get(row)!r} in the target's base"
             )
     return True
-
-
-def _base_pieces(vocabulary: pl.DataFrame, first_new_id: int) -> list[list[int]]:
-    """The pieces of each new token in the order of ids, checked."""
-    missing = {"id", "token", "base_pieces"} - set(vocabulary.columns)
-    if missing:
-        raise ModelError(
-            f"the vocabulary has no column {', '.join(sorted(missing))}; it has {vocabulary.columns}"
-        )
-    new = vocabulary.filter(pl.col("id") >= first_new_id).sort("id")
-    if new.is_empty():
-        raise ModelError(f"the vocabulary has no new token: no id is {first_new_id:,} or more")
-    found: list[list[int]] = []
-    for wanted, (row, token, pieces) in enumerate(
-        new.select("id", "token", "base_pieces").iter_rows(), start=first_new_id
-    ):
-        if row != wanted:
-            raise ModelError(f"new ids are not contiguous: after {wanted - 1:,} comes {row:,} ({token!r})")
-        if not pieces:
-            raise ModelError(f"the token {token!r} (id {row:,}) has no base pieces; wanted at least one")
-        outside = [piece for piece in pieces if piece is None or piece >= first_new_id]
-        if outside:
-            raise ModelError(
-                f"the token {token!r} (id {row:,}) has the base piece {outside[0]}; "
-                f"wanted ids of the base, below {first_new_id:,}"
-            )
-        found.append(pieces)
-    return found

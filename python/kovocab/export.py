@@ -84,9 +84,7 @@ def _last_stage(folder: Path) -> Path:
         return folder
     finished = [path for path in (folder / "stages").glob("*") if path.name.isdecimal()]
     if not finished:
-        raise ArtefactError(
-            f"{folder} is neither a finished stage nor a run with one; wanted RUN or RUN/stages/K"
-        )
+        raise ArtefactError(f"{folder} is neither a finished stage nor a run with one; wanted RUN or RUN/stages/K")
     return max(finished, key=lambda path: int(path.name))
 
 
@@ -104,9 +102,7 @@ def _open_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     for prompt in PROMPTS:
         given, wanted = opened(prompt)["input_ids"], plain.encode(prompt).ids
         if given != wanted:
-            raise TokenizerError(
-                f"AutoTokenizer gives {given} for {prompt!r} and {folder}/tokenizer.json {wanted}"
-            )
+            raise TokenizerError(f"AutoTokenizer gives {given} for {prompt!r} and {folder}/tokenizer.json {wanted}")
     return opened
 
 

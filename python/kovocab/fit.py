@@ -18,16 +18,18 @@ import polars as pl
 import torch
 from jsonargparse import Namespace
 from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
+from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
 from kovocab.artefact import Record, new_file, new_folder, read_record, write_record
-from kovocab.callbacks import Losses, PlainLines, StageCheckpoint, StepSeed
+from kovocab.callbacks import Losses, PlainLines, StageBar, StageCheckpoint, StepSeed
 from kovocab.causal_lm import CausalLM, WarmupCosine
 from kovocab.configuration import Configuration
 from kovocab.data import Mixture
-from kovocab.errors import UsageError
+from kovocab.errors import ArtefactError, KovocabError, ModelError, UsageError
 from kovocab.freezing import StageFreezing
 from kovocab.plan import StagePlan, plan
 from kovocab.runs import Run, base_record, copy_tokenizer
@@ -78,16 +80,15 @@ class Fit:
         self.configuration = configuration
         module, self.data = configuration.build()
         self.run = Run(Path(config.run), Path(module.folder))
-        base_record(self.run.base)
+        _check_model(self.run.base, self.data)
         world = configuration.new_trainer([], logger=False).world_size
         self.tokens_per_step = (
             self.data.packing.length * self.data.batch_size * world * config.trainer.accumulate_grad_batches
         )
         given = configuration.config_init
         self.stages = plan(given.schedule, given.stages, given.defaults, self.tokens_per_step)
-        self.settings = [
-            configuration.stage_settings(stage, self.data, self.tokens_per_step) for stage in self.stages
-        ]
+        of_all = configuration.run_settings(self.data, self.tokens_per_step)
+        self.settings = [{"stage": stage.settings(), **of_all} for stage in self.stages]
         self.done = self.run.done(self.settings)
 
     def __call__(self) -> None:
@@ -112,10 +113,12 @@ class Fit:
         title = f"stage {stage.number}/{len(self.stages)}"
         freezing, losses = StageFreezing.from_stage(stage.stage), Losses()
         checkpoint = StageCheckpoint(begun, self.config.checkpoint_every)
-        callbacks = [freezing, losses, StepSeed(self.config.seed_everything, stage.number), checkpoint]
+        callbacks: list[Callback] = [freezing, losses, StepSeed(self.config.seed_everything, stage.number), checkpoint]
+        given = self.configuration.config_init.trainer
         if not self.configuration.shows_bar:
             callbacks.append(PlainLines(title, self.tokens_per_step))
-        given = self.configuration.config_init.trainer
+        elif not any(isinstance(callback, ProgressBar) for callback in given.callbacks or []):
+            callbacks.append(StageBar(title))
         trainer = self.configuration.new_trainer(
             callbacks,
             max_steps=stage.steps,
@@ -128,7 +131,8 @@ class Fit:
         how = f"{stage.steps} steps, lr {stage.lr:g}" + (f"; resuming {resumed}" if resumed else "")
         say(f"{title}: {', '.join(sorted(stage.stage.blocks))}; {how}")
         try:
-            _guarded(trainer.fit, module, datamodule=self.data, ckpt_path=resumed)
+            with checkpoint.listening():
+                _guarded(trainer.fit, module, datamodule=self.data, ckpt_path=resumed)
             if losses.val_step != trainer.global_step and trainer.limit_val_batches:
                 _guarded(trainer.validate, module, datamodule=self.data, verbose=False)
         except KeyboardInterrupt:
@@ -138,7 +142,7 @@ class Fit:
         steps = trainer.global_step
         if trainer.is_global_zero:
             results = {
-                "loss": {"train": losses.train(), "val_before": losses.val_before, "val": losses.val},
+                "loss": {"train": losses.train, "val_before": losses.val_before, "val": losses.val},
                 "steps": steps,
                 "tokens": steps * self.tokens_per_step,
                 "freezing": freezing.report,
@@ -174,16 +178,22 @@ class Fit:
             "earlier": earlier,
             "base": base,
         }
-        with new_folder(self.run.finished(stage.number)) as folder:
-            save_plain(module.loaded, folder)
-            copy_tokenizer(start, folder)
-            write_record(folder, record)
+        finished = self.run.finished(stage.number)
+        try:
+            with new_folder(finished) as folder:
+                save_plain(module.loaded, folder)
+                copy_tokenizer(start, folder)
+                write_record(folder, record)
+        except ArtefactError:
+            raise
+        except (OSError, SafetensorError) as error:
+            raise ArtefactError(f"{finished} cannot be written: {error}") from error
 
 
 def evaluate(configuration: Configuration, verb: str) -> None:
     """Run validate, test or predict on the model folder that the configuration names."""
     module, data = configuration.build()
-    base_record(Path(module.folder))
+    _check_model(Path(module.folder), data)
     trainer = configuration.new_trainer([], logger=False, enable_checkpointing=False)
     if verb == "predict":
         _predict(trainer, module, data, Path(configuration.config.predictions))
@@ -226,6 +236,15 @@ def _set_optimizer(module: CausalLM, config: Namespace, stage: StagePlan) -> Non
         )
 
 
+def _check_model(folder: Path, data: Mixture) -> None:
+    rows, tokens = base_record(folder)["vocab_size"], load_tokenizer(data.tokenizer).get_vocab_size()
+    if tokens > rows:
+        raise ModelError(
+            f"the tokenizer in {data.tokenizer} has {tokens:,} tokens and the model {rows:,} rows; "
+            "wanted a row for each"
+        )
+
+
 def _check_trainer(config: Namespace) -> None:
     for key, unset in (("max_steps", -1), ("max_epochs", None), ("fast_dev_run", False)):
         if config.trainer[key] != unset:
@@ -243,9 +262,18 @@ def _logger(run: Path, number: int) -> CSVLogger:
 
 
 def _guarded(function: Any, *args: Any, **kwargs: Any) -> Any:
-    """Call a Trainer's method; Ctrl-C comes out as KeyboardInterrupt, where Lightning exits with 1."""
+    """Call a Trainer's method; Ctrl-C comes out as KeyboardInterrupt, where Lightning exits with 1.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C.
+        ArtefactError: a log or checkpoint cannot be written.
+    """
     try:
         return function(*args, **kwargs)
+    except KovocabError:
+        raise
+    except OSError as error:
+        raise ArtefactError(f"the run cannot go on: {error}") from error
     except SystemExit as error:
         if isinstance(error.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
@@ -253,5 +281,5 @@ def _guarded(function: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def _shown(losses: Losses) -> str:
-    said = {"held-out loss": losses.val_before, "to": losses.val, "training loss": losses.train()}
+    said = {"held-out loss": losses.val_before, "to": losses.val, "training loss": losses.train}
     return ", ".join(f"{name} {value:.4f}" for name, value in said.items() if value is not None)

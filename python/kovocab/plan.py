@@ -94,9 +94,7 @@ def plan(
     """
     if isinstance(schedule, str):
         if schedule not in STAGES:
-            raise UsageError(
-                f"schedule: there is no {schedule!r}; wanted {', '.join(STAGES)} or a list of stages"
-            )
+            raise UsageError(f"schedule: there is no {schedule!r}; wanted {', '.join(STAGES)} or a list of stages")
         schedule = list(STAGES[schedule])
     if not schedule:
         raise UsageError("schedule: the list is empty; wanted at least one stage")
@@ -109,9 +107,7 @@ def plan(
     ]
 
 
-def _fill(
-    number: int, stage: Stage, own: StageSettings, defaults: StageSettings, tokens_per_step: int
-) -> StagePlan:
+def _fill(number: int, stage: Stage, own: StageSettings, defaults: StageSettings, tokens_per_step: int) -> StagePlan:
     for given in (own, defaults):
         if given.steps is not None and given.tokens is not None:
             raise UsageError(f"stage {number}: steps and tokens are both given; wanted one of them")

@@ -16,7 +16,7 @@ import tokenizers
 
 from kovocab import bpe, promises
 from kovocab.artefact import Record, new_folder, write_record
-from kovocab.counts import Counted, count_tokens, digest
+from kovocab.counts import Counted, check_words, count_tokens, digest
 from kovocab.errors import CycleError, TokenizerError, UsageError
 from kovocab.hangul import CANDIDATE
 from kovocab.settings import RefineSettings
@@ -91,7 +91,9 @@ class Refined:
         """The rounds as lines, and what came out."""
         kept, below = self.record["new_tokens"], self.record["below_min_count"]
         stones = f", {below:,} of them stepping stones seen less than min_count times" if below else ""
-        return "\n".join([*(_line(Round(**row)) for row in self.record["rounds"]), f"{kept:,} new tokens{stones}"])
+        base = f"base: {self.record['base_tokens_per_word']:.3f} tokens per word"
+        rounds = [_line(Round(**row)) for row in self.record["rounds"]]
+        return "\n".join([base, *rounds, f"{kept:,} new tokens{stones}"])
 
     def _check(self, folder: Path) -> dict[str, int]:
         model = folder / "tokenizer.model"
@@ -125,12 +127,14 @@ def refine(
         decisions: Tokens to keep or drop whatever their count.
 
     Raises:
-        UsageError: the words hold no Hangul or were counted for another cut, or decisions contradict themselves.
+        UsageError: `words` are no word counts, hold no Hangul or were counted for another cut; or decisions
+            contradict themselves, or `max_new_tokens`.
         TokenizerError: the base is not SentencePiece-style.
         CycleError: an earlier vocabulary came back; names the rounds.
     """
     settings, decisions = settings or RefineSettings(), decisions or Decisions()
     counted = words if isinstance(words, Counted) else Counted(words, {"verb": "count", "corpus": {"kind": "memory"}})
+    check_words(counted.words)
     tokenizer = load_tokenizer(base)
     if counted.record.get("tokenizer", digest(tokenizer)) != digest(tokenizer):
         raise UsageError("the words were counted for another tokenizer than this base; count them again with it")
@@ -159,7 +163,7 @@ def refine(
             raise CycleError(f"round {row.round} came back to the vocabulary of round {seen[key]}; it would never end")
         seen[key] = row.round
         state = after
-    return _result(state.vocabulary, counts, tokenizer, base, counted, settings, decisions, rounds)
+    return _result(state.vocabulary, hangul, counts, tokenizer, base, counted, settings, decisions, rounds)
 
 
 @dataclass(frozen=True)
@@ -224,9 +228,13 @@ def turn(
 def _rarest_leaves(vocabulary: Vocabulary, seen: dict[str, int], excess: int, keep: frozenset[str]) -> set[str]:
     """The `excess` rarest tokens, each a leaf when the rarer ones are gone, so that what stays is closed."""
     gone: set[str] = set()
-    kept = vocabulary.with_stems(keep)
-    if len(vocabulary.new) - len(kept) < excess:
-        raise UsageError(f"max_new_tokens leaves no room for the {len(kept)} tokens that decisions keep")
+    # A token of the base stays whatever its count, and with it the new tokens that its new merge needs.
+    kept = vocabulary.with_stems({*keep, *vocabulary.base & vocabulary.parts.keys()})
+    held = kept & set(vocabulary.new)
+    if len(vocabulary.new) - len(held) < excess:
+        raise UsageError(
+            f"max_new_tokens leaves no room for the {len(held)} tokens that decisions keep or the base's are made of"
+        )
     while len(gone) < excess:
         leaves = vocabulary.without(gone).leaves() - kept
         # One generation of leaves at a time, the rarest half of what is still to go, and look again.
@@ -240,8 +248,8 @@ def _count(words: pl.DataFrame, base: tokenizers.Tokenizer, vocabulary: Vocabula
     table = count_tokens(words, target)
     emitted = int(table["count"].sum())
     # A space is one byte of text, and three as ▁.
-    size = pl.col("word").str.len_bytes() - 2 * pl.col("word").str.count_matches("▁")
-    size = int(words.select((size * pl.col("count")).sum()).item())
+    length = pl.col("word").str.len_bytes() - 2 * pl.col("word").str.count_matches("▁")
+    size = int(words.select((length * pl.col("count")).sum()).item())
     by_token = dict(zip(table["token"], table["count"], strict=True))
     return TokenCounts(by_token, emitted / int(words["count"].sum()), size / emitted)
 
@@ -254,6 +262,7 @@ def _characters(words: pl.DataFrame) -> dict[str, int]:
 
 def _result(
     vocabulary: Vocabulary,
+    hangul: pl.DataFrame,
     counts: TokenCounts,
     tokenizer: tokenizers.Tokenizer,
     base: Source,
@@ -264,6 +273,7 @@ def _result(
 ) -> Refined:
     frame = vocabulary.frame()
     target = build_target(tokenizer, frame)
+    before = _count(hangul, tokenizer, Vocabulary({}, vocabulary.base))
     ids = target.get_vocab(with_added_tokens=True)
     table = frame.with_columns(
         pl.Series("id", [ids[token] for token in frame["token"]], dtype=pl.UInt32),
@@ -282,6 +292,8 @@ def _result(
         "target_tokenizer": digest(target),
         "first_new_id": first_new_id(tokenizer),
         "new_tokens": len(vocabulary.new),
+        "base_tokens_per_word": before.tokens_per_word,
+        "base_bytes_per_token": before.bytes_per_token,
         "below_min_count": sum(counts.by_token[token] < settings.min_count for token in vocabulary.new),
         "rounds": rows,
         "words": counted.record,

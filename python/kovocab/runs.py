@@ -122,8 +122,10 @@ def identity(folder: Path) -> str:
 def _read(path: Path) -> Record:
     try:
         settings: Record = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ArtefactError(f"{path.parent} is not a stage in progress: it has no {path.name}") from None
+    except (OSError, ValueError) as error:
+        raise ArtefactError(
+            f"{path.parent} is not a stage in progress, or a broken one: {path.name}: {error}; remove it"
+        ) from error
     return settings
 
 

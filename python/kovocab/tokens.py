@@ -20,7 +20,7 @@ from tokenizers import Tokenizer
 
 from kovocab.artefact import RECORD, Record, new_folder, read_record, write_record
 from kovocab.corpus import batches, fingerprint
-from kovocab.errors import CorpusError, UsageError
+from kovocab.errors import ArtefactError, CorpusError, KovocabError, UsageError
 from kovocab.tokenizer import load_tokenizer
 
 log = logging.getLogger(__name__)
@@ -75,13 +75,9 @@ class Packing:
     def __post_init__(self) -> None:
         """Refuse a block without a next token, and a split without one of its parts."""
         if self.length < 2:
-            raise UsageError(
-                f"data.length is {self.length}; wanted at least 2: a token and the one that follows"
-            )
+            raise UsageError(f"data.length is {self.length}; wanted at least 2: a token and the one that follows")
         if not 0 < self.validation_share < 1:
-            raise UsageError(
-                f"data.validation_share is {self.validation_share}; wanted a share between 0 and 1"
-            )
+            raise UsageError(f"data.validation_share is {self.validation_share}; wanted a share between 0 and 1")
 
 
 class PackedSource:
@@ -134,23 +130,13 @@ def pack(source: Source, tokenizer: str | Path, tokens_dir: str | Path, packing:
     if (folder / RECORD).is_file():
         return folder
     log.info("packing %s into %s", source.name, folder)
-    dtype = np.dtype("<u2" if loaded.get_vocab_size() <= 1 << 16 else "<u4")
-    with new_folder(folder) as beside:
-        with (beside / "train.bin").open("wb") as train, (beside / "validation.bin").open("wb") as validation:
-            split = _Split(train, validation, dtype, packing)
-            for text, ids in _encoded(source, loaded, made_from["eos_id"]):
-                split.add(text, ids)
-            counts = split.finish()
-        for part in PARTS:
-            blocks, dropped = divmod(counts[part]["tokens"], packing.length)
-            if not blocks:
-                tokens, documents = (sum(c[key] for c in counts.values()) for key in ("tokens", "documents"))
-                raise CorpusError(
-                    f"data.sources: {source.name} ({source.corpus}) has {tokens} tokens in {documents} "
-                    f"documents; wanted at least one block of {packing.length} for training and one held out"
-                )
-            counts[part] |= {"blocks": blocks, "dropped_tokens": dropped}
-        write_record(beside, {"verb": "pack", **made_from, "dtype": dtype.str, **counts})
+    try:
+        with new_folder(folder) as beside:
+            _write(source, loaded, made_from, packing, beside)
+    except KovocabError:
+        raise
+    except OSError as error:
+        raise ArtefactError(f"{folder} cannot be written: {error.strerror or error}") from error
     return folder
 
 
@@ -172,6 +158,26 @@ def identity(source: Source, tokenizer: str | Path, loaded: Tokenizer, packing: 
         "eos_id": loaded.token_to_id(eos) if eos else None,
         **asdict(packing),
     }
+
+
+def _write(source: Source, loaded: Tokenizer, made_from: Record, packing: Packing, beside: Path) -> None:
+    """Encode, split and write the source into the folder `beside`, with the record."""
+    dtype = np.dtype("<u2" if loaded.get_vocab_size() <= 1 << 16 else "<u4")
+    with (beside / "train.bin").open("wb") as train, (beside / "validation.bin").open("wb") as validation:
+        split = _Split(train, validation, dtype, packing)
+        for text, ids in _encoded(source, loaded, made_from["eos_id"]):
+            split.add(text, ids)
+        counts = split.finish()
+    for part in PARTS:
+        blocks, dropped = divmod(counts[part]["tokens"], packing.length)
+        if not blocks:
+            tokens, documents = (sum(c[key] for c in counts.values()) for key in ("tokens", "documents"))
+            raise CorpusError(
+                f"data.sources: {source.name} ({source.corpus}) has {tokens} tokens in {documents} "
+                f"documents; wanted at least one block of {packing.length} for training and one held out"
+            )
+        counts[part] |= {"blocks": blocks, "dropped_tokens": dropped}
+    write_record(beside, {"verb": "pack", **made_from, "dtype": dtype.str, **counts})
 
 
 class _Split:
@@ -248,9 +254,7 @@ def _eos(tokenizer: Tokenizer, where: str | Path) -> str | None:
     if config.is_file():
         said = json.loads(config.read_text(encoding="utf-8")).get("eos_token")
         named = [said["content"] if isinstance(said, dict) else said]
-    return next(
-        (name for name in [*named, *EOS_NAMES] if name and tokenizer.token_to_id(name) is not None), None
-    )
+    return next((name for name in [*named, *EOS_NAMES] if name and tokenizer.token_to_id(name) is not None), None)
 
 
 def digest(record: Record) -> str:

@@ -115,7 +115,12 @@ class Decisions:
         try:
             # Every column as text: a token that looks like a number is still a token.
             parquet = path.suffix == ".parquet"
-            table = pl.read_parquet(path) if parquet else pl.read_csv(path, infer_schema=False)
+            table = (
+                pl.read_parquet(path, glob=False)
+                if parquet
+                else pl.read_csv(path, infer_schema=False, glob=False)
+            )
+            table = table.with_columns(pl.col("^(token|decision)$").cast(pl.String))
         except (OSError, pl.exceptions.PolarsError) as error:
             raise UsageError(f"decisions: {path} cannot be read: {str(error).splitlines()[0]}") from error
         if missing := {"token", "decision"} - set(table.columns):

@@ -1,0 +1,49 @@
+# What people, pre-commit and CI run. `make help` lists it.
+PYTHON ?= python3
+BIN := .venv/bin
+# Your own text in the quickstart: make quickstart CORPUS='texts/*.jsonl'
+CORPUS ?=
+
+.DEFAULT_GOAL := all
+.PHONY: all help build quickstart format lint test bench clean
+
+all: format build lint test ## What CI runs, after formatting
+
+help: ## Print this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 14
+
+# Rust is fetched by maturin's own bootstrap (the package puccinialin) where there is none.
+.venv/installed: pyproject.toml constraints.txt Cargo.toml $(wildcard rust/*.rs)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+build: .venv/installed ## Make .venv with kovocab installed for development
+
+quickstart: build ## The whole street on an embedded example, or on CORPUS=your/text
+	$(BIN)/kovocab quickstart $(if $(CORPUS),--corpus '$(CORPUS)')
+
+format: build ## Format Python and Rust
+	$(BIN)/ruff format -q .
+	$(BIN)/ruff check -q --fix-only .
+	cargo fmt
+
+lint: build ## Everything that is checked without running it, and the Rust tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest kovocab._core
+	$(BIN)/lint-imports
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	cargo test --no-default-features
+
+test: build ## The Python tests
+	$(BIN)/python -m pytest
+
+bench: build ## The benchmarks, against the peers; some minutes
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python benchmarks/counting.py
+
+clean: ## Remove what was built, but not runs/
+	rm -rf .venv target

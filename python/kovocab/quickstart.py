@@ -1,0 +1,145 @@
+"""The whole street on a small example: every verb, run as a person would run it, and what came of it.
+
+The base tokenizer is a real one, carried by the package mistral_common; the base model is a small Llama with
+random weights; the text is `sample`'s, or yours. The losses show that every stage trains, not that a model of
+this size learns Korean.
+"""
+
+import shlex
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from kovocab.artefact import new_folder, read_record, write_record
+from kovocab.errors import KovocabError, UsageError
+from kovocab.stages import Stage
+
+STEPS = 12  # a stage: enough to see the loss fall, short enough for seven stages in a minute or two
+
+FIT = """\
+# kovocab fit --config {config}
+schedule: eeve
+run: {run}
+model:
+  model: {expanded}
+data:
+  sources:
+    - {{ name: korean, corpus: {korean}, weight: 83 }}
+    - {{ name: english, corpus: {english}, weight: 17 }}
+  length: 128
+  batch_size: 8
+  validation_share: 0.02
+  tokens_dir: {tokens}
+defaults: {{ lr: 3e-3, steps: {steps}, weight_decay: 0.1 }}
+trainer:
+  accelerator: cpu
+  gradient_clip_val: 1.0
+  limit_val_batches: 8
+checkpoint_every: {steps}
+"""
+
+
+def walk(out: Path, corpus: str | None, min_count: int | None) -> None:
+    """Run every verb into `out` and print what was made.
+
+    Args:
+        out: Folder of all artefacts; those of an earlier walk are replaced.
+        corpus: A corpus of your own; sample text when None.
+        min_count: Threshold of refine; one for each 100 kB of text, from 10 to 6,000, when None.
+
+    Raises:
+        UsageError: the package that carries the base tokenizer is not installed.
+        KovocabError: a verb failed; it said why.
+    """
+    tokenizer = _base_tokenizer()
+    korean, english, held_out = corpus or f"{out}/korean.txt", f"{out}/english.txt", f"{out}/held_out.txt"
+    if corpus is None:
+        _run("sample", out=korean, megabytes=2, language="ko")
+        _run("sample", out=held_out, megabytes=0.2, language="ko", seed=1)
+    _run("sample", out=english, megabytes=0.5, language="en")
+    _run("count", corpus=korean, tokenizer=tokenizer, out=f"{out}/words.parquet")
+    if min_count is None:
+        from kovocab.counts import load_counted
+
+        min_count = min(6000, max(10, load_counted(out / "words.parquet").record["bytes"] // 100_000))
+    thresholds = {"min_count": min_count, "min_syllable_count": min_count, "prune": "leaf"}
+    _run("refine", words=f"{out}/words.parquet", base=tokenizer, out=f"{out}/tokenizer", **thresholds)
+    _make_base_model(out / "base", tokenizer)
+    _run("expand", model=f"{out}/base", tokenizer=f"{out}/tokenizer", out=f"{out}/expanded", pad_to_multiple_of=64)
+    places = {"run": out, "expanded": out / "expanded", "tokens": out / "tokens", "korean": korean, "english": english}
+    config = out / "fit.yaml"
+    config.write_text(FIT.format(config=config, steps=STEPS, **places), encoding="utf-8")
+    _run("fit", config=config)
+    _run("export", stage=out, out=f"{out}/export")
+    text = corpus or held_out
+    _run("evaluate", corpus=text, tokenizers=f"[{tokenizer}, {out}/export]")
+    print(_report(out), flush=True)
+
+
+def _base_tokenizer() -> str:
+    try:
+        import mistral_common
+    except ImportError:
+        raise UsageError(
+            "the quickstart's base tokenizer comes with the package mistral-common: pip install 'kovocab[quickstart]'"
+        ) from None
+    return str(Path(mistral_common.__file__).parent / "data" / "tokenizer.model.v1")
+
+
+def _run(verb: str, **settings: Any) -> None:
+    """Print a command line and run it, as a process of its own."""
+    args = [verb, *(part for key, value in settings.items() for part in (f"--{key}", str(value)))]
+    print(f"\n$ kovocab {shlex.join(args)}", flush=True)
+    if code := subprocess.run([sys.executable, "-m", "kovocab", *args], check=False).returncode:
+        raise KovocabError(f"`kovocab {verb}` failed with exit code {code}")
+
+
+def _make_base_model(folder: Path, tokenizer: str) -> None:
+    """Save a Llama of 5 M parameters with random weights, the same every time."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from kovocab.tokenizer import first_new_id, load_tokenizer
+
+    config = LlamaConfig(
+        vocab_size=first_new_id(load_tokenizer(tokenizer)),
+        hidden_size=64,
+        intermediate_size=192,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        bos_token_id=1,
+        eos_token_id=2,
+        tie_word_embeddings=False,
+    )
+    with new_folder(folder) as beside, warnings.catch_warnings(), torch.random.fork_rng():
+        torch.manual_seed(0)
+        LlamaForCausalLM(config).save_pretrained(beside)
+        write_record(beside, {"verb": "quickstart", "base_model": "a Llama with random weights"})
+
+
+def _report(out: Path) -> str:
+    """What was made, from the records that the artefacts carry."""
+    stage = read_record(out / "export", "export")["model"]
+    refined = stage["base"]["tokenizer"]
+    last = refined["rounds"][-1]
+    lines = [
+        "",
+        f"{refined['new_tokens']:,} new tokens in {len(refined['rounds'])} rounds",
+        f"tokens per Korean word: {refined['base_tokens_per_word']:.2f} before, {last['tokens_per_word']:.2f} after",
+        "",
+        f"{'stage':>5} {'trains':<38} {'loss before':>11} {'after':>8} {'frozen, verified':>17} {'moved':>6}",
+    ]
+    for row in [*stage["earlier"], stage]:
+        chosen = {key: row["settings"]["stage"][key] for key in ("input_rows", "output_rows", "layers")}
+        trains = ", ".join(sorted(Stage(**chosen).blocks))
+        loss, frozen = row["loss"], row["freezing"]
+        lines.append(
+            f"{row['stage']:>5} {trains:<38} {loss['val_before']:>11.3f} {loss['val']:>8.3f} "
+            f"{frozen['frozen_elements']:>17,} {frozen['moved_parameters']:>6}"
+        )
+    lines += ["", f"the folder for the hub: {out / 'export'}"]
+    return "\n".join(lines)

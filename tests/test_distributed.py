@@ -1,0 +1,113 @@
+"""The stages on two processes (gloo): DDP and FSDP2, old rows exact on every rank."""
+
+import os
+import socket
+import warnings
+from functools import partial
+
+import torch
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
+
+from kovocab.causal_lm import CausalLM
+from kovocab.errors import FreezingError
+from kovocab.freezing import StageFreezing
+from kovocab.split_rows import block_of
+from kovocab.stages import STAGES
+from models import Packed, expanded
+
+torch.set_num_threads(1)
+CHECKED = (1, 2, 5, 7)
+
+
+class Sharded(CausalLM):
+    """What a sharded run does with the module: shard the layers, then the root, whose forward is the loss."""
+
+    def configure_model(self):
+        if self.model is None:
+            super().configure_model()
+            mesh = self.device_mesh["data_parallel"]
+            for layer in self.model.model.layers:
+                fully_shard(layer, mesh=mesh)
+            fully_shard(self, mesh=mesh)
+
+
+def whole(module):
+    """Every parameter, gathered."""
+    return {
+        name: (p.full_tensor() if isinstance(p, DTensor) else p).detach().clone()
+        for name, p in module.named_parameters()
+    }
+
+
+class Watch(Callback):
+    def on_fit_start(self, trainer, pl_module):
+        self.before = whole(pl_module)
+
+    def on_train_end(self, trainer, pl_module):
+        after = whole(pl_module)
+        self.moved = {block_of(n) for n in after if not torch.equal(after[n], self.before[n])}
+        self.state = len(trainer.optimizers[0].state)
+
+
+class NudgeOnRankOne(Callback):
+    def on_train_batch_end(self, trainer, pl_module, *rest):
+        if trainer.global_rank == 1:
+            local = pl_module.loaded.lm_head.output_old.data
+            local = local.to_local() if isinstance(local, DTensor) else local
+            local[-1, -1] += 1e-3
+
+
+def fit(module, strategy, callbacks):
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    quiet |= {"accelerator": "cpu", "devices": 2, "enable_checkpointing": False, "max_steps": 3}
+    trainer = Trainer(
+        strategy=strategy, callbacks=callbacks, gradient_clip_val=1.0, accumulate_grad_batches=4, **quiet
+    )
+    # On one rank no batch has a new token: its gradient for new rows is zeros, and not absent.
+    trainer.fit(module, Packed(high=90 if trainer.global_rank else 100))
+
+
+def process(rank, port, folder):
+    here = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": 2, "NODE_RANK": 0}
+    os.environ.update({key: str(value) for key, value in (here | {"RANK": rank, "LOCAL_RANK": rank}).items()})
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    adamw = partial(torch.optim.AdamW, lr=1e-2, weight_decay=0.1)
+    kinds = {
+        "ddp": (CausalLM, DDPStrategy),
+        "fsdp2": (Sharded, partial(ModelParallelStrategy, data_parallel_size=2, tensor_parallel_size=1)),
+    }
+    seen = {}
+    for kind, (module, strategy) in kinds.items():
+        for number in CHECKED:
+            stage = STAGES["eeve"][number - 1]
+            watch, freezing = Watch(), StageFreezing.from_stage(stage)
+            fit(module(str(folder), adamw), strategy(), [watch, freezing])
+            seen[f"{kind} {number}"] = [watch.moved == stage.blocks, watch.state, freezing.report]
+        try:
+            fit(module(str(folder), adamw), strategy(), [freezing, NudgeOnRankOne()])
+        except FreezingError as error:
+            seen[kind] = str(error)
+    torch.save(seen, folder / f"{rank}.pt")
+
+
+def test_two_processes(tmp_path):
+    expanded(tmp_path, "phi")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    torch.multiprocessing.spawn(process, args=(port, tmp_path), nprocs=2)
+    for rank in range(2):
+        seen = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        for kind in ("ddp", "fsdp2"):
+            for number in CHECKED:
+                exact, state, report = seen[f"{kind} {number}"]
+                assert exact, (rank, kind, number)
+                assert state == report["trained_parameters"]
+                assert report["verified_parameters"] == report["frozen_parameters"] > 0
+                assert report["moved_parameters"] == 0
+            wanted = "moved during the fit: model.lm_head.output_old" if rank else "moved on another rank"
+            assert wanted in seen[kind]

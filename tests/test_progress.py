@@ -1,0 +1,115 @@
+"""Progress: the bar's total is near the truth early, log lines are few, and the last one sums up."""
+
+import json
+import logging
+import re
+from io import StringIO
+from pathlib import Path
+from types import SimpleNamespace
+
+import polars as pl
+import pytest
+
+from kovocab import progress as room
+from kovocab.corpus import Corpus, batches
+from kovocab.progress import progress
+
+TEXT = "가나다라 마바사 " * 40
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    fake = Terminal()
+    monkeypatch.setattr(room, "sys", SimpleNamespace(stderr=fake))  # pytest sets the real one
+    return fake
+
+
+def read(corpus: Corpus, column: str = "text") -> tuple[list[float], int]:
+    """What a pass took for the size of the text, before each batch and at its end, and what it was."""
+    totals, read = [], 0
+    with progress("count", corpus, column) as watch:
+        for batch in batches(corpus, column=column, batch_size=20_000, finished=watch.finished):
+            totals.append(float(watch.total))
+            size = int(batch.str.len_bytes().sum())
+            watch.update(size)
+            read += size
+        totals.append(float(watch.total))
+    return totals, read
+
+
+@pytest.mark.parametrize("ensure_ascii", [False, True])
+def test_the_total_of_plain_files_is_right_from_the_start(
+    tmp_path: Path, terminal: Terminal, ensure_ascii: bool
+) -> None:
+    row = {"id": "x" * 500, "body": TEXT}
+    line = json.dumps(row, ensure_ascii=ensure_ascii) + "\n"
+    (tmp_path / "a.jsonl").write_text(line * 500)
+    (tmp_path / "b.txt").write_text((TEXT + "\n") * 500)
+    totals, size = read(tmp_path, "body")
+    assert totals[0] == pytest.approx(size, rel=0.01)
+    assert totals[-1] == size == 1000 * len(TEXT.encode())
+    assert f"0% 0.00/{size / 1e3:.0f}k" in re.sub(r"\|.*?\|", "", terminal.getvalue())
+
+
+def test_the_total_of_compressed_files_is_right_once_one_was_read(tmp_path: Path, terminal: Terminal) -> None:
+    for number in range(10):
+        series = pl.Series("text", [f"{number} {i} {TEXT}" for i in range(300)])
+        series.to_frame().write_parquet(tmp_path / f"{number}.parquet")
+    totals, size = read(tmp_path)
+    assert abs(totals[0] - size) > size / 2  # so regular a text is far smaller on disk than any guess
+    assert totals[len(totals) // 5] == pytest.approx(size, rel=0.02)
+    assert totals[-1] == size
+
+
+def test_a_bar_without_total_counts_what_is_in_memory(terminal: Terminal) -> None:
+    totals, size = read(pl.Series("text", [TEXT] * 100))
+    assert set(totals) == {0}
+    assert size == 100 * len(TEXT.encode())
+    assert "count: " in terminal.getvalue()
+    assert "%" not in terminal.getvalue()
+
+
+def test_elsewhere_a_line_each_30_seconds_and_one_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = 1000.0
+
+    def monotonic() -> float:
+        return now
+
+    monkeypatch.setattr(room.time, "monotonic", monotonic)
+    (tmp_path / "a.txt").write_text("x" * 999_999 + "\n")
+    caplog.set_level(logging.INFO)
+    with progress("count", tmp_path / "a.txt") as watch:
+        for _ in range(100):
+            now += 1.0
+            watch.update(10_000)
+        watch.finished(tmp_path / "a.txt", 999_999)
+    assert caplog.messages == [
+        "count: 0.00 GB of text, 0 MB/s, 30%, 70 s left",
+        "count: 0.00 GB of text, 0 MB/s, 60%, 40 s left",
+        "count: 0.00 GB of text, 0 MB/s, 90%, 10 s left",
+        "count: 1,000,000 bytes of text, 100.0 s, 0 MB/s",
+    ]
+
+
+@pytest.mark.parametrize("line", [b"", b"5\n", b"{}\n", b"[1]\n", b'{"text": 5}\n', b"\xff\n", b"{\n"])
+def test_a_file_that_is_not_json_is_the_readers_to_name(tmp_path: Path, line: bytes) -> None:
+    (tmp_path / "a.jsonl").write_bytes(line * 3)
+    with progress("count", tmp_path / "a.jsonl") as watch:
+        assert watch.total == 3 * len(line)
+
+
+def test_a_pass_that_fails_does_not_say_that_it_ended(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a.txt").write_text("가\n")
+    caplog.set_level(logging.INFO)
+    with pytest.raises(RuntimeError), progress("count", tmp_path / "a.txt"):
+        raise RuntimeError
+    assert caplog.messages == []
