@@ -56,7 +56,10 @@ REFINED = {
         "verb": "count",
         "corpus": {"kind": "files", "column": "text", "bytes": 1234, "files": [{"name": "ko.jsonl", "bytes": 1234}]},
         "documents": 4321,
+        "words": 98765,
+        "distinct_words": 1200,
     },
+    "base_tokens_per_word": 4.75,
     "rounds": [
         {"round": 1, "size": 40, "dropped": 8, "added": 0, "unreachable": 0, "tokens_per_word": 2.5, "bytes_per_token": 3.1},
         {"round": 2, "size": 32, "dropped": 0, "added": 0, "unreachable": 0, "tokens_per_word": 2.6, "bytes_per_token": 3.0},

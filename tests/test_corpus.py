@@ -34,14 +34,10 @@ def write(folder: Path, suffix: str, documents: list[str]) -> Path:
     """The obvious writer of each format, with nothing of Polars in it."""
     path = folder / f"corpus{suffix}"
     if suffix == ".parquet":
-        pq.write_table(
-            pa.table({"n": list(range(len(documents))), "text": pa.array(documents, pa.string())}), path
-        )
+        pq.write_table(pa.table({"n": list(range(len(documents))), "text": pa.array(documents, pa.string())}), path)
         return path
     if SUFFIXES[suffix] == "json":
-        lines = [
-            json.dumps({"n": i, "text": text}, ensure_ascii=bool(i % 2)) for i, text in enumerate(documents)
-        ]
+        lines = [json.dumps({"n": i, "text": text}, ensure_ascii=bool(i % 2)) for i, text in enumerate(documents)]
     else:
         lines = documents
     return raw(folder, suffix, "".join(line + "\n" for line in lines).encode())
@@ -69,9 +65,7 @@ def fault(corpus: Corpus, *parts: str, **options: object) -> None:
 hangul = st.one_of(
     st.text(),
     st.text(st.characters(min_codepoint=0x1100, max_codepoint=0x11FF)),  # jamo
-    st.text(st.characters(min_codepoint=0xAC00, max_codepoint=0xD7A3)).map(
-        lambda t: unicodedata.normalize("NFD", t)
-    ),
+    st.text(st.characters(min_codepoint=0xAC00, max_codepoint=0xD7A3)).map(lambda t: unicodedata.normalize("NFD", t)),
     st.sampled_from(
         [
             "👩‍👩‍👧",
@@ -153,9 +147,7 @@ def test_real_zst_as_a_slow_reader(data: Path) -> None:
 def test_real_zst_by_another_key(data: Path) -> None:
     with pa.input_stream(str(data / "en_ko_pairs.jsonl.zst"), compression="zstd") as stream:
         lines = stream.read().split(b"\n")
-    assert read(data / "en_ko_pairs.jsonl.zst", column="en") == [
-        json.loads(line)["en"] for line in lines if line
-    ]
+    assert read(data / "en_ko_pairs.jsonl.zst", column="en") == [json.loads(line)["en"] for line in lines if line]
 
 
 def test_real_parquet_as_pyarrow(data: Path) -> None:
@@ -264,9 +256,7 @@ def test_the_fault_is_found_far_into_a_file(tmp_path: Path) -> None:
 def test_invalid_utf8(tmp_path: Path, suffix: str) -> None:
     good, bad = b'{"text": "\xea\xb0\x80"}', b'{"text": "\xea\xb0"}'
     path = raw(tmp_path, suffix, b"\n".join([good, good, bad, good]))
-    place = (
-        "at or after line 3: " if suffix.endswith(".zst") else "line 3: invalid UTF-8 at byte 10 of the line"
-    )
+    place = "at or after line 3: " if suffix.endswith(".zst") else "line 3: invalid UTF-8 at byte 10 of the line"
     fault(path, f"{path}: {place}", "wanted UTF-8")
 
 
@@ -319,9 +309,7 @@ def test_faulty_memory() -> None:
 @pytest.mark.parametrize("suffix", [suffix for suffix in SUFFIXES if suffix != ".parquet"])
 def test_byte_order_mark_and_carriage_returns(tmp_path: Path, suffix: str) -> None:
     lines = (
-        ["가", '{"text": "나\ufeff"}']
-        if SUFFIXES[suffix] == "lines"
-        else ['{"text": "가"}', '{"text": "나\ufeff"}']
+        ["가", '{"text": "나\ufeff"}'] if SUFFIXES[suffix] == "lines" else ['{"text": "가"}', '{"text": "나\ufeff"}']
     )
     path = raw(tmp_path, suffix, ("\ufeff" + "".join(line + "\r\n" for line in lines)).encode())
     assert read(path) == (lines if SUFFIXES[suffix] == "lines" else ["가", "나\ufeff"])

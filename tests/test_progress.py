@@ -105,9 +105,7 @@ def test_a_file_that_is_not_json_is_the_readers_to_name(tmp_path: Path, line: by
         assert watch.total == 3 * len(line)
 
 
-def test_a_pass_that_fails_does_not_say_that_it_ended(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_pass_that_fails_does_not_say_that_it_ended(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "a.txt").write_text("가\n")
     caplog.set_level(logging.INFO)
     with pytest.raises(RuntimeError), progress("count", tmp_path / "a.txt"):

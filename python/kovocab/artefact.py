@@ -31,7 +31,7 @@ def new_file(path: str | Path) -> Iterator[Path]:
     _make_parent(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with _named(path):
+        with _named(path, beside):
             yield beside
             beside.replace(path)
     finally:
@@ -55,7 +55,7 @@ def new_folder(path: str | Path) -> Iterator[Path]:
     old = path.with_name(f".{path.name}.{os.getpid()}.old")
     shutil.rmtree(beside, ignore_errors=True)
     try:
-        with _named(path):
+        with _named(path, beside):
             beside.mkdir()
             yield beside
             if path.exists():
@@ -137,15 +137,17 @@ def _make_parent(path: Path) -> None:
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """What the system refuses in the block, a full disk say, becomes an error that names `path`."""
+def _named(path: Path, beside: Path) -> Iterator[None]:
+    """What the system refuses in the block, a full disk say, becomes an error that names `path`, not `beside`."""
     try:
         yield
-    except KovocabError:
-        raise
     except Exception as error:
+        ours = isinstance(error, KovocabError)
+        if ours and not (isinstance(error, ArtefactError) and str(beside) in str(error)):
+            raise
         # In Rust's libraries (Polars, safetensors) it is an error of their own, which ends with its number.
         if not isinstance(error, OSError) and "(os error " not in str(error):
             raise
         said = error.strerror if isinstance(error, OSError) and error.filename is None else None
-        raise ArtefactError(f"{path} cannot be written: {said or error}") from error
+        told = (said or str(error)).replace(str(beside), str(path))
+        raise ArtefactError(told if ours else f"{path} cannot be written: {told}") from error

@@ -6,7 +6,7 @@ from typing import Any
 
 from kovocab.artefact import Record
 
-ROUND_COLUMNS = ("round", "size", "dropped", "added", "unreachable", "tokens_per_word", "bytes_per_token")
+ROUND_COLUMNS = ("round", "size", "unreachable", "dropped", "added", "tokens_per_word", "bytes_per_token")
 
 
 def model_card(record: Record, name: str) -> str:
@@ -26,7 +26,7 @@ def model_card(record: Record, name: str) -> str:
         f"# {name}",
         _summary(expanded, stages, record),
         _usage(name),
-        _tokenizer(expanded.get("tokenizer", {})),
+        _tokenizer(expanded["tokenizer"]),
         _data(record["data"]),
         _training(stages),
         _versions(record),
@@ -69,21 +69,21 @@ print(tokenizer.decode(model.generate(**inputs, max_new_tokens=40)[0]))
 
 
 def _tokenizer(refined: Record) -> str:
-    parts = ["## Tokenizer"]
-    corpus = _find(refined, "corpus")
-    if isinstance(corpus, dict):
-        documents = _find(refined, "documents")
-        counted = f", {documents:,} documents" if isinstance(documents, int) else ""
-        parts.append(f"Its tokens were counted on {_corpus(corpus)}{counted}.")
-    settings = refined.get("settings")
-    if isinstance(settings, dict) and settings:
-        parts.append(_table(("setting", "value"), [(key, settings[key]) for key in settings]))
-    rounds = refined.get("rounds")
-    if isinstance(rounds, list) and rounds:
-        columns = [column for column in ROUND_COLUMNS if column in rounds[0]]
-        rows = [[row.get(column) for column in columns] for row in rounds]
-        parts += ["Rounds until nothing was dropped or added:", _table(columns, rows)]
-    return "\n\n".join(parts) if len(parts) > 1 else ""
+    counted, rounds = refined["words"], refined["rounds"]
+    sums = [
+        f"{counted[key]:,} {key.replace('_', ' ')}"
+        for key in ("documents", "words", "distinct_words")
+        if key in counted
+    ]
+    said = (
+        f"The new tokens were found by counting {_corpus(counted['corpus'])}{': ' if sums else ''}{', '.join(sums)}. "
+        f"Tokens per Korean word: {refined['base_tokens_per_word']:.2f} with the base's tokenizer, "
+        f"{rounds[-1]['tokens_per_word']:.2f} with this one."
+    )
+    settings = _table(("setting", "value"), list(refined["settings"].items()))
+    rows = [[row[column] for column in ROUND_COLUMNS] for row in rounds]
+    table = _table([column.replace("_", " ") for column in ROUND_COLUMNS], rows)
+    return "\n\n".join(["## Tokenizer", said, settings, "Rounds until nothing was dropped or added:", table])
 
 
 def _data(data: Record) -> str:
@@ -121,8 +121,8 @@ def _training(stages: list[Record]) -> str:
                 f"{freezing['verified_parameters']} of {freezing['frozen_parameters']}",
             )
         )
-    columns = ("stage", "input rows", "output rows", "layers", "lr", "steps", "tokens")
-    columns += ("training loss", "held-out before", "held-out after", "frozen, verified")
+    settings_columns = ("stage", "input rows", "output rows", "layers", "lr", "steps", "tokens")
+    columns = (*settings_columns, "training loss", "held-out before", "held-out after", "frozen, verified")
     return (
         "## Training\n\nWhat a stage does not name was frozen. At its end, frozen parameters were compared "
         "with their start bit for bit (last column: how many); none had moved.\n\n" + _table(columns, rows)
@@ -155,15 +155,6 @@ def _corpus(fingerprint: Record) -> str:
     names = ", ".join(str(file["name"]) for file in files[:3])
     more = f" and {len(files) - 3:,} more files" if len(files) > 3 else ""
     return f"{names}{more} ({fingerprint['bytes']:,} bytes)"
-
-
-def _find(record: Any, key: str) -> Any:
-    """The first value of `key` in nested records: which verb's record holds it is that verb's business."""
-    if not isinstance(record, dict):
-        return None
-    if key in record:
-        return record[key]
-    return next((found for value in record.values() if (found := _find(value, key)) is not None), None)
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -1,27 +1,24 @@
 """The command `kovocab`: a verb, its settings from files and flags, and exit codes that a script can go by.
 
 0: done. 1: the run failed. 2: the command line, a setting or a configuration cannot be used. 130: Ctrl-C.
+
+What takes time to load is loaded inside `main`, where Ctrl-C is heard.
 """
 
 import logging
 import os
 import sys
-from argparse import ArgumentError
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from importlib.metadata import version
-from typing import Any
-
-from jsonargparse import ActionConfigFile, ArgumentParser, set_parsing_settings  # type: ignore[attr-defined]
 
 from kovocab import commands
 from kovocab.errors import KovocabError, UsageError
 
 VERBS: dict[str, Callable[..., None]] = {
     "count": commands.count,
-    "combine": commands.combine,
-    "refine": commands.refine,
-    "expand": commands.expand,
+    "combine": commands.combine_counts,
+    "refine": commands.refine_words,
+    "expand": commands.expand_model,
     "export": commands.export,
     "evaluate": commands.evaluate,
     "sample": commands.sample,
@@ -74,6 +71,8 @@ def _run(args: list[str]) -> int:
         print(_help())
         return 0
     if verb == "--version":
+        from importlib.metadata import version
+
         print(version("kovocab"))
         return 0
     if verb not in _summaries():
@@ -90,31 +89,10 @@ def _run_verb(verb: str, args: list[str]) -> None:
         from kovocab import fit
 
         fit.main([verb, *args])
-        return
-    function = VERBS[verb]
-    # The help of each field of RefineSettings is the line under `Attributes:`.
-    set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser = ArgumentParser(
-        prog=f"kovocab {verb}", description=_summary(function), exit_on_error=False, default_env=False
-    )
-    parser.add_argument("-c", "--config", action=_Config, help="A YAML file of settings; later ones win.")
-    parser.add_function_arguments(function, as_group=False, as_positional=False)
-    try:
-        settings = parser.parse_args(args)
-    except ArgumentError as error:
-        raise UsageError(f"{_line(error)} (see `kovocab {verb} --help`)") from error
-    del settings["config"]
-    function(**settings.as_dict())
+    else:
+        from kovocab.arguments import parse
 
-
-class _Config(ActionConfigFile):
-    """Reads a file of settings; one that is not YAML is named, which jsonargparse does not."""
-
-    def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
-        try:
-            super().__call__(parser, cfg, values, option_string)  # type: ignore[no-untyped-call]
-        except (TypeError, ArgumentError) as error:
-            raise ArgumentError(None, f"--config {values}: {error}") from error
+        VERBS[verb](**parse(verb, VERBS[verb], args))
 
 
 def _line(error: BaseException) -> str:
@@ -135,7 +113,7 @@ def _summaries() -> dict[str, str]:
 
 
 def _summary(function: Callable[..., None]) -> str:
-    return (function.__doc__ or "").splitlines()[0]
+    return (function.__doc__ or "").partition("\n")[0]
 
 
 def _help() -> str:

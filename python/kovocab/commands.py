@@ -2,6 +2,8 @@
 
 What a verb needs is imported inside it, so that `kovocab count --help` waits for nothing. Each reads the artefact
 on its left, writes its own, and prints what a person wants to know of it.
+
+No function has a name that `kovocab` offers: jsonargparse looks each up there, and would load its room.
 """
 
 from pathlib import Path
@@ -50,7 +52,7 @@ def count(
     )
 
 
-def combine(words: list[str], out: str) -> None:
+def combine_counts(words: list[str], out: str) -> None:
     """Add word counts: yesterday's and today's, or those of several machines.
 
     Args:
@@ -66,7 +68,7 @@ def combine(words: list[str], out: str) -> None:
     print(f"{counted.record['words']:,} words, {counted.record['distinct_words']:,} distinct\n{out}")
 
 
-def refine(words: str, base: str, out: str, decisions: str | None = None, **settings: Any) -> None:
+def refine_words(words: str, base: str, out: str, decisions: str | None = None, **settings: Any) -> None:
     """Find the tokens worth having and build the target tokenizer: drop and add until nothing changes.
 
     Args:
@@ -94,7 +96,7 @@ def refine(words: str, base: str, out: str, decisions: str | None = None, **sett
     )
 
 
-def expand(
+def expand_model(
     model: str,
     tokenizer: str,
     out: str,

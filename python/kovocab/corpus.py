@@ -6,8 +6,6 @@ again, slowly, to say which line is at fault.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from hashlib import blake2b
-from os.path import commonpath
 from pathlib import Path
 from typing import Any, TypeAlias, TypeGuard
 
@@ -25,11 +23,9 @@ from kovocab.faults import (
     json_documents,
     lines,
 )
-from kovocab.files import files, kind
+from kovocab.files import files, identities, kind
 
-Corpus: TypeAlias = (
-    str | Path | Sequence[str | Path] | pl.DataFrame | pl.LazyFrame | pl.Series | Iterable[str]
-)
+Corpus: TypeAlias = str | Path | Sequence[str | Path] | pl.DataFrame | pl.LazyFrame | pl.Series | Iterable[str]
 """What can be read as a corpus.
 
 - a `str` or `Path`: a file, a folder or a glob; a `list` or `tuple` of them: all of these;
@@ -98,21 +94,7 @@ def fingerprint(corpus: Corpus, column: str = "text") -> dict[str, Any]:
     """
     if not _is_paths(corpus):
         return {"kind": "memory"}
-    paths = files(corpus)
-    root = commonpath([path.absolute().parent for path in paths])
-    rows = []
-    for path in paths:
-        size = path.stat().st_size
-        digest = blake2b(str(size).encode(), digest_size=16)
-        try:
-            with path.open("rb") as file:
-                for start in (0, max(0, size // 2 - (32 << 10)), max(0, size - (64 << 10))):
-                    file.seek(start)
-                    digest.update(file.read(64 << 10))
-        except OSError as error:
-            raise CorpusError(f"{path}: cannot be read: {error.strerror}") from error
-        name = path.absolute().relative_to(root).as_posix()
-        rows.append({"name": name, "bytes": size, "blake2b": digest.hexdigest()})
+    rows = identities(files(corpus))
     return {"kind": "files", "column": column, "bytes": sum(row["bytes"] for row in rows), "files": rows}
 
 

@@ -1,9 +1,12 @@
-"""Which files a corpus is: paths, folders and globs expanded, and how each is read, by its suffix."""
+"""Which files a corpus is: paths, folders and globs expanded; how each is read, and what identifies it."""
 
 import glob
 import re
 from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+from os.path import commonpath
 from pathlib import Path
+from typing import Any
 
 from kovocab.errors import CorpusError, UsageError
 
@@ -42,12 +45,33 @@ def files(corpus: str | Path | Sequence[str | Path]) -> list[Path]:
     return sorted(found.values())
 
 
+def identities(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Say of each file what identifies it: `{"name", "bytes", "blake2b"}`, see `corpus.fingerprint`.
+
+    Raises:
+        CorpusError: a file cannot be read.
+    """
+    root = commonpath([path.absolute().parent for path in paths])
+    rows = []
+    for path in paths:
+        try:
+            size = path.stat().st_size
+            digest = blake2b(str(size).encode(), digest_size=16)
+            with path.open("rb") as file:
+                for start in (0, max(0, size // 2 - (32 << 10)), max(0, size - (64 << 10))):
+                    file.seek(start)
+                    digest.update(file.read(64 << 10))
+        except OSError as error:
+            raise CorpusError(f"{path}: cannot be read: {error.strerror}") from error
+        name = path.absolute().relative_to(root).as_posix()
+        rows.append({"name": name, "bytes": size, "blake2b": digest.hexdigest()})
+    return rows
+
+
 def _expand(item: str | Path) -> Iterator[Path]:
     # Path("s3://a") is "s3:/a"; a single letter is a drive of Windows.
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(item)):
-        raise CorpusError(
-            f"{item}: remote corpora are not supported yet; wanted a local file, folder or glob"
-        )
+        raise CorpusError(f"{item}: remote corpora are not supported yet; wanted a local file, folder or glob")
     path = Path(item).expanduser()
     if path.is_dir():
         below = (p for p in path.rglob("*") if not any(s.startswith(".") for s in p.relative_to(path).parts))

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 from kovocab.artefact import Record
 from kovocab.errors import UsageError
@@ -113,14 +114,14 @@ def _fill(number: int, stage: Stage, own: StageSettings, defaults: StageSettings
             raise UsageError(f"stage {number}: steps and tokens are both given; wanted one of them")
     if own.steps is not None or own.tokens is not None:
         defaults = replace(defaults, steps=None, tokens=None)
-    given = {}
+    filled: dict[str, Any] = {}
     for field in fields(StageSettings):
         values = (getattr(settings, field.name) for settings in (own, defaults, DEFAULTS))
-        given[field.name] = next((value for value in values if value is not None), None)
-    tokens = given.pop("tokens")
+        filled[field.name] = next((value for value in values if value is not None), None)
+    tokens = filled.pop("tokens")
     if tokens is not None:
-        given["steps"] = math.ceil(tokens / tokens_per_step)
+        filled["steps"] = math.ceil(tokens / tokens_per_step)
     for key, what in (("lr", "a learning rate"), ("steps", "steps or tokens")):
-        if given[key] is None:
+        if filled[key] is None:
             raise UsageError(f"stage {number} has no {key}; give {what} in stages.{number} or in defaults")
-    return StagePlan(number=number, stage=stage, **given)
+    return StagePlan(number=number, stage=stage, **filled)

@@ -6,9 +6,9 @@ this size learns Korean.
 """
 
 import shlex
+import shutil
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -53,39 +53,30 @@ def walk(out: Path, corpus: str | None, min_count: int | None) -> None:
         UsageError: the package that carries the base tokenizer is not installed.
         KovocabError: a verb failed; it said why.
     """
-    tokenizer = _base_tokenizer()
-    korean, english, held_out = corpus or f"{out}/korean.txt", f"{out}/english.txt", f"{out}/held_out.txt"
+    words, base, korean = f"{out}/words.parquet", f"{out}/base", corpus or f"{out}/korean.txt"
+    english, held_out = f"{out}/english.txt", corpus or f"{out}/held_out.txt"
+    _make_base(out / "base")
+    _run("sample", out=english, megabytes=0.5, language="en")
     if corpus is None:
         _run("sample", out=korean, megabytes=2, language="ko")
         _run("sample", out=held_out, megabytes=0.2, language="ko", seed=1)
-    _run("sample", out=english, megabytes=0.5, language="en")
-    _run("count", corpus=korean, tokenizer=tokenizer, out=f"{out}/words.parquet")
+    _run("count", corpus=korean, tokenizer=base, out=words)
     if min_count is None:
         from kovocab.counts import load_counted
 
-        min_count = min(6000, max(10, load_counted(out / "words.parquet").record["bytes"] // 100_000))
+        min_count = min(6000, max(10, load_counted(words).record["bytes"] // 100_000))
     thresholds = {"min_count": min_count, "min_syllable_count": min_count, "prune": "leaf"}
-    _run("refine", words=f"{out}/words.parquet", base=tokenizer, out=f"{out}/tokenizer", **thresholds)
-    _make_base_model(out / "base", tokenizer)
-    _run("expand", model=f"{out}/base", tokenizer=f"{out}/tokenizer", out=f"{out}/expanded", pad_to_multiple_of=64)
-    places = {"run": out, "expanded": out / "expanded", "tokens": out / "tokens", "korean": korean, "english": english}
+    _run("refine", words=words, base=base, out=f"{out}/tokenizer", **thresholds)
+    _run("expand", model=base, tokenizer=f"{out}/tokenizer", out=f"{out}/expanded", pad_to_multiple_of=64)
     config = out / "fit.yaml"
+    if config.exists() and (out / "stages").is_dir():
+        shutil.rmtree(out / "stages")  # of an earlier walk, perhaps on another text
+    places = {"run": out, "expanded": out / "expanded", "tokens": out / "tokens", "korean": korean, "english": english}
     config.write_text(FIT.format(config=config, steps=STEPS, **places), encoding="utf-8")
     _run("fit", config=config)
-    _run("export", stage=out, out=f"{out}/export")
-    text = corpus or held_out
-    _run("evaluate", corpus=text, tokenizers=f"[{tokenizer}, {out}/export]")
+    _run("export", stage=out, out=f"{out}/export", name="kovocab-quickstart")
+    _run("evaluate", corpus=held_out, tokenizers=f"[{base}, {out}/export]")
     print(_report(out), flush=True)
-
-
-def _base_tokenizer() -> str:
-    try:
-        import mistral_common
-    except ImportError:
-        raise UsageError(
-            "the quickstart's base tokenizer comes with the package mistral-common: pip install 'kovocab[quickstart]'"
-        ) from None
-    return str(Path(mistral_common.__file__).parent / "data" / "tokenizer.model.v1")
 
 
 def _run(verb: str, **settings: Any) -> None:
@@ -96,15 +87,24 @@ def _run(verb: str, **settings: Any) -> None:
         raise KovocabError(f"`kovocab {verb}` failed with exit code {code}")
 
 
-def _make_base_model(folder: Path, tokenizer: str) -> None:
-    """Save a Llama of 5 M parameters with random weights, the same every time."""
+def _make_base(folder: Path) -> None:
+    """Save a Llama of 5 M parameters with random weights, the same every time, and a real tokenizer."""
+    try:
+        import mistral_common
+    except ImportError:
+        raise UsageError(
+            "the quickstart's base tokenizer comes with the package mistral-common: pip install 'kovocab[quickstart]'"
+        ) from None
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers.utils import logging
 
     from kovocab.tokenizer import first_new_id, load_tokenizer
 
+    model_file = Path(mistral_common.__file__).parent / "data" / "tokenizer.model.v1"
+    tokenizer = load_tokenizer(model_file)
     config = LlamaConfig(
-        vocab_size=first_new_id(load_tokenizer(tokenizer)),
+        vocab_size=first_new_id(tokenizer),
         hidden_size=64,
         intermediate_size=192,
         num_hidden_layers=4,
@@ -115,9 +115,12 @@ def _make_base_model(folder: Path, tokenizer: str) -> None:
         eos_token_id=2,
         tie_word_embeddings=False,
     )
-    with new_folder(folder) as beside, warnings.catch_warnings(), torch.random.fork_rng():
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    with new_folder(folder) as beside:
         torch.manual_seed(0)
         LlamaForCausalLM(config).save_pretrained(beside)
+        tokenizer.save(str(beside / "tokenizer.json"))
+        shutil.copyfile(model_file, beside / "tokenizer.model")
         write_record(beside, {"verb": "quickstart", "base_model": "a Llama with random weights"})
 
 
@@ -131,14 +134,14 @@ def _report(out: Path) -> str:
         f"{refined['new_tokens']:,} new tokens in {len(refined['rounds'])} rounds",
         f"tokens per Korean word: {refined['base_tokens_per_word']:.2f} before, {last['tokens_per_word']:.2f} after",
         "",
-        f"{'stage':>5} {'trains':<38} {'loss before':>11} {'after':>8} {'frozen, verified':>17} {'moved':>6}",
+        f"{'stage':>5} {'trains':<54} {'loss before':>11} {'after':>8} {'frozen, verified':>17} {'moved':>6}",
     ]
     for row in [*stage["earlier"], stage]:
         chosen = {key: row["settings"]["stage"][key] for key in ("input_rows", "output_rows", "layers")}
         trains = ", ".join(sorted(Stage(**chosen).blocks))
         loss, frozen = row["loss"], row["freezing"]
         lines.append(
-            f"{row['stage']:>5} {trains:<38} {loss['val_before']:>11.3f} {loss['val']:>8.3f} "
+            f"{row['stage']:>5} {trains:<54} {loss['val_before']:>11.3f} {loss['val']:>8.3f} "
             f"{frozen['frozen_elements']:>17,} {frozen['moved_parameters']:>6}"
         )
     lines += ["", f"the folder for the hub: {out / 'export'}"]

@@ -203,11 +203,8 @@ def turn(
     if settings.prune == "leaf":
         rare &= vocabulary.leaves()
     rare -= vocabulary.with_stems(keep)
-    missing = {
-        c
-        for c, times in characters.items()
-        if times >= settings.min_syllable_count and not {c} & (vocabulary.base | vocabulary.parts.keys() | state.barred)
-    }
+    there = vocabulary.base | vocabulary.parts.keys() | state.barred
+    missing = {c for c, times in characters.items() if times >= settings.min_syllable_count and c not in there}
     unreachable = len(state.vocabulary.parts) - len(vocabulary.parts)
     barred = state.barred | missing
     if not (unreachable or rare or missing) and settings.max_new_tokens is not None:

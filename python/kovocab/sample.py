@@ -103,10 +103,8 @@ def write_sample(
             return
         with beside.open("w", encoding="utf-8", newline="\n") as file:
             for text in made:
-                if suffix == ".txt":
-                    line = text.replace("\n", " ")
-                else:
-                    line = json.dumps({"text": text}, ensure_ascii=False)
+                one_line = suffix == ".txt"
+                line = text.replace("\n", " ") if one_line else json.dumps({"text": text}, ensure_ascii=False)
                 file.write(line + "\n")
 
 
@@ -213,9 +211,7 @@ def _forms(forms: str) -> tuple[str, ...]:
 @cache
 def _verb_forms() -> dict[str, list[str]]:
     """Conjugated verbs and adjectives, by their place in a sentence, common ones many times."""
-    verbs = (
-        words.VERBS[:8] + [noun + light for noun in words.ACTIONS for light in ("하", "되")] + words.VERBS[8:]
-    )
+    verbs = words.VERBS[:8] + [noun + light for noun in words.ACTIONS for light in ("하", "되")] + words.VERBS[8:]
     forms = {}
     for place, verb_endings, adjective_endings in (
         ("F", words.FINAL + words.VERB_FINAL, words.FINAL),
