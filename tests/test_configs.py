@@ -5,7 +5,9 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 
+from kovocab import cli
 from kovocab.configuration import Configuration
 from kovocab.plan import plan
 
@@ -45,3 +47,12 @@ def test_each_file_begins_with_the_command_that_uses_it(path):
 
 def test_there_are_both_presets():
     assert [path.stem for path in STAGES] == ["eeve", "kosolar"]
+
+
+@pytest.mark.parametrize("verb", ["count", "refine", "expand", "export"])
+def test_the_file_of_each_other_verb_holds_all_its_settings_that_matter(verb, capsys):
+    path = f"configs/{verb}.yaml"
+    assert Path(path).read_text().startswith(f"# kovocab {verb} --config {path}\n")
+    assert cli.main([verb, "--config", path, "--print_config"]) == 0
+    said = yaml.safe_load(Path(path).read_text())
+    assert said.items() <= yaml.safe_load(capsys.readouterr().out).items()

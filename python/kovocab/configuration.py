@@ -61,8 +61,12 @@ class Configuration(LightningCLI):
                 Mixture,
                 save_config_callback=None,
                 seed_everything_default=0,
-                # Without exit_on_error=False each error comes with eighty lines of usage.
-                parser_kwargs={"prog": f"kovocab {verb}", "description": VERBS[verb], "exit_on_error": False},
+                parser_kwargs={
+                    "prog": f"kovocab {verb}",
+                    "description": VERBS[verb],
+                    "exit_on_error": False,  # else each error comes with eighty lines of usage
+                    "allow_abbrev": False,  # else a misspelt --checkpoint is --checkpoint_every
+                },
                 args=args,
                 run=False,
                 auto_configure_optimizers=False,

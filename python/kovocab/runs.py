@@ -62,7 +62,7 @@ class Run:
                 done = number
                 # The run was stopped between the renaming and this.
                 shutil.rmtree(begun, ignore_errors=True)
-            elif begun.exists():
+            elif begun.exists() and any(begun.iterdir()):  # empty where the disk was full
                 self._compare(begun, _read(begun / SETTINGS), wanted)
         return done
 

@@ -229,7 +229,8 @@ class _Split:
                 self._write("train", ids)
 
     def _write(self, part: str, ids: list[int]) -> None:
-        np.asarray(ids, dtype=self._dtype).tofile(self._files[part])
+        # Not numpy's tofile: on a full disk it does not say why.
+        self._files[part].write(np.asarray(ids, dtype=self._dtype).tobytes())
         self._counts[part]["documents"] += 1
         self._counts[part]["tokens"] += len(ids)
 
