@@ -9,7 +9,6 @@ by id: nothing is timed that is not also checked. Times mean little on a shared 
 
 import argparse
 import os
-import platform
 import statistics
 import time
 from collections import Counter
@@ -19,7 +18,6 @@ from pathlib import Path
 import mistral_common
 import polars as pl
 import sentencepiece
-import tokenizers
 import tokie
 
 from kovocab import _core
@@ -43,7 +41,7 @@ def main() -> None:
     ).rechunk()
     size = int(texts.str.len_bytes().sum()) / 1e6
     threads = len(os.sched_getaffinity(0))
-    print(f"{arguments.corpus or 'sample text'}: {len(texts):,} documents, {size:.1f} MB; {platform.processor()}, {threads} threads")
+    print(f"{arguments.corpus or 'sample text'}: {len(texts):,} documents, {size:.1f} MB; {threads} threads each")
     contenders = make_contenders(texts, arguments.tokenizer, threads)
     times: dict[str, list[float]] = {name: [] for name in contenders}
     results: dict[str, Counter[int]] = {}
@@ -121,7 +119,7 @@ def model_file(source: Path) -> Path | None:
 def report(size: float, times: dict[str, list[float]], results: dict[str, Counter[int]], texts: pl.Series) -> None:
     ours = statistics.median(times["kovocab"])
     literal = int(texts.str.contains_any(list(SPECIAL)).sum())
-    print(f"\n| contender | MB/s | kovocab is faster by | ids whose count differs |\n|---|---:|---:|---:|")
+    print("\n| contender | MB/s | kovocab is faster by | ids whose count differs |\n|---|---:|---:|---:|")
     for name, seconds in times.items():
         median = statistics.median(seconds)
         differing = "" if name not in results else str(differing_ids(results["kovocab"], results[name]))

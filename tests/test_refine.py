@@ -378,7 +378,7 @@ def swap_ids(config: dict[str, Any]) -> None:
     ("sabotage", "reason"),
     [
         (rewritten(swap_ids), "promise 1, ids"),
-        (rewritten(lambda c: c["model"]["merges"].insert(0, ["h", "e"])), "promise 2, text without Hangul"),
+        (rewritten(lambda c: c["model"]["merges"].remove(["▁t", "he"])), "promise 2, text without Hangul"),
         (rewritten(lambda c: c["model"]["merges"].remove(["니", "다"])), "promise 3, reachable"),
         (rewritten(lambda c: c["decoder"]["decoders"].pop()), "promise 1, ids: the target's decoder"),
         (lambda folder: (folder / "tokenizer.model").write_bytes(b"\x0a\x01"), "promise 5, tokenizer.model"),

@@ -169,7 +169,7 @@ def load_plain(model: str, dtype: Dtype = "auto") -> PreTrainedModel:
         loaded, info = cast(
             "tuple[PreTrainedModel, dict[str, Any]]",
             AutoModelForCausalLM.from_pretrained(
-                model, dtype=dtype, output_loading_info=True, trust_remote_code=False
+                model, dtype=dtype, output_loading_info=True, trust_remote_code=False, use_safetensors=True
             ),
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:

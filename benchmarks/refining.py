@@ -1,0 +1,109 @@
+"""The text half on a real corpus: counting, the intermediate tokenizer, both ways to prune, held-out text.
+
+    python benchmarks/refining.py CORPUS --tokenizer BASE [--counts 50 200] [--peer]
+
+Every 50th document of CORPUS is held out of the counting and measured afterwards. `--peer` also trains the
+`tokenizers` trainer on the same text, with the same cut and settings, and compares the merges.
+"""
+
+import argparse
+import json
+import logging
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import polars as pl
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+from kovocab import _core, bpe
+from kovocab.corpus import batches
+from kovocab.counts import count
+from kovocab.fertility import fertility
+from kovocab.hangul import CANDIDATE
+from kovocab.refine import refine
+from kovocab.settings import RefineSettings
+from kovocab.tokenizer import base_pieces, load_tokenizer
+
+HELD_OUT = 50
+VOCAB_SIZE = 40_000
+
+
+def main() -> None:
+    arguments = parse()
+    if _core.build_profile != "release":
+        raise SystemExit("this is a debug build; install kovocab with `make build` and try again")
+    logging.basicConfig(level=logging.INFO, format="  %(message)s")
+    texts = pl.concat(list(batches(arguments.corpus, column=arguments.column))).rechunk()
+    row = pl.int_range(len(texts), eager=True)
+    counted_texts, held_out = texts.filter(row % HELD_OUT != 0), texts.filter(row % HELD_OUT == 0)
+    size = int(counted_texts.str.len_bytes().sum())
+    print(f"{len(counted_texts):,} documents, {size / 1e6:.1f} MB; {len(held_out):,} documents held out")
+    with timed("count"):
+        counted = count(counted_texts, arguments.tokenizer)
+    print(f"{counted.record['words']:,} words, {counted.record['distinct_words']:,} distinct")
+    words = bpe.training_words(counted.words)
+    with timed(f"train {VOCAB_SIZE:,} tokens on {len(words):,} words"):
+        trained = bpe.train(words, VOCAB_SIZE)
+    if arguments.peer:
+        with timed("the same by the tokenizers trainer, on the text"):
+            theirs = train_with_tokenizers(counted_texts)
+        ours = [(left, right) for left, right in trained.select("left", "right").iter_rows() if left is not None]
+        print(f"{len(ours):,} merges, the same in the same order: {ours == theirs}")
+    base = load_tokenizer(arguments.tokenizer)
+    rows: list[tuple[object, ...]] = [("base", "", "", "", "", "", fertility(held_out, base))]
+    for least in arguments.counts:
+        for prune in ("threshold", "leaf"):
+            settings = RefineSettings(min_count=least, min_syllable_count=least, prune=prune)
+            with timed(f"refine, {prune}, min_count {least}"):
+                result = refine(counted, arguments.tokenizer, settings)
+            print(result.summary())
+            with tempfile.TemporaryDirectory() as folder, timed("save and check"):
+                result.save(Path(folder) / "tokenizer")
+            alone = base_pieces(result.tokenizer, result.vocabulary["token"].to_list())
+            unreachable = sum(ids != [own] for ids, own in zip(alone, result.vocabulary["id"], strict=True))
+            kept, below = result.record["new_tokens"], result.record["below_min_count"]
+            found = fertility(held_out, result.tokenizer)
+            rows.append((prune, least, len(result.rounds), kept, below, unreachable, found))
+    print("\n| prune | min_count | rounds | new tokens | below min_count | unreachable | tokens/word | bytes/token |")
+    print("|---|--:|--:|--:|--:|--:|--:|--:|")
+    for *cells, _, found in rows:
+        numbers = (f"{found['tokens_per_word']:.3f}", f"{found['bytes_per_token']:.3f}")
+        print(
+            "| "
+            + " | ".join([*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in cells), *numbers])
+            + " |"
+        )
+
+
+@contextmanager
+def timed(what: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    print(f"{what}: {time.perf_counter() - start:.2f} s", flush=True)
+
+
+def train_with_tokenizers(texts: pl.Series) -> list[tuple[str, str]]:
+    peer = Tokenizer(models.BPE())
+    peer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    peer.pre_tokenizer = pre_tokenizers.Split(Regex(f"▁?[{CANDIDATE}]+"), "removed", invert=True)
+    trainer = trainers.BpeTrainer(vocab_size=VOCAB_SIZE, show_progress=False)
+    documents = texts.to_list()
+    peer.train_from_iterator((documents[i : i + 10_000] for i in range(0, len(documents), 10_000)), trainer)
+    return [(left, right) for left, right in json.loads(peer.to_str())["model"]["merges"]]
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus")
+    parser.add_argument("--tokenizer", type=Path, required=True)
+    parser.add_argument("--column", default="text")
+    parser.add_argument("--counts", type=int, nargs="+", default=[50, 200])
+    parser.add_argument("--peer", action="store_true")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
