@@ -6,6 +6,10 @@
 //! of a short word, 255 marks a long one. A slot with count 0 is free.
 
 use std::hint::black_box;
+use std::ops::{Deref, DerefMut};
+
+use bytemuck::{Pod, Zeroable};
+use memmap2::MmapMut;
 
 use crate::error::{Error, Result};
 
@@ -16,7 +20,9 @@ const FULL: (usize, usize) = (5, 8);
 
 type Key = [u64; 3];
 
-#[derive(Clone, Copy, Default)]
+/// Aligned so that none lies across two cache lines.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(32))]
 struct Slot {
     key: Key,
     count: u64,
@@ -29,15 +35,58 @@ const BATCH: usize = 32;
 
 /// Distinct words, each with how often it was added.
 pub struct Slots {
-    table: Vec<Slot>,
+    table: Table,
     used: usize,
     long: Vec<u8>,
     waiting: Vec<(Key, u64)>,
 }
 
+/// Free slots, in huge pages where the system has them: a word is anywhere in the table, and with pages of 4 KiB it
+/// would cost a miss of the address cache as well.
+struct Table(Memory);
+
+enum Memory {
+    Mapped(MmapMut),
+    Plain(Vec<Slot>),
+}
+
+impl Table {
+    fn new(slots: usize) -> Self {
+        let mapped = MmapMut::map_anon(slots * size_of::<Slot>());
+        #[cfg(target_os = "linux")]
+        if let Ok(map) = &mapped {
+            // A wish, not a need.
+            _ = map.advise(memmap2::Advice::HugePage);
+        }
+        Self(mapped.map_or_else(|_| Memory::Plain(vec![Slot::zeroed(); slots]), Memory::Mapped))
+    }
+}
+
+impl Deref for Table {
+    type Target = [Slot];
+
+    #[inline]
+    fn deref(&self) -> &[Slot] {
+        match &self.0 {
+            Memory::Mapped(map) => bytemuck::cast_slice(map),
+            Memory::Plain(slots) => slots,
+        }
+    }
+}
+
+impl DerefMut for Table {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [Slot] {
+        match &mut self.0 {
+            Memory::Mapped(map) => bytemuck::cast_slice_mut(map),
+            Memory::Plain(slots) => slots,
+        }
+    }
+}
+
 impl Default for Slots {
     fn default() -> Self {
-        Self { table: vec![Slot::default(); 1 << 12], used: 0, long: Vec::new(), waiting: Vec::with_capacity(BATCH) }
+        Self { table: Table::new(1 << 12), used: 0, long: Vec::new(), waiting: Vec::with_capacity(BATCH) }
     }
 }
 
@@ -80,8 +129,9 @@ impl Slots {
     /// # Errors
     /// If a word's count passes 2^64 - 1.
     pub fn flush(&mut self) -> Result<()> {
-        let mask = self.table.len() - 1;
-        let read = self.waiting.iter().fold(0, |read, (_, hash)| read ^ self.table[place(*hash, mask)].count);
+        let table = &*self.table;
+        let mask = table.len() - 1;
+        let read = self.waiting.iter().fold(0, |read, (_, hash)| read ^ table[place(*hash, mask)].count);
         black_box(read);
         let mut waiting = std::mem::take(&mut self.waiting);
         let outcome = waiting.iter().try_for_each(|(key, hash)| self.add_key(*key, *hash, 1));
@@ -107,10 +157,11 @@ impl Slots {
 
     #[inline]
     fn add_key(&mut self, key: Key, hash: u64, count: u64) -> Result<()> {
-        let mask = self.table.len() - 1;
+        let table = &mut *self.table;
+        let mask = table.len() - 1;
         let mut at = place(hash, mask);
         loop {
-            let slot = &mut self.table[at];
+            let slot = &mut table[at];
             if slot.key == key && slot.count > 0 {
                 slot.count = slot.count.checked_add(count).ok_or(Error::Overflow)?;
                 return Ok(());
@@ -153,14 +204,15 @@ impl Slots {
         if self.used * FULL.1 < self.table.len() * FULL.0 {
             return;
         }
-        let mut larger = vec![Slot::default(); self.table.len() * 2];
+        let mut larger = Table::new(self.table.len() * 2);
         let mask = larger.len() - 1;
+        let slots = &mut *larger;
         for slot in self.table.iter().filter(|slot| slot.count > 0) {
             let mut at = place(hash_of(&slot.key), mask);
-            while larger[at].count > 0 {
+            while slots[at].count > 0 {
                 at = (at + 1) & mask;
             }
-            larger[at] = *slot;
+            slots[at] = *slot;
         }
         self.table = larger;
     }

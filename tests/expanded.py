@@ -3,10 +3,10 @@
 import json
 import random
 
-from models import tiny
 from tokenizers import Tokenizer, decoders, models, normalizers, processors, trainers
 
 from kovocab.artefact import write_record
+from models import tiny
 
 BASE_TOKENS, NEW_TOKENS, LENGTH = 288, 32, 16
 

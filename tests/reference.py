@@ -166,9 +166,7 @@ def refine(
             least = min(min_count, min_syllable_count) if len(token) == 1 else min_count
             if count < least and token not in kept and not (prune == "leaf" and token in stepping):
                 rare.add(token)
-        missing = {
-            c for c, n in seen.items() if n >= min_syllable_count and c not in {*have, *there, *spared}
-        }
+        missing = {c for c, n in seen.items() if n >= min_syllable_count and c not in {*have, *there, *spared}}
         rounds.append((len(there), len(parts) - len(there), len(rare), len(missing)))
         if not any(rounds[-1][1:]):
             return counts, rounds

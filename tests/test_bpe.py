@@ -28,11 +28,9 @@ def merges(trained: pl.DataFrame) -> list[tuple[str, str]]:
     return trained.filter(pl.col("left").is_not_null()).select("left", "right").rows()
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(counts=COUNTS, size=st.sampled_from([3, 8, 20, 70]), min_count=st.integers(1, 4))
-def test_merges_and_their_order_are_those_of_tokenizers(
-    counts: dict[str, int], size: int, min_count: int
-) -> None:
+def test_merges_and_their_order_are_those_of_tokenizers(counts: dict[str, int], size: int, min_count: int) -> None:
     expected = reference.train_by_tokenizers(counts, size, min_count)
     assert merges(train(frame(counts), size, min_count)) == expected
 
@@ -52,12 +50,14 @@ def test_merges_are_those_of_counting_anew(counts: dict[str, int], size: int, mi
     assert ours[:clear] == slow[:clear]
 
 
-@pytest.mark.parametrize("min_count", [1, 2, 30])
+@pytest.mark.parametrize("min_count", [2, 100])
 def test_merges_of_real_text_are_those_of_tokenizers(counted: Counted, min_count: int) -> None:
     words = training_words(counted.words)
     trained = train(words, 12_000, min_count)
     expected = reference.train_by_tokenizers(dict(words.iter_rows()), 12_000, min_count)
-    assert len(expected) > 9_000 if min_count < 30 else 5_000 < len(expected) < 9_000
+    characters = trained["left"].null_count()
+    assert (len(trained) < 12_000) == (min_count == 100)
+    assert len(expected) == len(trained) - characters > 2_000
     assert merges(trained) == expected
 
 
