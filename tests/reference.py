@@ -55,7 +55,7 @@ def cut_words(text: str, cut: tuple[bool, bool, bool]) -> list[str]:
 
 def token_counts(texts: Iterable[str], tokenizer: Tokenizer) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
     """How often `tokenizers` gives each id, over whole documents."""
-    total = np.zeros(max(tokenizer.get_vocab().values()) + 1, np.int64)
+    total = np.zeros(tokenizer.get_vocab_size(), np.int64)
     rest = iter(texts)
     while batch := list(islice(rest, 2_000)):
         encodings = tokenizer.encode_batch_fast(batch, add_special_tokens=False)

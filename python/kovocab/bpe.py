@@ -23,9 +23,7 @@ def training_words(words: pl.DataFrame) -> pl.DataFrame:
     return exploded.group_by("word").agg(pl.col("count").sum()).sort("word")
 
 
-def train(
-    words: pl.DataFrame, vocab_size: int, min_count: int = 1
-) -> pl.DataFrame:
+def train(words: pl.DataFrame, vocab_size: int, min_count: int = 1) -> pl.DataFrame:
     """Learn a BPE vocabulary from word counts.
 
     On the same words and settings the merges are those of `tokenizers.trainers.BpeTrainer`, in the same order.

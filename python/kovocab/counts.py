@@ -45,9 +45,7 @@ class Counted:
     def save(self, path: str | Path) -> None:
         """Write the words as Parquet, the record in its metadata under the key `kovocab`."""
         with new_file(path) as beside:
-            self.words.write_parquet(
-                beside, metadata={_METADATA: json.dumps(self.record, ensure_ascii=False)}
-            )
+            self.words.write_parquet(beside, metadata={_METADATA: json.dumps(self.record, ensure_ascii=False)})
 
 
 def count(corpus: Corpus, tokenizer: Source, *, column: str = "text", threads: int | None = None) -> Counted:
@@ -92,9 +90,7 @@ def count(corpus: Corpus, tokenizer: Source, *, column: str = "text", threads: i
     return Counted(words, record)
 
 
-def count_words(
-    corpus: Corpus, tokenizer: Source, *, column: str = "text", threads: int | None = None
-) -> pl.DataFrame:
+def count_words(corpus: Corpus, tokenizer: Source, *, column: str = "text", threads: int | None = None) -> pl.DataFrame:
     """Count the words of `corpus`; arguments and errors are those of `count`.
 
     Returns:
@@ -173,9 +169,7 @@ def combine_counted(parts: Sequence[Counted]) -> Counted:
     if not parts:
         raise UsageError("there are no word counts to combine; wanted at least one")
     if len({part.record["tokenizer"] for part in parts}) > 1:
-        raise UsageError(
-            "the word counts were made with different tokenizers, so their words differ; count again"
-        )
+        raise UsageError("the word counts were made with different tokenizers, so their words differ; count again")
     words = combine(*(part.words for part in parts))
     record = {
         "verb": "count",
@@ -277,8 +271,6 @@ def _bpe(tokenizer: tokenizers.Tokenizer) -> _core.Bpe:
             f"words are cut for SentencePiece-style tokenizers only, and of this one {error}; "
             "count_tokens on a corpus takes any tokenizer"
         ) from error
-
-
 
 
 def _threads(threads: int | None) -> int:

@@ -316,4 +316,3 @@ def _line(row: Round) -> str:
         f"round {row.round}: {row.size:,} new tokens, {row.unreachable:,} unreachable, {row.dropped:,} dropped, "
         f"{row.added:,} added, {row.tokens_per_word:.3f} tokens per word, {row.bytes_per_token:.3f} bytes per token"
     )
-

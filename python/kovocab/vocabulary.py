@@ -115,11 +115,7 @@ class Decisions:
         try:
             # Every column as text: a token that looks like a number is still a token.
             parquet = path.suffix == ".parquet"
-            table = (
-                pl.read_parquet(path, glob=False)
-                if parquet
-                else pl.read_csv(path, infer_schema=False, glob=False)
-            )
+            table = pl.read_parquet(path, glob=False) if parquet else pl.read_csv(path, infer_schema=False, glob=False)
             table = table.with_columns(pl.col("^(token|decision)$").cast(pl.String))
         except (OSError, pl.exceptions.PolarsError) as error:
             raise UsageError(f"decisions: {path} cannot be read: {str(error).splitlines()[0]}") from error
@@ -148,5 +144,7 @@ class Decisions:
         left = vocabulary.without(self.drop).reachable()
         if lost := sorted(token for token in self.keep if token not in left.parts):
             stems = sorted(vocabulary.with_stems(lost[:1]) & self.drop)
-            raise UsageError(f"decisions: {lost[0]!r} is to be kept, but is made of {stems[0]!r}, which is to be dropped")
+            raise UsageError(
+                f"decisions: {lost[0]!r} is to be kept, but is made of {stems[0]!r}, which is to be dropped"
+            )
         return vocabulary.without(self.drop)
