@@ -69,7 +69,7 @@ def main() -> None:
             rows.append((prune, least, len(result.rounds), kept, below, unreachable, found))
     print("\n| prune | min_count | rounds | new tokens | below min_count | unreachable | tokens/word | bytes/token |")
     print("|---|--:|--:|--:|--:|--:|--:|--:|")
-    for *cells, _, found in rows:
+    for *cells, found in rows:
         numbers = (f"{found['tokens_per_word']:.3f}", f"{found['bytes_per_token']:.3f}")
         print(
             "| "

@@ -43,7 +43,12 @@ def save_tokenizer(folder):
     whole = json.loads(made.to_str())
     whole["added_tokens"] = [token for token in whole["added_tokens"] if token["id"] < 3]
     (folder / "tokenizer.json").write_text(json.dumps(whole, ensure_ascii=False))
-    config = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+    }
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
     return made.get_vocab_size()
 
@@ -61,8 +66,24 @@ REFINED = {
     },
     "base_tokens_per_word": 4.75,
     "rounds": [
-        {"round": 1, "size": 40, "dropped": 8, "added": 0, "unreachable": 0, "tokens_per_word": 2.5, "bytes_per_token": 3.1},
-        {"round": 2, "size": 32, "dropped": 0, "added": 0, "unreachable": 0, "tokens_per_word": 2.6, "bytes_per_token": 3.0},
+        {
+            "round": 1,
+            "size": 40,
+            "dropped": 8,
+            "added": 0,
+            "unreachable": 0,
+            "tokens_per_word": 2.5,
+            "bytes_per_token": 3.1,
+        },
+        {
+            "round": 2,
+            "size": 32,
+            "dropped": 0,
+            "added": 0,
+            "unreachable": 0,
+            "tokens_per_word": 2.6,
+            "bytes_per_token": 3.0,
+        },
     ],
 }
 

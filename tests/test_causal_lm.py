@@ -19,9 +19,7 @@ from models import Packed, expanded, ids, tiny
 torch.set_num_threads(1)
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers"),
-    pytest.mark.filterwarnings(
-        "ignore:.*LeafSpec.* is deprecated:FutureWarning"
-    ),  # lightning 2.6, torch 2.13
+    pytest.mark.filterwarnings("ignore:.*LeafSpec.* is deprecated:FutureWarning"),  # lightning 2.6, torch 2.13
 ]
 QUIET = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
 adamw = partial(torch.optim.AdamW, lr=1e-2)
@@ -63,9 +61,7 @@ def test_loads_once_in_train_mode_in_the_dtype_asked_for(tmp_path):
         module(ids())
     module.configure_model()
     model = module.loaded
-    assert all(
-        part.training for part in model.modules()
-    )  # from_pretrained leaves eval, and phi-2 has dropout
+    assert all(part.training for part in model.modules())  # from_pretrained leaves eval, and phi-2 has dropout
     assert model.dtype == torch.bfloat16
     module.configure_model()
     assert module.loaded is model

@@ -63,9 +63,7 @@ class NudgeOnRankOne(Callback):
 def fit(module, strategy, callbacks):
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     quiet |= {"accelerator": "cpu", "devices": 2, "enable_checkpointing": False, "max_steps": 3}
-    trainer = Trainer(
-        strategy=strategy, callbacks=callbacks, gradient_clip_val=1.0, accumulate_grad_batches=4, **quiet
-    )
+    trainer = Trainer(strategy=strategy, callbacks=callbacks, gradient_clip_val=1.0, accumulate_grad_batches=4, **quiet)
     # On one rank no batch has a new token: its gradient for new rows is zeros, and not absent.
     trainer.fit(module, Packed(high=90 if trainer.global_rank else 100))
 

@@ -42,15 +42,11 @@ def head_parts(model):
 
 def slow_mean(weight, pieces):
     """The obvious twin of subword_mean: element by element, in Python's fp64."""
-    return torch.tensor(
-        [[sum(weight[p, c].item() for p in pieces) / len(pieces) for c in range(weight.shape[1])]]
-    )
+    return torch.tensor([[sum(weight[p, c].item() for p in pieces) / len(pieces) for c in range(weight.shape[1])]])
 
 
 @every_model
-@pytest.mark.parametrize(
-    "rows", [90, 100, 130]
-)  # no padding, padding that new tokens overflow, that holds them
+@pytest.mark.parametrize("rows", [90, 100, 130])  # no padding, padding that new tokens overflow, that holds them
 def test_rows_are_what_the_rule_says(architecture, dtype, tied, rows):
     model = tiny(architecture, rows, dtype, tie_word_embeddings=tied)
     base = {name: value.clone() for name, value in model.state_dict().items()}
@@ -280,9 +276,7 @@ def test_misfits_and_faults_are_named_and_leave_nothing(street, monkeypatch):
         expand_folder(str(base), refined, refined)
     for rows in (89, 90 + 1025):
         tiny("phi", rows).save_pretrained(base)
-        with pytest.raises(
-            ModelError, match=f"has {rows:,} embedding rows and the base tokenizer .* 90 tokens"
-        ):
+        with pytest.raises(ModelError, match=f"has {rows:,} embedding rows and the base tokenizer .* 90 tokens"):
             expand_folder(str(base), refined, out)
     config = json.loads((base / "config.json").read_text())
     (base / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 3}))

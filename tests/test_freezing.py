@@ -16,9 +16,7 @@ from kovocab.freezing import StageFreezing, freeze
 torch.set_num_threads(1)
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The '(train|val)_dataloader' does not have many workers"),
-    pytest.mark.filterwarnings(
-        "ignore:.*LeafSpec.* is deprecated:FutureWarning"
-    ),  # lightning 2.6, torch 2.13
+    pytest.mark.filterwarnings("ignore:.*LeafSpec.* is deprecated:FutureWarning"),  # lightning 2.6, torch 2.13
     pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty"),
 ]
 
@@ -225,9 +223,7 @@ def test_a_tied_parameter_cannot_train_and_be_frozen():
     module = Classifier()
     module.copy = nn.Linear(16, 3)
     module.copy.weight = module.head.weight
-    with pytest.raises(
-        FreezingError, match=r"head\.weight trains and copy\.weight is frozen, but they are one"
-    ):
+    with pytest.raises(FreezingError, match=r"head\.weight trains and copy\.weight is frozen, but they are one"):
         freeze(module, ["head.*"])
     freeze(module, ["head.weight", "copy.weight"])
     assert [n for n, p in module.named_parameters() if p.requires_grad] == ["head.weight"]

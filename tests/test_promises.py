@@ -144,9 +144,7 @@ def test_new_ids_in_another_order(base: Tokenizer, target: Tokenizer, rows: pl.D
         check_base_ids(base, target, rows.reverse())
 
 
-def test_a_token_that_the_vocabulary_does_not_name(
-    base: Tokenizer, target: Tokenizer, rows: pl.DataFrame
-) -> None:
+def test_a_token_that_the_vocabulary_does_not_name(base: Tokenizer, target: Tokenizer, rows: pl.DataFrame) -> None:
     more = Tokenizer.from_str(target.to_str())
     more.add_tokens(["another"])
     with pytest.raises(TokenizerError, match=f"'another' has id {first_new_id(target)} .* wanted None"):
@@ -202,9 +200,7 @@ def test_an_unreachable_token(target: Tokenizer, rows: pl.DataFrame) -> None:
 
 def test_a_target_whose_merges_compete(base: Tokenizer) -> None:
     # (녕, 하) fires first and leaves no 안녕 to be joined with 하.
-    competing = vocabulary(
-        ("녕", None, None), ("녕하", "녕", "하"), ("안녕", "안", "녕"), ("안녕하", "안녕", "하")
-    )
+    competing = vocabulary(("녕", None, None), ("녕하", "녕", "하"), ("안녕", "안", "녕"), ("안녕하", "안녕", "하"))
     with pytest.raises(TokenizerError, match=r"promise 3.*'안녕하' encodes to \['안', '녕하'\]"):
         check_promises(base, build_target(base, competing), SENTENCES, competing)
 
@@ -215,9 +211,7 @@ def test_decoding_that_loses_something(base: Tokenizer, target: Tokenizer) -> No
         check_decoding(base, broken, SENTENCES)
     shorter = changed(
         base,
-        lambda config: config["decoder"]["decoders"].append(
-            {"type": "Strip", "content": "!", "start": 0, "stop": 1}
-        ),
+        lambda config: config["decoder"]["decoders"].append({"type": "Strip", "content": "!", "start": 0, "stop": 1}),
     )
     with pytest.raises(TokenizerError, match="promise 4"):
         check_decoding(base, shorter, ["안녕!"])

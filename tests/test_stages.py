@@ -16,9 +16,7 @@ from models import ROWS, Packed, expanded, ids, tiny
 torch.set_num_threads(1)
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers"),
-    pytest.mark.filterwarnings(
-        "ignore:.*LeafSpec.* is deprecated:FutureWarning"
-    ),  # lightning 2.6, torch 2.13
+    pytest.mark.filterwarnings("ignore:.*LeafSpec.* is deprecated:FutureWarning"),  # lightning 2.6, torch 2.13
 ]
 
 # The table of DESIGN §8, word for word: stage, input rows, output rows, layers.

@@ -96,9 +96,7 @@ def test_a_converted_model_gives_the_ids_of_sentencepiece(
 def test_a_converted_model_gives_the_ids_of_sentencepiece_on_sentences_and_runs_of_spaces(
     base: Tokenizer, base_model_file: Path
 ) -> None:
-    runs = [
-        before + " " * n + after for n in range(40) for before in ("", "a") for after in ("", "b", "안", "\n")
-    ]
+    runs = [before + " " * n + after for n in range(40) for before in ("", "a") for after in ("", "b", "안", "\n")]
     assert differing(base, base_model_file.read_bytes(), [*SENTENCES, *runs]) == []
 
 
@@ -150,9 +148,7 @@ def test_what_is_no_tokenizer(tmp_path: Path) -> None:
     wanted = "wanted a tokenizer.json, a SentencePiece tokenizer.model or a folder holding one"
     with pytest.raises(TokenizerError, match=f"{tmp_path}/nowhere does not exist; {wanted}"):
         load_tokenizer(tmp_path / "nowhere")
-    with pytest.raises(
-        TokenizerError, match=f"{tmp_path} holds neither tokenizer.json nor tokenizer.model; {wanted}"
-    ):
+    with pytest.raises(TokenizerError, match=f"{tmp_path} holds neither tokenizer.json nor tokenizer.model; {wanted}"):
         load_tokenizer(tmp_path)
     path = tmp_path / "tokenizer.json"
     for content, reason in {
@@ -311,9 +307,7 @@ def test_byte_level_bases_are_not_supported_yet() -> None:
         ),
     ],
 )
-def test_bases_of_another_style(
-    base: Tokenizer, change: Callable[[dict[str, Any]], object], reason: str
-) -> None:
+def test_bases_of_another_style(base: Tokenizer, change: Callable[[dict[str, Any]], object], reason: str) -> None:
     with pytest.raises(TokenizerError, match=reason):
         build_target(changed_json(base, change), ROWS)
 
@@ -479,9 +473,7 @@ def test_a_base_without_model_gets_none(base: Tokenizer, tmp_path: Path) -> None
         assert_opens_as_it_is(tmp_path / name, target)
 
 
-def test_a_model_that_numbers_otherwise_is_not_written(
-    base: Tokenizer, base_model_file: Path, tmp_path: Path
-) -> None:
+def test_a_model_that_numbers_otherwise_is_not_written(base: Tokenizer, base_model_file: Path, tmp_path: Path) -> None:
     chat = Tokenizer.from_str(base.to_str())
     chat.add_special_tokens(["<|start|>"])
     chat.save(str(tmp_path / "tokenizer.json"))

@@ -52,9 +52,7 @@ class WarmupCosine(LRScheduler):
         last_epoch: int = -1,
     ) -> None:
         if not 0 <= warmup_steps <= total_steps:
-            raise UsageError(
-                f"warmup_steps is {warmup_steps} of {total_steps} total_steps; wanted at most as many"
-            )
+            raise UsageError(f"warmup_steps is {warmup_steps} of {total_steps} total_steps; wanted at most as many")
         self.warmup_steps, self.total_steps, self.minimum = warmup_steps, total_steps, minimum
         super().__init__(optimizer, last_epoch)
 

@@ -56,7 +56,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `kovocab --help | head -1`
         _drop_output()
         return 1
-    except (OSError, MemoryError) as error:
+    except (OSError, MemoryError, OverflowError) as error:
         # A lost right, a full disk: what no room can foresee. The message names the file where the system does.
         print(f"{called}: {_line(error) or 'not enough memory'}", file=sys.stderr)
         return 1

@@ -219,10 +219,7 @@ def _check_base_tokenizer(model: str, tokenizer: Path, first_new_id: int) -> boo
     if own is None:
         return False
     base, target = (
-        {
-            row: token
-            for token, row in Tokenizer.from_file(str(path)).get_vocab(with_added_tokens=True).items()
-        }
+        {row: token for token, row in Tokenizer.from_file(str(path)).get_vocab(with_added_tokens=True).items()}
         for path in (own, tokenizer / "tokenizer.json")
     )
     wanted = {row: token for row, token in target.items() if row < first_new_id}

@@ -90,9 +90,7 @@ class StageFreezing(Callback):
                 del optimizer.state[parameter]
         lost = [n for n, p in pl_module.named_parameters() if p.requires_grad and id(p) not in optimized]
         if lost:
-            raise FreezingError(
-                f"{_some(lost)} should train and is in no optimizer; see configure_optimizers"
-            )
+            raise FreezingError(f"{_some(lost)} should train and is in no optimizer; see configure_optimizers")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Take the digests that the end is compared with, unless the checkpoint brought them."""
@@ -153,8 +151,7 @@ class StageFreezing(Callback):
         """
         if state_dict["train"] != self.train:
             raise FreezingError(
-                f"the checkpoint is of a stage that trains {state_dict['train']}; "
-                f"this one trains {self.train}"
+                f"the checkpoint is of a stage that trains {state_dict['train']}; this one trains {self.train}"
             )
         self._start = state_dict["start"]
 

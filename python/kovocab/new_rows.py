@@ -57,9 +57,7 @@ def base_pieces(vocabulary: pl.DataFrame, first_new_id: int) -> list[list[int]]:
     """
     missing = {"id", "token", "base_pieces"} - set(vocabulary.columns)
     if missing:
-        raise ModelError(
-            f"the vocabulary has no column {', '.join(sorted(missing))}; it has {vocabulary.columns}"
-        )
+        raise ModelError(f"the vocabulary has no column {', '.join(sorted(missing))}; it has {vocabulary.columns}")
     new = vocabulary.filter(pl.col("id") >= first_new_id).sort("id")
     if new.is_empty():
         raise ModelError(f"the vocabulary has no new token: no id is {first_new_id:,} or more")

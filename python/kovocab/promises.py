@@ -81,9 +81,7 @@ def check_promises(
     return checked
 
 
-def check_base_ids(
-    base: tokenizers.Tokenizer, target: tokenizers.Tokenizer, vocabulary: "pl.DataFrame"
-) -> int:
+def check_base_ids(base: tokenizers.Tokenizer, target: tokenizers.Tokenizer, vocabulary: "pl.DataFrame") -> int:
     """Promise 1: base ids keep their meaning, and new ids follow them in the order of `vocabulary`.
 
     Returns:
@@ -110,9 +108,7 @@ def check_base_ids(
     return len(old)
 
 
-def check_text_without_hangul(
-    base: tokenizers.Tokenizer, target: tokenizers.Tokenizer, texts: Iterable[str]
-) -> int:
+def check_text_without_hangul(base: tokenizers.Tokenizer, target: tokenizers.Tokenizer, texts: Iterable[str]) -> int:
     """Promise 2: text without Hangul is encoded as before, id by id.
 
     Checked on the documents without Hangul, on the runs of lines without Hangul of the others, on every
@@ -130,9 +126,7 @@ def check_text_without_hangul(
     for batch in _batches(part for text in chain(texts, nasty) for part in _without_hangul(text)):
         for text, before, after in zip(batch, _encode(base, batch), _encode(target, batch), strict=True):
             if before != after:
-                raise TokenizerError(
-                    f"promise 2, text without Hangul: {_difference(base, text, before, after)}"
-                )
+                raise TokenizerError(f"promise 2, text without Hangul: {_difference(base, text, before, after)}")
         count += len(batch)
     return count
 
@@ -166,8 +160,7 @@ def check_decoding(base: tokenizers.Tokenizer, target: tokenizers.Tokenizer, tex
     count = 0
     for batch in _batches(text for text in texts if has_hangul(text)):
         before, after = (
-            tokenizer.decode_batch(_encode(tokenizer, batch), skip_special_tokens=False)
-            for tokenizer in (base, target)
+            tokenizer.decode_batch(_encode(tokenizer, batch), skip_special_tokens=False) for tokenizer in (base, target)
         )
         for text, old, new in zip(batch, before, after, strict=True):
             if old != new:
@@ -204,9 +197,7 @@ def check_model(target: tokenizers.Tokenizer, model: bytes, texts: Iterable[str]
     try:
         processor = sentencepiece.SentencePieceProcessor(model_proto=model)
     except RuntimeError as error:
-        raise TokenizerError(
-            f"promise 5, tokenizer.model: SentencePiece does not load it: {error}"
-        ) from error
+        raise TokenizerError(f"promise 5, tokenizer.model: SentencePiece does not load it: {error}") from error
     special = [token.content for token in target.get_added_tokens_decoder().values()]
     count = 0
     for batch in _batches(text for text in texts if not any(token in text for token in special)):
@@ -251,9 +242,7 @@ def _characters() -> Iterator[str]:
         yield kept[start : start + 64]
 
 
-def _difference(
-    tokenizer: tokenizers.Tokenizer, text: str, before: Sequence[int], after: Sequence[int]
-) -> str:
+def _difference(tokenizer: tokenizers.Tokenizer, text: str, before: Sequence[int], after: Sequence[int]) -> str:
     at = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), len(before))
     near = tokenizer.decode(before[max(at - 8, 0) : at + 8], skip_special_tokens=False)
     return (

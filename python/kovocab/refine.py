@@ -90,7 +90,7 @@ class Refined:
     def summary(self) -> str:
         """The rounds as lines, and what came out."""
         kept, below = self.record["new_tokens"], self.record["below_min_count"]
-        stones = f", {below:,} of them stepping stones seen less than min_count times" if below else ""
+        stones = f", {below:,} of them seen less than min_count times" if below else ""
         base = f"base: {self.record['base_tokens_per_word']:.3f} tokens per word"
         rounds = [_line(Round(**row)) for row in self.record["rounds"]]
         return "\n".join([base, *rounds, f"{kept:,} new tokens{stones}"])

@@ -169,9 +169,7 @@ def append_pieces(proto: Any, rows: Sequence[Row]) -> bytes:
     proto.trainer_spec.vocab_size = len(proto.pieces)
     # A new message of just these parts: SentencePiece does not load a model whose embedded self-test fails,
     # as one with Korean in it now does.
-    target = type(proto)(
-        pieces=proto.pieces, trainer_spec=proto.trainer_spec, normalizer_spec=proto.normalizer_spec
-    )
+    target = type(proto)(pieces=proto.pieces, trainer_spec=proto.trainer_spec, normalizer_spec=proto.normalizer_spec)
     data: bytes = target.SerializeToString(deterministic=True)
     return data
 

@@ -112,14 +112,10 @@ def split_rows(model: PreTrainedModel, first_new_id: int) -> PreTrainedModel:
         )
     weight = embedding.weight.detach()
     # Copies, so that the fused matrix is freed and a checkpoint of one block does not carry the other along.
-    split = SplitEmbedding(
-        weight[:first_new_id].clone(), weight[first_new_id:].clone(), embedding.padding_idx
-    )
+    split = SplitEmbedding(weight[:first_new_id].clone(), weight[first_new_id:].clone(), embedding.padding_idx)
     output, bias = head.weight.detach(), head.bias
     biases = (
-        (None, None)
-        if bias is None
-        else (bias.detach()[:first_new_id].clone(), bias.detach()[first_new_id:].clone())
+        (None, None) if bias is None else (bias.detach()[:first_new_id].clone(), bias.detach()[first_new_id:].clone())
     )
     if head.weight is embedding.weight:
         split_head = SplitLinear(split.input_old, split.input_new, *biases)
@@ -148,9 +144,7 @@ def plain_embeddings(model: PreTrainedModel) -> tuple[nn.Embedding, nn.Linear]:
     embedding, head = cast("nn.Embedding", embedding), cast("nn.Linear", head)
     rows, head_rows = embedding.weight.shape[0], head.weight.shape[0]
     if rows != head_rows:
-        raise ModelError(
-            f"the model has {rows:,} input rows and {head_rows:,} output rows; wanted as many of each"
-        )
+        raise ModelError(f"the model has {rows:,} input rows and {head_rows:,} output rows; wanted as many of each")
     return embedding, head
 
 

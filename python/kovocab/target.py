@@ -56,16 +56,13 @@ def check_style(config: dict[str, Any]) -> None:
         ),
         "it drops merges at random": bool(model.get("dropout")),
         f"it cuts text into words ({cut and cut['type']})": (
-            cut is not None
-            and (cut["type"], cut.get("split"), cut.get("replacement")) != ("Metaspace", False, SPACE)
+            cut is not None and (cut["type"], cut.get("split"), cut.get("replacement")) != ("Metaspace", False, SPACE)
         ),
         f"it normalises text ({', '.join(sorted(steps))})": not steps <= {"Prepend", "Replace"},
     }
     for reason, applies in not_covered.items():
         if applies:
-            raise TokenizerError(
-                f"the base is not a SentencePiece-style tokenizer that kovocab covers: {reason}"
-            )
+            raise TokenizerError(f"the base is not a SentencePiece-style tokenizer that kovocab covers: {reason}")
 
 
 def read_rows(vocabulary: "pl.DataFrame", pieces: Collection[str], added: Collection[str]) -> Iterator[Row]:
@@ -85,9 +82,7 @@ def read_rows(vocabulary: "pl.DataFrame", pieces: Collection[str], added: Collec
     for i, (token, left, right) in enumerate(vocabulary.select("token", "left", "right").iter_rows()):
         where = f"row {i} of the vocabulary ({token!r})"
         if token is None or not _NEW_TOKEN.fullmatch(token):
-            raise TokenizerError(
-                f"{where} is not made of Hangul syllables and jamo, with or without {SPACE} before"
-            )
+            raise TokenizerError(f"{where} is not made of Hangul syllables and jamo, with or without {SPACE} before")
         if token in seen or token in added:
             raise TokenizerError(f"{where} repeats an earlier row or a special token")
         if left is None and right is None:

@@ -201,15 +201,11 @@ def _read_config(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise TokenizerError(f"{path} is not JSON: {error}") from error
     if not isinstance(config, dict):
-        raise TokenizerError(
-            f"{path} is not a tokenizer_config.json: wanted an object, got {type(config).__name__}"
-        )
+        raise TokenizerError(f"{path} is not a tokenizer_config.json: wanted an object, got {type(config).__name__}")
     return config
 
 
-def _matching_model(
-    target: tokenizers.Tokenizer, data: bytes, vocabulary: "pl.DataFrame", path: Path
-) -> bytes:
+def _matching_model(target: tokenizers.Tokenizer, data: bytes, vocabulary: "pl.DataFrame", path: Path) -> bytes:
     model = build_target_model(data, vocabulary)
     pieces, added = sentencepiece_model.piece_ids(sentencepiece_model.read_model(model, str(path)))
     ids, ours = pieces | added, target.get_vocab()

@@ -3,6 +3,7 @@
 A value, never changed in place. It knows tokens and parts and nothing of words, counts or tokenizers.
 """
 
+import logging
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import polars as pl
 
 from kovocab.errors import UsageError
+
+log = logging.getLogger(__name__)
 
 Parts = tuple[str, str] | None
 """Left and right part of a token; None for a single character."""
@@ -141,6 +144,8 @@ class Decisions:
                 f"decisions: {len(unknown)} tokens to keep are not candidates ({', '.join(unknown[:5])}); candidates "
                 "are the intermediate tokenizer's tokens that the base does not have: raise intermediate_vocab_size"
             )
+        if idle := sorted(self.drop - set(vocabulary.new)):
+            log.warning("decisions: %d tokens to drop are no candidates anyway (%s)", len(idle), ", ".join(idle[:5]))
         left = vocabulary.without(self.drop).reachable()
         if lost := sorted(token for token in self.keep if token not in left.parts):
             stems = sorted(vocabulary.with_stems(lost[:1]) & self.drop)
