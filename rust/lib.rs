@@ -10,8 +10,10 @@ pub mod counter;
 pub mod encode;
 pub mod error;
 pub mod hangul;
+pub mod pages;
 pub mod slots;
 pub mod table;
+mod tokenizer_json;
 pub mod train;
 pub mod words;
 

@@ -6,12 +6,11 @@
 //! of a short word, 255 marks a long one. A slot with count 0 is free.
 
 use std::hint::black_box;
-use std::ops::{Deref, DerefMut};
 
 use bytemuck::{Pod, Zeroable};
-use memmap2::MmapMut;
 
 use crate::error::{Error, Result};
+use crate::pages::Pages;
 
 const SHORT: usize = 23;
 const LONG: u64 = 0xFF << 56;
@@ -35,58 +34,15 @@ const BATCH: usize = 32;
 
 /// Distinct words, each with how often it was added.
 pub struct Slots {
-    table: Table,
+    table: Pages<Slot>,
     used: usize,
     long: Vec<u8>,
     waiting: Vec<(Key, u64)>,
 }
 
-/// Free slots, in huge pages where the system has them: a word is anywhere in the table, and with pages of 4 KiB it
-/// would cost a miss of the address cache as well.
-struct Table(Memory);
-
-enum Memory {
-    Mapped(MmapMut),
-    Plain(Vec<Slot>),
-}
-
-impl Table {
-    fn new(slots: usize) -> Self {
-        let mapped = MmapMut::map_anon(slots * size_of::<Slot>());
-        #[cfg(target_os = "linux")]
-        if let Ok(map) = &mapped {
-            // A wish, not a need.
-            _ = map.advise(memmap2::Advice::HugePage);
-        }
-        Self(mapped.map_or_else(|_| Memory::Plain(vec![Slot::zeroed(); slots]), Memory::Mapped))
-    }
-}
-
-impl Deref for Table {
-    type Target = [Slot];
-
-    #[inline]
-    fn deref(&self) -> &[Slot] {
-        match &self.0 {
-            Memory::Mapped(map) => bytemuck::cast_slice(map),
-            Memory::Plain(slots) => slots,
-        }
-    }
-}
-
-impl DerefMut for Table {
-    #[inline]
-    fn deref_mut(&mut self) -> &mut [Slot] {
-        match &mut self.0 {
-            Memory::Mapped(map) => bytemuck::cast_slice_mut(map),
-            Memory::Plain(slots) => slots,
-        }
-    }
-}
-
 impl Default for Slots {
     fn default() -> Self {
-        Self { table: Table::new(1 << 12), used: 0, long: Vec::new(), waiting: Vec::with_capacity(BATCH) }
+        Self { table: Pages::zeroed(1 << 12), used: 0, long: Vec::new(), waiting: Vec::with_capacity(BATCH) }
     }
 }
 
@@ -204,7 +160,7 @@ impl Slots {
         if self.used * FULL.1 < self.table.len() * FULL.0 {
             return;
         }
-        let mut larger = Table::new(self.table.len() * 2);
+        let mut larger: Pages<Slot> = Pages::zeroed(self.table.len() * 2);
         let mask = larger.len() - 1;
         let slots = &mut *larger;
         for slot in self.table.iter().filter(|slot| slot.count > 0) {

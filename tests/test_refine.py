@@ -19,7 +19,8 @@ import reference
 from kovocab import RefineSettings, count_tokens, count_words, refine
 from kovocab.counts import Counted, count
 from kovocab.errors import CycleError, TokenizerError, UsageError
-from kovocab.refine import Refined, State, TokenCounts, turn
+from kovocab.refine import Refined
+from kovocab.rounds import State, TokenCounts, turn
 from kovocab.sample import sample_documents
 from kovocab.tokenizer import build_target, load_tokenizer
 from kovocab.vocabulary import Decisions, Vocabulary
