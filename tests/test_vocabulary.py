@@ -169,5 +169,5 @@ def test_a_dropped_token_is_gone_and_a_kept_one_needs_its_stems() -> None:
 
 
 def test_only_candidates_can_be_kept() -> None:
-    with pytest.raises(UsageError, match=r"2 tokens to keep are not candidates \(안, 없다\).*intermediate_vocab_size"):
+    with pytest.raises(UsageError, match=r"not candidates: 안, 없다 \(2 in all\).*intermediate_vocab_size"):
         Decisions(keep=frozenset(["안", "없다"])).apply(SMALL)

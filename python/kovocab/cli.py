@@ -42,6 +42,7 @@ def main(args: Sequence[str] | None = None) -> int:
     # Other packages' records of what they do, a line an HTTP request say, are not the user's.
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("kovocab").setLevel(logging.INFO)
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # each of its retries is a warning
     called = " ".join(["kovocab", *args[:1]])
     try:
         code = _run(args)

@@ -141,11 +141,13 @@ class Decisions:
         """
         if unknown := sorted(self.keep - set(vocabulary.new)):
             raise UsageError(
-                f"decisions: {len(unknown)} tokens to keep are not candidates ({', '.join(unknown[:5])}); candidates "
+                f"decisions: tokens to keep that are not candidates: {', '.join(unknown[:5])} ({len(unknown)} in all); candidates "
                 "are the intermediate tokenizer's tokens that the base does not have: raise intermediate_vocab_size"
             )
         if idle := sorted(self.drop - set(vocabulary.new)):
-            log.warning("decisions: %d tokens to drop are no candidates anyway (%s)", len(idle), ", ".join(idle[:5]))
+            log.warning(
+                "decisions: tokens to drop that are no candidates: %s (%d in all)", ", ".join(idle[:5]), len(idle)
+            )
         left = vocabulary.without(self.drop).reachable()
         if lost := sorted(token for token in self.keep if token not in left.parts):
             stems = sorted(vocabulary.with_stems(lost[:1]) & self.drop)
