@@ -339,7 +339,8 @@ def test_the_same_input_gives_the_same_files_for_any_number_of_threads(
 def test_what_is_saved_opens_everywhere_with_the_same_ids(
     data: Path, on_real_text: Refiner, counted: Counted, ko_small: pl.Series, tmp_path: Path
 ) -> None:
-    transformers = pytest.importorskip("transformers")
+    import transformers
+
     folder = tmp_path / "tokenizer"
     result = on_real_text(RefineSettings(30, 30, SIZE, prune="leaf"))
     record = result.save(folder)
