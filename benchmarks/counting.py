@@ -10,6 +10,7 @@ by id: nothing is timed that is not also checked. Times mean little on a shared 
 import argparse
 import os
 import statistics
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -58,10 +59,9 @@ def main() -> None:
 def make_contenders(texts: pl.Series, source: Path, threads: int) -> dict[str, Callable[[], Counter[int] | None]]:
     tokenizer = load_tokenizer(source)
     documents = texts.to_list()
-    json = Path("/tmp") / f"kovocab-benchmark-{os.getpid()}.json"
-    tokenizer.save(str(json))
-    fast = tokie.Tokenizer.from_json(str(json))
-    json.unlink()
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer.save(f"{folder}/tokenizer.json")
+        fast = tokie.Tokenizer.from_json(f"{folder}/tokenizer.json")
 
     def ours() -> Counter[int]:
         table = count_tokens(texts, tokenizer, threads=threads)

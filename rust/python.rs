@@ -10,7 +10,7 @@ use pyo3_arrow::{PyChunkedArray, PyRecordBatch};
 
 use crate::bpe::Bpe;
 use crate::counter::WordCounter;
-use crate::encode::{Encoder, Scratch};
+use crate::encode::Encoder;
 use crate::error::Error;
 use crate::{table, train};
 
@@ -52,16 +52,6 @@ impl PyBpe {
         Ok(py.detach(|| {
             let words = table::weighted(words.chunks(), counts.chunks())?;
             table::token_counts(Encoder::new(&self.0).count(&words, threads)?).map(PyRecordBatch::from)
-        })?)
-    }
-
-    fn encode(&self, py: Python<'_>, words: PyChunkedArray) -> PyResult<PyRecordBatch> {
-        Ok(py.detach(|| {
-            let encoder = Encoder::new(&self.0);
-            let mut scratch = Scratch::default();
-            let words = table::texts(words.chunks())?;
-            let ids: Vec<Vec<u32>> = words.iter().map(|word| encoder.encode(word, &mut scratch).to_vec()).collect();
-            table::token_ids(ids.iter().map(Vec::as_slice)).map(PyRecordBatch::from)
         })?)
     }
 }
@@ -114,7 +104,6 @@ fn train_bpe(
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("build_profile", if cfg!(debug_assertions) { "debug" } else { "release" })?;
-    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("UnreadableTokenizer", module.py().get_type::<UnreadableTokenizer>())?;
     module.add_class::<PyBpe>()?;
     module.add_class::<PyWordCounter>()?;

@@ -270,9 +270,9 @@ fn hash_short(key: &Key) -> u64 {
 
 fn hash_long(word: &[u8]) -> u64 {
     let mut hash = word.len() as u64;
-    for chunk in word.chunks(8) {
+    for eight in word.chunks(8) {
         let mut window = [0; 8];
-        window[..chunk.len()].copy_from_slice(chunk);
+        window[..eight.len()].copy_from_slice(eight);
         hash = mix(hash ^ 0x9E37_79B9_7F4A_7C15, u64::from_le_bytes(window) ^ 0xD1B5_4A32_D192_ED03);
     }
     hash

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow_array::builder::{ArrayBuilder, StringViewBuilder, UInt32Builder, UInt64Builder};
+use arrow_array::builder::{StringViewBuilder, UInt64Builder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt64Type;
-use arrow_array::{Array, ArrayRef, ListArray, RecordBatch, StringViewArray, UInt32Array, UInt64Array};
-use arrow_buffer::{OffsetBuffer, ScalarBuffer};
+use arrow_array::{Array, ArrayRef, RecordBatch, StringViewArray, UInt32Array, UInt64Array};
 use arrow_schema::{DataType, Field, Schema};
 
 use crate::counter::{Counts, in_order};
@@ -94,23 +93,6 @@ pub fn trained(tokens: &[Trained]) -> Result<RecordBatch> {
         ("right", part(|parts| &parts.1)),
         ("count", u64s(tokens.iter().map(|token| token.count))),
     ])
-}
-
-/// `ids: list<u32>`, a row for each word.
-///
-/// # Errors
-/// If the ids are more than 2^31 - 1 together.
-pub fn token_ids<'a>(words: impl Iterator<Item = &'a [u32]>) -> Result<RecordBatch> {
-    let mut ids = UInt32Builder::new();
-    let mut offsets = vec![0_i32];
-    for word in words {
-        ids.append_slice(word);
-        let end = i32::try_from(ids.len());
-        offsets.push(end.map_err(|_| Error::Argument("more than 2^31 ids in one call; encode in batches".into()))?);
-    }
-    let field = Arc::new(Field::new_list_field(DataType::UInt32, false));
-    let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
-    table([("ids", Arc::new(ListArray::new(field, offsets, Arc::new(ids.finish()), None)))])
 }
 
 fn strings<'a>(values: impl Iterator<Item = Option<&'a str>>) -> ArrayRef {

@@ -48,7 +48,7 @@ pub fn train(words: &[(&str, u64)], vocab_size: usize, min_count: u64) -> Result
     }
     let mut trained = alphabet(words)?;
     let mut ids: FxHashMap<String, u32> = FxHashMap::default();
-    let mut tokens: Vec<String> = Vec::with_capacity(vocab_size);
+    let mut tokens: Vec<String> = Vec::new();
     for (token, id) in trained.iter().zip(0..) {
         ids.insert(token.token.clone(), id);
         tokens.push(token.token.clone());

@@ -48,12 +48,6 @@ impl Cut {
         cut
     }
 
-    /// Whether anything is cut at all.
-    #[must_use]
-    pub fn any(self) -> bool {
-        self.spaces || self.newlines || self.hangul
-    }
-
     /// Call `found` with the start and end of each word of `text`, in order; together they are all of it.
     ///
     /// `text` is valid UTF-8 in which `▁` is written as a space.

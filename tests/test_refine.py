@@ -17,8 +17,9 @@ from tokenizers import Tokenizer, models
 import kovocab
 import reference
 from kovocab import RefineSettings, count_tokens, count_words, refine
+from kovocab.artefact import write_record
 from kovocab.counts import Counted, count
-from kovocab.errors import CycleError, TokenizerError, UsageError
+from kovocab.errors import ArtefactError, CycleError, TokenizerError, UsageError
 from kovocab.refine import Refined
 from kovocab.rounds import State, TokenCounts, turn
 from kovocab.sample import sample_documents
@@ -468,3 +469,37 @@ def test_the_settings_are_the_cards() -> None:
     settings = RefineSettings()
     assert (settings.min_count, settings.min_syllable_count, settings.intermediate_vocab_size) == (6000, 6000, 40_000)
     assert (settings.prune, settings.max_new_tokens) == ("threshold", None)
+
+
+def test_special_tokens_in_the_text_are_no_words_to_learn_from(base_model_file: Path) -> None:
+    """A chat corpus: `<|뷁|>` is one token, however often it stands there, and 뷁 is nowhere else."""
+    base = load_tokenizer(base_model_file)
+    base.add_special_tokens(["<|뷁|>"])
+    texts = pl.Series(["<|뷁|>안녕하세요 안녕하세요"] * 50)
+    for prune, kept in (("threshold", "녕"), ("leaf", "▁안녕하세요")):
+        settings = RefineSettings(min_count=5, min_syllable_count=5, prune=prune)
+        result = refine(count_words(texts, base), base, settings)
+        assert "뷁" not in result.vocabulary["token"].to_list()
+        assert kept in result.vocabulary["token"].to_list()
+
+
+def test_a_base_in_use_with_truncation_is_taken_whole(base_model_file: Path, tmp_path: Path) -> None:
+    base = load_tokenizer(base_model_file)
+    words = count_words(pl.Series(["안녕하세요 여러분"] * 20), base)
+    base.enable_truncation(4)
+    settings = RefineSettings(min_count=5, min_syllable_count=5)
+    refine(words, base, settings).save(tmp_path / "tokenizer")
+    assert load_tokenizer(tmp_path / "tokenizer").truncation is None
+    assert base.truncation is not None
+
+
+def test_an_artefact_of_another_verb_is_not_replaced(base_model_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "expanded").mkdir()
+    write_record(tmp_path / "expanded", {"verb": "expand"})
+    words = count_words(pl.Series(["안녕하세요 여러분"] * 20), base_model_file)
+    refined = refine(words, base_model_file, RefineSettings(min_count=5, min_syllable_count=5))
+    with pytest.raises(ArtefactError, match="was made by `kovocab expand` and is not replaced"):
+        refined.save(tmp_path / "expanded")
+    assert [path.name for path in tmp_path.rglob("*")] == ["expanded", "kovocab.json"]
+    with pytest.raises(ArtefactError, match="no name of its own"):
+        refined.save(".")

@@ -14,7 +14,7 @@ import pytest
 from kovocab import sample
 from kovocab.corpus import batches
 from kovocab.errors import UsageError
-from kovocab.sample import CHUNK, Language, conjugate, sample_chunk, sample_documents, write_sample
+from kovocab.sample import BATCH, Language, conjugate, sample_batch, sample_documents, write_sample
 
 HASHES: dict[Language, str] = {
     "ko": "3b947508fe048a6f",
@@ -50,8 +50,8 @@ def test_the_text_does_not_depend_on_the_hash_seed() -> None:
 
 
 def test_chunks_are_the_text() -> None:
-    whole = list(sample_documents(documents=2 * CHUNK + 3, seed=5))
-    assert whole == [*sample_chunk(0, seed=5), *sample_chunk(1, seed=5), *sample_chunk(2, seed=5)[:3]]
+    whole = list(sample_documents(documents=2 * BATCH + 3, seed=5))
+    assert whole == [*sample_batch(0, seed=5), *sample_batch(1, seed=5), *sample_batch(2, seed=5)[:3]]
 
 
 def test_limits() -> None:

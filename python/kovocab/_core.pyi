@@ -2,9 +2,8 @@
 
 from typing import Any, Protocol, final
 
-__all__ = ["Bpe", "UnreadableTokenizer", "WordCounter", "__version__", "build_profile", "train_bpe"]
+__all__ = ["Bpe", "UnreadableTokenizer", "WordCounter", "build_profile", "train_bpe"]
 
-__version__: str
 build_profile: str
 
 class _ArrowColumn(Protocol):
@@ -18,7 +17,6 @@ class Bpe:
     @property
     def cut(self) -> tuple[bool, bool, bool]: ...
     def count_tokens(self, words: _ArrowColumn, counts: _ArrowColumn, threads: int) -> Any: ...
-    def encode(self, words: _ArrowColumn) -> Any: ...
 
 @final
 class WordCounter:

@@ -58,6 +58,8 @@ def new_folder(path: str | Path) -> Iterator[Path]:
         with _named(path, beside):
             beside.mkdir()
             yield beside
+            if (beside / RECORD).is_file():
+                check_replaceable(path, read_record(beside)["verb"])
             if path.exists():
                 path.rename(old)
             beside.rename(path)
@@ -80,16 +82,21 @@ def check_file(path: str | Path) -> None:
     _check_parent(path)
 
 
-def check_replaceable(path: str | Path) -> None:
-    """Check, before long work, that the folder `path` may be written: absent, empty, or an artefact.
+def check_replaceable(path: str | Path, verb: str | None = None) -> None:
+    """Check, before long work, that the folder `path` may be written: absent, empty, or an artefact of `verb`.
 
     Raises:
-        ArtefactError: it is a file, a folder of something else, or in a folder that cannot be written to.
+        ArtefactError: it is a file, a folder of something else or of another verb, or in a folder that cannot be
+            written to.
     """
     path = Path(path)
+    if path.name in ("", ".."):
+        raise ArtefactError(f"{path} has no name of its own; wanted the name of a folder to write")
     if path.is_dir():
         if any(path.iterdir()) and not (path / RECORD).is_file():
             raise ArtefactError(f"{path} holds files that are not kovocab's (no {RECORD}); choose another folder")
+        if verb is not None and (path / RECORD).is_file() and (made := read_record(path)["verb"]) != verb:
+            raise ArtefactError(f"{path} was made by `kovocab {made}` and is not replaced; choose another folder")
     elif path.exists():
         raise ArtefactError(f"{path} is a file; wanted a folder to write")
     _check_parent(path)

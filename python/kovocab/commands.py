@@ -83,7 +83,7 @@ def refine_words(words: str, base: str, out: str, decisions: str | None = None, 
     from kovocab.refine import refine
     from kovocab.vocabulary import Decisions
 
-    check_replaceable(out)
+    check_replaceable(out, "refine")
     decided = Decisions() if decisions is None else Decisions.load(decisions)
     refined = refine(load_counted(words), base, chosen, decided)
     record = refined.save(out)
@@ -116,7 +116,7 @@ def expand_model(
 
     _without_bars()
     record = expand_folder(model, Path(tokenizer), Path(out), pad_to_multiple_of=pad_to_multiple_of, dtype=dtype)
-    tied = ", tied: stages that differ in input or output rows alone mean the same" if record["tied"] else ""
+    tied = ", tied: stages 1, 2, 4 and 5 are refused; 3, 6 and 7 train" if record["tied"] else ""
     print(
         f"{record['new_tokens']:,} new tokens from id {record['first_new_id']:,}: {record['vocab_size']:,} rows, "
         f"{record['dtype']}{tied}\n{out}"

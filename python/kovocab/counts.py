@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 WORDS = pl.Schema({"word": pl.String, "count": pl.UInt64})
 _METADATA = "kovocab"
+_MOST_THREADS = 1024  # each has a table of its own
 
 
 @dataclass(frozen=True)
@@ -215,8 +216,10 @@ def check_words(words: pl.DataFrame) -> pl.DataFrame:
 
 
 def digest(tokenizer: tokenizers.Tokenizer) -> str:
-    """SHA-256 of the tokenizer's JSON, in hexadecimal: the same for the same tokenizer on every machine."""
-    return sha256(tokenizer.to_str().encode()).hexdigest()
+    """SHA-256, in hexadecimal, of all that decides a tokenizer's ids: the same on every machine."""
+    config = json.loads(tokenizer.to_str())
+    decides = [config[part] for part in ("added_tokens", "normalizer", "pre_tokenizer", "model")]
+    return sha256(json.dumps(decides).encode()).hexdigest()
 
 
 class _Sums:
@@ -237,11 +240,6 @@ class _Sums:
 
 
 def _count_documents(texts: Iterator[pl.Series], tokenizer: tokenizers.Tokenizer) -> pl.DataFrame:
-    if tokenizer.truncation is not None or tokenizer.padding is not None:
-        # Settings of one use of it: they would leave text out, and count tokens that are not there.
-        tokenizer = tokenizers.Tokenizer.from_str(tokenizer.to_str())
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
     size = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
     total = pl.Series("count", [0], dtype=pl.UInt64).new_from_index(0, size)
     # An encoding takes some hundred bytes a token: a few documents at a time.
@@ -277,6 +275,6 @@ def _bpe(tokenizer: tokenizers.Tokenizer) -> _core.Bpe:
 def _threads(threads: int | None) -> int:
     if threads is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if threads < 1:
-        raise UsageError(f"threads is {threads}; wanted 1 or more")
+    if not 1 <= threads <= _MOST_THREADS:
+        raise UsageError(f"threads is {threads}; wanted 1 to {_MOST_THREADS:,}")
     return threads

@@ -8,22 +8,26 @@ from typing import Any, Literal, cast
 import polars as pl
 import torch
 from safetensors import SafetensorError
-from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils.hub import cached_file
 
 from kovocab.artefact import Record, check_replaceable, new_folder, read_record, write_record
-from kovocab.errors import ArtefactError, ModelError
+from kovocab.errors import ArtefactError, ModelError, UsageError
 from kovocab.new_rows import INITIALISATION, RULES, base_pieces, matrices, mean_row
 from kovocab.split_rows import is_tied, plain_embeddings
+from kovocab.tokenizer import load_tokenizer
 
 Dtype = Literal["auto", "bfloat16", "float32", "float16"]
 
 MOST_PADDING_ROWS = 1024
 """A base with more rows than tokens plus this is not the tokenizer's model (phi-2 has 905 to spare)."""
 
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model")
+MOST_MULTIPLE = 65_536
+"""Largest multiple that rows are rounded up to: a larger one is a slip, and would fill the memory."""
+
+TOKENIZER_FILES = ("tokenizer", "special_tokens_map.", "added_tokens.", "vocab.", "merges.", "chat_template.")
+"""How the names of a tokenizer's files begin (not `vocab`, as refine's vocabulary.parquet does)."""
 
 
 def expand(
@@ -51,9 +55,11 @@ def expand(
         The same model; `config.vocab_size` is the new number of rows.
 
     Raises:
+        UsageError: `pad_to_multiple_of` is not between 1 and `MOST_MULTIPLE`.
         ModelError: the model has fewer rows than `first_new_id`, new ids are not contiguous, a token has no
             base pieces or one that is not a base id, or the embeddings are not plain.
     """
+    _check_multiple(pad_to_multiple_of)
     pieces = base_pieces(vocabulary, first_new_id)
     rows = plain_embeddings(model)[0].num_embeddings
     if rows < first_new_id:
@@ -61,8 +67,6 @@ def expand(
             f"the model has {rows:,} embedding rows and the base tokenizer {first_new_id:,} tokens; "
             "wanted at least a row for each"
         )
-    if pad_to_multiple_of is not None and pad_to_multiple_of < 1:
-        raise ModelError(f"pad_to_multiple_of is {pad_to_multiple_of}; wanted a positive number or none")
     last = first_new_id + len(pieces)
     multiple = pad_to_multiple_of or 1
     total = -(-max(rows, last) // multiple) * multiple
@@ -102,9 +106,12 @@ def expand_folder(
         The record that `out` holds.
 
     Raises:
+        UsageError: `pad_to_multiple_of` is not between 1 and `MOST_MULTIPLE`.
         ModelError: the model cannot be loaded whole, or does not fit the tokenizer.
+        TokenizerError: the model's own tokenizer.json cannot be read.
         ArtefactError: `tokenizer` was not made by refine, or `out` cannot be written.
     """
+    _check_multiple(pad_to_multiple_of)
     refined = read_record(tokenizer, "refine")
     check_replaceable(out)
     if out.resolve() in (tokenizer.resolve(), Path(model).resolve()):
@@ -141,20 +148,20 @@ def expand_folder(
         "base_tokenizer_checked": checked,
         "tokenizer": refined,
     }
-    try:
-        with new_folder(out) as folder:
-            loaded.save_pretrained(folder)
-            del loaded  # so that only one model is in memory while what was written is checked
-            _check_written(folder, base, pieces, first_new_id, tied)
-            for name in TOKENIZER_FILES:
-                if (tokenizer / name).is_file():
-                    shutil.copyfile(tokenizer / name, folder / name)
-            write_record(folder, record)
-    except ArtefactError:
-        raise
-    except (OSError, SafetensorError) as error:
-        raise ArtefactError(f"{out} cannot be written: {error}") from error
+    with new_folder(out) as folder:
+        loaded.save_pretrained(folder)
+        del loaded  # so that only one model is in memory while what was written is checked
+        _check_written(folder, base, pieces, first_new_id, tied)
+        copy_tokenizer(tokenizer, folder)
+        write_record(folder, record)
     return record
+
+
+def copy_tokenizer(source: Path, target: Path) -> None:
+    """Copy what belongs to the tokenizer, its chat template too, from one folder to another."""
+    for file in source.iterdir():
+        if file.name.startswith(TOKENIZER_FILES) and file.is_file():
+            shutil.copyfile(file, target / file.name)
 
 
 def load_plain(model: str, dtype: Dtype = "auto") -> PreTrainedModel:
@@ -201,6 +208,11 @@ def _check_written(
             raise ModelError(f"new rows of the {name} are not what the rule gives; nothing was written")
 
 
+def _check_multiple(multiple: int | None) -> None:
+    if multiple is not None and not 1 <= multiple <= MOST_MULTIPLE:
+        raise UsageError(f"pad_to_multiple_of is {multiple}; wanted a number from 1 to {MOST_MULTIPLE:,}, or none")
+
+
 def _check_model_folder(model: str) -> None:
     """What looks like a path is a folder, and a folder holds a model: else transformers asks the hub."""
     if Path(model).is_dir():
@@ -219,7 +231,7 @@ def _check_base_tokenizer(model: str, tokenizer: Path, first_new_id: int) -> boo
     if own is None:
         return False
     base, target = (
-        {row: token for token, row in Tokenizer.from_file(str(path)).get_vocab(with_added_tokens=True).items()}
+        {row: token for token, row in load_tokenizer(path).get_vocab(with_added_tokens=True).items()}
         for path in (own, tokenizer / "tokenizer.json")
     )
     wanted = {row: token for row, token in target.items() if row < first_new_id}

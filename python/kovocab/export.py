@@ -4,15 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from kovocab.artefact import RECORD, Record, check_replaceable, new_folder, read_record, write_record
 from kovocab.card import model_card
-from kovocab.embeddings import Dtype, load_plain
+from kovocab.embeddings import Dtype, copy_tokenizer, load_plain
 from kovocab.errors import ArtefactError, ModelError, TokenizerError
-from kovocab.runs import copy_tokenizer
 
 PROMPTS = (
     "안녕하세요. 오늘은 날씨가 좋습니다.",
@@ -63,18 +61,13 @@ def export(stage: str | Path, out: str | Path, *, name: str | None = None, dtype
         "vocab_size": source["vocab_size"],
         "model": source,
     }
-    try:
-        with new_folder(out) as folder:
-            model.save_pretrained(folder, max_shard_size=SHARD)
-            del model  # so that only one is in memory while what was written is checked
-            copy_tokenizer(stage, folder)
-            (folder / "README.md").write_text(model_card(source, name), encoding="utf-8")
-            _check(folder, before)
-            write_record(folder, record)
-    except ArtefactError:
-        raise
-    except (OSError, SafetensorError) as error:
-        raise ArtefactError(f"{out} cannot be written: {error}") from error
+    with new_folder(out) as folder:
+        model.save_pretrained(folder, max_shard_size=SHARD)
+        del model  # so that only one is in memory while what was written is checked
+        copy_tokenizer(stage, folder)
+        (folder / "README.md").write_text(model_card(source, name), encoding="utf-8")
+        _check(folder, before)
+        write_record(folder, record)
     return record
 
 

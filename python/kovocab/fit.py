@@ -21,7 +21,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
-from safetensors import SafetensorError
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from transformers.utils import logging as transformers_logging
 
 from kovocab.artefact import Record, new_file, new_folder, read_record, write_record
@@ -29,10 +29,11 @@ from kovocab.callbacks import Losses, PlainLines, StageBar, StageCheckpoint, Ste
 from kovocab.causal_lm import CausalLM, WarmupCosine
 from kovocab.configuration import Configuration
 from kovocab.data import Mixture
+from kovocab.embeddings import copy_tokenizer
 from kovocab.errors import ArtefactError, KovocabError, ModelError, UsageError
 from kovocab.freezing import StageFreezing
 from kovocab.plan import StagePlan, plan
-from kovocab.runs import Run, base_record, copy_tokenizer
+from kovocab.runs import Run, base_record
 from kovocab.split_rows import save_plain
 from kovocab.tokenizer import load_tokenizer
 
@@ -71,7 +72,8 @@ class Fit:
     Raises:
         UsageError: a number or a combination of them that cannot be.
         ArtefactError: the run's folder is of another base, data or settings.
-        ModelError: the model to start from is not an expanded one.
+        ModelError: the model to start from is not an expanded one, or it is tied and a stage would train one
+            embedding without the other.
     """
 
     def __init__(self, configuration: Configuration) -> None:
@@ -81,12 +83,13 @@ class Fit:
         module, self.data = configuration.build()
         self.run = Run(Path(config.run), Path(module.folder))
         _check_model(self.run.base, self.data)
-        world = configuration.new_trainer([], logger=False).world_size
+        world = _guarded(configuration.new_trainer, [], logger=False).world_size
         self.tokens_per_step = (
             self.data.packing.length * self.data.batch_size * world * config.trainer.accumulate_grad_batches
         )
         given = configuration.config_init
         self.stages = plan(given.schedule, given.stages, given.defaults, self.tokens_per_step)
+        _check_tied(self.run.base, self.stages)
         of_all = configuration.run_settings(self.data, self.tokens_per_step)
         self.settings = [{"stage": stage.settings(), **of_all} for stage in self.stages]
         self.done = self.run.done(self.settings)
@@ -97,6 +100,7 @@ class Fit:
         Raises:
             FreezingError: a frozen parameter moved.
             CorpusError: a source cannot be read or is too small.
+            ModelError: something ended a stage before its last step.
             KeyboardInterrupt: Ctrl-C, after the checkpoint was written.
         """
         if self.done:
@@ -119,7 +123,8 @@ class Fit:
             callbacks.append(PlainLines(title, self.tokens_per_step))
         elif not any(isinstance(callback, ProgressBar) for callback in given.callbacks or []):
             callbacks.append(StageBar(title))
-        trainer = self.configuration.new_trainer(
+        trainer = _guarded(
+            self.configuration.new_trainer,
             callbacks,
             max_steps=stage.steps,
             num_sanity_val_steps=-1,
@@ -133,13 +138,18 @@ class Fit:
         try:
             with checkpoint.listening():
                 _guarded(trainer.fit, module, datamodule=self.data, ckpt_path=resumed)
-            if losses.val_step != trainer.global_step and trainer.limit_val_batches:
+            steps = trainer.global_step
+            if steps != stage.steps:
+                raise ModelError(
+                    f"{title} ended at step {steps} of {stage.steps}: a callback of trainer.callbacks stopped it, say; "
+                    "without that the same command goes on from its last checkpoint, or from its start"
+                )
+            if losses.val_step != steps and trainer.limit_val_batches:
                 _guarded(trainer.validate, module, datamodule=self.data, verbose=False)
         except KeyboardInterrupt:
             at = f"step {checkpoint.saved} of {stage.steps}" if checkpoint.saved else "its last checkpoint"
             print(f"stopped in {title}; the same command goes on from {at}", file=sys.stderr)
             raise
-        steps = trainer.global_step
         if trainer.is_global_zero:
             results = {
                 "loss": {"train": losses.train, "val_before": losses.val_before, "val": losses.val},
@@ -178,23 +188,17 @@ class Fit:
             "earlier": earlier,
             "base": base,
         }
-        finished = self.run.finished(stage.number)
-        try:
-            with new_folder(finished) as folder:
-                save_plain(module.loaded, folder)
-                copy_tokenizer(start, folder)
-                write_record(folder, record)
-        except ArtefactError:
-            raise
-        except (OSError, SafetensorError) as error:
-            raise ArtefactError(f"{finished} cannot be written: {error}") from error
+        with new_folder(self.run.finished(stage.number)) as folder:
+            save_plain(module.loaded, folder)
+            copy_tokenizer(start, folder)
+            write_record(folder, record)
 
 
 def evaluate(configuration: Configuration, verb: str) -> None:
     """Run validate, test or predict on the model folder that the configuration names."""
     module, data = configuration.build()
     _check_model(Path(module.folder), data)
-    trainer = configuration.new_trainer([], logger=False, enable_checkpointing=False)
+    trainer = _guarded(configuration.new_trainer, [], logger=False, enable_checkpointing=False)
     if verb == "predict":
         _predict(trainer, module, data, Path(configuration.config.predictions))
         return
@@ -245,9 +249,33 @@ def _check_model(folder: Path, data: Mixture) -> None:
         )
 
 
+def _check_tied(folder: Path, stages: list[StagePlan]) -> None:
+    """Where both embeddings are one matrix, a stage trains the same rows of both."""
+    record = base_record(folder)
+    while record["verb"] == "fit":
+        record = record["base"]
+    for plan_ in stages if record.get("tied") else []:
+        stage = plan_.stage
+        if stage.input_rows != stage.output_rows:
+            raise ModelError(
+                f"stage {plan_.number} has input_rows {stage.input_rows} and output_rows {stage.output_rows}, and the "
+                f"embeddings of {folder} are tied, one matrix; wanted the same rows of both, as in a `schedule` of "
+                "eeve's stages 3, 6 and 7"
+            )
+
+
 def _check_trainer(config: Namespace) -> None:
-    for key, unset in (("max_steps", -1), ("max_epochs", None), ("fast_dev_run", False)):
-        if config.trainer[key] != unset:
+    unset = {"max_steps": -1, "fast_dev_run": False}
+    for key in (
+        "max_steps",
+        "max_epochs",
+        "max_time",
+        "min_steps",
+        "min_epochs",
+        "limit_train_batches",
+        "fast_dev_run",
+    ):
+        if config.trainer[key] != unset.get(key):
             raise UsageError(
                 f"trainer.{key} is {config.trainer[key]}; wanted the length of a stage in stages or defaults"
             )
@@ -262,11 +290,12 @@ def _logger(run: Path, number: int) -> CSVLogger:
 
 
 def _guarded(function: Any, *args: Any, **kwargs: Any) -> Any:
-    """Call a Trainer's method; Ctrl-C comes out as KeyboardInterrupt, where Lightning exits with 1.
+    """Make a Trainer or call its method; Ctrl-C comes out as KeyboardInterrupt, where Lightning exits with 1.
 
     Raises:
         KeyboardInterrupt: Ctrl-C.
         ArtefactError: a log or checkpoint cannot be written.
+        UsageError: settings that Lightning refuses.
     """
     try:
         return function(*args, **kwargs)
@@ -274,6 +303,8 @@ def _guarded(function: Any, *args: Any, **kwargs: Any) -> Any:
         raise
     except OSError as error:
         raise ArtefactError(f"the run cannot go on: {error}") from error
+    except MisconfigurationException as error:
+        raise UsageError(f"trainer: {' '.join(str(error).split())}") from error
     except SystemExit as error:
         if isinstance(error.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None

@@ -102,7 +102,8 @@ class StageFreezing(Callback):
         """Compare, and write the report.
 
         Raises:
-            FreezingError: a frozen parameter moved, on any rank, or an optimizer has state for it.
+            FreezingError: a frozen parameter moved, on any rank, or an optimizer has state for it; or training
+                never started, so that there is nothing to compare with.
         """
         start = self._start or {}
         end = _digests(pl_module) if start else {}
@@ -121,6 +122,8 @@ class StageFreezing(Callback):
             "verified_parameters": len(end),
             "moved_parameters": len(moved),
         }
+        if self.verify and frozen and self._start is None:
+            raise FreezingError("training never started, so nothing was verified; see max_steps and max_time")
         if moved:
             raise FreezingError(f"frozen, and moved during the fit: {_some(moved)}")
         if held:

@@ -5,6 +5,7 @@ random weights; the text is `sample`'s, or yours. The losses show that every sta
 this size learns Korean.
 """
 
+import json
 import shlex
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kovocab.artefact import new_folder, read_record, write_record
+from kovocab.artefact import check_replaceable, new_folder, read_record, write_record
 from kovocab.errors import KovocabError, UsageError
 from kovocab.stages import Stage
 
@@ -54,12 +55,15 @@ def walk(out: Path, corpus: str | None, min_count: int | None) -> None:
         KovocabError: a verb failed; it said why.
     """
     words, base, korean = f"{out}/words.parquet", f"{out}/base", corpus or f"{out}/korean.txt"
-    english, held_out = f"{out}/english.txt", corpus or f"{out}/held_out.txt"
+    english = f"{out}/english.txt"
+    check_replaceable(out / "base", "quickstart")
+    if (out / "stages").is_dir() and not (out / "base").is_dir():
+        raise UsageError(f"{out} holds stages that are not the quickstart's; choose another folder")
     _make_base(out / "base")
     _run("sample", out=english, megabytes=0.5, language="en")
     if corpus is None:
         _run("sample", out=korean, megabytes=2, language="ko")
-        _run("sample", out=held_out, megabytes=0.2, language="ko", seed=1)
+        _run("sample", out=f"{out}/held_out.txt", megabytes=0.2, language="ko", seed=1)
     _run("count", corpus=korean, tokenizer=base, out=words)
     if min_count is None:
         from kovocab.counts import load_counted
@@ -69,13 +73,15 @@ def walk(out: Path, corpus: str | None, min_count: int | None) -> None:
     _run("refine", words=words, base=base, out=f"{out}/tokenizer", **thresholds)
     _run("expand", model=base, tokenizer=f"{out}/tokenizer", out=f"{out}/expanded", pad_to_multiple_of=64)
     config = out / "fit.yaml"
-    if config.exists() and (out / "stages").is_dir():
+    if (out / "stages").is_dir():
         shutil.rmtree(out / "stages")  # of an earlier walk, perhaps on another text
     places = {"run": out, "expanded": out / "expanded", "tokens": out / "tokens", "korean": korean, "english": english}
-    config.write_text(FIT.format(config=config, steps=STEPS, **places), encoding="utf-8")
+    quoted = {name: json.dumps(str(place), ensure_ascii=False) for name, place in places.items()}
+    config.write_text(FIT.format(config=config, steps=STEPS, **quoted), encoding="utf-8")
     _run("fit", config=config)
     _run("export", stage=out, out=f"{out}/export", name="kovocab-quickstart")
-    _run("evaluate", corpus=held_out, tokenizers=f"[{base}, {out}/export]")
+    if corpus is None:  # of your own text nothing is held out
+        _run("evaluate", corpus=f"{out}/held_out.txt", tokenizers=json.dumps([base, f"{out}/export"]))
     print(_report(out), flush=True)
 
 

@@ -106,8 +106,8 @@ def refine(
         decisions: Tokens to keep or drop whatever their count.
 
     Raises:
-        UsageError: `words` are no word counts, hold no Hangul or were counted for another cut; or decisions
-            contradict themselves, or `max_new_tokens`.
+        UsageError: `words` are no word counts, hold no Hangul or (of a `Counted`, which says) were counted for
+            another tokenizer; or decisions contradict themselves, or `max_new_tokens`.
         TokenizerError: the base is not SentencePiece-style.
         CycleError: an earlier vocabulary came back; names the rounds.
     """
@@ -117,7 +117,9 @@ def refine(
     tokenizer = load_tokenizer(base)
     if counted.record.get("tokenizer", digest(tokenizer)) != digest(tokenizer):
         raise UsageError("the words were counted for another tokenizer than this base; count them again with it")
-    hangul = counted.words.filter(pl.col("word").str.contains(f"[{CANDIDATE}]"))
+    # A special token is a word of its own, and no text: nothing can be learned from its Hangul.
+    special = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
+    hangul = counted.words.filter(pl.col("word").str.contains(f"[{CANDIDATE}]") & ~pl.col("word").is_in(special))
     if hangul.is_empty():
         raise UsageError("the word counts hold no word with Hangul: there is nothing to refine")
     start = time.perf_counter()
@@ -128,7 +130,7 @@ def refine(
     state = State(vocabulary, decisions.drop)
     characters = _characters(hangul)
     rounds: list[Round] = []
-    seen: dict[frozenset[str], int] = {}
+    seen: dict[tuple[frozenset[str], frozenset[str]], int] = {}
     while True:
         start = time.perf_counter()
         counts = _count(hangul, tokenizer, state.vocabulary.reachable())
@@ -137,7 +139,7 @@ def refine(
         log.info("round %d: %.1f s", row.round, time.perf_counter() - start)
         if not row.unreachable + row.dropped + row.added:
             break
-        key = frozenset(after.vocabulary.parts)
+        key = (frozenset(after.vocabulary.parts), after.barred)
         if key in seen:
             raise CycleError(f"round {row.round} came back to the vocabulary of round {seen[key]}; it would never end")
         seen[key] = row.round

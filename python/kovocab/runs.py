@@ -16,9 +16,6 @@ from kovocab.errors import ArtefactError, ModelError
 
 SETTINGS = "settings.json"
 
-TOKENIZER_FILES = ("tokenizer", "special_tokens_map", "added_tokens", "vocab", "merges", "chat_template")
-"""How the names of a tokenizer's files begin."""
-
 
 class Run:
     """A run's folder.
@@ -97,13 +94,6 @@ def base_record(folder: Path) -> Record:
             f"model.model: {folder} was left by `kovocab {record['verb']}`; wanted one by `expand` or `fit`"
         )
     return record
-
-
-def copy_tokenizer(source: Path, target: Path) -> None:
-    """Copy what belongs to the tokenizer from one model folder to another."""
-    for file in sorted(source.iterdir()):
-        if file.name.startswith(TOKENIZER_FILES) and file.is_file():
-            shutil.copyfile(file, target / file.name)
 
 
 def identity(folder: Path) -> str:

@@ -27,7 +27,7 @@ Language = Literal["ko", "en", "mixed"]
 T = TypeVar("T")
 
 KOREAN_SPREAD = 64.0  # ranks among which nouns are about equally common: fitted to 0.6 M words in 56 MB
-CHUNK = 256  # documents that one seed makes
+BATCH = 256  # documents that one seed makes
 KOREAN_SHARE = 0.8  # of the documents of a mixed sample
 
 
@@ -52,7 +52,7 @@ def sample_documents(
         raise UsageError(f"bytes_ is {bytes_} and documents is {documents}; wanted limits of 0 or more")
     made = size = 0
     for index in count():
-        for document in sample_chunk(index, seed=seed, language=language):
+        for document in sample_batch(index, seed=seed, language=language):
             if (documents is not None and made >= documents) or (bytes_ is not None and size >= bytes_):
                 return
             yield document
@@ -60,8 +60,8 @@ def sample_documents(
             size += len(document.encode())
 
 
-def sample_chunk(index: int, *, seed: int = 0, language: Language = "mixed") -> list[str]:
-    """Make the documents from `CHUNK * index` on, `CHUNK` of them; chunks can be made in parallel.
+def sample_batch(index: int, *, seed: int = 0, language: Language = "mixed") -> list[str]:
+    """Make the documents from `BATCH * index` on, `BATCH` of them; batches can be made in parallel.
 
     Raises:
         UsageError: `language` is not `"ko"`, `"en"` or `"mixed"`.
@@ -72,7 +72,7 @@ def sample_chunk(index: int, *, seed: int = 0, language: Language = "mixed") -> 
     draw = Random(int.from_bytes(digest, "big")).random
     korean, english = _korean_sentences(draw), _english_sentences(draw)
     share = {"ko": 1.0, "en": 0.0, "mixed": KOREAN_SHARE}[language]
-    return [_document(korean if draw() < share else english, draw) for _ in range(CHUNK)]
+    return [_document(korean if draw() < share else english, draw) for _ in range(BATCH)]
 
 
 def write_sample(

@@ -11,7 +11,8 @@ class RefineSettings:
     """What refine goes by; the defaults are the model cards'.
 
     Attributes:
-        min_count: A new token that the target tokenizer emits less often than this is dropped.
+        min_count: A new token that the target tokenizer emits less often than this is dropped; a single character
+            below `min_syllable_count`, where that is lower.
         min_syllable_count: A missing single character seen at least this often is added.
         intermediate_vocab_size: Tokens of the intermediate tokenizer, from which candidates come.
         max_new_tokens: Keep at most this many new tokens, the most frequent, closed under parts; 8,960 in the

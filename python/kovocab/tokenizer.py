@@ -2,7 +2,7 @@
 
 Why the target keeps the promises (`kovocab.promises` checks them): a new merge always holds a Hangul
 character, so in text without Hangul none fires and the base's own keep their order. New merges are the
-intermediate tokenizer's, merge for merge, and no merge of the base competes with them, so every token comes
+intermediate tokenizer's, merge for merge, and none of the base's goes before them on Hangul, so every token comes
 out of its own text.
 """
 
@@ -36,17 +36,19 @@ def load_tokenizer(source: Source) -> tokenizers.Tokenizer:
     Args:
         source: A path to a `tokenizer.json`, to a SentencePiece `tokenizer.model` (under any name), or to a
             folder holding one of the two; the folder's `tokenizer.json` comes first. A `tokenizers.Tokenizer`
-            is handed back as it is.
+            is handed back as it is, or a copy without truncation and padding.
 
     Returns:
-        The tokenizer. Of a file, truncation and padding are off: they are settings of one use of it, and with
-        them on a count would miss text without a word.
+        The tokenizer, truncation and padding off: they are settings of one use of it, and with them on a count
+        would miss text without a word.
 
     Raises:
         TokenizerError: there is no such file, or it holds no tokenizer of a kind that is covered.
     """
     if isinstance(source, tokenizers.Tokenizer):
-        return source
+        if source.truncation is None and source.padding is None:
+            return source
+        return _whole(tokenizers.Tokenizer.from_str(source.to_str()))
     path = _find(Path(source))
     data = _read(path)
     if not data.lstrip().startswith(b"{"):
@@ -55,9 +57,7 @@ def load_tokenizer(source: Source) -> tokenizers.Tokenizer:
         tokenizer = tokenizers.Tokenizer.from_buffer(data)
     except Exception as error:  # tokenizers raises bare Exceptions
         raise TokenizerError(f"{path} is not a tokenizer.json: {error}") from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
+    return _whole(tokenizer)
 
 
 def first_new_id(base: tokenizers.Tokenizer) -> int:
@@ -175,6 +175,12 @@ def save_tokenizer(
     for name, content in files.items():
         with new_file(folder / name) as path:
             path.write_bytes(content)
+
+
+def _whole(tokenizer: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
 
 
 def _find(path: Path) -> Path:

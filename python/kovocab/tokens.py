@@ -20,7 +20,7 @@ from tokenizers import Tokenizer
 
 from kovocab.artefact import RECORD, Record, new_folder, read_record, write_record
 from kovocab.corpus import batches, fingerprint
-from kovocab.errors import ArtefactError, CorpusError, KovocabError, UsageError
+from kovocab.errors import CorpusError, TokenizerError, UsageError
 from kovocab.tokenizer import load_tokenizer
 
 log = logging.getLogger(__name__)
@@ -130,13 +130,8 @@ def pack(source: Source, tokenizer: str | Path, tokens_dir: str | Path, packing:
     if (folder / RECORD).is_file():
         return folder
     log.info("packing %s into %s", source.name, folder)
-    try:
-        with new_folder(folder) as beside:
-            _write(source, loaded, made_from, packing, beside)
-    except KovocabError:
-        raise
-    except OSError as error:
-        raise ArtefactError(f"{folder} cannot be written: {error.strerror or error}") from error
+    with new_folder(folder) as beside:
+        _write(source, loaded, made_from, packing, beside)
     return folder
 
 
@@ -251,11 +246,24 @@ def _eos(tokenizer: Tokenizer, where: str | Path) -> str | None:
     """The token that ends a document: as `tokenizer_config.json` says, else by one of the usual names."""
     folder = Path(where)
     config = (folder if folder.is_dir() else folder.parent) / "tokenizer_config.json"
-    named: list[Any] = []
-    if config.is_file():
-        said = json.loads(config.read_text(encoding="utf-8")).get("eos_token")
-        named = [said["content"] if isinstance(said, dict) else said]
+    named = [_said_eos(config)] if config.is_file() else []
     return next((name for name in [*named, *EOS_NAMES] if name and tokenizer.token_to_id(name) is not None), None)
+
+
+def _said_eos(config: Path) -> str | None:
+    """The `eos_token` of a tokenizer_config.json: a string, or an object with its `content`."""
+    try:
+        said = json.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TokenizerError(f"{config} cannot be read: {error}") from error
+    if not isinstance(said, dict):
+        raise TokenizerError(f"{config} is not a tokenizer_config.json: wanted an object, got {type(said).__name__}")
+    eos = said.get("eos_token")
+    if isinstance(eos, dict):
+        eos = eos.get("content")
+    if not isinstance(eos, str | None):
+        raise TokenizerError(f"{config}: eos_token is {eos!r}; wanted a token's text")
+    return eos
 
 
 def digest(record: Record) -> str:
