@@ -132,7 +132,7 @@ FULL = "--corpus a.txt --tokenizer t --out w"
         ("count --corpus a.txt", "required: tokenizer, out"),
         (f"count {FULL} --colum body", "--colum"),
         (f"count {FULL} --threads many", 'key "threads"'),
-        ("count --corpus a.txt --tokenizer {street}/base --out w --threads 0", "threads is 0; wanted 1 or more"),
+        ("count --corpus a.txt --tokenizer {street}/base --out w --threads 0", "threads is 0; wanted 1 to 1,024"),
         (f"count {FULL} --tokens w", "tokens and out are both w"),
         (f"count {FULL} stray", "stray"),
         ("count --config key.yaml", "'corpsu'"),

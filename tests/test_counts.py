@@ -518,7 +518,7 @@ def test_fewer_than_one_thread(data: Path, base: Tokenizer, threads: int) -> Non
         lambda: count_tokens(corpus, changed(base, {"normalizer": None}), threads=threads),
     ]
     for call in calls:
-        with pytest.raises(UsageError, match=f"threads is {threads}; wanted 1 or more"):
+        with pytest.raises(UsageError, match=f"threads is {threads}; wanted 1 to 1,024"):
             call()
 
 

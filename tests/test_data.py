@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from expanded import LENGTH, corpus, save_tokenizer, texts
 from kovocab.data import Mixture
-from kovocab.errors import CorpusError, KovocabError, UsageError
+from kovocab.errors import CorpusError, KovocabError, TokenizerError, UsageError
 from kovocab.order import HeldOutOrder, Schedule, TrainOrder
 from kovocab.tokens import PackedSource, Packing, Source, pack
 
@@ -85,6 +85,22 @@ def test_token_files_are_reused_until_something_changes(source, tokenizer, tmp_p
     corpus(tmp_path, "web", texts(201))
     assert pack(source, tokenizer, tmp_path / "tokens", Packing(LENGTH, 0.1)) != first
     assert not list((tmp_path / "tokens").glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"eos_token": ', "cannot be read"),
+        ("[]", "wanted an object, got list"),
+        ('{"eos_token": 2}', "eos_token is 2"),
+    ],
+)
+def test_a_broken_tokenizer_config_is_named(source, tmp_path, text, says):
+    save_tokenizer(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text(text)
+    with pytest.raises(TokenizerError, match=rf"tokenizer_config\.json.* {says}"):
+        pack(source, tmp_path, tmp_path / "tokens", Packing(LENGTH, 0.1))
+    assert not (tmp_path / "tokens").exists()
 
 
 @pytest.mark.parametrize("weights", [[1.0], [0.8346, 0.1069, 0.0586], [1, 1, 1, 1], [1000, 1], [3, 1e-4, 2]])

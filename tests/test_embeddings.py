@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from kovocab.artefact import read_record, write_record
 from kovocab.embeddings import expand, expand_folder
-from kovocab.errors import ArtefactError, ModelError
+from kovocab.errors import ArtefactError, ModelError, TokenizerError, UsageError
 from kovocab.split_rows import SplitEmbedding, block_of, fused_state_dict, is_tied, save_plain, split_rows
 from models import ids, tiny
 
@@ -116,7 +116,7 @@ def with_pieces(table, row, pieces):
 def test_a_model_that_does_not_fit():
     with pytest.raises(ModelError, match="80 embedding rows and the base tokenizer 90 tokens"):
         expand(tiny(rows=80), vocabulary(), first_new_id=90)
-    with pytest.raises(ModelError, match="pad_to_multiple_of is 0"):
+    with pytest.raises(UsageError, match="pad_to_multiple_of is 0"):
         expand(tiny(), vocabulary(), first_new_id=90, pad_to_multiple_of=0)
 
     class Scaled(torch.nn.Embedding):
@@ -244,6 +244,29 @@ def test_expand_writes_a_model_a_tokenizer_and_a_record(street):
     assert list(out.parent.glob(".*")) == []
     expand_folder(str(base), refined, out, dtype="float32")  # again, over the artefact
     assert AutoModelForCausalLM.from_pretrained(out).dtype == torch.float32
+
+
+def test_all_files_of_the_tokenizer_come_along_and_nothing_else(street):
+    base, refined, out = street
+    files = {"chat_template.jinja": "{{ messages }}", "special_tokens_map.json": "{}", "tokenizer.model": "model"}
+    for name, text in files.items():
+        (refined / name).write_text(text)
+    expand_folder(str(base), refined, out)
+    assert {name: (out / name).read_text() for name in files} == files
+    assert not (out / "vocabulary.parquet").exists()
+
+
+@pytest.mark.parametrize("multiple", [0, -8, 65_537, 10**12])
+def test_a_multiple_that_cannot_be_meant_is_refused_before_anything_is_read(tmp_path, multiple):
+    with pytest.raises(UsageError, match=f"pad_to_multiple_of is {multiple}; wanted a number from 1 to 65,536"):
+        expand_folder("./absent", tmp_path / "absent", tmp_path / "out", pad_to_multiple_of=multiple)
+
+
+def test_a_broken_tokenizer_beside_the_model_is_named(street):
+    base, refined, out = street
+    (base / "tokenizer.json").write_text('{"model": ')
+    with pytest.raises(TokenizerError, match=r"base/tokenizer\.json is not a tokenizer\.json"):
+        expand_folder(str(base), refined, out)
 
 
 def test_the_model_s_own_tokenizer_must_be_the_base(street):

@@ -245,6 +245,60 @@ def test_a_stage_that_moves_what_is_frozen_fails_and_leaves_no_artefact(tmp_path
     assert not (run / "stages/1").exists()
 
 
+class Stopper(Callback):
+    """Somebody's callback that ends a fit early, as EarlyStopping does."""
+
+    def on_train_batch_end(self, trainer, *args):
+        trainer.should_stop = trainer.global_step == 3
+
+
+def test_a_stage_that_was_cut_short_is_not_finished_and_goes_on(tmp_path, capsys):
+    run = tmp_path / "run"
+    args = ["--schedule", "[{input_rows: new}]"]
+    with pytest.raises(ModelError, match=r"stage 1/1 ended at step 3 of 6"):
+        fit(str(run), *args, "--trainer.callbacks+=test_fit.Stopper")
+    assert not (run / "stages/1").exists()
+    assert fit(str(run), *args) == 0
+    assert "resuming" in capsys.readouterr().out
+    assert files(run / "stages/1")["model.safetensors"] == files(Path("whole/stages/1"))["model.safetensors"]
+
+
+def test_a_tied_model_is_refused_what_would_train_one_embedding_alone(tmp_path):
+    tied = save_expanded(tmp_path / "tied", tie_word_embeddings=True)
+    write_record(tied, read_record(tied) | {"tied": True})
+    run, args = tmp_path / "run", ["--model.model", str(tied), "--data.tokens_dir", str(tmp_path / "tokens")]
+    fifth = "[" + "{layers: true}, " * 4 + "{input_rows: new, output_rows: all}]"
+    for schedule, says in (
+        ("eeve", "stage 1 has input_rows new and output_rows none"),
+        (fifth, "stage 5 has input_rows new and output_rows all"),
+    ):
+        with pytest.raises(ModelError, match=rf"{says}, and the embeddings of .* are tied"):
+            fit(str(run), *args, "--schedule", schedule)
+    assert not run.exists()
+    assert not (tmp_path / "tokens").exists()
+    same_rows = (
+        "[{input_rows: new, output_rows: new}, {input_rows: all, output_rows: all, layers: true}, {layers: true}]"
+    )
+    assert fit(str(run), *args, "--schedule", same_rows, "--defaults.steps", "1", "--stages", "{}") == 0
+    with pytest.raises(ModelError, match="stage 1 has"):  # a later run, from a stage of the first
+        fit(str(tmp_path / "later"), "--model.model", str(run / "stages/1"))
+
+
+@pytest.mark.parametrize("verb", ["fit", "validate"])
+@pytest.mark.parametrize(("key", "value"), [("devices", "0"), ("strategy", "foo")])
+def test_what_lightning_refuses_is_told_in_a_line(tmp_path, verb, key, value):
+    args = [verb, "--config", "fit.yaml", f"--trainer.{key}", value]
+    with pytest.raises(UsageError, match=rf"^trainer: .*{key}") as caught:
+        main(args + (["--run", str(tmp_path / "run")] if verb == "fit" else []))
+    assert "\n" not in str(caught.value)
+
+
+def test_what_lightning_refuses_when_the_fit_begins_is_told_in_a_line(tmp_path):
+    args = ["--trainer.logger", "false", "--trainer.callbacks+=lightning.pytorch.callbacks.LearningRateMonitor"]
+    with pytest.raises(UsageError, match=r"^trainer: .*LearningRateMonitor.* no logger"):
+        fit(str(tmp_path / "run"), *args)
+
+
 def test_the_kosolar_stage_on_a_head_with_bias(tmp_path):
     save_expanded(tmp_path / "phi", "phi")
     args = [
@@ -305,6 +359,10 @@ def test_validate_test_and_predict_agree_with_the_record(tmp_path, capsys):
         (["--defaults.warmup", "1.5"], UsageError, "warmup is 1.5"),
         (["--trainer.max_steps", "5"], UsageError, "trainer.max_steps is 5"),
         (["--trainer.max_epochs", "5"], UsageError, "trainer.max_epochs is 5"),
+        (["--trainer.max_time", "{seconds: 0}"], UsageError, "trainer.max_time is"),
+        (["--trainer.limit_train_batches", "3"], UsageError, "trainer.limit_train_batches is 3"),
+        (["--trainer.min_steps", "3"], UsageError, "trainer.min_steps is 3"),
+        (["--trainer.min_epochs", "3"], UsageError, "trainer.min_epochs is 3"),
         (["--checkpoint_every", "0"], UsageError, "checkpoint_every is 0"),
         (["--data.sources", "[]"], UsageError, "data.sources is empty"),
         (["--data.sources", "[{name: a, corpus: nowhere.jsonl}]"], CorpusError, "nowhere.jsonl"),

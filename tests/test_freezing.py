@@ -127,6 +127,31 @@ def test_a_frozen_parameter_that_moves_fails_the_run(hook):
     assert callback.report["verified_parameters"] == 0
 
 
+@pytest.mark.parametrize("settings", [{"max_epochs": 0}, {"limit_train_batches": 0}, {"max_time": {"seconds": 0}}])
+def test_a_fit_that_never_started_proves_nothing(settings):
+    callback = StageFreezing(["head.*"])
+    with pytest.raises(FreezingError, match="training never started, so nothing was verified"):
+        fit(Classifier(), [callback], **settings)
+    assert callback.report["frozen_parameters"] == 4
+    assert callback.report["verified_parameters"] == 0
+    for silent in (StageFreezing(["head.*"], verify=False), StageFreezing(["*"])):
+        fit(Classifier(), [silent], **settings)
+
+
+def test_other_uses_of_a_trainer_go_on():
+    class Validated(Classifier):
+        lr = 0.01
+
+        def validation_step(self, batch):
+            self.training_step(batch)
+
+    settings = QUIET | {"accumulate_grad_batches": 1, "enable_checkpointing": False}
+    callback = StageFreezing(["head.*"])
+    Trainer(callbacks=[callback], fast_dev_run=True, **settings).fit(Validated(), loader(), loader())
+    assert callback.report["verified_parameters"] == 4
+    Trainer(callbacks=[StageFreezing(["head.*"])], **settings).validate(Validated(), loader(), verbose=False)
+
+
 def test_optimizer_state_only_for_what_trains_even_if_a_warm_optimizer_is_offered():
     module = Classifier()
     optimizer = torch.optim.AdamW(module.parameters(), lr=0.01, weight_decay=0.1)

@@ -116,7 +116,7 @@ def test_ctrl_c_between_two_renames_brings_the_old_artefact_back(
 
     monkeypatch.setattr(Path, "rename", interrupted)
     with pytest.raises(KeyboardInterrupt), new_folder(out) as folder:
-        write_record(folder, {"verb": "expand"})
+        write_record(folder, {"verb": "refine", "settings": 2})
     assert (out / "kovocab.json").read_bytes() == before
     assert list(tmp_path.iterdir()) == [out]
 

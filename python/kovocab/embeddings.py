@@ -113,7 +113,7 @@ def expand_folder(
     """
     _check_multiple(pad_to_multiple_of)
     refined = read_record(tokenizer, "refine")
-    check_replaceable(out)
+    check_replaceable(out, "expand")
     if out.resolve() in (tokenizer.resolve(), Path(model).resolve()):
         raise ArtefactError(f"{out} is what expand reads; choose another folder to write")
     first_new_id = int(refined["first_new_id"])

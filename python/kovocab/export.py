@@ -47,7 +47,7 @@ def export(stage: str | Path, out: str | Path, *, name: str | None = None, dtype
     source = read_record(stage, "fit")
     if out.resolve() == stage.resolve():
         raise ArtefactError(f"{out} is what export reads; choose another folder to write")
-    check_replaceable(out)
+    check_replaceable(out, "export")
     name = name or out.resolve().name
     tokenizer = _open_tokenizer(stage)
     model = load_plain(str(stage), dtype)

@@ -17,11 +17,11 @@ from typing import Any
 import polars as pl
 import torch
 from jsonargparse import Namespace
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from transformers.utils import logging as transformers_logging
 
 from kovocab.artefact import Record, new_file, new_folder, read_record, write_record
@@ -83,7 +83,7 @@ class Fit:
         module, self.data = configuration.build()
         self.run = Run(Path(config.run), Path(module.folder))
         _check_model(self.run.base, self.data)
-        world = _guarded(configuration.new_trainer, [], logger=False).world_size
+        world = _new_trainer(configuration, [], logger=False).world_size
         self.tokens_per_step = (
             self.data.packing.length * self.data.batch_size * world * config.trainer.accumulate_grad_batches
         )
@@ -123,8 +123,8 @@ class Fit:
             callbacks.append(PlainLines(title, self.tokens_per_step))
         elif not any(isinstance(callback, ProgressBar) for callback in given.callbacks or []):
             callbacks.append(StageBar(title))
-        trainer = _guarded(
-            self.configuration.new_trainer,
+        trainer = _new_trainer(
+            self.configuration,
             callbacks,
             max_steps=stage.steps,
             num_sanity_val_steps=-1,
@@ -198,7 +198,7 @@ def evaluate(configuration: Configuration, verb: str) -> None:
     """Run validate, test or predict on the model folder that the configuration names."""
     module, data = configuration.build()
     _check_model(Path(module.folder), data)
-    trainer = _guarded(configuration.new_trainer, [], logger=False, enable_checkpointing=False)
+    trainer = _new_trainer(configuration, [], logger=False, enable_checkpointing=False)
     if verb == "predict":
         _predict(trainer, module, data, Path(configuration.config.predictions))
         return
@@ -254,28 +254,19 @@ def _check_tied(folder: Path, stages: list[StagePlan]) -> None:
     record = base_record(folder)
     while record["verb"] == "fit":
         record = record["base"]
-    for plan_ in stages if record.get("tied") else []:
-        stage = plan_.stage
+    for number, stage in ((planned.number, planned.stage) for planned in stages if record.get("tied")):
         if stage.input_rows != stage.output_rows:
             raise ModelError(
-                f"stage {plan_.number} has input_rows {stage.input_rows} and output_rows {stage.output_rows}, and the "
+                f"stage {number} has input_rows {stage.input_rows} and output_rows {stage.output_rows}, and the "
                 f"embeddings of {folder} are tied, one matrix; wanted the same rows of both, as in a `schedule` of "
                 "eeve's stages 3, 6 and 7"
             )
 
 
 def _check_trainer(config: Namespace) -> None:
-    unset = {"max_steps": -1, "fast_dev_run": False}
-    for key in (
-        "max_steps",
-        "max_epochs",
-        "max_time",
-        "min_steps",
-        "min_epochs",
-        "limit_train_batches",
-        "fast_dev_run",
-    ):
-        if config.trainer[key] != unset.get(key):
+    others = ("max_epochs", "max_time", "min_steps", "min_epochs", "limit_train_batches")
+    for key, unset in {"max_steps": -1, "fast_dev_run": False, **dict.fromkeys(others)}.items():
+        if config.trainer[key] != unset:
             raise UsageError(
                 f"trainer.{key} is {config.trainer[key]}; wanted the length of a stage in stages or defaults"
             )
@@ -289,8 +280,22 @@ def _logger(run: Path, number: int) -> CSVLogger:
     return CSVLogger(run, name="logs", version=f"stage-{number}" + (f"-again-{times}" if times else ""))
 
 
+def _new_trainer(configuration: Configuration, callbacks: list[Callback], **settings: Any) -> Trainer:
+    """A fresh Trainer; what Lightning refuses, also by a ValueError, is what the user got wrong."""
+    try:
+        return configuration.new_trainer(callbacks, **settings)
+    except KovocabError:
+        raise
+    except (MisconfigurationException, ValueError) as error:
+        raise _refused(error) from error
+
+
+def _refused(error: Exception) -> UsageError:
+    return UsageError(f"trainer: {' '.join(str(error).split())}")
+
+
 def _guarded(function: Any, *args: Any, **kwargs: Any) -> Any:
-    """Make a Trainer or call its method; Ctrl-C comes out as KeyboardInterrupt, where Lightning exits with 1.
+    """Call a Trainer's method; Ctrl-C comes out as KeyboardInterrupt, where Lightning exits with 1.
 
     Raises:
         KeyboardInterrupt: Ctrl-C.
@@ -304,7 +309,7 @@ def _guarded(function: Any, *args: Any, **kwargs: Any) -> Any:
     except OSError as error:
         raise ArtefactError(f"the run cannot go on: {error}") from error
     except MisconfigurationException as error:
-        raise UsageError(f"trainer: {' '.join(str(error).split())}") from error
+        raise _refused(error) from error
     except SystemExit as error:
         if isinstance(error.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
