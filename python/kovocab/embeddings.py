@@ -113,9 +113,9 @@ def expand_folder(
     """
     _check_multiple(pad_to_multiple_of)
     refined = read_record(tokenizer, "refine")
-    check_replaceable(out, "expand")
     if out.resolve() in (tokenizer.resolve(), Path(model).resolve()):
         raise ArtefactError(f"{out} is what expand reads; choose another folder to write")
+    check_replaceable(out, "expand")
     first_new_id = int(refined["first_new_id"])
     try:
         vocabulary = pl.read_parquet(tokenizer / "vocabulary.parquet")

@@ -142,7 +142,8 @@ class Decisions:
         if unknown := sorted(self.keep - set(vocabulary.new)):
             raise UsageError(
                 f"decisions: tokens to keep that are not candidates: {', '.join(unknown[:5])} ({len(unknown)} in all); "
-                "candidates are the intermediate tokenizer's tokens that the base does not have: raise intermediate_vocab_size"
+                "candidates are the intermediate tokenizer's tokens that the base does not have: raise "
+                "intermediate_vocab_size"
             )
         if idle := sorted(self.drop - set(vocabulary.new)):
             log.warning(
