@@ -13,7 +13,7 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import mistral_common
@@ -74,39 +74,37 @@ def make_contenders(texts: pl.Series, source: Path, threads: int) -> dict[str, C
         split = texts.to_frame("text").lazy().select(pl.col("text").str.split(" ")).explode("text")
         split.group_by("text").len().collect()
 
-    def theirs() -> Counter[int]:
-        counts: Counter[int] = Counter()
-        for at in range(0, len(documents), 10_000):
-            for encoding in tokenizer.encode_batch_fast(documents[at : at + 10_000], add_special_tokens=False):
-                counts.update(encoding.ids)
-        return counts
+    def counting(encode: Callable[[list[str]], Iterable[Iterable[int]]]) -> Callable[[], Counter[int]]:
+        def run() -> Counter[int]:
+            counts: Counter[int] = Counter()
+            for at in range(0, len(documents), 10_000):
+                for ids in encode(documents[at : at + 10_000]):
+                    counts.update(ids)
+            return counts
 
-    def with_tokie() -> Counter[int]:
-        counts: Counter[int] = Counter()
-        for at in range(0, len(documents), 10_000):
-            for encoding in fast.encode_batch(documents[at : at + 10_000], add_special_tokens=False):
-                counts.update(encoding.ids)
-        return counts
+        return run
+
+    def with_tokenizers(batch: list[str]) -> Iterable[Iterable[int]]:
+        return (encoding.ids for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False))
+
+    def with_tokie(batch: list[str]) -> Iterable[Iterable[int]]:
+        return (encoding.ids for encoding in fast.encode_batch(batch, add_special_tokens=False))
 
     found: dict[str, Callable[[], Counter[int] | None]] = {
         "kovocab": ours,
         "kovocab, sorted words only": words_only,
         "polars split, explode, group_by (words only)": polars_words,
-        "tokenizers encode_batch_fast + Counter": theirs,
-        "tokie encode_batch + Counter": with_tokie,
+        "tokenizers encode_batch_fast + Counter": counting(with_tokenizers),
+        "tokie encode_batch + Counter": counting(with_tokie),
     }
     model = model_file(source)
     if model is not None:
         processor = sentencepiece.SentencePieceProcessor(model_file=str(model))
 
-        def with_sentencepiece() -> Counter[int]:
-            counts: Counter[int] = Counter()
-            for at in range(0, len(documents), 10_000):
-                for ids in processor.encode(documents[at : at + 10_000], num_threads=threads):
-                    counts.update(ids)
-            return counts
+        def with_sentencepiece(batch: list[str]) -> Iterable[Iterable[int]]:
+            return processor.encode(batch, num_threads=threads)
 
-        found["sentencepiece encode + Counter"] = with_sentencepiece
+        found["sentencepiece encode + Counter"] = counting(with_sentencepiece)
     return found
 
 

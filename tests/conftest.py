@@ -44,3 +44,20 @@ def ko_small(data: Path) -> pl.Series:
 def counted(ko_small: pl.Series, mistral: Path) -> Counted:
     """The words of `ko_small`, cut for `mistral`."""
     return count(ko_small, mistral)
+
+
+@pytest.fixture(scope="session")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an artefact of every verb; nothing in it may be changed."""
+    from street import walk
+
+    folder = tmp_path_factory.mktemp("street")
+    walk(folder)
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that the test stands in, empty."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

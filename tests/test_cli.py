@@ -10,26 +10,11 @@ import polars as pl
 import pytest
 
 from kovocab.cli import STREET, TRAINING, VERBS, main
-from street import walk
 
 TEXT_VERBS = ["count", "combine", "refine", "evaluate", "sample"]
 EVERY_VERB = [*VERBS, *TRAINING]
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
-
-
-@pytest.fixture(scope="module")
-def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an artefact of every verb; nothing in it may be changed."""
-    folder = tmp_path_factory.mktemp("street")
-    walk(folder)
-    return folder
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def tree(*folders: Path) -> dict[Path, bytes | None]:

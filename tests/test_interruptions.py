@@ -14,23 +14,8 @@ import pytest
 
 from kovocab.artefact import new_folder, write_record
 from kovocab.cli import STREET, main
-from street import walk
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
-
-
-@pytest.fixture(scope="module")
-def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an artefact of every verb."""
-    folder = tmp_path_factory.mktemp("street")
-    walk(folder)
-    return folder
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 # ── Ctrl-C ──

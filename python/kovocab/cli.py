@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from kovocab import commands
 from kovocab.errors import KovocabError, UsageError
+from kovocab.plan import TRAINING
 
 VERBS: dict[str, Callable[..., None]] = {
     "count": commands.count,
@@ -23,14 +24,6 @@ VERBS: dict[str, Callable[..., None]] = {
     "evaluate": commands.evaluate,
     "sample": commands.sample,
     "quickstart": commands.quickstart,
-}
-
-# Lightning's, in `kovocab.fit`, which takes seconds to load.
-TRAINING = {
-    "fit": "Train an expanded model stage by stage; the same command again resumes.",
-    "validate": "Measure the loss of one model folder on the held-out text.",
-    "test": "The same, logged as loss/test.",
-    "predict": "Write the loss of each held-out block, with its text, to a Parquet file.",
 }
 
 STREET = ("count", "combine", "refine", "expand", "fit", "validate", "test", "predict", "export", "evaluate")

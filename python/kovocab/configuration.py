@@ -18,19 +18,12 @@ from kovocab.artefact import Record
 from kovocab.causal_lm import CausalLM
 from kovocab.data import Mixture
 from kovocab.errors import KovocabError, UsageError
-from kovocab.plan import StageSettings
+from kovocab.plan import TRAINING, StageSettings
 from kovocab.runs import identity
 from kovocab.stages import Stage
 
 # Lightning 2.6 calls what jsonargparse has deprecated; the user can do nothing about it.
 os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
-
-VERBS = {
-    "fit": "Train an expanded model stage by stage; the same command again resumes.",
-    "validate": "Measure the loss of one model folder on the held-out text.",
-    "test": "The same, logged as loss/test.",
-    "predict": "Write the loss of each held-out block, with its text, to a Parquet file.",
-}
 
 TRAINER_SETTINGS = (
     "precision",
@@ -46,7 +39,7 @@ class Configuration(LightningCLI):
     """What a command line and its files say.
 
     Args:
-        verb: One of `VERBS`.
+        verb: One of `TRAINING`.
         args: What follows it.
 
     Raises:
@@ -63,7 +56,7 @@ class Configuration(LightningCLI):
                 seed_everything_default=0,
                 parser_kwargs={
                     "prog": f"kovocab {verb}",
-                    "description": VERBS[verb],
+                    "description": TRAINING[verb],
                     "exit_on_error": False,  # else each error comes with eighty lines of usage
                     "allow_abbrev": False,  # else a misspelt --checkpoint is --checkpoint_every
                 },

@@ -8,6 +8,14 @@ from kovocab.artefact import Record
 from kovocab.errors import UsageError
 from kovocab.stages import STAGES, Stage
 
+TRAINING = {
+    "fit": "Train an expanded model stage by stage; the same command again resumes.",
+    "validate": "Measure the loss of one model folder on the held-out text.",
+    "test": "The same, logged as loss/test.",
+    "predict": "Write the loss of each held-out block, with its text, to a Parquet file.",
+}
+"""The verbs that go by a plan: Lightning's, in `kovocab.fit`, which takes seconds to load."""
+
 
 @dataclass(frozen=True)
 class StageSettings:

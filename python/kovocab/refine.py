@@ -9,7 +9,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 import tokenizers
@@ -115,7 +115,7 @@ def refine(
     counted = words if isinstance(words, Counted) else Counted(words, {"verb": "count", "corpus": {"kind": "memory"}})
     check_words(counted.words)
     tokenizer = load_tokenizer(base)
-    if counted.record.get("tokenizer", digest(tokenizer)) != digest(tokenizer):
+    if "tokenizer" in counted.record and counted.record["tokenizer"] != digest(tokenizer):
         raise UsageError("the words were counted for another tokenizer than this base; count them again with it")
     # A special token is a word of its own, and no text: nothing can be learned from its Hangul.
     special = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
@@ -128,12 +128,12 @@ def refine(
     vocabulary = decisions.apply(Vocabulary.of(trained, tokenizer.get_vocab(with_added_tokens=True)))
 
     state = State(vocabulary, decisions.drop)
-    characters = _characters(hangul)
+    characters, size = _characters(hangul), _Size.of(hangul)
     rounds: list[Round] = []
     seen: dict[tuple[frozenset[str], frozenset[str]], int] = {}
     while True:
         start = time.perf_counter()
-        counts = _count(hangul, tokenizer, state.vocabulary.reachable())
+        counts = _count(hangul, size, tokenizer, state.vocabulary.reachable())
         after, row = turn(state, counts, characters, settings, decisions.keep, number=len(rounds) + 1)
         rounds.append(row)
         log.info("round %d: %.1f s", row.round, time.perf_counter() - start)
@@ -144,18 +144,28 @@ def refine(
             raise CycleError(f"round {row.round} came back to the vocabulary of round {seen[key]}; it would never end")
         seen[key] = row.round
         state = after
-    return _result(state.vocabulary, hangul, counts, tokenizer, base, counted, settings, decisions, rounds)
+    return _result(state.vocabulary, hangul, size, counts, tokenizer, base, counted, settings, decisions, rounds)
 
 
-def _count(words: pl.DataFrame, base: tokenizers.Tokenizer, vocabulary: Vocabulary) -> TokenCounts:
+class _Size(NamedTuple):
+    """How much text word counts stand for."""
+
+    words: int
+    bytes: int
+
+    @classmethod
+    def of(cls, words: pl.DataFrame) -> "_Size":
+        # A space is one byte of text, and three as ▁.
+        length = pl.col("word").str.len_bytes() - 2 * pl.col("word").str.count_matches("▁")
+        return cls(int(words["count"].sum()), int(words.select((length * pl.col("count")).sum()).item()))
+
+
+def _count(words: pl.DataFrame, size: _Size, base: tokenizers.Tokenizer, vocabulary: Vocabulary) -> TokenCounts:
     target = build_target(base, vocabulary.frame())
     table = count_tokens(words, target)
     emitted = int(table["count"].sum())
-    # A space is one byte of text, and three as ▁.
-    length = pl.col("word").str.len_bytes() - 2 * pl.col("word").str.count_matches("▁")
-    size = int(words.select((length * pl.col("count")).sum()).item())
     by_token = dict(zip(table["token"], table["count"], strict=True))
-    return TokenCounts(by_token, emitted / int(words["count"].sum()), size / emitted)
+    return TokenCounts(by_token, emitted / size.words, size.bytes / emitted)
 
 
 def _characters(words: pl.DataFrame) -> dict[str, int]:
@@ -167,6 +177,7 @@ def _characters(words: pl.DataFrame) -> dict[str, int]:
 def _result(
     vocabulary: Vocabulary,
     hangul: pl.DataFrame,
+    size: "_Size",
     counts: TokenCounts,
     tokenizer: tokenizers.Tokenizer,
     base: Source,
@@ -177,7 +188,7 @@ def _result(
 ) -> Refined:
     frame = vocabulary.frame()
     target = build_target(tokenizer, frame)
-    before = _count(hangul, tokenizer, Vocabulary({}, vocabulary.base))
+    before = _count(hangul, size, tokenizer, Vocabulary({}, vocabulary.base))
     ids = target.get_vocab(with_added_tokens=True)
     table = frame.with_columns(
         pl.Series("id", [ids[token] for token in frame["token"]], dtype=pl.UInt32),
