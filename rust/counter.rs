@@ -4,7 +4,7 @@
 //! first from the left; each section between them is normalised (`▁` in front, spaces to `▁`) and cut into words
 //! by [`Cut`](crate::words::Cut). The result depends on the multiset of documents only: not on threads, batches or order.
 
-use std::cmp::Reverse;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -14,128 +14,137 @@ use memchr::memmem::Finder;
 use crate::bpe::{Bpe, Prefix};
 use crate::encode::{Encoder, join};
 use crate::error::{Error, Result};
-use crate::slots::Slots;
+use crate::keys::PADDING;
+use crate::sorted::{Part, Sorted};
+use crate::spill::{each, spill};
+use crate::tables::{Front, Tables};
 use crate::words::{Cut, SPACE};
 
 /// Bytes of text that a thread takes at a time: enough to forget the taking, and little to wait for at the end.
 const TASK: usize = 1 << 18;
 
 /// How documents become words.
-struct Rules {
+pub struct Cutter {
     special: Option<AhoCorasick>,
     prefix: Prefix,
     cut: Cut,
     space: Finder<'static>,
 }
 
-/// Counts words over any number of batches.
-pub struct WordCounter {
-    rules: Rules,
-    workers: Vec<Worker>,
-}
-
-#[derive(Default)]
-struct Worker {
-    slots: Slots,
-    section: Vec<u8>,
-}
-
-/// Distinct words, sorted by count (descending) and word (ascending, by bytes), `▁` for a space.
-pub struct Counts {
-    text: String,
-    words: Vec<Counted>,
-}
-
-/// A word of [`Counts`]: its count, its first eight bytes as a number, which settle most comparisons without a look
-/// at the text, and where in the text it stands.
-#[derive(Clone, Copy)]
-struct Counted {
-    count: u64,
-    head: u64,
-    start: usize,
-    end: usize,
-}
-
-impl WordCounter {
-    /// A counter with as many tables as `threads`.
+impl Cutter {
+    /// As the tokenizer `bpe` needs it.
     ///
     /// # Errors
     /// If the tokenizer's special tokens cannot be searched for.
-    pub fn new(bpe: &Bpe, threads: usize) -> Result<Self> {
+    pub fn new(bpe: &Bpe) -> Result<Self> {
         let contents: Vec<&str> = bpe.special.iter().map(|(token, _)| token.as_str()).collect();
         let special = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&contents);
         let special = special.map_err(|e| Error::Tokenizer(format!("its special tokens: {e}")))?;
-        let rules = Rules {
+        Ok(Self {
             special: (!contents.is_empty()).then_some(special),
             prefix: bpe.prefix,
             cut: bpe.cut,
             space: Finder::new("\u{2581}"),
-        };
-        Ok(Self { rules, workers: (0..threads.max(1)).map(|_| Worker::default()).collect() })
+        })
+    }
+}
+
+/// Counts words over any number of batches.
+pub struct WordCounter {
+    tables: Tables,
+    workers: Vec<Worker>,
+}
+
+struct Worker {
+    front: Front,
+    section: Vec<u8>,
+}
+
+impl WordCounter {
+    /// A counter that works in `threads` threads.
+    #[must_use]
+    pub fn new(threads: usize) -> Self {
+        let tables = Tables::new(threads);
+        let worker = |_| Worker { front: Front::new(&tables), section: Vec::new() };
+        let workers = (0..threads.max(1)).map(worker).collect();
+        Self { tables, workers }
     }
 
     /// Count the words of `documents`; a thread that is free takes the next of them. O(bytes).
     ///
     /// # Errors
     /// If a count passes 2^64 - 1.
-    pub fn update(&mut self, documents: &[&str]) -> Result<()> {
-        let (rules, tasks) = (&self.rules, tasks(documents));
+    pub fn update(&mut self, cutter: &Cutter, documents: &[&str]) -> Result<()> {
+        let (tables, tasks) = (&self.tables, tasks(documents));
         let next = AtomicUsize::new(0);
         thread::scope(|scope| {
             let (tasks, next) = (&tasks, &next);
             let work = |worker: &mut Worker| {
                 while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    task.iter().try_for_each(|text| worker.document(rules, text))?;
+                    task.iter().for_each(|text| worker.document(cutter, text, tables));
                 }
-                worker.slots.flush()
+                worker.front.flush(tables)
             };
             let running: Vec<_> = self.workers.iter_mut().map(|worker| scope.spawn(move || work(worker))).collect();
             running.into_iter().try_for_each(join)
         })
     }
 
-    /// Count of each token id over everything so far; each thread encodes the words of its own table, unsorted.
+    /// Add words that were counted before, `▁` for a space.
+    ///
+    /// # Errors
+    /// If a count passes 2^64 - 1.
+    pub fn add(&mut self, words: &[(&str, u64)]) -> Result<()> {
+        let (tables, Worker { front, section }) = (&self.tables, &mut self.workers[0]);
+        let space = Finder::new("\u{2581}");
+        for &(word, count) in words.iter().filter(|(word, count)| !word.is_empty() && *count > 0) {
+            section.clear();
+            with_spaces(word, &space, section);
+            front.add(section, count, tables);
+        }
+        front.flush(tables)
+    }
+
+    /// Distinct words in memory, and the bytes that they take.
+    #[must_use]
+    pub fn size(&self) -> (usize, usize) {
+        self.tables.size()
+    }
+
+    /// Count of each token id over what is in memory; each thread encodes the words of some tables, unsorted.
     ///
     /// # Errors
     /// If a count passes 2^64 - 1.
     pub fn count_tokens(&self, encoder: &Encoder<'_>) -> Result<Vec<u64>> {
-        encoder.count_shares(self.workers.iter().map(|worker| worker.slots.share(0, 1)))
+        let tables: Vec<_> = (0..self.tables.number()).map(|at| self.tables.table(at)).collect();
+        let shares = tables.chunks(tables.len().div_ceil(self.workers.len()));
+        encoder.count_shares(
+            shares.map(|share| share.iter().flat_map(|table| table.iter().map(|(_, word, count)| (word, count)))),
+        )
     }
 
-    /// The counts of everything so far, in shares for [`in_order`]. O(words log words), a thread a share.
+    /// Append the words to the parts in `folder` and forget them; see [`spill`].
     ///
     /// # Errors
-    /// If a count passes 2^64 - 1.
-    pub fn finish(self) -> Result<Vec<Counts>> {
-        let tables: Vec<Slots> = self.workers.into_iter().map(|worker| worker.slots).collect();
-        thread::scope(|scope| {
-            let tables = &tables;
-            let running: Vec<_> = (0..tables.len()).map(|part| scope.spawn(move || combine(tables, part))).collect();
-            running.into_iter().map(join).collect()
-        })
-    }
-}
-
-/// The words of all `shares` with their counts, in order.
-pub fn in_order(shares: &[Counts]) -> impl Iterator<Item = (&str, u64)> {
-    let mut heads: Vec<_> = shares.iter().map(|share| share.words.iter().peekable()).collect();
-    std::iter::from_fn(move || {
-        let mut front = Vec::with_capacity(shares.len());
-        for (at, head) in heads.iter_mut().enumerate() {
-            front.extend(head.peek().map(|word| (word.order(&shares[at].text), at)));
-        }
-        let first = front.into_iter().min()?.1;
-        heads[first].next().map(|word| (word.of(&shares[first].text), word.count))
-    })
-}
-
-impl Counted {
-    fn of<'a>(&self, text: &'a str) -> &'a str {
-        &text[self.start..self.end]
+    /// If a file cannot be written; some words may be there then, and all are still here.
+    pub fn spill(&mut self, folder: &Path) -> Result<()> {
+        spill(&self.tables, folder, self.workers.len())?;
+        self.clear();
+        Ok(())
     }
 
-    fn order<'a>(&self, text: &'a str) -> (Reverse<u64>, u64, &'a str) {
-        (Reverse(self.count), self.head, self.of(text))
+    /// Forget all words.
+    pub fn clear(&mut self) {
+        self.tables = Tables::new(self.workers.len());
+    }
+
+    /// All words in order. O(words log words).
+    ///
+    /// # Errors
+    /// None that the caller can cause.
+    pub fn sorted(&self) -> Result<Sorted> {
+        let sort = |at| Ok(Part::sort(self.tables.table(at).iter().map(|(_, word, count)| (word, count))));
+        Sorted::of(each(self.tables.number(), self.workers.len(), sort)?)
     }
 }
 
@@ -154,25 +163,25 @@ fn tasks<'a, 'b>(documents: &'a [&'b str]) -> Vec<&'a [&'b str]> {
 }
 
 impl Worker {
-    fn document(&mut self, rules: &Rules, text: &str) -> Result<()> {
+    fn document(&mut self, cutter: &Cutter, text: &str, tables: &Tables) {
         let mut from = 0;
-        if let Some(special) = &rules.special {
+        if let Some(special) = &cutter.special {
             for found in special.find_iter(text) {
-                self.section(rules, &text[from..found.start()], from == 0)?;
-                self.slots.push(text.as_bytes(), found.start(), found.end())?;
+                self.section(cutter, &text[from..found.start()], from == 0, tables);
+                self.front.push(text.as_bytes(), found.start(), found.end(), tables);
                 from = found.end();
             }
         }
-        self.section(rules, &text[from..], from == 0)
+        self.section(cutter, &text[from..], from == 0, tables);
     }
 
-    fn section(&mut self, rules: &Rules, text: &str, at_start: bool) -> Result<()> {
+    fn section(&mut self, cutter: &Cutter, text: &str, at_start: bool, tables: &Tables) {
         if text.is_empty() {
-            return Ok(());
+            return;
         }
         let section = &mut self.section;
         section.clear();
-        let prefix = match rules.prefix {
+        let prefix = match cutter.prefix {
             Prefix::Never => false,
             Prefix::Always => true,
             Prefix::Missing => !text.starts_with([' ', SPACE]),
@@ -181,64 +190,33 @@ impl Worker {
         if prefix {
             section.push(b' ');
         }
-        let mut from = 0;
-        for at in rules.space.find_iter(text.as_bytes()) {
-            section.extend_from_slice(&text.as_bytes()[from..at]);
-            section.push(b' ');
-            from = at + SPACE.len_utf8();
-        }
-        section.extend_from_slice(&text.as_bytes()[from..]);
+        with_spaces(text, &cutter.space, section);
         let length = section.len();
-        // So that a key of 24 bytes can be read at the last word too.
-        section.extend_from_slice(&[0; 24]);
-        let mut outcome = Ok(());
-        let slots = &mut self.slots;
-        rules.cut.words(&section[..length], |start, end| {
-            if outcome.is_ok() {
-                outcome = slots.push(section, start, end);
-            }
+        section.extend_from_slice(&[0; PADDING]);
+        let front = &mut self.front;
+        cutter.cut.words(&section[..length], |start, end| {
+            front.push(section, start, end, tables);
         });
-        outcome
     }
 }
 
-fn combine(tables: &[Slots], part: usize) -> Result<Counts> {
-    let parts = tables.len();
-    let mut together = Slots::default();
-    let table = if let [only] = tables {
-        only
-    } else {
-        for table in tables {
-            for (word, count) in table.share(part, parts) {
-                let bytes = word.bytes();
-                together.add(bytes, 0, bytes.len(), count)?;
-            }
-        }
-        &together
-    };
-    let mut text = String::new();
-    let mut words = Vec::with_capacity(table.len());
-    for (word, count) in table.share(0, 1) {
-        let start = text.len();
-        for (at, piece) in word.as_ref().split(' ').enumerate() {
-            if at > 0 {
-                text.push(SPACE);
-            }
-            text.push_str(piece);
-        }
-        let mut head = [0; 8];
-        let length = (text.len() - start).min(8);
-        head[..length].copy_from_slice(&text.as_bytes()[start..start + length]);
-        words.push(Counted { count, head: u64::from_be_bytes(head), start, end: text.len() });
+/// Append `text`, each `▁` as a space.
+fn with_spaces(text: &str, space: &Finder<'_>, to: &mut Vec<u8>) {
+    let mut from = 0;
+    for at in space.find_iter(text.as_bytes()) {
+        to.extend_from_slice(&text.as_bytes()[from..at]);
+        to.push(b' ');
+        from = at + SPACE.len_utf8();
     }
-    words.sort_unstable_by(|a, b| a.order(&text).cmp(&b.order(&text)));
-    Ok(Counts { text, words })
+    to.extend_from_slice(&text.as_bytes()[from..]);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spill::{read_sorted, sort_parts};
     use proptest::prelude::*;
+    use std::cmp::Reverse;
     use std::collections::HashMap;
 
     fn bpe(prefix: Option<&str>) -> Bpe {
@@ -265,12 +243,17 @@ mod tests {
     }
 
     fn count(bpe: &Bpe, threads: usize, batches: &[&[&str]]) -> Vec<(String, u64)> {
-        let mut counter = WordCounter::new(bpe, threads).unwrap();
+        let mut counter = WordCounter::new(threads);
         for batch in batches {
-            counter.update(batch).unwrap();
+            counter.update(&Cutter::new(bpe).unwrap(), batch).unwrap();
         }
-        let shares = counter.finish().unwrap();
-        in_order(&shares).map(|(word, count)| (word.to_owned(), count)).collect()
+        list(counter.sorted().unwrap())
+    }
+
+    fn list(mut sorted: Sorted) -> Vec<(String, u64)> {
+        let mut found = vec![];
+        while sorted.take(7, |word, count| found.push((word.to_owned(), count))).unwrap() > 0 {}
+        found
     }
 
     fn words(bpe: &Bpe, text: &str) -> Vec<String> {
@@ -300,6 +283,29 @@ mod tests {
             let turned: Vec<&str> = texts.iter().map(String::as_str).collect();
             let (front, back) = turned.split_at(at.min(turned.len()));
             prop_assert_eq!(count(&bpe, threads, &[front, back]), expected);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))] // hundreds of files each
+
+        #[test]
+        fn what_was_spilled_or_added_is_counted_too(
+            texts in prop::collection::vec("[a가 \n]{0,40}", 2..40), threads in prop::sample::select(vec![1, 2, 40]),
+        ) {
+            let bpe = bpe(None);
+            let whole: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let expected = count(&bpe, 1, &[&whole]);
+            let folder = tempfile::tempdir().unwrap();
+            let mut counter = WordCounter::new(threads);
+            for batch in whole.chunks(whole.len().div_ceil(3)) {
+                let counted = count(&bpe, threads, &[batch]);
+                counter.add(&counted.iter().map(|(word, count)| (word.as_str(), *count)).collect::<Vec<_>>()).unwrap();
+                counter.spill(folder.path()).unwrap();
+                prop_assert_eq!(counter.size().0, 0);
+            }
+            sort_parts(folder.path(), threads).unwrap();
+            prop_assert_eq!(list(read_sorted(folder.path()).unwrap()), expected);
         }
     }
 }

@@ -7,22 +7,18 @@ pub fn is_hangul(c: char) -> bool {
     matches!(c, '\u{AC00}'..='\u{D7A3}' | '\u{3131}'..='\u{3163}')
 }
 
-/// [`is_hangul`] for the three bytes of a character; `bytes` starts at a character and is valid UTF-8.
+/// Whether the byte `a`, followed by `b` and `c` in valid UTF-8, is the first of a Hangul character. No branches.
 ///
 /// U+AC00 is EA B0 80, U+D7A3 is ED 9E A3, U+3131 is E3 84 B1 and U+3163 is E3 85 A3.
+#[allow(clippy::needless_bitwise_bool)] // `&&` and `||` would be jumps
 #[must_use]
 #[inline]
-pub fn starts_with_hangul(bytes: &[u8]) -> bool {
-    let Some(&[a, b, c]) = bytes.first_chunk::<3>() else {
-        return false;
-    };
-    match a {
-        0xEB | 0xEC => true,
-        0xEA => b >= 0xB0,
-        0xED => (b, c) <= (0x9E, 0xA3),
-        0xE3 => (0x84, 0xB1) <= (b, c) && (b, c) <= (0x85, 0xA3),
-        _ => false,
-    }
+pub fn is_first(a: u8, b: u8, c: u8) -> bool {
+    (a == 0xEB)
+        | (a == 0xEC)
+        | ((a == 0xEA) & (b >= 0xB0))
+        | ((a == 0xED) & ((b < 0x9E) | ((b == 0x9E) & (c <= 0xA3))))
+        | ((a == 0xE3) & (((b == 0x84) & (c >= 0xB1)) | ((b == 0x85) & (c <= 0xA3))))
 }
 
 #[cfg(test)]
@@ -33,8 +29,8 @@ mod tests {
     fn the_bytes_say_what_the_character_says() {
         for c in '\0'..=char::MAX {
             let mut buffer = [0; 4];
-            let bytes = c.encode_utf8(&mut buffer).as_bytes();
-            assert_eq!(starts_with_hangul(bytes), is_hangul(c), "U+{:04X}", c as u32);
+            c.encode_utf8(&mut buffer);
+            assert_eq!(is_first(buffer[0], buffer[1], buffer[2]), is_hangul(c), "U+{:04X}", c as u32);
         }
     }
 }

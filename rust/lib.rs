@@ -1,7 +1,7 @@
 //! The engine of kovocab: one pass over a corpus leaves word counts, and everything later is derived from them.
 //!
 //! In the order of the street: [`words`] cuts text where no vocabulary entry can span, [`counter`] counts the
-//! words in [`slots`], [`train`] learns merges from the counts, [`encode`] turns words into token ids, and
+//! words in [`tables`], [`spill`] takes to disk what memory does not hold, [`sorted`] puts words in order, [`train`] learns merges from the counts, [`encode`] turns words into token ids, and
 //! [`table`] carries columns in and out as Arrow. [`bpe`] reads the `tokenizer.json` that all of it depends on.
 //! Only `python` knows Python; without the feature of that name the crate builds and is tested alone.
 
@@ -10,9 +10,14 @@ pub mod counter;
 pub mod encode;
 pub mod error;
 pub mod hangul;
+pub mod keys;
 pub mod pages;
+pub mod records;
 pub mod slots;
+pub mod sorted;
+pub mod spill;
 pub mod table;
+pub mod tables;
 mod tokenizer_json;
 pub mod train;
 pub mod words;

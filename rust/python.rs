@@ -4,15 +4,18 @@
 // A `#[pyfunction]` takes its arguments by value.
 #![allow(clippy::needless_pass_by_value)]
 
-use pyo3::exceptions::{PyOverflowError, PyValueError};
+use std::path::PathBuf;
+
+use pyo3::exceptions::{PyOSError, PyOverflowError, PyValueError};
 use pyo3::prelude::*;
 use pyo3_arrow::{PyChunkedArray, PyRecordBatch};
 
 use crate::bpe::Bpe;
-use crate::counter::WordCounter;
+use crate::counter::{Cutter, WordCounter};
 use crate::encode::Encoder;
 use crate::error::Error;
-use crate::{table, train};
+use crate::sorted::Sorted;
+use crate::{spill, table, train};
 
 pyo3::create_exception!(kovocab._core, UnreadableTokenizer, PyValueError);
 
@@ -21,25 +24,37 @@ impl From<Error> for PyErr {
         match error {
             Error::Argument(_) => PyValueError::new_err(error.to_string()),
             Error::Tokenizer(_) => UnreadableTokenizer::new_err(error.to_string()),
+            Error::File(path, error) => match error.raw_os_error() {
+                // With its number, so that it becomes the kind of OSError that Python has for it.
+                Some(number) => PyOSError::new_err((number, error.to_string(), path)),
+                None => PyOSError::new_err(format!("{}: {error}", path.display())),
+            },
             Error::Overflow => PyOverflowError::new_err(error.to_string()),
         }
     }
 }
 
 #[pyclass(frozen, module = "kovocab._core", name = "Bpe")]
-struct PyBpe(Bpe);
+struct PyBpe {
+    bpe: Bpe,
+    cutter: Cutter,
+}
 
 #[pymethods]
 impl PyBpe {
     #[new]
     fn new(py: Python<'_>, json: &str) -> PyResult<Self> {
-        Ok(Self(py.detach(|| Bpe::from_json(json))?))
+        Ok(py.detach(|| {
+            let bpe = Bpe::from_json(json)?;
+            let cutter = Cutter::new(&bpe)?;
+            Ok::<_, Error>(Self { bpe, cutter })
+        })?)
     }
 
     /// Where text is cut: before spaces, round newlines, where Hangul meets the rest.
     #[getter]
     fn cut(&self) -> (bool, bool, bool) {
-        (self.0.cut.spaces, self.0.cut.newlines, self.0.cut.hangul)
+        (self.bpe.cut.spaces, self.bpe.cut.newlines, self.bpe.cut.hangul)
     }
 
     fn count_tokens(
@@ -51,40 +66,71 @@ impl PyBpe {
     ) -> PyResult<PyRecordBatch> {
         Ok(py.detach(|| {
             let words = table::weighted(words.chunks(), counts.chunks())?;
-            table::token_counts(Encoder::new(&self.0).count(&words, threads)?).map(PyRecordBatch::from)
+            table::token_counts(Encoder::new(&self.bpe).count(&words, threads)?).map(PyRecordBatch::from)
         })?)
     }
 }
 
 #[pyclass(module = "kovocab._core", name = "WordCounter")]
-struct PyWordCounter(Option<WordCounter>);
+struct PyWordCounter(WordCounter);
 
 #[pymethods]
 impl PyWordCounter {
     #[new]
-    fn new(bpe: &PyBpe, threads: usize) -> PyResult<Self> {
-        Ok(Self(Some(WordCounter::new(&bpe.0, threads)?)))
+    fn new(threads: usize) -> Self {
+        Self(WordCounter::new(threads))
     }
 
-    fn update(&mut self, py: Python<'_>, documents: PyChunkedArray) -> PyResult<()> {
-        let counter = self.0.as_mut().ok_or_else(finished)?;
-        Ok(py.detach(|| counter.update(&table::texts(documents.chunks())?))?)
+    fn update(&mut self, py: Python<'_>, bpe: &PyBpe, documents: PyChunkedArray) -> PyResult<()> {
+        Ok(py.detach(|| self.0.update(&bpe.cutter, &table::texts(documents.chunks())?))?)
+    }
+
+    fn add(&mut self, py: Python<'_>, words: PyChunkedArray, counts: PyChunkedArray) -> PyResult<()> {
+        Ok(py.detach(|| self.0.add(&table::weighted(words.chunks(), counts.chunks())?))?)
+    }
+
+    /// Distinct words in memory, and the bytes that they take.
+    fn size(&self) -> (usize, usize) {
+        self.0.size()
     }
 
     fn count_tokens(&self, py: Python<'_>, bpe: &PyBpe) -> PyResult<PyRecordBatch> {
-        let counter = self.0.as_ref().ok_or_else(finished)?;
-        let counts = py.detach(|| counter.count_tokens(&Encoder::new(&bpe.0)))?;
+        let counts = py.detach(|| self.0.count_tokens(&Encoder::new(&bpe.bpe)))?;
         Ok(table::token_counts(counts)?.into())
     }
 
-    fn finish(&mut self, py: Python<'_>) -> PyResult<PyRecordBatch> {
-        let counter = self.0.take().ok_or_else(finished)?;
-        Ok(py.detach(|| table::word_counts(&counter.finish()?).map(PyRecordBatch::from))?)
+    fn spill(&mut self, py: Python<'_>, folder: PathBuf) -> PyResult<()> {
+        Ok(py.detach(|| self.0.spill(&folder))?)
+    }
+
+    fn clear(&mut self, py: Python<'_>) {
+        py.detach(|| self.0.clear());
+    }
+
+    fn sorted(&self, py: Python<'_>) -> PyResult<PySortedWords> {
+        Ok(PySortedWords(py.detach(|| self.0.sorted())?))
     }
 }
 
-fn finished() -> PyErr {
-    PyValueError::new_err("this counter is finished; make a new one")
+#[pyclass(module = "kovocab._core", name = "SortedWords")]
+struct PySortedWords(Sorted);
+
+#[pymethods]
+impl PySortedWords {
+    /// The words of the parts in a folder that `sort_parts` has seen.
+    #[staticmethod]
+    fn read(folder: PathBuf) -> PyResult<Self> {
+        Ok(Self(spill::read_sorted(&folder)?))
+    }
+
+    fn take(&mut self, py: Python<'_>, limit: usize) -> PyResult<Option<PyRecordBatch>> {
+        Ok(py.detach(|| table::word_counts(&mut self.0, limit))?.map(PyRecordBatch::from))
+    }
+}
+
+#[pyfunction]
+fn sort_parts(py: Python<'_>, folder: PathBuf, threads: usize) -> PyResult<()> {
+    Ok(py.detach(|| spill::sort_parts(&folder, threads))?)
 }
 
 #[pyfunction]
@@ -107,5 +153,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("UnreadableTokenizer", module.py().get_type::<UnreadableTokenizer>())?;
     module.add_class::<PyBpe>()?;
     module.add_class::<PyWordCounter>()?;
+    module.add_class::<PySortedWords>()?;
+    module.add_function(wrap_pyfunction!(sort_parts, module)?)?;
     module.add_function(wrap_pyfunction!(train_bpe, module)?)
 }

@@ -8,8 +8,8 @@ use arrow_array::types::UInt64Type;
 use arrow_array::{Array, ArrayRef, RecordBatch, StringViewArray, UInt32Array, UInt64Array};
 use arrow_schema::{DataType, Field, Schema};
 
-use crate::counter::{Counts, in_order};
 use crate::error::{Error, Result};
+use crate::sorted::Sorted;
 use crate::train::Trained;
 
 /// The texts of a string column, which may come in chunks.
@@ -56,18 +56,21 @@ fn no_nulls(chunk: &ArrayRef, before: usize) -> Result<()> {
     }
 }
 
-/// `word: string, count: u64`, from the shares that a counter leaves.
+/// `word: string, count: u64`: at most `limit` words of `sorted`, or nothing after the last.
 ///
 /// # Errors
-/// None that the caller can cause: the columns are of one length.
-pub fn word_counts(shares: &[Counts]) -> Result<RecordBatch> {
+/// If a file that they are in cannot be read.
+pub fn word_counts(sorted: &mut Sorted, limit: usize) -> Result<Option<RecordBatch>> {
     let mut words = StringViewBuilder::new();
     let mut counts = UInt64Builder::new();
-    for (word, count) in in_order(shares) {
+    let taken = sorted.take(limit, |word, count| {
         words.append_value(word);
         counts.append_value(count);
+    })?;
+    if taken == 0 {
+        return Ok(None);
     }
-    table([("word", Arc::new(words.finish())), ("count", Arc::new(counts.finish()))])
+    table([("word", Arc::new(words.finish())), ("count", Arc::new(counts.finish()))]).map(Some)
 }
 
 /// `id: u32, count: u64`, a row for each id.

@@ -9,9 +9,9 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use kovocab_core::bpe::Bpe;
-use kovocab_core::counter::WordCounter;
+use kovocab_core::counter::{Cutter, WordCounter};
 use kovocab_core::encode::Encoder;
-use kovocab_core::slots::Slots;
+use kovocab_core::keys::hash;
 use kovocab_core::words::Cut;
 
 fn main() {
@@ -40,19 +40,23 @@ fn main() {
     println!("{megabytes:.1} MB, {} documents, {words} words", documents.len());
     time("cuts", &mut || Cut::ALL.words(text.as_bytes(), |start, end| _ = black_box((start, end))));
     time("cuts and hashes (the floor)", &mut || {
-        Cut::ALL.words(text.as_bytes(), |start, end| _ = black_box(Slots::hash(text.as_bytes(), start, end)));
+        Cut::ALL.words(text.as_bytes(), |start, end| _ = black_box(hash(text.as_bytes(), start, end)));
     });
     if let Some(tokenizer) = arguments.next() {
         let json = std::fs::read_to_string(tokenizer).expect("TOKENIZER is a file");
         let bpe = Bpe::from_json(&json).expect("TOKENIZER is SentencePiece-style");
+        let cutter = Cutter::new(&bpe).expect("the tokenizer has searchable special tokens");
         let counted = |threads| {
-            let mut counter = WordCounter::new(&bpe, threads).expect("the tokenizer has searchable special tokens");
-            counter.update(&documents).expect("no count overflows");
+            let mut counter = WordCounter::new(threads);
+            counter.update(&cutter, &documents).expect("no count overflows");
             counter
         };
         for threads in [1, 2] {
             time(&format!("words, {threads} threads"), &mut || _ = black_box(counted(threads)));
-            time(&format!("words, sorted, {threads} threads"), &mut || _ = black_box(counted(threads).finish()));
+            time(&format!("words, sorted, {threads} threads"), &mut || {
+                let mut sorted = counted(threads).sorted().expect("it is in memory");
+                _ = sorted.take(usize::MAX, |word, count| _ = black_box((word, count)));
+            });
             time(&format!("tokens, {threads} threads"), &mut || {
                 _ = black_box(counted(threads).count_tokens(&Encoder::new(&bpe)));
             });

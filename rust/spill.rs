@@ -1,0 +1,121 @@
+//! Words that leave memory: appended, part by part, to files of records, and combined part by part at the end.
+//!
+//! A part's words always go to the same file, so a part is read back into a table by itself and nothing need be in
+//! order before: half the work of sorted runs that are combined as they are read.
+
+use std::fs::File;
+use std::io::{BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use crate::encode::join;
+use crate::error::{Error, Result};
+use crate::keys::{SHORT, hash_long, short_key};
+use crate::records::{BUFFER, Reader, write_record};
+use crate::slots::{BATCH, Slot, Slots};
+use crate::sorted::{Part, Sorted};
+use crate::tables::{PARTS, Tables, for_each};
+
+/// Slots of the table that a part is read into, at first.
+const FIRST: usize = 1 << 10;
+
+/// Append all words of `tables` to the parts in `folder`, by `threads` threads.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn spill(tables: &Tables, folder: &Path, threads: usize) -> Result<()> {
+    let groups: Vec<_> = tables.groups().collect();
+    let write = |at: usize| {
+        let (numbers, parts) = groups[at].clone();
+        let mut files = Vec::with_capacity(parts.len());
+        for part in parts.clone() {
+            let path = folder.join(format!("{part:03}.words"));
+            let file = File::options().create(true).append(true).open(&path).map_err(|e| Error::file(&path, e))?;
+            files.push((path, BufWriter::with_capacity(BUFFER, file)));
+        }
+        let mut outcome = Ok(());
+        for_each(tables, numbers, |part, word, count| {
+            let (path, file) = &mut files[part - parts.start];
+            if outcome.is_ok() {
+                outcome = write_record(file, word.bytes(), count).map_err(|e| Error::file(path, e));
+            }
+        });
+        outcome?;
+        files.into_iter().try_for_each(|(path, mut file)| file.flush().map_err(|e| Error::file(&path, e)))
+    };
+    each(groups.len(), threads, write).map(drop)
+}
+
+/// Combine each part in `folder` and write it in order beside it, by `threads` threads.
+///
+/// # Errors
+/// If a file cannot be read or written, or a count passes 2^64 - 1.
+pub fn sort_parts(folder: &Path, threads: usize) -> Result<()> {
+    let sort = |part| {
+        let Some(combined) = combine(&folder.join(format!("{part:03}.words")))? else { return Ok(()) };
+        let sorted = Part::sort(combined.iter().map(|(_, word, count)| (word, count)));
+        let path = folder.join(format!("{part:03}.sorted"));
+        let mut file = BufWriter::with_capacity(BUFFER, File::create(&path).map_err(|e| Error::file(&path, e))?);
+        sorted.write(&mut file).and_then(|()| file.flush()).map_err(|e| Error::file(&path, e))
+    };
+    each(PARTS, threads, sort).map(drop)
+}
+
+/// The words of all parts in `folder` that [`sort_parts`] wrote, in order.
+///
+/// # Errors
+/// If a file cannot be read.
+pub fn read_sorted(folder: &Path) -> Result<Sorted> {
+    let paths: Vec<PathBuf> = (0..PARTS).map(|part| folder.join(format!("{part:03}.sorted"))).collect();
+    let there = paths.iter().filter(|path| path.exists());
+    Sorted::read(there.map(|path| Reader::open(path)).collect::<Result<_>>()?)
+}
+
+/// The words of a file of records, each once; nothing if there is no such file.
+fn combine(path: &Path) -> Result<Option<Slots>> {
+    let mut records = match Reader::open(path) {
+        Err(Error::File(_, error)) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let mut combined = Slots::new(FIRST);
+    let mut short = Vec::with_capacity(BATCH);
+    let mut word = Vec::new();
+    let mut exact = true;
+    while let Some(count) = records.next(&mut word)? {
+        if word.len() > SHORT {
+            exact &= combined.add_long(&word, hash_long(&word), count);
+        } else {
+            short.push(Slot { key: short_key(&word, 0, word.len()), count });
+        }
+        if short.len() == BATCH {
+            exact &= combined.add_all(&short);
+            short.clear();
+        }
+        word.clear();
+    }
+    exact &= combined.add_all(&short);
+    if exact { Ok(Some(combined)) } else { Err(Error::Overflow) }
+}
+
+/// Do `work` for 0 to `number` - 1, by `threads` threads; a thread that is free takes the next.
+pub(crate) fn each<T: Send>(number: usize, threads: usize, work: impl Fn(usize) -> Result<T> + Sync) -> Result<Vec<T>> {
+    let next = AtomicUsize::new(0);
+    let (next, work) = (&next, &work);
+    let take = move || {
+        let mut done = Vec::new();
+        loop {
+            match next.fetch_add(1, Ordering::Relaxed) {
+                at if at < number => done.push((at, work(at)?)),
+                _ => return Ok(done),
+            }
+        }
+    };
+    let taken = thread::scope(|scope| {
+        let running: Vec<_> = (0..threads.clamp(1, number.max(1))).map(|_| scope.spawn(take)).collect();
+        running.into_iter().map(join).collect::<Result<Vec<_>>>()
+    })?;
+    let mut done: Vec<(usize, T)> = taken.into_iter().flatten().collect();
+    done.sort_by_key(|(at, _)| *at);
+    Ok(done.into_iter().map(|(_, result)| result).collect())
+}

@@ -1,0 +1,224 @@
+//! Word → count for many threads: words are divided by their hash into tables, and each thread keeps the most
+//! common ones to itself.
+//!
+//! A word first meets its thread's *front*: a small table of words that were seen just now, which lies in the
+//! processor's cache and takes more than half of the words of Korean text. A word that is not there takes the place
+//! of the one that is, and that one waits, with its count, in its table's queue; a full queue goes into the table at
+//! once, so a lock is taken once in [`BATCH`] words that wait, which is more than a hundred words of text. The
+//! threads share the tables, so that no word is held twice.
+
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytemuck::Zeroable;
+
+use crate::error::{Error, Result};
+use crate::keys::{SHORT, Word, hash_long, hash_of, hash_short, same, short_key, to_usize};
+use crate::slots::{BATCH, Slot, Slots};
+
+/// Words are divided into so many parts wherever they leave memory: each part is combined and sorted by itself, so
+/// no more than one part a thread is in memory then. A fixed number, since machines that share the work exchange parts.
+pub const PARTS: usize = 128;
+/// Slots of a front: 64 KiB, a part of a core's own cache.
+const FRONT: usize = 1 << 11;
+/// Slots that all tables have together at first: 32 MiB.
+const FIRST: usize = 1 << 20;
+
+/// The part that a hash belongs to: by its highest bits, while a place in a table goes by the lowest.
+#[must_use]
+#[inline]
+pub fn part_of(hash: u64) -> usize {
+    to_usize(hash >> (64 - PARTS.trailing_zeros()))
+}
+
+/// The tables, shared between threads. Their number is a power of two, and a table's words have the same highest
+/// bits of their hashes, as a part's have: a table holds one or more parts, or a part is in one or more tables.
+pub struct Tables {
+    tables: Vec<Mutex<Slots>>,
+    shift: u32,
+}
+
+impl Tables {
+    /// Enough tables that `threads` threads seldom meet.
+    #[must_use]
+    pub fn new(threads: usize) -> Self {
+        let tables = (threads * 8).next_power_of_two().clamp(16, 1024);
+        Self {
+            tables: (0..tables).map(|_| Mutex::new(Slots::new(FIRST / tables))).collect(),
+            shift: 64 - tables.trailing_zeros(),
+        }
+    }
+
+    #[inline]
+    fn table_of(&self, hash: u64) -> usize {
+        to_usize(hash >> self.shift)
+    }
+
+    /// The table of number `at`.
+    pub fn table(&self, at: usize) -> MutexGuard<'_, Slots> {
+        // A thread that panicked takes the whole count with it.
+        self.tables[at].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many tables there are.
+    #[must_use]
+    pub fn number(&self) -> usize {
+        self.tables.len()
+    }
+
+    /// Distinct words, and bytes of memory, of all tables.
+    #[must_use]
+    pub fn size(&self) -> (usize, usize) {
+        let each = (0..self.number()).map(|at| self.table(at)).map(|table| (table.len(), table.memory()));
+        each.fold((0, 0), |(words, bytes), (more, memory)| (words + more, bytes + memory))
+    }
+
+    /// The smallest groups of tables that share no part with others, each with its parts.
+    pub fn groups(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+        let groups = self.number().min(PARTS);
+        let (tables, parts) = (self.number() / groups, PARTS / groups);
+        (0..groups).map(move |at| (at * tables..(at + 1) * tables, at * parts..(at + 1) * parts))
+    }
+}
+
+/// What a thread keeps to itself.
+pub struct Front {
+    recent: Vec<Slot>,
+    waiting: Vec<Slot>,
+    queued: Vec<usize>,
+    over: bool,
+}
+
+impl Front {
+    /// A front to `tables`.
+    #[must_use]
+    pub fn new(tables: &Tables) -> Self {
+        Self {
+            recent: vec![Slot::zeroed(); FRONT],
+            waiting: vec![Slot::zeroed(); tables.number() * BATCH],
+            queued: vec![0; tables.number()],
+            over: false,
+        }
+    }
+
+    /// Add 1 to the word `text[start..end]`, which is not empty; it is in `tables` when [`Front::flush`] returns.
+    #[inline]
+    pub fn push(&mut self, text: &[u8], start: usize, end: usize, tables: &Tables) {
+        if end - start > SHORT {
+            self.push_long(&text[start..end], 1, tables);
+            return;
+        }
+        let key = short_key(text, start, end);
+        let slot = &mut self.recent[to_usize(hash_short(&key)) % FRONT];
+        if same(&slot.key, &key) {
+            slot.count += 1;
+            return;
+        }
+        let old = std::mem::replace(slot, Slot { key, count: 1 });
+        if old.count > 0 {
+            self.queue(old, tables);
+        }
+    }
+
+    /// Add `count`, which is not 0, to `word`, which is not empty, past the front.
+    pub fn add(&mut self, word: &[u8], count: u64, tables: &Tables) {
+        if word.len() > SHORT {
+            self.push_long(word, count, tables);
+        } else {
+            self.queue(Slot { key: short_key(word, 0, word.len()), count }, tables);
+        }
+    }
+
+    #[cold]
+    fn push_long(&mut self, word: &[u8], count: u64, tables: &Tables) {
+        let hash = hash_long(word);
+        self.over |= !tables.table(tables.table_of(hash)).add_long(word, hash, count);
+    }
+
+    #[inline]
+    fn queue(&mut self, slot: Slot, tables: &Tables) {
+        let table = tables.table_of(hash_of(&slot.key));
+        let queued = &mut self.queued[table];
+        self.waiting[table * BATCH + *queued] = slot;
+        *queued += 1;
+        if *queued == BATCH {
+            *queued = 0;
+            self.over |= !tables.table(table).add_all(&self.waiting[table * BATCH..(table + 1) * BATCH]);
+        }
+    }
+
+    /// Add everything that was pushed to `tables`.
+    ///
+    /// # Errors
+    /// If a word's count has passed 2^64 - 1.
+    pub fn flush(&mut self, tables: &Tables) -> Result<()> {
+        for at in 0..FRONT {
+            let slot = std::mem::replace(&mut self.recent[at], Slot::zeroed());
+            if slot.count > 0 {
+                self.queue(slot, tables);
+            }
+        }
+        for (at, queued) in self.queued.iter_mut().enumerate() {
+            let from = at * BATCH;
+            self.over |= !tables.table(at).add_all(&self.waiting[from..from + std::mem::take(queued)]);
+        }
+        if self.over { Err(Error::Overflow) } else { Ok(()) }
+    }
+}
+
+/// Words of `tables` with their counts and parts, in no order, table by table.
+pub fn for_each(tables: &Tables, numbers: Range<usize>, mut each: impl FnMut(usize, &Word<'_>, u64)) {
+    for at in numbers {
+        for (hash, word, count) in tables.table(at).iter() {
+            each(part_of(hash), &word, count);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    proptest! {
+        #[test]
+        fn counts_as_a_hash_map_does(
+            words in prop::collection::vec("[a-c가\0]{1,40}", 1..300), threads in prop::sample::select(vec![1, 40]),
+        ) {
+            let tables = Tables::new(threads);
+            let mut front = Front::new(&tables);
+            let text = words.concat();
+            let mut expected: HashMap<Vec<u8>, u64> = HashMap::new();
+            let mut at = 0;
+            for word in &words {
+                front.push(text.as_bytes(), at, at + word.len(), &tables);
+                front.add(word.as_bytes(), 3, &tables);
+                *expected.entry(word.as_bytes().to_vec()).or_default() += 4;
+                at += word.len();
+            }
+            front.flush(&tables).unwrap();
+            prop_assert_eq!(tables.size().0, expected.len());
+            let mut found = HashMap::new();
+            for (numbers, parts) in tables.groups() {
+                for_each(&tables, numbers, |part, word, count| {
+                    assert!(parts.contains(&part) && found.insert(word.bytes().to_vec(), count).is_none());
+                });
+            }
+            prop_assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn grows_and_refuses_overflow() {
+        let tables = Tables::new(2);
+        let mut front = Front::new(&tables);
+        for number in 0..1_000_000 {
+            front.add(format!("{number}").as_bytes(), 1, &tables);
+        }
+        front.flush(&tables).unwrap();
+        assert_eq!(tables.size().0, 1_000_000);
+        front.add(b"7", u64::MAX, &tables);
+        assert!(front.flush(&tables).is_err());
+    }
+}
