@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import subprocess
 import sys
 import unicodedata
@@ -15,9 +16,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kovocab.corpus import Corpus, batches, corpus_files, fingerprint
+from kovocab import blocks
+from kovocab.corpus import Corpus, batches, corpus_files, fingerprint, read_file
 from kovocab.errors import CorpusError, UsageError
+from kovocab.faults import Fault
 from kovocab.files import SUFFIXES, files
+from reference import documents as documents_slowly
 
 SAMPLE = ["안녕하세요", "", "  두 칸  ", 'He said "hi", \\n, {"text": 5}', "5", "true", "null", "[1]", "끝"]
 
@@ -320,6 +324,92 @@ def test_byte_order_mark_and_carriage_returns(tmp_path: Path, suffix: str) -> No
 def test_a_null_character_is_not_half_a_pair(tmp_path: Path) -> None:
     path = raw(tmp_path, ".jsonl", b'{"text": "a\\u0000b"}\n{"text": "\\ud83d\\ude00"}\n')
     assert read(path) == ["a\0b", "😀"]
+
+
+# ── faults, skipped: the same as a slow twin, for whatever a file holds ──
+
+FUZZ = int(os.environ.get("KOVOCAB_FUZZ", "20"))  # inputs of each kind
+TEXT = [suffix for suffix in SUFFIXES if suffix != ".parquet"]
+fuzzed = settings(max_examples=FUZZ, deadline=None, suppress_health_check=list(HealthCheck))
+
+WRONG = [
+    b"", b" \t", b"null", b"[]", b'"text"', b"5", b"{}", b'{"text": null}', b'{"text": 5}', b'{"text": ["a"]}',
+    b'{"text": "a"', b'{"text": "a"}}', b'{"text": "a", "text": "b"}', b'{"text": null, "text": "b"}', b"{'text': 1}",
+    b'{"text": "\\ud800"}', b'{"text": "\\u0000"}', b'{"text": "a", "x": NaN}', b'{"text": "\xff"}', b"\xff",
+    b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\x00", b"\x0b", b"\r", b"\r\r", b"x\x01", b"x^2", b"\x1f\x8b",
+    b"\x28\xb5\x2f\xfd", b'{"text": "a", "x": 1e999, "y": 123456789012345678901234567890}',
+]  # fmt: skip
+right = hangul.map(lambda text: json.dumps({"text": text}, ensure_ascii="\ufeff" in text).encode())
+line = st.one_of(right, st.sampled_from(WRONG), hangul.map(str.encode), st.binary(max_size=12))
+content = st.lists(line, max_size=30).map(b"\n".join)
+damage = st.one_of(
+    st.none(),
+    st.tuples(st.just("cut"), st.integers(0, 400)),
+    st.tuples(st.just("flip"), st.integers(0, 400)),
+    st.tuples(st.just("end"), st.binary(min_size=1, max_size=9)),
+    st.tuples(st.just("pad"), st.integers(1, 9)),
+)
+
+
+def damaged(data: bytes, how: tuple[str, object] | None) -> bytes:
+    match how:
+        case None:
+            return data
+        case "cut", int(at):
+            return data[: at % (len(data) + 1)]
+        case "flip", int(at):
+            at %= max(1, len(data))
+            return data[:at] + bytes(byte ^ 0x55 for byte in data[at : at + 1]) + data[at + 1 :]
+        case "end", bytes(more):
+            return data + more
+        case _, int(count):
+            return data + b"\0" * count
+    raise AssertionError(how)
+
+
+def skipping(path: Path, start: int = 0) -> tuple[list[str], list[Fault]]:
+    faults: list[Fault] = []
+    return [text for part in read_file(path, "text", start=start, skip=faults.append) for text in part], faults
+
+
+def agrees_with_its_twin(path: Path, suffix: str, data: bytes, start: int) -> None:
+    path.write_bytes(data)
+    documents, lost = documents_slowly(data, path.suffix, SUFFIXES[suffix] == "json")
+    found, faults = skipping(path)
+    assert found == documents
+    assert [(fault.place, fault.documents) for fault in faults] == lost
+    assert all(fault.file == str(path) and fault.what and "\n" not in str(fault) for fault in faults)
+    assert skipping(path, start) == (documents[start:], faults)
+    if faults:
+        with pytest.raises(CorpusError) as caught:
+            list(read_file(path))
+        assert str(caught.value) == str(faults[0])
+    else:
+        assert [text for part in read_file(path, start=start) for text in part] == documents[start:]
+
+
+@pytest.mark.parametrize("block", [8, 90, blocks.BLOCK])
+@pytest.mark.parametrize("suffix", TEXT)
+@fuzzed
+@given(content=content, damage=damage, start=st.integers(0, 12))
+def test_skipping_loses_and_doubles_nothing(
+    tmp_path: Path, suffix: str, block: int, content: bytes, damage: tuple[str, object] | None, start: int
+) -> None:
+    path = raw(tmp_path, suffix, content)
+    data = damaged(path.read_bytes(), damage)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "BLOCK", block)
+        patch.setattr(blocks, "PIECE", min(block, blocks.PIECE))
+        agrees_with_its_twin(path, suffix, data, start)
+
+
+@pytest.mark.parametrize("suffix", TEXT)
+@fuzzed
+@given(data=st.binary(max_size=60), magic=st.booleans())
+def test_any_bytes_are_documents_or_faults(tmp_path: Path, suffix: str, data: bytes, magic: bool) -> None:
+    path = tmp_path / f"fuzz{suffix}"
+    head = {".gz": b"\x1f\x8b\x08\x00", ".zst": b"\x28\xb5\x2f\xfd"}.get(path.suffix, b'{"text":') if magic else b""
+    agrees_with_its_twin(path, suffix, head + data, 1)
 
 
 # ── what a run records ──

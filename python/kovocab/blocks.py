@@ -90,7 +90,7 @@ def _pieces(path: Path) -> Iterator[bytes]:
     new = DECOMPRESSORS.get(path.suffix.lower())
     with path.open("rb") as file:
         if new is None:
-            while piece := file.read(1 << 20):
+            while piece := file.read(max(1, BLOCK >> 3)):
                 yield piece
             return
         try:

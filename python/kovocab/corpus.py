@@ -88,8 +88,9 @@ def read_file(path: Path, column: str = "text", *, start: int = 0, skip: Skip | 
 
     - of a line that is not UTF-8, not JSON or without a text, and of a row that is null: that line or row;
     - of a damaged compressed file: what follows the last whole line before the damage;
-    - of a damaged Parquet file: the rows that Polars cannot decode, mostly those of a row group from the damaged
-      page on; of one whose footer is damaged, or that lacks the column: all.
+    - of a damaged Parquet file: the rows that Polars cannot decode, mostly those of a row group, and with them
+      what lies between two such groups if it is shorter than 512 rows; of one whose footer is damaged, or that
+      lacks the column: all.
 
     Faults come in the order of the file, and are the same each time, whatever `start` is. Damage that leaves valid
     text is not noticed in an uncompressed file, in Parquet, and in a `.zst` without checksums.
@@ -269,7 +270,7 @@ def _read_damaged(query: pl.LazyFrame, row: int, path: Path, column: str, skip: 
         else:  # the first row that cannot be read: search the next that can, with ever longer strides
             bad, good, stride = row, row + 1, 1
             while good < total and not isinstance(rows(good, 1), pl.Series):
-                bad, good, stride = good, good + stride, 2 * stride
+                bad, good, stride = good, good + stride, min(2 * stride, 512)
             good = min(good, total)
             while good - bad > 1:
                 middle = (bad + good) // 2

@@ -92,7 +92,7 @@ def _json_text(line: str, column: str) -> str:
     """The text in a line of JSON; a ValueError says what else it holds."""
     wanted = f'wanted a JSON object with a string in the key "{column}"'
     try:
-        row = json.loads(line, parse_constant=_refuse, parse_int=_integer)
+        row = json.loads(line, parse_constant=_refuse, parse_int=_integer, object_pairs_hook=_first_of_each)
     except json.JSONDecodeError as error:
         raise ValueError(f"{error.msg.removesuffix(' at')} at character {error.pos + 1}; {wanted}") from error
     except (ValueError, RecursionError) as error:
@@ -110,6 +110,10 @@ def _json_text(line: str, column: str) -> str:
 
 def _refuse(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _first_of_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    return dict(reversed(pairs))  # as Polars has it
 
 
 def _integer(digits: str) -> float:
