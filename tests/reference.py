@@ -7,8 +7,10 @@ import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice, pairwise
+from pathlib import Path
 
 import numpy as np
+import polars as pl
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 if sys.version_info >= (3, 14):
@@ -67,6 +69,22 @@ def documents(data: bytes, suffix: str, as_json: bool) -> tuple[list[str], list[
     if not whole:
         faults.append((f"after line {len(lines)}" if lines else "", None))
     return found, faults
+
+
+def rows(path: Path, column: str) -> tuple[list[str], list[tuple[int, str]]]:
+    """The documents of a Parquet file, each row by itself; and the rows that give none, with why."""
+    found, lost = [], []
+    for row in range(pl.scan_parquet(path).select(pl.len()).collect().item()):
+        try:
+            text = pl.scan_parquet(path).select(column).slice(row, 1).collect().item()
+        except pl.exceptions.PolarsError:
+            lost.append((row + 1, "damaged"))
+            continue
+        if text is None:
+            lost.append((row + 1, "null"))
+        else:
+            found.append(text)
+    return found, lost
 
 
 def json_text(line: str) -> str:

@@ -1,6 +1,8 @@
 """The reader: every format gives the same documents, and every fault is an error that names its place."""
 
+import errno
 import gzip
+import io
 import json
 import os
 import subprocess
@@ -22,6 +24,7 @@ from kovocab.errors import CorpusError, UsageError
 from kovocab.faults import Fault
 from kovocab.files import SUFFIXES, files
 from reference import documents as documents_slowly
+from reference import rows as rows_slowly
 
 SAMPLE = ["안녕하세요", "", "  두 칸  ", 'He said "hi", \\n, {"text": 5}', "5", "true", "null", "[1]", "끝"]
 
@@ -410,6 +413,143 @@ def test_any_bytes_are_documents_or_faults(tmp_path: Path, suffix: str, data: by
     path = tmp_path / f"fuzz{suffix}"
     head = {".gz": b"\x1f\x8b\x08\x00", ".zst": b"\x28\xb5\x2f\xfd"}.get(path.suffix, b'{"text":') if magic else b""
     agrees_with_its_twin(path, suffix, head + data, 1)
+
+
+@settings(fuzzed, max_examples=max(10, FUZZ // 4))
+@given(
+    texts=st.lists(st.none() | hangul, min_size=1, max_size=40),
+    group=st.integers(1, 12),
+    broken=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 200)), max_size=2),
+    compression=st.sampled_from(["none", "snappy", "zstd"]),
+    start=st.integers(0, 12),
+)
+def test_damaged_parquet_is_read_round_the_damage(
+    tmp_path: Path,
+    texts: list[str | None],
+    group: int,
+    broken: list[tuple[int, int]],
+    compression: str,
+    start: int,
+) -> None:
+    path = tmp_path / "corpus.parquet"
+    pq.write_table(
+        pa.table({"text": pa.array(texts, pa.string())}), path, row_group_size=group, compression=compression
+    )
+    table = pq.ParquetFile(path).metadata
+    data = bytearray(path.read_bytes())
+    for which, at in broken[:1]:
+        chunk = table.row_group(which % table.num_row_groups).column(0)
+        first = chunk.dictionary_page_offset or chunk.data_page_offset
+        data[first + at % chunk.total_compressed_size] ^= 0x55
+    path.write_bytes(data)
+    documents, lost = rows_slowly(path, "text")
+    found, faults = skipping(path)
+    assert found == documents
+    assert sum(fault.documents or 0 for fault in faults) == len(lost)
+    assert {fault.place for fault in faults if "null" in fault.what} == {f"row {n}" for n, why in lost if why == "null"}
+    assert skipping(path, start) == (documents[start:], faults)
+    if lost:
+        with pytest.raises(CorpusError, match=str(path)):
+            list(read_file(path))
+    else:
+        assert [text for part in read_file(path, start=start) for text in part] == documents[start:]
+
+
+def test_damage_in_a_large_parquet_file(tmp_path: Path) -> None:
+    path = tmp_path / "corpus.parquet"
+    texts = [f"문서 {i} {i * 7919 % 10007}" for i in range(200_000)]
+    pq.write_table(pa.table({"text": texts}), path, row_group_size=10_000, compression="snappy", use_dictionary=False)
+    data = bytearray(path.read_bytes())
+    for group in (3, 4, 6, 19):
+        chunk = pq.ParquetFile(path).metadata.row_group(group).column(0)
+        data[chunk.data_page_offset : chunk.data_page_offset + 99] = b"\xff" * 99
+    path.write_bytes(data)
+    found, faults = skipping(path)
+    assert [fault.place for fault in faults] == ["rows 30001 to 50000", "rows 60001 to 70000", "rows 190001 to 200000"]
+    assert [fault.documents for fault in faults] == [20_000, 10_000, 10_000]
+    assert found == texts[:30_000] + texts[50_000:60_000] + texts[70_000:190_000]
+    assert skipping(path, 45_000)[0] == found[45_000:]
+
+
+@settings(fuzzed, max_examples=max(10, FUZZ // 4))
+@given(flips=st.lists(st.tuples(st.integers(0), st.integers(0, 255)), max_size=3), cut=st.none() | st.integers(0))
+def test_any_bytes_as_parquet(tmp_path: Path, flips: list[tuple[int, int]], cut: int | None) -> None:
+    path = write(tmp_path, ".parquet", SAMPLE)
+    data = bytearray(path.read_bytes())
+    for at, byte in flips:
+        data[at % len(data)] = byte
+    path.write_bytes(data if cut is None else data[: cut % len(data)])
+    _, faults = skipping(path)
+    if faults:
+        with pytest.raises(CorpusError, match=str(path)):
+            list(read_file(path))
+
+
+# ── faults of the system ──
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_file_that_cannot_be_opened_is_one_fault(tmp_path: Path, suffix: str) -> None:
+    folder = tmp_path / f"folder{suffix}"
+    folder.mkdir()
+    for path in (tmp_path / f"gone{suffix}", folder):
+        (fault,) = skipping(path)[1]
+        assert (fault.file, fault.place, fault.documents) == (str(path), "", None)
+        with pytest.raises(CorpusError) as caught:
+            list(read_file(path))
+        assert str(caught.value) == str(fault)
+
+
+@pytest.mark.parametrize("suffix", TEXT)
+def test_a_disk_that_fails_in_the_middle(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"{i} {i * 7919 % 10007}" for i in range(50_000)]
+    data = write(tmp_path, suffix, texts).read_bytes()
+
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            if self.tell() > len(data) // 2:
+                raise OSError(errno.EIO, "Input/output error")
+            return super().read(min(size or 0, 5000))
+
+    monkeypatch.setattr(Path, "open", lambda self, mode: Failing(data))
+    path = tmp_path / f"corpus{suffix}"
+    found, (fault,) = skipping(path)
+    assert found == texts[: len(found)]
+    assert 10_000 < len(found) < 40_000
+    assert str(fault) == f"{path}: after line {len(found)}: cannot be read: Input/output error"
+
+
+def test_a_folder_that_vanishes_while_it_is_read(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.txt").write_text(f"{name}\n" * 9)
+
+    def vanish(path: Path, size: int) -> None:
+        if path.name == "a.txt":
+            for name in ("b", "c"):
+                (tmp_path / f"{name}.txt").unlink()
+
+    faults: list[Fault] = []
+    assert read(tmp_path, batch_size=1, finished=vanish, skip=faults.append) == ["a"] * 9
+    assert [str(fault) for fault in faults] == [
+        f"{tmp_path}/{name}.txt: cannot be read: No such file or directory" for name in ("b", "c")
+    ]
+
+
+def test_what_names_no_file_is_an_error_though_faults_are_skipped(tmp_path: Path) -> None:
+    (tmp_path / "only.jsonl").write_text("{}\n")
+    for corpus in (tmp_path / "no.txt", f"{tmp_path}/*.txt", tmp_path / "only.jsonl"):
+        fault(corpus, str(corpus), skip=lambda fault: None)
+
+
+def test_faulty_memory_is_skipped() -> None:
+    faults: list[Fault] = []
+    assert read(pl.Series(["a", None, "b"]), skip=faults.append) == ["a", "b"]
+    assert read(iter(["a", None, "b\udc80", "c"]), skip=faults.append) == ["a", "c"]  # type: ignore[list-item]
+    assert [(fault.file, fault.place, fault.documents) for fault in faults] == [
+        ("the series", "row 2", 1),
+        ("the iterable", "document 2", 1),
+        ("the iterable", "document 3", 1),
+    ]
 
 
 # ── what a run records ──

@@ -22,7 +22,7 @@ else:
 BLOCK = 8 << 20
 """Bytes of text, at least, in each block but the last: enough for Polars to use all cores."""
 
-PIECE = 16 << 10  # bytes of a compressed file at a time
+PIECE = 64 << 10  # bytes of a compressed file at a time
 BOM = b"\xef\xbb\xbf"
 Item = TypeVar("Item")
 
