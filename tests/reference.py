@@ -1,13 +1,22 @@
-"""Slow, obvious twins of what `rust/` and `refine` do: the definitions, on characters, Counters and dicts."""
+"""Slow, obvious twins of what `rust/`, the reader and `refine` do: the definitions, on characters and dicts."""
 
 import json
 import re
+import sys
+import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice, pairwise
+from pathlib import Path
 
 import numpy as np
+import polars as pl
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 SPACE = "▁"
 RUN = re.compile(f"{SPACE}?[가-힣ㄱ-ㅣ]+")
@@ -15,6 +24,80 @@ RUN = re.compile(f"{SPACE}?[가-힣ㄱ-ㅣ]+")
 
 Merge = tuple[str, str]
 Parts = dict[str, Merge | None]
+
+
+def decompress(data: bytes, suffix: str) -> tuple[bytes, bool]:
+    """All that can be decompressed, byte by byte, and whether that is all."""
+    found, stream, began = b"", None, False
+    for byte in data:
+        if stream is None:
+            if suffix == ".gz" and began and byte == 0:
+                continue  # padding
+            stream = zlib.decompressobj(31) if suffix == ".gz" else zstd.ZstdDecompressor()
+            began = True
+        try:
+            found += stream.decompress(bytes([byte]))
+        except (zlib.error, zstd.ZstdError):
+            return found, False
+        if stream.eof:
+            stream = None
+    return found, began and stream is None
+
+
+def documents(data: bytes, suffix: str, as_json: bool) -> tuple[list[str], list[tuple[str, int | None]]]:
+    """The documents in the bytes of a text file, and the places of its faults with what each loses."""
+    whole = True
+    if suffix in (".gz", ".zst"):
+        data, whole = decompress(data, suffix)
+    lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    last = lines.pop()
+    if last and whole:
+        lines.append(last)
+    found, faults = [], []
+    for number, line in enumerate(lines, start=1):
+        try:
+            text = line.removesuffix(b"\r").decode()
+            if as_json:
+                if set(text) <= set(" \t\r"):
+                    continue
+                text = json_text(text)
+            text.encode()
+        except (ValueError, TypeError, KeyError):
+            faults.append((f"line {number}", 1))
+        else:
+            found.append(text)
+    if not whole:
+        faults.append((f"after line {len(lines)}" if lines else "", None))
+    return found, faults
+
+
+def rows(path: Path, column: str) -> tuple[list[str], list[tuple[int, str]]]:
+    """The documents of a Parquet file, each row by itself; and the rows that give none, with why."""
+    found, lost = [], []
+    for row in range(pl.scan_parquet(path).select(pl.len()).collect().item()):
+        try:
+            text = pl.scan_parquet(path).select(column).slice(row, 1).collect().item()
+        except pl.exceptions.PolarsError:
+            lost.append((row + 1, "damaged"))
+            continue
+        if text is None:
+            lost.append((row + 1, "null"))
+        else:
+            found.append(text)
+    return found, lost
+
+
+def json_text(line: str) -> str:
+    """What stands in the key "text", the first of that name."""
+
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
+    pairs = json.loads(line, object_pairs_hook=list, parse_constant=refuse)
+    text = dict(reversed(pairs))["text"]
+    if not line.lstrip().startswith("{") or not isinstance(text, str):
+        raise ValueError(line)
+    return text
 
 
 def is_hangul(character: str) -> bool:

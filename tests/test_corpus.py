@@ -1,7 +1,10 @@
 """The reader: every format gives the same documents, and every fault is an error that names its place."""
 
+import errno
 import gzip
+import io
 import json
+import os
 import subprocess
 import sys
 import unicodedata
@@ -15,9 +18,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kovocab.corpus import Corpus, batches, corpus_files, fingerprint
+from kovocab import blocks
+from kovocab.corpus import Corpus, batches, corpus_files, fingerprint, read_file
 from kovocab.errors import CorpusError, UsageError
+from kovocab.faults import Fault
 from kovocab.files import SUFFIXES, files
+from reference import documents as documents_slowly
+from reference import rows as rows_slowly
 
 SAMPLE = ["안녕하세요", "", "  두 칸  ", 'He said "hi", \\n, {"text": 5}', "5", "true", "null", "[1]", "끝"]
 
@@ -255,8 +262,7 @@ def test_the_fault_is_found_far_into_a_file(tmp_path: Path) -> None:
 def test_invalid_utf8(tmp_path: Path, suffix: str) -> None:
     good, bad = b'{"text": "\xea\xb0\x80"}', b'{"text": "\xea\xb0"}'
     path = raw(tmp_path, suffix, b"\n".join([good, good, bad, good]))
-    place = "at or after line 3: " if suffix.endswith(".zst") else "line 3: invalid UTF-8 at byte 10 of the line"
-    fault(path, f"{path}: {place}", "wanted UTF-8")
+    fault(path, f"{path}: line 3: invalid UTF-8 at byte 10 of the line; wanted UTF-8")
 
 
 @pytest.mark.parametrize("suffix", [".jsonl.gz", ".json.gz", ".txt.gz", ".jsonl.zst", ".txt.zst"])
@@ -266,7 +272,11 @@ def test_a_truncated_stream(tmp_path: Path, suffix: str, kept: float) -> None:
     size = int(len(data) * kept) if isinstance(kept, float) else kept % len(data)
     path = tmp_path / f"cut{suffix}"
     path.write_bytes(data[:size])
-    fault(path, str(path), "wanted a ", f"{path.suffix}", "byte")
+    fault(
+        path,
+        str(path),
+        f"broken at byte {len(path.read_bytes())}: the stream ends too early; wanted a whole {path.suffix} file",
+    )
 
 
 def test_a_corrupt_gzip_is_noticed_by_its_checksum(tmp_path: Path) -> None:
@@ -291,7 +301,7 @@ def test_faulty_parquet(tmp_path: Path) -> None:
     data = path.read_bytes()
     for kept in (0, 3, len(data) // 2, len(data) - 1):
         path.write_bytes(data[:kept])
-        fault(path, f"{path}: cannot be read after row 0: ")
+        fault(path, f"{path}: cannot be read: ")
     pq.write_table(pa.table({"text": ["a"] * 70_000 + [None, "b"]}), path, row_group_size=1000)
     fault(path, f"{path}: row 70001: column 'text' is null; wanted a string")
 
@@ -300,9 +310,9 @@ def test_faulty_memory() -> None:
     fault(pl.DataFrame({"a": ["b"]}), "the frame: no column 'text'; it has a")
     fault(pl.DataFrame({"text": ["b", None]}), "the frame: row 2: column 'text' is null")
     fault(pl.Series([1, 2]), "the series: column 'text' is of type Int64; wanted String")
-    fault(iter(["a", None]), "document 2 is of type NoneType; wanted a string")  # type: ignore[arg-type]
-    fault(iter([Path("a.txt")]), "document 1 is of type ")  # type: ignore[arg-type]
-    fault(iter(["a", "b\udc80"]), "document 2 holds \\udc80, half of a surrogate pair")
+    fault(iter(["a", None]), "the iterable: document 2: found None; wanted a string")  # type: ignore[arg-type]
+    fault(iter([Path("a.txt")]), "the iterable: document 1: found PosixPath(")  # type: ignore[arg-type]
+    fault(iter(["a", "b\udc80"]), "the iterable: document 2: holds \\udc80, half of a surrogate pair")
 
 
 @pytest.mark.parametrize("suffix", [suffix for suffix in SUFFIXES if suffix != ".parquet"])
@@ -317,6 +327,229 @@ def test_byte_order_mark_and_carriage_returns(tmp_path: Path, suffix: str) -> No
 def test_a_null_character_is_not_half_a_pair(tmp_path: Path) -> None:
     path = raw(tmp_path, ".jsonl", b'{"text": "a\\u0000b"}\n{"text": "\\ud83d\\ude00"}\n')
     assert read(path) == ["a\0b", "😀"]
+
+
+# ── faults, skipped: the same as a slow twin, for whatever a file holds ──
+
+FUZZ = int(os.environ.get("KOVOCAB_FUZZ", "20"))  # inputs of each kind
+TEXT = [suffix for suffix in SUFFIXES if suffix != ".parquet"]
+fuzzed = settings(max_examples=FUZZ, deadline=None, suppress_health_check=list(HealthCheck))
+
+WRONG = [
+    b"", b" \t", b"null", b"[]", b'"text"', b"5", b"{}", b'{"text": null}', b'{"text": 5}', b'{"text": ["a"]}',
+    b'{"text": "a"', b'{"text": "a"}}', b'{"text": "a", "text": "b"}', b'{"text": null, "text": "b"}', b"{'text': 1}",
+    b'{"text": "\\ud800"}', b'{"text": "\\u0000"}', b'{"text": "a", "x": NaN}', b'{"text": "\xff"}', b"\xff",
+    b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\x00", b"\x0b", b"\r", b"\r\r", b"x\x01", b"x^2", b"\x1f\x8b",
+    b"\x28\xb5\x2f\xfd", b'{"text": "a", "x": 1e999, "y": 123456789012345678901234567890}',
+]  # fmt: skip
+right = hangul.map(lambda text: json.dumps({"text": text}, ensure_ascii="\ufeff" in text).encode())
+line = st.one_of(right, st.sampled_from(WRONG), hangul.map(str.encode), st.binary(max_size=12))
+content = st.lists(line, max_size=30).map(b"\n".join)
+damage = st.one_of(
+    st.none(),
+    st.tuples(st.just("cut"), st.integers(0, 400)),
+    st.tuples(st.just("flip"), st.integers(0, 400)),
+    st.tuples(st.just("end"), st.binary(min_size=1, max_size=9)),
+    st.tuples(st.just("pad"), st.integers(1, 9)),
+)
+
+
+def damaged(data: bytes, how: tuple[str, object] | None) -> bytes:
+    match how:
+        case None:
+            return data
+        case "cut", int(at):
+            return data[: at % (len(data) + 1)]
+        case "flip", int(at):
+            at %= max(1, len(data))
+            return data[:at] + bytes(byte ^ 0x55 for byte in data[at : at + 1]) + data[at + 1 :]
+        case "end", bytes(more):
+            return data + more
+        case _, int(count):
+            return data + b"\0" * count
+    raise AssertionError(how)
+
+
+def skipping(path: Path, start: int = 0) -> tuple[list[str], list[Fault]]:
+    faults: list[Fault] = []
+    return [text for part in read_file(path, "text", start=start, skip=faults.append) for text in part], faults
+
+
+def agrees_with_its_twin(path: Path, suffix: str, data: bytes, start: int) -> None:
+    path.write_bytes(data)
+    documents, lost = documents_slowly(data, path.suffix, SUFFIXES[suffix] == "json")
+    found, faults = skipping(path)
+    assert found == documents
+    assert [(fault.place, fault.documents) for fault in faults] == lost
+    assert all(fault.file == str(path) and fault.what and "\n" not in str(fault) for fault in faults)
+    assert skipping(path, start) == (documents[start:], faults)
+    if faults:
+        with pytest.raises(CorpusError) as caught:
+            list(read_file(path))
+        assert str(caught.value) == str(faults[0])
+    else:
+        assert [text for part in read_file(path, start=start) for text in part] == documents[start:]
+
+
+@pytest.mark.parametrize("block", [8, 90, blocks.BLOCK])
+@pytest.mark.parametrize("suffix", TEXT)
+@fuzzed
+@given(content=content, damage=damage, start=st.integers(0, 12))
+def test_skipping_loses_and_doubles_nothing(
+    tmp_path: Path, suffix: str, block: int, content: bytes, damage: tuple[str, object] | None, start: int
+) -> None:
+    path = raw(tmp_path, suffix, content)
+    data = damaged(path.read_bytes(), damage)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "BLOCK", block)
+        patch.setattr(blocks, "PIECE", min(block, blocks.PIECE))
+        agrees_with_its_twin(path, suffix, data, start)
+
+
+@pytest.mark.parametrize("suffix", TEXT)
+@fuzzed
+@given(data=st.binary(max_size=60), magic=st.booleans())
+def test_any_bytes_are_documents_or_faults(tmp_path: Path, suffix: str, data: bytes, magic: bool) -> None:
+    path = tmp_path / f"fuzz{suffix}"
+    head = {".gz": b"\x1f\x8b\x08\x00", ".zst": b"\x28\xb5\x2f\xfd"}.get(path.suffix, b'{"text":') if magic else b""
+    agrees_with_its_twin(path, suffix, head + data, 1)
+
+
+@settings(fuzzed, max_examples=max(10, FUZZ // 4))
+@given(
+    texts=st.lists(st.none() | hangul, min_size=1, max_size=40),
+    group=st.integers(1, 12),
+    broken=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 200)), max_size=2),
+    compression=st.sampled_from(["none", "snappy", "zstd"]),
+    start=st.integers(0, 12),
+)
+def test_damaged_parquet_is_read_round_the_damage(
+    tmp_path: Path,
+    texts: list[str | None],
+    group: int,
+    broken: list[tuple[int, int]],
+    compression: str,
+    start: int,
+) -> None:
+    path = tmp_path / "corpus.parquet"
+    pq.write_table(
+        pa.table({"text": pa.array(texts, pa.string())}), path, row_group_size=group, compression=compression
+    )
+    table = pq.ParquetFile(path).metadata
+    data = bytearray(path.read_bytes())
+    for which, at in broken[:1]:
+        chunk = table.row_group(which % table.num_row_groups).column(0)
+        first = chunk.dictionary_page_offset or chunk.data_page_offset
+        data[first + at % chunk.total_compressed_size] ^= 0x55
+    path.write_bytes(data)
+    documents, lost = rows_slowly(path, "text")
+    found, faults = skipping(path)
+    assert found == documents
+    assert sum(fault.documents or 0 for fault in faults) == len(lost)
+    assert {fault.place for fault in faults if "null" in fault.what} == {f"row {n}" for n, why in lost if why == "null"}
+    assert skipping(path, start) == (documents[start:], faults)
+    if lost:
+        with pytest.raises(CorpusError, match=str(path)):
+            list(read_file(path))
+    else:
+        assert [text for part in read_file(path, start=start) for text in part] == documents[start:]
+
+
+def test_damage_in_a_large_parquet_file(tmp_path: Path) -> None:
+    path = tmp_path / "corpus.parquet"
+    texts = [f"문서 {i} {i * 7919 % 10007}" for i in range(200_000)]
+    pq.write_table(pa.table({"text": texts}), path, row_group_size=10_000, compression="snappy", use_dictionary=False)
+    data = bytearray(path.read_bytes())
+    for group in (3, 4, 6, 19):
+        chunk = pq.ParquetFile(path).metadata.row_group(group).column(0)
+        data[chunk.data_page_offset : chunk.data_page_offset + 99] = b"\xff" * 99
+    path.write_bytes(data)
+    found, faults = skipping(path)
+    assert [fault.place for fault in faults] == ["rows 30001 to 50000", "rows 60001 to 70000", "rows 190001 to 200000"]
+    assert [fault.documents for fault in faults] == [20_000, 10_000, 10_000]
+    assert found == texts[:30_000] + texts[50_000:60_000] + texts[70_000:190_000]
+    assert skipping(path, 45_000)[0] == found[45_000:]
+
+
+@settings(fuzzed, max_examples=max(10, FUZZ // 4))
+@given(flips=st.lists(st.tuples(st.integers(0), st.integers(0, 255)), max_size=3), cut=st.none() | st.integers(0))
+def test_any_bytes_as_parquet(tmp_path: Path, flips: list[tuple[int, int]], cut: int | None) -> None:
+    path = write(tmp_path, ".parquet", SAMPLE)
+    data = bytearray(path.read_bytes())
+    for at, byte in flips:
+        data[at % len(data)] = byte
+    path.write_bytes(data if cut is None else data[: cut % len(data)])
+    _, faults = skipping(path)
+    if faults:
+        with pytest.raises(CorpusError, match=str(path)):
+            list(read_file(path))
+
+
+# ── faults of the system ──
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_file_that_cannot_be_opened_is_one_fault(tmp_path: Path, suffix: str) -> None:
+    folder = tmp_path / f"folder{suffix}"
+    folder.mkdir()
+    for path in (tmp_path / f"gone{suffix}", folder):
+        (fault,) = skipping(path)[1]
+        assert (fault.file, fault.place, fault.documents) == (str(path), "", None)
+        with pytest.raises(CorpusError) as caught:
+            list(read_file(path))
+        assert str(caught.value) == str(fault)
+
+
+@pytest.mark.parametrize("suffix", TEXT)
+def test_a_disk_that_fails_in_the_middle(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"{i} {i * 7919 % 10007}" for i in range(50_000)]
+    data = write(tmp_path, suffix, texts).read_bytes()
+
+    class Failing(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            if self.tell() > len(data) // 2:
+                raise OSError(errno.EIO, "Input/output error")
+            return super().read(min(size or 0, 5000))
+
+    monkeypatch.setattr(Path, "open", lambda self, mode: Failing(data))
+    path = tmp_path / f"corpus{suffix}"
+    found, (fault,) = skipping(path)
+    assert found == texts[: len(found)]
+    assert 10_000 < len(found) < 40_000
+    assert str(fault) == f"{path}: after line {len(found)}: cannot be read: Input/output error"
+
+
+def test_a_folder_that_vanishes_while_it_is_read(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.txt").write_text(f"{name}\n" * 9)
+
+    def vanish(path: Path, size: int) -> None:
+        if path.name == "a.txt":
+            for name in ("b", "c"):
+                (tmp_path / f"{name}.txt").unlink()
+
+    faults: list[Fault] = []
+    assert read(tmp_path, batch_size=1, finished=vanish, skip=faults.append) == ["a"] * 9
+    assert [str(fault) for fault in faults] == [
+        f"{tmp_path}/{name}.txt: cannot be read: No such file or directory" for name in ("b", "c")
+    ]
+
+
+def test_what_names_no_file_is_an_error_though_faults_are_skipped(tmp_path: Path) -> None:
+    (tmp_path / "only.jsonl").write_text("{}\n")
+    for corpus in (tmp_path / "no.txt", f"{tmp_path}/*.txt", tmp_path / "only.jsonl"):
+        fault(corpus, str(corpus), skip=lambda fault: None)
+
+
+def test_faulty_memory_is_skipped() -> None:
+    faults: list[Fault] = []
+    assert read(pl.Series(["a", None, "b"]), skip=faults.append) == ["a", "b"]
+    assert read(iter(["a", None, "b\udc80", "c"]), skip=faults.append) == ["a", "c"]  # type: ignore[list-item]
+    assert [(fault.file, fault.place, fault.documents) for fault in faults] == [
+        ("the series", "row 2", 1),
+        ("the iterable", "document 2", 1),
+        ("the iterable", "document 3", 1),
+    ]
 
 
 # ── what a run records ──
@@ -344,7 +577,8 @@ def test_a_reader_that_is_left_half_way_leaves_nothing_behind(tmp_path: Path) ->
     code = (
         "import sys, threading; from kovocab.corpus import batches\n"
         "stream = batches(sys.argv[1], batch_size=1000); next(stream); stream.close()\n"
-        "kept = batches(sys.argv[1]); next(kept); assert threading.active_count() == 1\n"
+        "del stream; assert threading.active_count() == 1\n"
+        "kept = batches(sys.argv[1]); next(kept)\n"
         "assert 'torch' not in sys.modules and 'tokenizers' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, str(path)], check=True, timeout=20)

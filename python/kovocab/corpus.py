@@ -1,8 +1,8 @@
 """The reader: a corpus, whatever it is kept in, as batches of documents.
 
-Polars reads every format, at the speed of the disk. It is lenient where we are not, so each file is read in
-a way that turns what it would let pass into a null or an error, and only then does `faults` read the file
-again, slowly, to say which line is at fault.
+Polars reads every format, at the speed of the disk. It is lenient where we are not, so each block of a file is
+read in a way that turns what it would let pass into a null or an error, and only then does `faults` read that
+block again, slowly, to say which line is at fault.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,18 +11,9 @@ from typing import Any, TypeAlias, TypeGuard
 
 import polars as pl
 
+from kovocab.blocks import ahead, blocks
 from kovocab.errors import CorpusError, UsageError
-from kovocab.faults import (
-    BOM,
-    COMPRESSED,
-    POLARS_ERRORS,
-    check_head,
-    fault,
-    first_line,
-    half_pair,
-    json_documents,
-    lines,
-)
+from kovocab.faults import POLARS_ERRORS, Fault, Skip, fail, first_line, half_pair, line_documents
 from kovocab.files import files, identities, kind
 
 Corpus: TypeAlias = str | Path | Sequence[str | Path] | pl.DataFrame | pl.LazyFrame | pl.Series | Iterable[str]
@@ -34,6 +25,11 @@ Corpus: TypeAlias = str | Path | Sequence[str | Path] | pl.DataFrame | pl.LazyFr
 
 A list of strings is therefore a list of *paths*: pass texts in a list as `pl.Series(texts)` or `iter(texts)`.
 """
+
+MAGIC = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"x\x01", b"x^", b"x\x9c", b"x\xda")
+"""By these Polars would take text for a compressed stream, and may give nothing at all for it."""
+
+ROW = "kovocab: row"  # a name that no column has
 
 BATCH_SIZE = 8 << 20  # the work on a batch outweighs handing it over, and it is small beside the counts
 
@@ -49,6 +45,7 @@ def batches(
     column: str = "text",
     batch_size: int = BATCH_SIZE,
     finished: Callable[[Path, int], None] | None = None,
+    skip: Skip | None = None,
 ) -> Iterator[pl.Series]:
     """Read a corpus, in order, as series of documents.
 
@@ -62,24 +59,61 @@ def batches(
         batch_size: bytes of text, at most, in a batch; a larger document comes alone.
         finished: called with each file that was read to its end and the bytes of text it held; its last
             batch may be still to come.
+        skip: told of each fault in the corpus, which is then skipped, see `read_file`; None: the first fault is
+            an error.
 
     Yields:
         Series of type String, named `text`, never empty, without nulls; they may have several chunks.
 
     Raises:
-        CorpusError: something is missing, broken or not text: names the file and the place in it. Or there
-            are no documents at all.
+        CorpusError: something is broken or not text, and `skip` is None: names the file and the place in it.
+            Or a path is missing, or there are no documents at all.
         UsageError: `corpus` is not a corpus, or `batch_size` is not positive.
     """
     if batch_size < 1:
         raise UsageError(f"batch_size is {batch_size}; wanted at least 1 byte")
     empty = True
-    for batch in _sized(_parts(corpus, column, finished), batch_size):
+    for batch in _sized(_parts(corpus, column, finished, skip), batch_size):
         empty = False
         yield batch
     if empty:
         name = f"{corpus}" if isinstance(corpus, str | Path) else "the corpus"
         raise CorpusError(f"{name} holds no documents; wanted at least one")
+
+
+def read_file(path: Path, column: str = "text", *, start: int = 0, skip: Skip | None = None) -> Iterator[pl.Series]:
+    """Read the documents of one file, in order, as series of whatever size is at hand.
+
+    With `skip`, each fault is handed over and reading goes on with the next document that can be read. Lost is:
+
+    - of a line that is not UTF-8, not JSON or without a text, and of a row that is null: that line or row;
+    - of a damaged compressed file: what follows the last whole line before the damage;
+    - of a damaged Parquet file: the rows that Polars cannot decode, mostly those of a row group, and with them
+      what lies between two such groups if it is shorter than 512 rows; of one whose footer is damaged, or that
+      lacks the column: all.
+
+    Faults come in the order of the file, and are the same each time, whatever `start` is. Damage that leaves valid
+    text is not noticed in an uncompressed file, in Parquet, and in a `.zst` without checksums.
+
+    Args:
+        path: the file; its suffix says how it is read.
+        column: the column (Parquet) or key (JSON) that holds the text.
+        start: how many documents to pass over, as this function gives them: a reader that was stopped after N
+            documents goes on with `start=N`. Their faults may be told again.
+        skip: told of each fault; None: the first fault is an error.
+
+    Yields:
+        Series of type String, without nulls; they may be empty.
+
+    Raises:
+        CorpusError: the suffix is unknown; or `skip` is None and there is a fault: names the file and the place.
+    """
+    how = kind(path)
+    if how != "parquet":
+        return _after(_read_text(path, column if how == "json" else None, skip or fail), start)
+    if skip is None:  # there was no null, so documents are rows
+        return _read_parquet(path, column, fail, start)
+    return _after(_read_parquet(path, column, skip, 0), start)
 
 
 def fingerprint(corpus: Corpus, column: str = "text") -> dict[str, Any]:
@@ -102,23 +136,24 @@ def _is_paths(corpus: Corpus) -> TypeGuard[str | Path | Sequence[str | Path]]:
     return isinstance(corpus, str | Path | list | tuple)
 
 
-def _parts(corpus: Corpus, column: str, finished: Callable[[Path, int], None] | None) -> Iterator[pl.Series]:
+def _parts(
+    corpus: Corpus, column: str, finished: Callable[[Path, int], None] | None, skip: Skip | None
+) -> Iterator[pl.Series]:
     """Documents in pieces of whatever size is at hand."""
     if _is_paths(corpus):
-        readers = {"lines": _read_lines, "json": _read_json, "parquet": _read_parquet}
         for path in files(corpus):
             size = 0
-            for part in readers[kind(path)](path, column):
+            for part in read_file(path, column, skip=skip):
                 yield part
                 size += int(part.str.len_bytes().sum())
             if finished is not None:
                 finished(path, size)
     elif isinstance(corpus, pl.DataFrame | pl.LazyFrame):
-        yield from _read_frame(corpus.lazy(), column, "the frame")
+        yield from _read_frame(corpus.lazy(), column, "the frame", skip or fail)
     elif isinstance(corpus, pl.Series):
-        yield from _read_frame(corpus.alias(column).to_frame().lazy(), column, "the series")
+        yield from _read_frame(corpus.alias(column).to_frame().lazy(), column, "the series", skip or fail)
     elif isinstance(corpus, Iterable) and not isinstance(corpus, bytes | bytearray):
-        yield from _read_iterable(corpus)
+        yield from _read_iterable(corpus, skip or fail)
     else:
         wanted = "a path, a glob, a list of them, a Polars frame or series, or an iterable of strings"
         raise UsageError(f"a corpus cannot be of type {type(corpus).__name__}; wanted {wanted}")
@@ -147,112 +182,162 @@ def _sized(parts: Iterator[pl.Series], limit: int) -> Iterator[pl.Series]:
         yield pl.concat(held, rechunk=False)
 
 
-def _run(query: pl.LazyFrame, explain: Callable[[BaseException, int], CorpusError]) -> Iterator[pl.Series]:
-    """Stream the one column of `query`; what Polars cannot read becomes `explain(error, rows read)`."""
-    rows = 0
-    try:
-        stream = query.collect_batches(maintain_order=True)
-    except POLARS_ERRORS as error:
-        raise explain(error, rows) from error
-    while True:
+def _after(parts: Iterator[pl.Series], start: int) -> Iterator[pl.Series]:
+    """`parts` without their first `start` documents."""
+    for part in parts:
+        if start < len(part):
+            yield part[start:]
+        start = max(0, start - len(part))
+
+
+def _read_text(path: Path, column: str | None, skip: Skip) -> Iterator[pl.Series]:
+    """A file of lines, or of JSON lines where there is a `column`."""
+    for part in ahead(_parsed(path, column)):
+        if isinstance(part, Fault):
+            skip(part)
+        elif isinstance(part, pl.Series):
+            yield part
+        else:
+            number, block = part
+            yield pl.Series(list(line_documents(block, number, str(path), column, skip)), dtype=pl.String)
+
+
+def _parsed(path: Path, column: str | None) -> Iterator[pl.Series | tuple[int, bytes] | Fault]:
+    """The blocks of a file as documents, but for those that are to be read slowly, and a fault at the end."""
+    for item in ahead(blocks(path)):
+        if isinstance(item, Fault) or item[1].startswith(MAGIC):
+            yield item
+            continue
         try:
-            part = next(stream).to_series()
-        except StopIteration:
-            return
-        except POLARS_ERRORS as error:
-            raise explain(error, rows) from error
-        yield part
-        rows += len(part)
+            part = _lines(item[1]) if column is None else _json(item[1], column)
+        except POLARS_ERRORS:
+            yield item
+        else:
+            yield item if part is None else part
 
 
-def _read_lines(path: Path, _column: str) -> Iterator[pl.Series]:
-    check_head(path)
-    first = True
-    for part in _run(pl.scan_lines(path, glob=False), lambda error, _: fault(path, lines(path), error)):
-        if first and len(part) and part[0].startswith(BOM):
-            part = pl.concat([part[:1].str.strip_prefix(BOM), part[1:]])  # noqa: PLW2901
-        first = False
-        yield part
+def _lines(block: bytes) -> pl.Series:
+    return pl.scan_lines(block).collect().to_series()
 
 
-def _read_json(path: Path, column: str) -> Iterator[pl.Series]:
-    check_head(path)
-    if _starts_with_bom(path):  # Polars takes it for a broken line; rare enough to be read slowly
-        yield from _read_iterable(json_documents(path, column))
-        return
-
-    def explain(error: BaseException | None, _rows: int = 0) -> CorpusError:
-        return fault(path, json_documents(path, column), error)
-
+def _json(block: bytes, column: str) -> pl.Series | None:
     # As String, Polars would read 5 as "5" and true as "true". As Binary, what is not a JSON string is null;
     # with ignore_errors that goes for lists and objects too, while a line that is not JSON remains an error.
-    query = pl.scan_ndjson(path, schema={column: pl.Binary}, ignore_errors=True)
-    checked = False
-    for part in _run(query.select(pl.col(column).cast(pl.String)), explain):
-        if part.null_count():
-            raise explain(None)
-        # Polars reads half a surrogate pair, \ud800, as \0: where there is a \0, see which of the two it was.
-        if not checked and part.str.contains("\0", literal=True).any():
-            for _ in json_documents(path, column):
-                pass
-            checked = True
-        yield part
+    query = pl.scan_ndjson(block, schema={column: pl.Binary}, ignore_errors=True)
+    part = query.select(pl.col(column).cast(pl.String)).collect().to_series()
+    # Polars reads half a surrogate pair, \ud800, as \0: where there is a \0, see which of the two it was.
+    return None if part.null_count() or part.str.contains("\0", literal=True).any() else part
 
 
-def _read_parquet(path: Path, column: str) -> Iterator[pl.Series]:
-    yield from _read_frame(pl.scan_parquet(path, glob=False), column, str(path))
+def _read_parquet(path: Path, column: str, skip: Skip, start: int) -> Iterator[pl.Series]:
+    """A Parquet file from row `start` on."""
+    row = start
+    query = _texts(pl.scan_parquet(path, glob=False, row_index_name=ROW), column, str(path), skip)
+    if query is None:
+        return
+    try:
+        for batch in query.slice(start).collect_batches(maintain_order=True):
+            if batch.height and batch[ROW][0] != row:  # one is missing: that is an error on its way
+                break
+            yield _without_nulls(batch[column], row, str(path), column, skip)
+            row += batch.height
+        else:
+            return
+    except POLARS_ERRORS:
+        pass
+    yield from _read_damaged(query, row, path, column, skip)
 
 
-def _read_frame(frame: pl.LazyFrame, column: str, name: str) -> Iterator[pl.Series]:
-    def explain(error: BaseException, rows: int) -> CorpusError:
-        return CorpusError(f"{name}: cannot be read after row {rows}: {first_line(error)}")
+def _read_damaged(query: pl.LazyFrame, row: int, path: Path, column: str, skip: Skip) -> Iterator[pl.Series]:
+    """The rows that can be read of a damaged Parquet file, from `row` on."""
 
+    def rows(first: int, count: int) -> pl.Series | BaseException:
+        try:
+            return query.slice(first, count).collect()[column]
+        except POLARS_ERRORS as error:
+            return error
+
+    total = int(query.select(pl.len()).collect().item())
+    size = most = 1 << 16
+    while row < total:
+        part = rows(row, min(size, total - row))
+        if isinstance(part, pl.Series):
+            yield _without_nulls(part, row, str(path), column, skip)
+            row += min(size, total - row)
+            size = min(2 * size, most)
+        elif size > 1:
+            size //= 2
+        else:  # the first row that cannot be read: search the next that can, with ever longer strides
+            bad, good, stride = row, row + 1, 1
+            while good < total and not isinstance(rows(good, 1), pl.Series):
+                bad, good, stride = good, good + stride, min(2 * stride, 512)
+            good = min(good, total)
+            while good - bad > 1:
+                middle = (bad + good) // 2
+                bad, good = (bad, middle) if isinstance(rows(middle, 1), pl.Series) else (middle, good)
+            skip(Fault(str(path), f"rows {row + 1} to {good}", f"cannot be read: {first_line(part)}", good - row))
+            row, size = good, most
+
+
+def _read_frame(frame: pl.LazyFrame, column: str, name: str, skip: Skip) -> Iterator[pl.Series]:
+    query = _texts(frame.with_row_index(ROW), column, name, skip)
+    if query is None:
+        return
+    row = 0
+    try:
+        for batch in query.collect_batches(maintain_order=True):
+            yield _without_nulls(batch[column], row, name, column, skip)
+            row += batch.height
+    except POLARS_ERRORS as error:
+        skip(Fault(name, f"after row {row}", f"cannot be read: {first_line(error)}"))
+
+
+def _texts(frame: pl.LazyFrame, column: str, name: str, skip: Skip) -> pl.LazyFrame | None:
+    """The row numbers and the texts of `frame`; or the fault that it has no texts."""
     try:
         schema = frame.collect_schema()
     except POLARS_ERRORS as error:
-        raise explain(error, 0) from error
-    if column not in schema:
-        raise CorpusError(f"{name}: no column {column!r}; it has {', '.join(schema) or 'none'}")
+        skip(Fault(name, "", f"cannot be read: {first_line(error)}"))
+        return None
+    if column not in schema or column == ROW:
+        skip(Fault(name, "", f"no column {column!r}; it has {', '.join(c for c in schema if c != ROW) or 'none'}"))
+        return None
     if schema[column] not in (pl.String, pl.Categorical, pl.Enum):
-        raise CorpusError(f"{name}: column {column!r} is of type {schema[column]}; wanted String")
-    row = 0
-    for part in _run(frame.select(pl.col(column).cast(pl.String)), explain):
-        if part.null_count():
-            place = row + int(part.is_null().arg_true()[0]) + 1
-            raise CorpusError(f"{name}: row {place}: column {column!r} is null; wanted a string")
-        row += len(part)
-        yield part
+        skip(Fault(name, "", f"column {column!r} is of type {schema[column]}; wanted String"))
+        return None
+    return frame.select(ROW, pl.col(column).cast(pl.String))
 
 
-def _read_iterable(texts: Iterable[object]) -> Iterator[pl.Series]:
-    held: list[str] = []
-    size = number = 0
+def _without_nulls(part: pl.Series, row: int, name: str, column: str, skip: Skip) -> pl.Series:
+    if not part.null_count():
+        return part
+    for index in part.is_null().arg_true():
+        skip(Fault(name, f"row {row + index + 1}", f"column {column!r} is null; wanted a string", 1))
+    return part.drop_nulls()
+
+
+def _read_iterable(texts: Iterable[object], skip: Skip) -> Iterator[pl.Series]:
+    held: dict[int, str] = {}
+    size = 0
     for number, text in enumerate(texts, start=1):
         if not isinstance(text, str):
-            raise CorpusError(f"document {number} is of type {type(text).__name__}; wanted a string")
-        held.append(text)
+            found = f"found {text!r:.40}; wanted a string"
+            skip(Fault("the iterable", f"document {number}", found, 1))
+            continue
+        held[number] = text
         size += len(text)
         if size >= BATCH_SIZE // 4 or len(held) == 1 << 16:
-            yield _series(held, number)
-            held, size = [], 0
-    yield _series(held, number)
+            yield _encodable(held, skip)
+            held, size = {}, 0
+    yield _encodable(held, skip)
 
 
-def _series(texts: list[str], last: int) -> pl.Series:
+def _encodable(texts: dict[int, str], skip: Skip) -> pl.Series:
     try:
-        return pl.Series(texts, dtype=pl.String)
-    except UnicodeEncodeError as error:
-        index, half = next((i, half) for i, text in enumerate(texts) if (half := half_pair(text)))
-        number = last - len(texts) + index + 1
-        raise CorpusError(f"document {number} holds {half}, half of a surrogate pair; wanted text") from error
-
-
-def _starts_with_bom(path: Path) -> bool:
-    try:
-        if path.suffix.lower() not in COMPRESSED:
-            with path.open("rb") as file:
-                return file.read(3) == BOM.encode()
-        head = pl.scan_lines(path, glob=False).head(1).collect()
-    except POLARS_ERRORS:
-        return False  # reading says why
-    return bool(head.height and head.item().startswith(BOM))
+        return pl.Series(list(texts.values()), dtype=pl.String)
+    except UnicodeEncodeError:
+        halves = {number: half for number, text in texts.items() if (half := half_pair(text))}
+    for number, half in halves.items():
+        found = f"holds {half}, half of a surrogate pair; wanted text"
+        skip(Fault("the iterable", f"document {number}", found, 1))
+    return pl.Series([text for number, text in texts.items() if number not in halves], dtype=pl.String)

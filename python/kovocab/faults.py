@@ -1,14 +1,13 @@
-"""Faults of a file: read again, slowly, exactly, in Python, to say which line is at fault.
+"""Faults of a corpus: what is wrong and where, and the slow, exact reader of a line that Polars would not read.
 
-`corpus` reads by Polars, whose errors rarely name a place. What it could not read is read here.
+`corpus` reads by Polars, whose errors rarely name a place. The lines that it could not read are read here.
 """
 
-import gzip
 import json
 import re
-import zlib
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import polars as pl
 
@@ -17,75 +16,40 @@ from kovocab.errors import CorpusError
 POLARS_ERRORS = (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
 """What Polars raises where it cannot read."""
 
-COMPRESSED = {".gz": b"\x1f\x8b", ".zst": b"\x28\xb5\x2f\xfd"}
-"""The suffixes of compressed files, and how such a file begins."""
 
-BOM = "\ufeff"
+@dataclass(frozen=True)
+class Fault:
+    """Something in a corpus that is no document, or that hides documents; the same from run to run.
 
-
-def check_head(path: Path) -> None:
-    """Check that a compressed file begins as one.
-
-    Polars goes by the content, so a file that was cut before its magic number would be read as text.
-
-    Raises:
-        CorpusError: it does not, or cannot be read.
+    Attributes:
+        file: the file; for a corpus in memory "the frame", "the series" or "the iterable".
+        place: where in it, as "line 17", "after line 12", "row 3", "rows 8 to 9"; "" for all of it.
+        what: what was found there, and what was wanted.
+        documents: how many documents are lost by it, where that is known.
     """
-    magic = COMPRESSED.get(path.suffix.lower())
-    if magic is None:
-        return
-    try:
-        with path.open("rb") as file:
-            head = file.read(len(magic))
-    except OSError as error:
-        raise CorpusError(f"{path}: cannot be read: {error.strerror}") from error
-    if head != magic:
-        found = head.hex(" ") or "an empty file"
-        wanted = f"wanted a {path.suffix} stream (and not one of skippable frames, as pzstd writes)"
-        raise CorpusError(f"{path}: byte 0: found {found}; {wanted}")
+
+    file: str
+    place: str
+    what: str
+    documents: int | None = None
+
+    def __str__(self) -> str:
+        """The fault on one line."""
+        return ": ".join(part for part in (self.file, self.place, self.what) if part)
 
 
-def fault(path: Path, rest: Iterable[object], error: BaseException | None) -> CorpusError:
-    """Read `rest`, of a reader below, until it raises, and give what it raised; else what Polars said."""
-    try:
-        for _ in rest:
-            pass
-    except CorpusError as found:
-        return found
-    return CorpusError(f"{path}: cannot be read: {first_line(error)}")
+Skip: TypeAlias = Callable[[Fault], None]
+"""What is told of each fault that is skipped."""
 
 
-def first_line(error: BaseException | None) -> str:
+def fail(fault: Fault) -> None:
+    """Do not skip: the fault as a CorpusError."""
+    raise CorpusError(str(fault))
+
+
+def first_line(error: BaseException) -> str:
     """What an error says, without the pages of advice that may follow."""
     return str(error).split("\n", 1)[0]
-
-
-def json_documents(path: Path, column: str) -> Iterator[str]:
-    """The documents of a file of JSON lines; a CorpusError names the first line that holds none."""
-
-    def refuse(name: str) -> None:
-        raise ValueError(f"{name} is not JSON")
-
-    wanted = f'wanted a JSON object with a string in the key "{column}"'
-    for number, line in enumerate(lines(path), start=1):
-        if not line or line.isspace():
-            continue
-        try:
-            row = json.loads(line, parse_constant=refuse)
-        except json.JSONDecodeError as error:
-            place = f"{error.msg.removesuffix(' at')} at character {error.pos + 1}"
-            raise CorpusError(f"{path}: line {number}: {place}; {wanted}") from error
-        except ValueError as error:
-            raise CorpusError(f"{path}: line {number}: {error}; {wanted}") from error
-        if not isinstance(row, dict):
-            raise CorpusError(f"{path}: line {number}: found {line[:40]!r}; {wanted}")
-        text = row.get(column)
-        if not isinstance(text, str):
-            found = f"found {json.dumps(text)[:40]}" if column in row else f"no such key in {sorted(row)}"
-            raise CorpusError(f"{path}: line {number}: {found}; {wanted}")
-        if half := half_pair(text):
-            raise CorpusError(f"{path}: line {number}: {half} is half of a surrogate pair; {wanted}")
-        yield text
 
 
 def half_pair(text: str) -> str | None:
@@ -94,47 +58,63 @@ def half_pair(text: str) -> str | None:
     return f"\\u{ord(found.group()):04x}" if found else None
 
 
-def lines(path: Path) -> Iterator[str]:
-    """The lines of a file, without a byte-order mark; a CorpusError names the first that cannot be read."""
-    number = 0
+def line_documents(block: bytes, first: int, file: str, column: str | None, skip: Skip) -> Iterator[str]:
+    """Read the documents of a block of whole lines, one by one.
+
+    Args:
+        block: the lines.
+        first: the number of the first.
+        file: what the file is called.
+        column: the key that holds the text, where a line is a JSON object; None where a line is a document.
+        skip: told of each line that holds no document, though it should.
+    """
+    for number, line in enumerate(block.removesuffix(b"\n").split(b"\n"), start=first):
+        try:
+            text = _decoded(line.removesuffix(b"\r"))
+            if column is not None:
+                if not text.strip(" \t\r"):
+                    continue
+                text = _json_text(text, column)
+        except ValueError as error:
+            skip(Fault(file, f"line {number}", str(error), 1))
+        else:
+            yield text
+
+
+def _decoded(line: bytes) -> str:
     try:
-        for number, line in enumerate(_raw_lines(path), start=1):
-            text = line.decode() if isinstance(line, bytes) else line
-            yield text.removeprefix(BOM) if number == 1 else text
+        return line.decode()
     except UnicodeDecodeError as error:
-        raise CorpusError(
-            f"{path}: line {number}: invalid UTF-8 at byte {error.start} of the line; wanted UTF-8"
-        ) from error
-    except (EOFError, zlib.error, *POLARS_ERRORS) as error:
-        if isinstance(error, CorpusError):
-            raise
-        size = path.stat().st_size
-        raise CorpusError(
-            f"{path}: after line {number}, in a file of {size} bytes: {first_line(error)}; wanted a whole"
-            f" {path.suffix} file"
-        ) from error
+        raise ValueError(f"invalid UTF-8 at byte {error.start} of the line; wanted UTF-8") from error
 
 
-def _raw_lines(path: Path) -> Iterator[bytes | str]:
-    if path.suffix.lower() == ".zst":  # Python 3.11 cannot decompress it, so Polars does
-        yield from _zst_lines(path)
-        return
-    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
-        for line in file:
-            yield line.removesuffix(b"\n").removesuffix(b"\r")
-
-
-def _zst_lines(path: Path) -> Iterator[str]:
+def _json_text(line: str, column: str) -> str:
+    """The text in a line of JSON; a ValueError says what else it holds."""
+    wanted = f'wanted a JSON object with a string in the key "{column}"'
     try:
-        for batch in pl.scan_lines(path, glob=False).collect_batches(maintain_order=True):
-            yield from batch.to_series()
-    except pl.exceptions.ComputeError as error:
-        # Not UTF-8. What Polars decompresses in spite of that is CSV: make the file a table of one column.
-        table = pl.scan_csv(
-            path, has_header=False, quote_char=None, separator="\x01", schema={"line": pl.String}, glob=False,
-            encoding="utf8-lossy", truncate_ragged_lines=True, missing_columns=None,
-        )  # fmt: skip
-        bad = table.with_row_index("number", 1).filter(pl.col("line").str.contains("\ufffd", literal=True))
-        number = bad.select("number").head(1).collect().to_series()
-        place = f"at or after line {number[0]}: " if len(number) else ""
-        raise CorpusError(f"{path}: {place}{first_line(error)}; wanted UTF-8") from error
+        row = json.loads(line, parse_constant=_refuse, parse_int=_integer, object_pairs_hook=_first_of_each)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{error.msg.removesuffix(' at')} at character {error.pos + 1}; {wanted}") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{error}; {wanted}") from error
+    if not isinstance(row, dict):
+        raise ValueError(f"found {line[:40]!r}; {wanted}")
+    text = row.get(column)
+    if not isinstance(text, str):
+        found = f"found {json.dumps(text)[:40]}" if column in row else f"no such key in {sorted(row)}"
+        raise ValueError(f"{found}; {wanted}")
+    if half := half_pair(text):
+        raise ValueError(f"{half} is half of a surrogate pair; {wanted}")
+    return text
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _first_of_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    return dict(reversed(pairs))  # as Polars has it
+
+
+def _integer(digits: str) -> float:
+    return int(digits) if len(digits) < 20 else float(digits)  # Python refuses, and is slow at, very many digits
