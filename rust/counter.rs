@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::keys::PADDING;
 use crate::sorted::{Part, Sorted};
 use crate::spill::{each, spill};
-use crate::tables::{Front, Tables};
+use crate::tables::{Front, Size, Tables};
 use crate::words::{Cut, SPACE};
 
 /// Bytes of text that a thread takes at a time: enough to forget the taking, and little to wait for at the end.
@@ -105,9 +105,9 @@ impl WordCounter {
         front.flush(tables)
     }
 
-    /// Distinct words in memory, and the bytes that they take.
+    /// What is in memory.
     #[must_use]
-    pub fn size(&self) -> (usize, usize) {
+    pub fn size(&self) -> Size {
         self.tables.size()
     }
 
@@ -141,7 +141,7 @@ impl WordCounter {
     /// All words in order. O(words log words).
     ///
     /// # Errors
-    /// None that the caller can cause.
+    /// If the sum of all counts passes 2^64 - 1.
     pub fn sorted(&self) -> Result<Sorted> {
         let sort = |at| Ok(Part::sort(self.tables.table(at).iter().map(|(_, word, count)| (word, count))));
         Sorted::of(each(self.tables.number(), self.workers.len(), sort)?)
@@ -302,7 +302,7 @@ mod tests {
                 let counted = count(&bpe, threads, &[batch]);
                 counter.add(&counted.iter().map(|(word, count)| (word.as_str(), *count)).collect::<Vec<_>>()).unwrap();
                 counter.spill(folder.path()).unwrap();
-                prop_assert_eq!(counter.size().0, 0);
+                prop_assert_eq!(counter.size().words, 0);
             }
             sort_parts(folder.path(), threads).unwrap();
             prop_assert_eq!(list(read_sorted(folder.path()).unwrap()), expected);

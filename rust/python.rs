@@ -89,9 +89,10 @@ impl PyWordCounter {
         Ok(py.detach(|| self.0.add(&table::weighted(words.chunks(), counts.chunks())?))?)
     }
 
-    /// Distinct words in memory, and the bytes that they take.
-    fn size(&self) -> (usize, usize) {
-        self.0.size()
+    /// Distinct words in memory, the bytes that they take, and those that they will take before long.
+    fn size(&self) -> (usize, usize, usize) {
+        let size = self.0.size();
+        (size.words, size.memory, size.memory_soon)
     }
 
     fn count_tokens(&self, py: Python<'_>, bpe: &PyBpe) -> PyResult<PyRecordBatch> {
@@ -123,13 +124,18 @@ impl PySortedWords {
         Ok(Self(spill::read_sorted(&folder)?))
     }
 
+    /// Distinct words, and words, where they are in memory.
+    fn totals(&self) -> (u64, u64) {
+        self.0.totals()
+    }
+
     fn take(&mut self, py: Python<'_>, limit: usize) -> PyResult<Option<PyRecordBatch>> {
         Ok(py.detach(|| table::word_counts(&mut self.0, limit))?.map(PyRecordBatch::from))
     }
 }
 
 #[pyfunction]
-fn sort_parts(py: Python<'_>, folder: PathBuf, threads: usize) -> PyResult<()> {
+fn sort_parts(py: Python<'_>, folder: PathBuf, threads: usize) -> PyResult<(u64, u64)> {
     Ok(py.detach(|| spill::sort_parts(&folder, threads))?)
 }
 

@@ -60,6 +60,12 @@ impl Slots {
         self.table.len() * size_of::<Slot>() + self.long.capacity()
     }
 
+    /// Bytes of memory that the words will take soon: twice as many where the table is nearly full.
+    #[must_use]
+    pub fn memory_soon(&self) -> usize {
+        if self.used * FULL.1 * 10 > self.table.len() * FULL.0 * 9 { self.memory() * 2 } else { self.memory() }
+    }
+
     /// Add short words, at most [`BATCH`] of them, each with its count; `false` if a count passes 2^64 - 1.
     #[inline]
     pub fn add_all(&mut self, words: &[Slot]) -> bool {

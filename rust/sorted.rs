@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::records::{Reader, write_record};
 use crate::words::SPACE;
 
@@ -58,6 +58,14 @@ impl Part {
         part
     }
 
+    /// How many words there are, and the sum of their counts.
+    ///
+    /// # Errors
+    /// If the sum passes 2^64 - 1.
+    pub fn totals(&self) -> Result<(u64, u64)> {
+        add_totals(self.words.iter().map(|word| (1, word.count)))
+    }
+
     /// The words as records, in order.
     ///
     /// # Errors
@@ -67,6 +75,15 @@ impl Part {
             .iter()
             .try_for_each(|word| write_record(out, &self.text.as_bytes()[word.start..word.end], word.count))
     }
+}
+
+/// The sums of distinct words and of words.
+///
+/// # Errors
+/// If one passes 2^64 - 1.
+pub fn add_totals(totals: impl IntoIterator<Item = (u64, u64)>) -> Result<(u64, u64)> {
+    let add = |sum: (u64, u64), more: (u64, u64)| Some((sum.0.checked_add(more.0)?, sum.1.checked_add(more.1)?));
+    totals.into_iter().try_fold((0, 0), add).ok_or(Error::Overflow)
 }
 
 /// Where a part's words come from.
@@ -114,15 +131,23 @@ impl Eq for Next {}
 pub struct Sorted {
     sources: Vec<Source>,
     heap: BinaryHeap<Next>,
+    totals: (u64, u64),
 }
 
 impl Sorted {
     /// The words of `parts`.
     ///
     /// # Errors
-    /// None that the caller can cause.
+    /// If the sum of all counts passes 2^64 - 1.
     pub fn of(parts: Vec<Part>) -> Result<Self> {
-        Self::new(parts.into_iter().map(|part| Source::Memory(part, 0)).collect())
+        let totals = add_totals(parts.iter().map(Part::totals).collect::<Result<Vec<_>>>()?)?;
+        Self::new(parts.into_iter().map(|part| Source::Memory(part, 0)).collect(), totals)
+    }
+
+    /// Distinct words, and the sum of their counts; not known of files.
+    #[must_use]
+    pub fn totals(&self) -> (u64, u64) {
+        self.totals
     }
 
     /// The words of files of records, each in order.
@@ -130,10 +155,10 @@ impl Sorted {
     /// # Errors
     /// If a file cannot be read.
     pub fn read(files: Vec<Reader>) -> Result<Self> {
-        Self::new(files.into_iter().map(Source::File).collect())
+        Self::new(files.into_iter().map(Source::File).collect(), (0, 0))
     }
 
-    fn new(mut sources: Vec<Source>) -> Result<Self> {
+    fn new(mut sources: Vec<Source>, totals: (u64, u64)) -> Result<Self> {
         let mut heap = BinaryHeap::with_capacity(sources.len());
         for (from, source) in sources.iter_mut().enumerate() {
             let mut next = Next { count: 0, head: 0, word: Vec::new(), from };
@@ -141,7 +166,7 @@ impl Sorted {
                 heap.push(next);
             }
         }
-        Ok(Self { sources, heap })
+        Ok(Self { sources, heap, totals })
     }
 
     /// Hand at most `limit` words, with their counts, to `each`; how many there were.

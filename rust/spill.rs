@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::keys::{SHORT, hash_long, short_key};
 use crate::records::{BUFFER, Reader, write_record};
 use crate::slots::{BATCH, Slot, Slots};
-use crate::sorted::{Part, Sorted};
+use crate::sorted::{Part, Sorted, add_totals};
 use crate::tables::{PARTS, Tables, for_each};
 
 /// Slots of the table that a part is read into, at first.
@@ -47,19 +47,21 @@ pub fn spill(tables: &Tables, folder: &Path, threads: usize) -> Result<()> {
     each(groups.len(), threads, write).map(drop)
 }
 
-/// Combine each part in `folder` and write it in order beside it, by `threads` threads.
+/// Combine each part in `folder` and write it in order beside it, by `threads` threads; how many distinct words there
+/// are, and the sum of their counts.
 ///
 /// # Errors
 /// If a file cannot be read or written, or a count passes 2^64 - 1.
-pub fn sort_parts(folder: &Path, threads: usize) -> Result<()> {
+pub fn sort_parts(folder: &Path, threads: usize) -> Result<(u64, u64)> {
     let sort = |part| {
-        let Some(combined) = combine(&folder.join(format!("{part:03}.words")))? else { return Ok(()) };
+        let Some(combined) = combine(&folder.join(format!("{part:03}.words")))? else { return Ok((0, 0)) };
         let sorted = Part::sort(combined.iter().map(|(_, word, count)| (word, count)));
         let path = folder.join(format!("{part:03}.sorted"));
         let mut file = BufWriter::with_capacity(BUFFER, File::create(&path).map_err(|e| Error::file(&path, e))?);
-        sorted.write(&mut file).and_then(|()| file.flush()).map_err(|e| Error::file(&path, e))
+        sorted.write(&mut file).and_then(|()| file.flush()).map_err(|e| Error::file(&path, e))?;
+        sorted.totals()
     };
-    each(PARTS, threads, sort).map(drop)
+    add_totals(each(PARTS, threads, sort)?)
 }
 
 /// The words of all parts in `folder` that [`sort_parts`] wrote, in order.

@@ -66,11 +66,16 @@ impl Tables {
         self.tables.len()
     }
 
-    /// Distinct words, and bytes of memory, of all tables.
+    /// What all tables hold.
     #[must_use]
-    pub fn size(&self) -> (usize, usize) {
-        let each = (0..self.number()).map(|at| self.table(at)).map(|table| (table.len(), table.memory()));
-        each.fold((0, 0), |(words, bytes), (more, memory)| (words + more, bytes + memory))
+    pub fn size(&self) -> Size {
+        let mut size = Size::default();
+        for table in (0..self.number()).map(|at| self.table(at)) {
+            size.words += table.len();
+            size.memory += table.memory();
+            size.memory_soon += table.memory_soon();
+        }
+        size
     }
 
     /// The smallest groups of tables that share no part with others, each with its parts.
@@ -79,6 +84,17 @@ impl Tables {
         let (tables, parts) = (self.number() / groups, PARTS / groups);
         (0..groups).map(move |at| (at * tables..(at + 1) * tables, at * parts..(at + 1) * parts))
     }
+}
+
+/// What tables hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Distinct words.
+    pub words: usize,
+    /// Bytes of memory that they take.
+    pub memory: usize,
+    /// Bytes that they will take before long, since tables that are nearly full will double.
+    pub memory_soon: usize,
 }
 
 /// What a thread keeps to itself.
@@ -198,7 +214,7 @@ mod tests {
                 at += word.len();
             }
             front.flush(&tables).unwrap();
-            prop_assert_eq!(tables.size().0, expected.len());
+            prop_assert_eq!(tables.size().words, expected.len());
             let mut found = HashMap::new();
             for (numbers, parts) in tables.groups() {
                 for_each(&tables, numbers, |part, word, count| {
@@ -217,7 +233,7 @@ mod tests {
             front.add(format!("{number}").as_bytes(), 1, &tables);
         }
         front.flush(&tables).unwrap();
-        assert_eq!(tables.size().0, 1_000_000);
+        assert_eq!(tables.size().words, 1_000_000);
         front.add(b"7", u64::MAX, &tables);
         assert!(front.flush(&tables).is_err());
     }

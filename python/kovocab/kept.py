@@ -1,0 +1,129 @@
+"""What is kept of a count while it runs, so that one that was stopped goes on where it was.
+
+Beside the file to be written stands a hidden folder: the words that were spilled, and `progress.json`, which says
+how far each file of the corpus was counted and how long each part is. That file is replaced at once, so it and the
+first so many bytes of each part belong together; what a part has beyond them was written after, and goes.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kovocab.errors import ArtefactError
+from kovocab.faults import Fault
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such lock
+    fcntl = None  # type: ignore[assignment]
+
+PROGRESS = "progress.json"
+
+
+@dataclass
+class FileProgress:
+    """How far a file was counted: documents and faults that were seen, bytes of text, and whether that is all."""
+
+    documents: int = 0
+    bytes: int = 0
+    faults: int = 0
+    done: bool = False
+
+
+@dataclass
+class Done:
+    """How far a corpus was counted: each file by name, and the faults that were skipped."""
+
+    files: dict[str, FileProgress] = field(default_factory=dict)
+    skipped: list[Fault] = field(default_factory=list)
+    faults: int = 0
+
+    def of(self, name: str) -> FileProgress:
+        """How far the file was counted."""
+        return self.files.setdefault(name, FileProgress())
+
+
+class Kept:
+    """The folder of a count that is under way.
+
+    Args:
+        out: The file that the count will write.
+        identity: What the count is of: an interrupted one goes on only if it was of the same.
+
+    Attributes:
+        folder: Where words are spilled.
+        done: What was counted when progress was last kept.
+
+    Raises:
+        ArtefactError: an interrupted count was of something else (says what), or another process is at it.
+    """
+
+    def __init__(self, out: Path, identity: Mapping[str, Any]) -> None:
+        self.folder = out.with_name(f".{out.name}.counting")
+        self._identity = json.loads(json.dumps(identity))
+        self.done = Done()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.folder / "lock").open("w")
+        except OSError as error:
+            raise ArtefactError(f"{out} cannot be written: {error.strerror}") from error
+        if fcntl is not None:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise ArtefactError(f"{out} is being counted by another process") from error
+        self._load()
+
+    def keep(self, done: Done, parts: Mapping[str, int]) -> None:
+        """Note that what `done` says is in the first bytes of the parts."""
+        state = {"identity": self._identity, "parts": dict(parts), "done": asdict(done)}
+        beside = self.folder / f"{PROGRESS}.part"
+        beside.write_text(json.dumps(state, ensure_ascii=False), encoding="utf-8")
+        beside.replace(self.folder / PROGRESS)
+        self.done = done
+
+    def close(self, *, forget: bool) -> None:
+        """Let go of the folder; and remove it, if it is to be forgotten or holds no progress."""
+        if forget or not (self.folder / PROGRESS).exists():
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self._lock.close()
+
+    def _load(self) -> None:
+        path = self.folder / PROGRESS
+        try:
+            state = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            state = {"identity": self._identity, "parts": {}, "done": asdict(self.done)}
+        except (OSError, ValueError) as error:
+            raise ArtefactError(f"{path} cannot be read ({error}); {self._advice()}") from error
+        if found := difference(state["identity"], self._identity):
+            raise ArtefactError(f"a count of this was interrupted, and {found}; {self._advice()}")
+        for part in self.folder.glob("[0-9]*"):
+            length = state["parts"].get(part.name, 0)
+            if part.stat().st_size < length:
+                raise ArtefactError(f"{part} is shorter than {length} bytes; {self._advice()}")
+            os.truncate(part, length)
+        if missing := [name for name in state["parts"] if not (self.folder / name).exists()]:
+            raise ArtefactError(f"{self.folder / missing[0]} is missing; {self._advice()}")
+        files = {name: FileProgress(**progress) for name, progress in state["done"]["files"].items()}
+        self.done = Done(files, [Fault(**fault) for fault in state["done"]["skipped"]], state["done"]["faults"])
+
+    def _advice(self) -> str:
+        return f"remove the folder {self.folder} to count anew"
+
+
+def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """Say what is no longer as it was, on one line; None if all is."""
+    old, new = ({row["name"]: row for row in each["files"]} for each in (before, now))
+    changes = [f"{name} has changed since" for name in new if name in old and old[name] != new[name]]
+    changes += [f"{name} is new since" for name in new if name not in old]
+    changes += [f"{name} is gone since" for name in old if name not in new]
+    if changes:
+        more = f", and {len(changes) - 1} other files are not as they were" if len(changes) > 1 else ""
+        return changes[0] + more
+    keys = [key for key in now if key != "files" and before.get(key) != now[key]]
+    return f"{keys[0]} was {before.get(keys[0])!r} and is {now[keys[0]]!r}" if keys else None

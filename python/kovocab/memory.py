@@ -1,0 +1,57 @@
+"""Memory: how much there is, how much is used, and how much a run may use."""
+
+import os
+import re
+import resource
+import sys
+from pathlib import Path
+
+from kovocab.errors import UsageError
+
+UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+UNITS |= {unit[0] + "iB": 2 ** (10 * power) for power, unit in enumerate(("KB", "MB", "GB", "TB"), start=1)}
+LEAST = 512 << 20  # Python, Polars, the batches that are read ahead and the smallest tables
+
+
+def bound(memory: str | int | None) -> int:
+    """How many bytes a run may use: what `memory` says, or half of what the machine has.
+
+    Args:
+        memory: Bytes, or a number with a unit: "4GB", "512MiB".
+
+    Raises:
+        UsageError: it is no size, or less than 512 MiB.
+    """
+    if memory is None:
+        return max(LEAST, total() // 2)
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]i?B|)", str(memory).strip(), re.IGNORECASE)
+    units = {unit.upper(): size for unit, size in UNITS.items()}
+    if found is None:
+        raise UsageError(f"memory is {memory!r}; wanted bytes, or a size such as 4GB or 512MiB")
+    size = int(float(found[1]) * units[found[2].upper()])
+    if size < LEAST:
+        raise UsageError(f"memory is {memory}; wanted at least {LEAST >> 20}MiB")
+    return size
+
+
+def total() -> int:
+    """Bytes of memory of this machine, or of the container where that is less."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        return min(machine, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    except (OSError, ValueError):  # another system, or "max"
+        return machine
+
+
+def used() -> int:
+    """Bytes of memory that this process uses now; where the system does not tell, the most that it used."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return peak()
+
+
+def peak() -> int:
+    """The most bytes of memory that this process used."""
+    found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return found if sys.platform == "darwin" else found * 1024

@@ -1,0 +1,110 @@
+"""The tally: word counts that keep within a bound of memory, on disk where they do not fit."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Self
+
+import polars as pl
+
+from kovocab import _core, memory
+
+log = logging.getLogger(__name__)
+
+ROWS = 1 << 20  # of a table at a time, and of a row group
+_LEAST = 128 << 20  # bytes of tables that are worth spilling
+_COMBINED = 10  # bytes of memory, at most, that a byte of a spilled part takes when it is combined and sorted
+
+
+class Tally:
+    """Counts words; spills them where they would pass the bound, and combines what was spilled at the end.
+
+    Args:
+        threads: How many threads count.
+        bound: Bytes of memory that the process may use. It can pass it by what is read ahead and by one batch.
+        folder: Where words are spilled; a temporary folder when None. What is there already is counted too.
+
+    Attributes:
+        spilled: Bytes of words on disk.
+    """
+
+    def __init__(self, threads: int, bound: int, folder: Path | None = None) -> None:
+        self._counter = _core.WordCounter(threads)
+        self._threads = threads
+        self._bound = bound
+        self._own: TemporaryDirectory[str] | None = None
+        self._folder = folder
+        self.spilled = sum(self.parts().values())
+
+    def __enter__(self) -> Self:
+        """The tally; at the end of the block its temporary folder goes."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._own is not None:
+            self._own.cleanup()
+
+    def update(self, bpe: _core.Bpe, documents: pl.Series) -> None:
+        """Count the words of documents."""
+        self._counter.update(bpe, documents)
+
+    def add(self, words: pl.DataFrame) -> None:
+        """Add words that were counted before."""
+        self._counter.add(words["word"], words["count"])
+
+    @property
+    def held(self) -> int:
+        """Distinct words in memory."""
+        return self._counter.size()[0]
+
+    def full(self) -> bool:
+        """Whether the words, or the next growth of their tables, pass the bound."""
+        _, now, soon = self._counter.size()
+        return now >= _LEAST and memory.used() + soon - now > self._bound
+
+    def count_tokens(self, bpe: _core.Bpe) -> pl.DataFrame:
+        """How often each token is emitted by the words in memory, which are forgotten: `id: u32, count: u64`."""
+        found = pl.DataFrame(self._counter.count_tokens(bpe))
+        self._counter.clear()
+        return found
+
+    def spill(self) -> None:
+        """Move the words to the disk.
+
+        Raises:
+            OSError: they cannot be written; names the file.
+        """
+        self._counter.spill(self._where())
+        self.spilled = sum(self.parts().values())
+
+    def parts(self) -> dict[str, int]:
+        """The files of spilled words, with their sizes in bytes."""
+        if self._folder is None:
+            return {}
+        return {path.name: path.stat().st_size for path in sorted(self._folder.glob("*.words"))}
+
+    def finish(self) -> tuple[int, int, Iterator[pl.DataFrame]]:
+        """How many distinct words there are, the sum of their counts, and the words in order, `ROWS` at a time."""
+        if not self.spilled:
+            words = self._counter.sorted()
+            return *words.totals(), _tables(words)
+        self.spill()
+        largest = max(self.parts().values())
+        threads = max(1, min(self._threads, self._bound // (_COMBINED * largest)))
+        totals = _core.sort_parts(self._where(), threads)
+        return *totals, _tables(_core.SortedWords.read(self._where()))
+
+    def _where(self) -> Path:
+        if self._folder is None:
+            self._own = TemporaryDirectory(prefix="kovocab-")
+            self._folder = Path(self._own.name)
+        return self._folder
+
+
+def _tables(words: _core.SortedWords) -> Iterator[pl.DataFrame]:
+    while (table := words.take(ROWS)) is not None:
+        yield pl.DataFrame(table)
