@@ -23,12 +23,14 @@ from kovocab.faults import (
     json_documents,
     lines,
 )
-from kovocab.files import files, identities, kind
+from kovocab.files import File, files, identities, kind, source
+from kovocab.remote import Remote, discreet, shown
 
 Corpus: TypeAlias = str | Path | Sequence[str | Path] | pl.DataFrame | pl.LazyFrame | pl.Series | Iterable[str]
 """What can be read as a corpus.
 
 - a `str` or `Path`: a file, a folder or a glob; a `list` or `tuple` of them: all of these;
+- a `str` may be a URL: `s3://`, `gs://` or `hf://`, with the same rules, or `https://`, of one file;
 - a Polars frame or lazy frame: its column of text; a Polars series: its texts;
 - any other iterable of `str` (generator, iterator, map ...): its texts.
 
@@ -38,7 +40,7 @@ A list of strings is therefore a list of *paths*: pass texts in a list as `pl.Se
 BATCH_SIZE = 8 << 20  # the work on a batch outweighs handing it over, and it is small beside the counts
 
 
-def corpus_files(corpus: Corpus) -> list[Path]:
+def corpus_files(corpus: Corpus) -> list[File]:
     """List the files of a corpus, see `files`; none where it is in memory."""
     return files(corpus) if _is_paths(corpus) else []
 
@@ -48,7 +50,7 @@ def batches(
     *,
     column: str = "text",
     batch_size: int = BATCH_SIZE,
-    finished: Callable[[Path, int], None] | None = None,
+    finished: Callable[[File, int], None] | None = None,
 ) -> Iterator[pl.Series]:
     """Read a corpus, in order, as series of documents.
 
@@ -78,18 +80,19 @@ def batches(
         empty = False
         yield batch
     if empty:
-        name = f"{corpus}" if isinstance(corpus, str | Path) else "the corpus"
+        name = shown(corpus) if isinstance(corpus, str | Path) else "the corpus"
         raise CorpusError(f"{name} holds no documents; wanted at least one")
 
 
 def fingerprint(corpus: Corpus, column: str = "text") -> dict[str, Any]:
     """Say what identifies a corpus, for the record of what was made from it.
 
-    Cheap: of each file its size, and a hash of that and of its first, middle and last 64 KiB. Names are
+    Cheap: of each file its size, and a hash of that and of its first, middle and last 64 KiB; of a remote one its
+    size and what its server says changes with it. Names are
     relative to the folder that the files share, so a corpus that was moved is still the same corpus.
 
     Returns:
-        `{"kind": "files", "column", "bytes", "files": [{"name", "bytes", "blake2b"}, ...]}`, or
+        `{"kind": "files", "column", "bytes", "files": [{"name", "bytes", "blake2b"}, ...]}` (see `identities`), or
         `{"kind": "memory"}`.
     """
     if not _is_paths(corpus):
@@ -102,15 +105,16 @@ def _is_paths(corpus: Corpus) -> TypeGuard[str | Path | Sequence[str | Path]]:
     return isinstance(corpus, str | Path | list | tuple)
 
 
-def _parts(corpus: Corpus, column: str, finished: Callable[[Path, int], None] | None) -> Iterator[pl.Series]:
+def _parts(corpus: Corpus, column: str, finished: Callable[[File, int], None] | None) -> Iterator[pl.Series]:
     """Documents in pieces of whatever size is at hand."""
     if _is_paths(corpus):
         readers = {"lines": _read_lines, "json": _read_json, "parquet": _read_parquet}
         for path in files(corpus):
             size = 0
-            for part in readers[kind(path)](path, column):
-                yield part
-                size += int(part.str.len_bytes().sum())
+            with discreet(path):
+                for part in readers[kind(path)](path, column):
+                    yield part
+                    size += int(part.str.len_bytes().sum())
             if finished is not None:
                 finished(path, size)
     elif isinstance(corpus, pl.DataFrame | pl.LazyFrame):
@@ -165,19 +169,20 @@ def _run(query: pl.LazyFrame, explain: Callable[[BaseException, int], CorpusErro
         rows += len(part)
 
 
-def _read_lines(path: Path, _column: str) -> Iterator[pl.Series]:
+def _read_lines(path: File, _column: str) -> Iterator[pl.Series]:
     check_head(path)
     first = True
-    for part in _run(pl.scan_lines(path, glob=False), lambda error, _: fault(path, lines(path), error)):
+    for part in _run(pl.scan_lines(**source(path), glob=False), lambda error, _: fault(path, lines(path), error)):
         if first and len(part) and part[0].startswith(BOM):
             part = pl.concat([part[:1].str.strip_prefix(BOM), part[1:]])  # noqa: PLW2901
         first = False
         yield part
 
 
-def _read_json(path: Path, column: str) -> Iterator[pl.Series]:
+def _read_json(path: File, column: str) -> Iterator[pl.Series]:
     check_head(path)
-    if _starts_with_bom(path):  # Polars takes it for a broken line; rare enough to be read slowly
+    # Polars takes a byte-order mark for a broken line, and a `*` in a URL for a glob: rare enough to be read slowly.
+    if _starts_with_bom(path) or (isinstance(path, Remote) and path.like_a_glob):
         yield from _read_iterable(json_documents(path, column))
         return
 
@@ -186,7 +191,7 @@ def _read_json(path: Path, column: str) -> Iterator[pl.Series]:
 
     # As String, Polars would read 5 as "5" and true as "true". As Binary, what is not a JSON string is null;
     # with ignore_errors that goes for lists and objects too, while a line that is not JSON remains an error.
-    query = pl.scan_ndjson(path, schema={column: pl.Binary}, ignore_errors=True)
+    query = pl.scan_ndjson(**source(path, glob_=True), schema={column: pl.Binary}, ignore_errors=True)
     checked = False
     for part in _run(query.select(pl.col(column).cast(pl.String)), explain):
         if part.null_count():
@@ -199,8 +204,8 @@ def _read_json(path: Path, column: str) -> Iterator[pl.Series]:
         yield part
 
 
-def _read_parquet(path: Path, column: str) -> Iterator[pl.Series]:
-    yield from _read_frame(pl.scan_parquet(path, glob=False), column, str(path))
+def _read_parquet(path: File, column: str) -> Iterator[pl.Series]:
+    yield from _read_frame(pl.scan_parquet(**source(path), glob=False), column, str(path))
 
 
 def _read_frame(frame: pl.LazyFrame, column: str, name: str) -> Iterator[pl.Series]:
@@ -247,12 +252,12 @@ def _series(texts: list[str], last: int) -> pl.Series:
         raise CorpusError(f"document {number} holds {half}, half of a surrogate pair; wanted text") from error
 
 
-def _starts_with_bom(path: Path) -> bool:
+def _starts_with_bom(path: File) -> bool:
     try:
         if path.suffix.lower() not in COMPRESSED:
             with path.open("rb") as file:
                 return file.read(3) == BOM.encode()
-        head = pl.scan_lines(path, glob=False).head(1).collect()
+        head = pl.scan_lines(**source(path), glob=False).head(1).collect()
     except POLARS_ERRORS:
         return False  # reading says why
     return bool(head.height and head.item().startswith(BOM))

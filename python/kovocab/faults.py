@@ -8,11 +8,12 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import polars as pl
 
 from kovocab.errors import CorpusError
+from kovocab.files import File, source
+from kovocab.remote import outage
 
 POLARS_ERRORS = (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
 """What Polars raises where it cannot read."""
@@ -23,7 +24,7 @@ COMPRESSED = {".gz": b"\x1f\x8b", ".zst": b"\x28\xb5\x2f\xfd"}
 BOM = "\ufeff"
 
 
-def check_head(path: Path) -> None:
+def check_head(path: File) -> None:
     """Check that a compressed file begins as one.
 
     Polars goes by the content, so a file that was cut before its magic number would be read as text.
@@ -45,10 +46,10 @@ def check_head(path: Path) -> None:
         raise CorpusError(f"{path}: byte 0: found {found}; {wanted}")
 
 
-def fault(path: Path, rest: Iterable[object], error: BaseException | None) -> CorpusError:
+def fault(path: File, rest: Iterable[object], error: BaseException | None) -> CorpusError:
     """Read `rest`, of a reader below, until it raises, and give what it raised; else what Polars said."""
     try:
-        for _ in rest:
+        for _ in () if outage(error) else rest:
             pass
     except CorpusError as found:
         return found
@@ -60,7 +61,7 @@ def first_line(error: BaseException | None) -> str:
     return str(error).split("\n", 1)[0]
 
 
-def json_documents(path: Path, column: str) -> Iterator[str]:
+def json_documents(path: File, column: str) -> Iterator[str]:
     """The documents of a file of JSON lines; a CorpusError names the first line that holds none."""
 
     def refuse(name: str) -> None:
@@ -94,7 +95,7 @@ def half_pair(text: str) -> str | None:
     return f"\\u{ord(found.group()):04x}" if found else None
 
 
-def lines(path: Path) -> Iterator[str]:
+def lines(path: File) -> Iterator[str]:
     """The lines of a file, without a byte-order mark; a CorpusError names the first that cannot be read."""
     number = 0
     try:
@@ -115,23 +116,23 @@ def lines(path: Path) -> Iterator[str]:
         ) from error
 
 
-def _raw_lines(path: Path) -> Iterator[bytes | str]:
+def _raw_lines(path: File) -> Iterator[bytes | str]:
     if path.suffix.lower() == ".zst":  # Python 3.11 cannot decompress it, so Polars does
         yield from _zst_lines(path)
         return
-    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
-        for line in file:
+    with path.open("rb") as file:
+        for line in gzip.GzipFile(fileobj=file) if path.suffix.lower() == ".gz" else file:
             yield line.removesuffix(b"\n").removesuffix(b"\r")
 
 
-def _zst_lines(path: Path) -> Iterator[str]:
+def _zst_lines(path: File) -> Iterator[str]:
     try:
-        for batch in pl.scan_lines(path, glob=False).collect_batches(maintain_order=True):
+        for batch in pl.scan_lines(**source(path), glob=False).collect_batches(maintain_order=True):
             yield from batch.to_series()
     except pl.exceptions.ComputeError as error:
         # Not UTF-8. What Polars decompresses in spite of that is CSV: make the file a table of one column.
         table = pl.scan_csv(
-            path, has_header=False, quote_char=None, separator="\x01", schema={"line": pl.String}, glob=False,
+            **source(path), has_header=False, quote_char=None, separator="\x01", schema={"line": pl.String}, glob=False,
             encoding="utf8-lossy", truncate_ragged_lines=True, missing_columns=None,
         )  # fmt: skip
         bad = table.with_row_index("number", 1).filter(pl.col("line").str.contains("\ufffd", literal=True))
