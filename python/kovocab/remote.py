@@ -101,7 +101,7 @@ class Remote:
         """Open it for reading bytes, a MiB a request.
 
         Raises:
-            OSError: reading fails, with the cause as `strerror`.
+            CorpusError: reading fails.
         """
         if mode != "rb":
             raise ValueError(f"mode is {mode!r}; a remote file is only read, as bytes")
@@ -111,8 +111,10 @@ class Remote:
         """The bytes from `start` to `end`; errors are those of `open`."""
         try:
             return self._place.read(self._key, start, end)
-        except Exception as error:  # of three libraries, two of which share no root
-            raise OSError(5, _said(error)) from None
+        except Exception as error:  # of libraries that share no root
+            failed = CorpusError(f"{self}: cannot be read: {_said(error)}")
+            failed.strerror = _said(error)  # what an OSError is asked for
+            raise failed from None
 
 
 class _Raw(io.RawIOBase):
@@ -208,7 +210,7 @@ def expand(url: str, known: Callable[[str], bool], wanted: str) -> list[Remote]:
         below = [
             (name, found)
             for name, found in place.below("/".join(pattern[:plain]))
-            if _matches(name.split("/")[plain:], pattern[plain:] or ["**"])
+            if (_matches if is_glob else _visible)(name.split("/")[plain:], pattern[plain:])
         ]
         # An empty key without a suffix marks a folder.
         inside = [(name, found) for name, found in below if known(name) or (is_glob and found[0])]
@@ -220,13 +222,19 @@ def expand(url: str, known: Callable[[str], bool], wanted: str) -> list[Remote]:
         return [Remote(f"{root}/{name}", *found, place, name) for name, found in inside]
 
 
+def _visible(names: list[str], _pattern: list[str]) -> bool:
+    return not any(name.startswith(".") for name in names)
+
+
 def _matches(names: list[str], pattern: list[str]) -> bool:
-    """Whether a path matches a glob as Python's `glob` has it; both in segments."""
-    if not pattern:
-        return not names
-    if pattern[0] == "**" and _matches(names, pattern[1:]):
+    """Whether the path of a file matches a glob, as Python's `glob` has it; both in segments."""
+    if not names or not pattern:
+        return not names and not pattern
+    if pattern == ["**"]:
+        return _visible(names, pattern)
+    if pattern[0] == "**" and _matches(names, pattern[1:]):  # no folder; else at least one
         return True
-    if not names or (names[0][:1] == "." and pattern[0][:1] != "."):
+    if names[0].startswith(".") and not pattern[0].startswith("."):
         return False
     if pattern[0] == "**":
         return _matches(names[1:], pattern)
@@ -337,7 +345,7 @@ def _asking(url: str) -> Iterator[None]:
         raise CorpusError(
             f"{shown(url)}: {error.name} is missing; wanted remote corpora installed: pip install 'kovocab[remote]'"
         ) from None
-    except Exception as error:  # of three libraries, two of which share no root
+    except Exception as error:  # of libraries that share no root
         raise CorpusError(f"{shown(url)}: cannot be read: {_said(error)}") from None
 
 
@@ -354,6 +362,8 @@ def _said(error: BaseException | None) -> str:
         return f"access denied ({status[1].strip() if status else 'no answer'}); wanted credentials that may read it"
     if status:
         return f"the server said {status[1].strip()}"
+    if re.search("TimedOut|timed out|kind: Timeout", text):
+        return "the server did not answer in time"
     if "Range request not supported" in text:
         return "the server sends no part of a file; wanted one that takes range requests"
     # The innermost cause, where it is given: in obstore's own words, else in those of Polars.
