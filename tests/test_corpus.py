@@ -183,8 +183,9 @@ def test_files_are_expanded_sorted_and_each_once(tmp_path: Path) -> None:
     assert files(f"{tmp_path}/*.txt") == [tmp_path / "[x].txt", tmp_path / "z.txt"]
     assert files(f"{tmp_path}/**/*.parquet") == [tmp_path / "b/c.parquet"]
     assert files(tmp_path / "[x].txt") == [tmp_path / "[x].txt"]
-    (tmp_path / "[x].txt").write_text("대괄호\n")
-    assert read([tmp_path / "[x].txt", str(tmp_path / "z.txt")]) == ["대괄호"]
+    for suffix in SUFFIXES:
+        path = write(tmp_path, suffix, ["대괄호"]).rename(tmp_path / f"[y]*?{suffix}")
+        assert read([path, str(tmp_path / "z.txt")]) == ["대괄호"]
 
 
 def test_what_is_not_a_corpus(tmp_path: Path) -> None:
@@ -195,9 +196,8 @@ def test_what_is_not_a_corpus(tmp_path: Path) -> None:
     fault(tmp_path / "notes.md", "notes.md", "unknown suffix", ".jsonl.zst", ".parquet")
     fault(f"{tmp_path}/*", "notes.md", "unknown suffix")
     fault([], "names no files")
-    for url in ("s3://bucket/a.txt", "hf://datasets/a/*.parquet", "https://a.b/c.txt"):
-        fault(url, url, "remote corpora are not supported yet")
-    fault(Path("s3://bucket/a.txt"), "remote corpora are not supported yet")
+    for url in ("ftp://a.b/c.txt", Path("s3://bucket/a.txt"), "s3:/bucket/a.txt"):
+        fault(url, str(url), "wanted a URL, as a string, of s3, gs, hf, https")
     for wrong in (5, None, b"bytes", [5]):
         with pytest.raises(UsageError, match="wanted"):
             read(wrong)  # type: ignore[arg-type]

@@ -9,10 +9,10 @@ import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from math import inf
-from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from kovocab.faults import Fault, first_line
+from kovocab.files import File
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -27,7 +27,7 @@ BOM = b"\xef\xbb\xbf"
 Item = TypeVar("Item")
 
 
-def blocks(path: Path) -> Iterator[tuple[int, bytes] | Fault]:
+def blocks(path: File) -> Iterator[tuple[int, bytes] | Fault]:
     """Read a file in blocks of whole lines, without a byte-order mark; a line that is longer is a block.
 
     A compressed file may be of several streams. Of a damaged one all lines that end before the damage are
@@ -78,14 +78,14 @@ def ahead(items: Iterator[Item]) -> Iterator[Item]:
             yield item  # type: ignore[misc] # mypy takes it for the end
 
 
-def _damage(path: Path, lines: int, error: Exception) -> Fault:
+def _damage(path: File, lines: int, error: Exception) -> Fault:
     place = f"after line {lines}" if lines else ""
     if isinstance(error, EOFError):
         return Fault(str(path), place, str(error))
     return Fault(str(path), place, f"cannot be read: {getattr(error, 'strerror', None) or first_line(error)}")
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
+def _pieces(path: File) -> Iterator[bytes]:
     """The bytes of a file, decompressed."""
     new = DECOMPRESSORS.get(path.suffix.lower())
     with path.open("rb") as file:

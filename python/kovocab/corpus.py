@@ -6,6 +6,7 @@ block again, slowly, to say which line is at fault.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias, TypeGuard
 
@@ -14,12 +15,14 @@ import polars as pl
 from kovocab.blocks import ahead, blocks
 from kovocab.errors import CorpusError, UsageError
 from kovocab.faults import POLARS_ERRORS, Fault, Skip, fail, first_line, half_pair, line_documents
-from kovocab.files import files, identities, kind
+from kovocab.files import File, files, identities, kind, source
+from kovocab.remote import hidden, shown
 
 Corpus: TypeAlias = str | Path | Sequence[str | Path] | pl.DataFrame | pl.LazyFrame | pl.Series | Iterable[str]
 """What can be read as a corpus.
 
 - a `str` or `Path`: a file, a folder or a glob; a `list` or `tuple` of them: all of these;
+- a `str` may be a URL: `s3://`, `gs://` or `hf://`, with the same rules, or `https://`, of one file;
 - a Polars frame or lazy frame: its column of text; a Polars series: its texts;
 - any other iterable of `str` (generator, iterator, map ...): its texts.
 
@@ -34,7 +37,7 @@ ROW = "kovocab: row"  # a name that no column has
 BATCH_SIZE = 8 << 20  # the work on a batch outweighs handing it over, and it is small beside the counts
 
 
-def corpus_files(corpus: Corpus) -> list[Path]:
+def corpus_files(corpus: Corpus) -> list[File]:
     """List the files of a corpus, see `files`; none where it is in memory."""
     return files(corpus) if _is_paths(corpus) else []
 
@@ -44,7 +47,7 @@ def batches(
     *,
     column: str = "text",
     batch_size: int = BATCH_SIZE,
-    finished: Callable[[Path, int], None] | None = None,
+    finished: Callable[[File, int], None] | None = None,
     skip: Skip | None = None,
 ) -> Iterator[pl.Series]:
     """Read a corpus, in order, as series of documents.
@@ -77,11 +80,11 @@ def batches(
         empty = False
         yield batch
     if empty:
-        name = f"{corpus}" if isinstance(corpus, str | Path) else "the corpus"
+        name = shown(corpus) if isinstance(corpus, str | Path) else "the corpus"
         raise CorpusError(f"{name} holds no documents; wanted at least one")
 
 
-def read_file(path: Path, column: str = "text", *, start: int = 0, skip: Skip | None = None) -> Iterator[pl.Series]:
+def read_file(path: File, column: str = "text", *, start: int = 0, skip: Skip | None = None) -> Iterator[pl.Series]:
     """Read the documents of one file, in order, as series of whatever size is at hand.
 
     With `skip`, each fault is handed over and reading goes on with the next document that can be read. Lost is:
@@ -137,7 +140,7 @@ def _is_paths(corpus: Corpus) -> TypeGuard[str | Path | Sequence[str | Path]]:
 
 
 def _parts(
-    corpus: Corpus, column: str, finished: Callable[[Path, int], None] | None, skip: Skip | None
+    corpus: Corpus, column: str, finished: Callable[[File, int], None] | None, skip: Skip | None
 ) -> Iterator[pl.Series]:
     """Documents in pieces of whatever size is at hand."""
     if _is_paths(corpus):
@@ -190,7 +193,7 @@ def _after(parts: Iterator[pl.Series], start: int) -> Iterator[pl.Series]:
         start = max(0, start - len(part))
 
 
-def _read_text(path: Path, column: str | None, skip: Skip) -> Iterator[pl.Series]:
+def _read_text(path: File, column: str | None, skip: Skip) -> Iterator[pl.Series]:
     """A file of lines, or of JSON lines where there is a `column`."""
     for part in ahead(_parsed(path, column)):
         if isinstance(part, Fault):
@@ -202,7 +205,7 @@ def _read_text(path: Path, column: str | None, skip: Skip) -> Iterator[pl.Series
             yield pl.Series(list(line_documents(block, number, str(path), column, skip)), dtype=pl.String)
 
 
-def _parsed(path: Path, column: str | None) -> Iterator[pl.Series | tuple[int, bytes] | Fault]:
+def _parsed(path: File, column: str | None) -> Iterator[pl.Series | tuple[int, bytes] | Fault]:
     """The blocks of a file as documents, but for those that are to be read slowly, and a fault at the end."""
     for item in ahead(blocks(path)):
         if isinstance(item, Fault) or item[1].startswith(MAGIC):
@@ -229,10 +232,11 @@ def _json(block: bytes, column: str) -> pl.Series | None:
     return None if part.null_count() or part.str.contains("\0", literal=True).any() else part
 
 
-def _read_parquet(path: Path, column: str, skip: Skip, start: int) -> Iterator[pl.Series]:
+def _read_parquet(path: File, column: str, skip: Skip, start: int) -> Iterator[pl.Series]:
     """A Parquet file from row `start` on."""
     row = start
-    query = _texts(pl.scan_parquet(path, glob=False, row_index_name=ROW), column, str(path), skip)
+    frame = pl.scan_parquet(**source(path), glob=False, row_index_name=ROW)
+    query = _texts(frame, column, str(path), _discreetly(path, skip))
     if query is None:
         return
     try:
@@ -245,10 +249,15 @@ def _read_parquet(path: Path, column: str, skip: Skip, start: int) -> Iterator[p
             return
     except POLARS_ERRORS:
         pass
-    yield from _read_damaged(query, row, path, column, skip)
+    yield from _read_damaged(query, row, path, column, _discreetly(path, skip))
 
 
-def _read_damaged(query: pl.LazyFrame, row: int, path: Path, column: str, skip: Skip) -> Iterator[pl.Series]:
+def _discreetly(path: File, skip: Skip) -> Skip:
+    """`skip`, told nothing of what the URL of a remote file hides."""
+    return lambda fault: skip(replace(fault, what=hidden(path, fault.what)))
+
+
+def _read_damaged(query: pl.LazyFrame, row: int, path: File, column: str, skip: Skip) -> Iterator[pl.Series]:
     """The rows that can be read of a damaged Parquet file, from `row` on."""
 
     def rows(first: int, count: int) -> pl.Series | BaseException:

@@ -1,14 +1,17 @@
-"""Which files a corpus is: paths, folders and globs expanded; how each is read, and what identifies it."""
+"""Which files a corpus is: paths, URLs, folders and globs expanded; how each is read, and what identifies it."""
 
 import glob
-import re
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from os.path import commonpath
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import Any, TypeAlias
 
 from kovocab.errors import CorpusError, UsageError
+from kovocab.remote import POLARS_RETRIES, Remote, expand, is_url
+
+File: TypeAlias = Path | Remote
+"""A file, here or at a URL."""
 
 SUFFIXES = {
     ".txt": "lines",
@@ -24,58 +27,86 @@ SUFFIXES = {
 """The suffixes that are read: a document a line, a JSON object a line, or a table."""
 
 
-def files(corpus: str | Path | Sequence[str | Path]) -> list[Path]:
-    """List the files of a corpus: globs and folders expanded, sorted, each once.
+def files(corpus: str | Path | Sequence[str | Path]) -> list[File]:
+    """List the files of a corpus: globs and folders expanded, sorted, each once, remote ones last.
 
     A folder stands for all files below it with a known suffix; hidden files and folders are left out.
 
     Raises:
-        CorpusError: a path is missing or remote, a glob or folder holds nothing, or a suffix is unknown.
+        CorpusError: a path is missing or cannot be reached, a glob or folder holds nothing, or a suffix is unknown.
         UsageError: an item is neither `str` nor `Path`.
     """
-    found: dict[Path, Path] = {}
+    found: dict[File, File] = {}
     for item in [corpus] if isinstance(corpus, str | Path) else corpus:
         if not isinstance(item, str | Path):
-            raise UsageError(f"a corpus in a list holds {item!r}; wanted paths, folders or globs")
+            raise UsageError(f"a corpus in a list holds {item!r}; wanted paths, URLs, folders or globs")
         for path in _expand(item):
             kind(path)
-            found.setdefault(path.resolve(), path)
+            found.setdefault(path.resolve() if isinstance(path, Path) else path, path)
     if not found:
-        raise CorpusError("the corpus names no files; wanted at least one path, folder or glob")
-    return sorted(found.values())
+        raise CorpusError("the corpus names no files; wanted at least one path, URL, folder or glob")
+    return sorted(found.values(), key=lambda path: (isinstance(path, Remote), path))
 
 
-def identities(paths: Sequence[Path]) -> list[dict[str, Any]]:
-    """Say of each file what identifies it: `{"name", "bytes", "blake2b"}`, see `corpus.fingerprint`.
+def source(path: File, *, glob_: bool = False) -> dict[str, Any]:
+    """What `pl.scan_*` takes to read `path`, as keyword arguments.
+
+    Args:
+        path: The file.
+        glob_: Whether the function takes a path for a glob, and cannot be told not to.
+    """
+    if isinstance(path, Remote):
+        return {"source": path.url, "storage_options": POLARS_RETRIES}
+    return {"source": glob.escape(str(path)) if glob_ else path}
+
+
+def identities(paths: Sequence[File]) -> list[dict[str, Any]]:
+    """Say of each file what identifies it, see `corpus.fingerprint`.
+
+    Returns:
+        `{"name", "bytes", "blake2b"}`; of a remote file, which is not opened for it, `etag` or `modified` as its
+        server has them in place of `blake2b`, unless it has neither.
 
     Raises:
         CorpusError: a file cannot be read.
     """
-    root = commonpath([path.absolute().parent for path in paths])
+    places: list[PurePath] = [path.path if isinstance(path, Remote) else path.absolute() for path in paths]
+    # Local and remote files have no folder in common; each kind has its own.
+    parents: dict[type, list[PurePath]] = {}
+    for place in places:
+        parents.setdefault(type(place), []).append(place.parent)
+    roots = {type_: commonpath(of_type) for type_, of_type in parents.items()}
     rows = []
-    for path in paths:
-        try:
-            size = path.stat().st_size
-            digest = blake2b(str(size).encode(), digest_size=16)
-            with path.open("rb") as file:
-                for start in (0, max(0, size // 2 - (32 << 10)), max(0, size - (64 << 10))):
-                    file.seek(start)
-                    digest.update(file.read(64 << 10))
-        except OSError as error:
-            raise CorpusError(f"{path}: cannot be read: {error.strerror}") from error
-        name = path.absolute().relative_to(root).as_posix()
-        rows.append({"name": name, "bytes": size, "blake2b": digest.hexdigest()})
+    for path, place in zip(paths, places, strict=True):
+        size = path.stat().st_size
+        known = path.identity if isinstance(path, Remote) else {}
+        name = place.relative_to(roots[type(place)]).as_posix()
+        rows.append({"name": name, "bytes": size, **(known or {"blake2b": _sample(path)})})
     return rows
 
 
-def _expand(item: str | Path) -> Iterator[Path]:
-    # Path("s3://a") is "s3:/a"; a single letter is a drive of Windows.
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(item)):
-        raise CorpusError(f"{item}: remote corpora are not supported yet; wanted a local file, folder or glob")
+def _sample(path: File) -> str:
+    """Hash the size of a file and its first, middle and last 64 KiB."""
+    try:
+        size = path.stat().st_size
+        digest = blake2b(str(size).encode(), digest_size=16)
+        with path.open("rb") as file:
+            for start in (0, max(0, size // 2 - (32 << 10)), max(0, size - (64 << 10))):
+                file.seek(start)
+                digest.update(file.read(64 << 10))
+    except OSError as error:
+        raise CorpusError(f"{path}: cannot be read: {error.strerror}") from error
+    return digest.hexdigest()
+
+
+def _expand(item: str | Path) -> Iterator[File]:
+    if is_url(item):
+        yield from expand(str(item), lambda name: _suffix(name) is not None, _wanted())
+        return
     path = Path(item).expanduser()
     if path.is_dir():
         below = (p for p in path.rglob("*") if not any(s.startswith(".") for s in p.relative_to(path).parts))
-        inside = [p for p in below if _suffix(p) and p.is_file()]
+        inside = [p for p in below if _suffix(p.name) and p.is_file()]
         if not inside:
             raise CorpusError(f"{item}: the folder holds no file to read; wanted {_wanted()}")
         yield from inside
@@ -95,18 +126,17 @@ def _wanted() -> str:
     return "one of " + ", ".join(SUFFIXES)
 
 
-def _suffix(path: Path) -> str | None:
-    name = path.name.lower()
-    return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), None)
+def _suffix(name: str) -> str | None:
+    return next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), None)
 
 
-def kind(path: Path) -> str:
+def kind(path: File) -> str:
     """Say how a file is read, by its suffix: as `lines`, `json` or `parquet`.
 
     Raises:
         CorpusError: the suffix is unknown.
     """
-    suffix = _suffix(path)
+    suffix = _suffix(path.name)
     if suffix is None:
         raise CorpusError(f"{path}: unknown suffix; wanted {_wanted()}")
     return SUFFIXES[suffix]

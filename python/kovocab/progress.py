@@ -6,12 +6,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Never
 
 from tqdm import tqdm
 
 from kovocab.corpus import Corpus, corpus_files
+from kovocab.files import File
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Progress:
             said = f"{self._bytes / 1e9:.2f} GB of text, {rate / 1e6:.0f} MB/s"
             log.info("%s: %s%s", self._verb, said, known if self.total else "")
 
-    def finished(self, path: Path, size: int) -> None:
+    def finished(self, path: File, size: int) -> None:
         """Note that `path` was read to its end and held `size` bytes of text."""
         kind, disk = path.suffix.lower(), path.stat().st_size
         self._left[kind] -= disk
@@ -103,7 +103,7 @@ def progress(verb: str, corpus: Corpus, column: str = "text") -> Iterator[Progre
         watch.end()
 
 
-def _json_ratio(path: Path, column: str) -> float:
+def _json_ratio(path: File, column: str) -> float:
     """The share of a JSON file that is text, by its beginning: other keys and escapes may be most of it."""
     try:
         with path.open("rb") as file:

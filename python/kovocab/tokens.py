@@ -21,6 +21,7 @@ from tokenizers import Tokenizer
 from kovocab.artefact import RECORD, Record, new_folder, read_record, write_record
 from kovocab.corpus import batches, fingerprint
 from kovocab.errors import CorpusError, TokenizerError, UsageError
+from kovocab.remote import shown
 from kovocab.tokenizer import load_tokenizer
 
 log = logging.getLogger(__name__)
@@ -168,7 +169,7 @@ def _write(source: Source, loaded: Tokenizer, made_from: Record, packing: Packin
         if not blocks:
             tokens, documents = (sum(c[key] for c in counts.values()) for key in ("tokens", "documents"))
             raise CorpusError(
-                f"data.sources: {source.name} ({source.corpus}) has {tokens} tokens in {documents} "
+                f"data.sources: {source.name} ({shown(source.corpus)}) has {tokens} tokens in {documents} "
                 f"documents; wanted at least one block of {packing.length} for training and one held out"
             )
         counts[part] |= {"blocks": blocks, "dropped_tokens": dropped}
