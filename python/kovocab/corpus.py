@@ -6,6 +6,7 @@ block again, slowly, to say which line is at fault.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias, TypeGuard
 
@@ -92,14 +93,16 @@ def read_file(path: Path, column: str = "text", *, start: int = 0, skip: Skip | 
       what lies between two such groups if it is shorter than 512 rows; of one whose footer is damaged, or that
       lacks the column: all.
 
-    Faults come in the order of the file, and are the same each time, whatever `start` is. Damage that leaves valid
-    text is not noticed in an uncompressed file, in Parquet, and in a `.zst` without checksums.
+    Faults come in the order of the file, and are the same each time; with a `start`, those before it come again.
+    Damage that leaves valid text is not noticed in an uncompressed file, in Parquet, and in a `.zst` without
+    checksums. There is Parquet damage, rare, that makes Polars ask for more memory than there is, which ends the
+    process.
 
     Args:
         path: the file; its suffix says how it is read.
         column: the column (Parquet) or key (JSON) that holds the text.
         start: how many documents to pass over, as this function gives them: a reader that was stopped after N
-            documents goes on with `start=N`. Their faults may be told again.
+            documents goes on with `start=N`.
         skip: told of each fault; None: the first fault is an error.
 
     Yields:
@@ -149,9 +152,9 @@ def _parts(
             if finished is not None:
                 finished(path, size)
     elif isinstance(corpus, pl.DataFrame | pl.LazyFrame):
-        yield from _read_frame(corpus.lazy(), column, "the frame", skip or fail)
+        yield from _read_frame(corpus, column, "the frame", skip or fail)
     elif isinstance(corpus, pl.Series):
-        yield from _read_frame(corpus.alias(column).to_frame().lazy(), column, "the series", skip or fail)
+        yield from _read_frame(corpus.alias(column).to_frame(), column, "the series", skip or fail)
     elif isinstance(corpus, Iterable) and not isinstance(corpus, bytes | bytearray):
         yield from _read_iterable(corpus, skip or fail)
     else:
@@ -231,25 +234,25 @@ def _json(block: bytes, column: str) -> pl.Series | None:
 
 def _read_parquet(path: Path, column: str, skip: Skip, start: int) -> Iterator[pl.Series]:
     """A Parquet file from row `start` on."""
-    row = start
     query = _texts(pl.scan_parquet(path, glob=False, row_index_name=ROW), column, str(path), skip)
     if query is None:
         return
-    try:
+    total = int(query.select(pl.len()).collect().item())  # of the footer, which could be read
+    row = start
+    with suppress(*POLARS_ERRORS):
         for batch in query.slice(start).collect_batches(maintain_order=True):
             if batch.height and batch[ROW][0] != row:  # one is missing: that is an error on its way
                 break
             yield _without_nulls(batch[column], row, str(path), column, skip)
             row += batch.height
-        else:
-            return
-    except POLARS_ERRORS:
-        pass
-    yield from _read_damaged(query, row, path, column, skip)
+    # Where Polars panics, the batches just end.
+    yield from _read_damaged(query, row, total, path, column, skip)
 
 
-def _read_damaged(query: pl.LazyFrame, row: int, path: Path, column: str, skip: Skip) -> Iterator[pl.Series]:
-    """The rows that can be read of a damaged Parquet file, from `row` on."""
+def _read_damaged(
+    query: pl.LazyFrame, row: int, total: int, path: Path, column: str, skip: Skip
+) -> Iterator[pl.Series]:
+    """The rows that can be read of a damaged Parquet file, from `row` to `total`."""
 
     def rows(first: int, count: int) -> pl.Series | BaseException:
         try:
@@ -257,7 +260,6 @@ def _read_damaged(query: pl.LazyFrame, row: int, path: Path, column: str, skip: 
         except POLARS_ERRORS as error:
             return error
 
-    total = int(query.select(pl.len()).collect().item())
     size = most = 1 << 16
     while row < total:
         part = rows(row, min(size, total - row))
@@ -279,17 +281,22 @@ def _read_damaged(query: pl.LazyFrame, row: int, path: Path, column: str, skip: 
             row, size = good, most
 
 
-def _read_frame(frame: pl.LazyFrame, column: str, name: str, skip: Skip) -> Iterator[pl.Series]:
-    query = _texts(frame.with_row_index(ROW), column, name, skip)
+def _read_frame(frame: pl.DataFrame | pl.LazyFrame, column: str, name: str, skip: Skip) -> Iterator[pl.Series]:
+    lazy = isinstance(frame, pl.LazyFrame)
+    query = _texts(frame.lazy().with_row_index(ROW), column, name, skip)
     if query is None:
         return
     row = 0
     try:
         for batch in query.collect_batches(maintain_order=True):
+            if batch.height and batch[ROW][0] != row:
+                raise OSError("what follows is missing")
             yield _without_nulls(batch[column], row, name, column, skip)
             row += batch.height
+        if lazy and query.slice(row, 1).collect().height:  # where Polars panics, the batches just end
+            raise OSError("what follows is missing")
     except POLARS_ERRORS as error:
-        skip(Fault(name, f"after row {row}", f"cannot be read: {first_line(error)}"))
+        skip(Fault(name, f"after row {row}" if row else "", f"cannot be read: {first_line(error)}"))
 
 
 def _texts(frame: pl.LazyFrame, column: str, name: str, skip: Skip) -> pl.LazyFrame | None:
