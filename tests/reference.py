@@ -77,7 +77,7 @@ def rows(path: Path, column: str) -> tuple[list[str], list[tuple[int, str]]]:
     for row in range(pl.scan_parquet(path).select(pl.len()).collect().item()):
         try:
             text = pl.scan_parquet(path).select(column).slice(row, 1).collect().item()
-        except pl.exceptions.PolarsError:
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
             lost.append((row + 1, "damaged"))
             continue
         if text is None:

@@ -6,6 +6,7 @@ block again, slowly, to say which line is at fault.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias, TypeGuard
@@ -16,7 +17,7 @@ from kovocab.blocks import ahead, blocks
 from kovocab.errors import CorpusError, UsageError
 from kovocab.faults import POLARS_ERRORS, Fault, Skip, fail, first_line, half_pair, line_documents
 from kovocab.files import File, files, identities, kind, source
-from kovocab.remote import hidden, shown
+from kovocab.remote import Remote, hidden, shown
 
 Corpus: TypeAlias = str | Path | Sequence[str | Path] | pl.DataFrame | pl.LazyFrame | pl.Series | Iterable[str]
 """What can be read as a corpus.
@@ -95,14 +96,16 @@ def read_file(path: File, column: str = "text", *, start: int = 0, skip: Skip | 
       what lies between two such groups if it is shorter than 512 rows; of one whose footer is damaged, or that
       lacks the column: all.
 
-    Faults come in the order of the file, and are the same each time, whatever `start` is. Damage that leaves valid
-    text is not noticed in an uncompressed file, in Parquet, and in a `.zst` without checksums.
+    Faults come in the order of the file, and are the same each time; with a `start`, those before it come again.
+    Damage that leaves valid text is not noticed in an uncompressed file, in Parquet, and in a `.zst` without
+    checksums. There is Parquet damage, rare, that makes Polars ask for more memory than there is, which ends the
+    process.
 
     Args:
         path: the file; its suffix says how it is read.
         column: the column (Parquet) or key (JSON) that holds the text.
         start: how many documents to pass over, as this function gives them: a reader that was stopped after N
-            documents goes on with `start=N`. Their faults may be told again.
+            documents goes on with `start=N`.
         skip: told of each fault; None: the first fault is an error.
 
     Yields:
@@ -152,9 +155,9 @@ def _parts(
             if finished is not None:
                 finished(path, size)
     elif isinstance(corpus, pl.DataFrame | pl.LazyFrame):
-        yield from _read_frame(corpus.lazy(), column, "the frame", skip or fail)
+        yield from _read_frame(corpus, column, "the frame", skip or fail)
     elif isinstance(corpus, pl.Series):
-        yield from _read_frame(corpus.alias(column).to_frame().lazy(), column, "the series", skip or fail)
+        yield from _read_frame(corpus.alias(column).to_frame(), column, "the series", skip or fail)
     elif isinstance(corpus, Iterable) and not isinstance(corpus, bytes | bytearray):
         yield from _read_iterable(corpus, skip or fail)
     else:
@@ -234,31 +237,33 @@ def _json(block: bytes, column: str) -> pl.Series | None:
 
 def _read_parquet(path: File, column: str, skip: Skip, start: int) -> Iterator[pl.Series]:
     """A Parquet file from row `start` on."""
-    row = start
     frame = pl.scan_parquet(**source(path), glob=False, row_index_name=ROW)
-    query = _texts(frame, column, str(path), _discreetly(path, skip))
+    if isinstance(path, Remote):
+        skip = _discreetly(path, skip)
+    query = _texts(frame, column, str(path), skip)
     if query is None:
         return
-    try:
+    total = int(query.select(pl.len()).collect().item())  # of the footer, which could be read
+    row = start
+    with suppress(*POLARS_ERRORS):
         for batch in query.slice(start).collect_batches(maintain_order=True):
             if batch.height and batch[ROW][0] != row:  # one is missing: that is an error on its way
                 break
             yield _without_nulls(batch[column], row, str(path), column, skip)
             row += batch.height
-        else:
-            return
-    except POLARS_ERRORS:
-        pass
-    yield from _read_damaged(query, row, path, column, _discreetly(path, skip))
+    # Where Polars panics, the batches just end.
+    yield from _read_damaged(query, row, total, path, column, skip)
 
 
-def _discreetly(path: File, skip: Skip) -> Skip:
+def _discreetly(path: Remote, skip: Skip) -> Skip:
     """`skip`, told nothing of what the URL of a remote file hides."""
     return lambda fault: skip(replace(fault, what=hidden(path, fault.what)))
 
 
-def _read_damaged(query: pl.LazyFrame, row: int, path: File, column: str, skip: Skip) -> Iterator[pl.Series]:
-    """The rows that can be read of a damaged Parquet file, from `row` on."""
+def _read_damaged(
+    query: pl.LazyFrame, row: int, total: int, path: File, column: str, skip: Skip
+) -> Iterator[pl.Series]:
+    """The rows that can be read of a damaged Parquet file, from `row` to `total`."""
 
     def rows(first: int, count: int) -> pl.Series | BaseException:
         try:
@@ -266,7 +271,6 @@ def _read_damaged(query: pl.LazyFrame, row: int, path: File, column: str, skip: 
         except POLARS_ERRORS as error:
             return error
 
-    total = int(query.select(pl.len()).collect().item())
     size = most = 1 << 16
     while row < total:
         part = rows(row, min(size, total - row))
@@ -288,17 +292,22 @@ def _read_damaged(query: pl.LazyFrame, row: int, path: File, column: str, skip: 
             row, size = good, most
 
 
-def _read_frame(frame: pl.LazyFrame, column: str, name: str, skip: Skip) -> Iterator[pl.Series]:
-    query = _texts(frame.with_row_index(ROW), column, name, skip)
+def _read_frame(frame: pl.DataFrame | pl.LazyFrame, column: str, name: str, skip: Skip) -> Iterator[pl.Series]:
+    lazy = isinstance(frame, pl.LazyFrame)
+    query = _texts(frame.lazy().with_row_index(ROW), column, name, skip)
     if query is None:
         return
     row = 0
     try:
         for batch in query.collect_batches(maintain_order=True):
+            if batch.height and batch[ROW][0] != row:
+                raise OSError("what follows is missing")
             yield _without_nulls(batch[column], row, name, column, skip)
             row += batch.height
+        if lazy and query.slice(row, 1).collect().height:  # where Polars panics, the batches just end
+            raise OSError("what follows is missing")
     except POLARS_ERRORS as error:
-        skip(Fault(name, f"after row {row}", f"cannot be read: {first_line(error)}"))
+        skip(Fault(name, f"after row {row}" if row else "", f"cannot be read: {first_line(error)}"))
 
 
 def _texts(frame: pl.LazyFrame, column: str, name: str, skip: Skip) -> pl.LazyFrame | None:

@@ -17,6 +17,10 @@ POLARS_ERRORS = (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicExceptio
 """What Polars raises where it cannot read."""
 
 
+LONGEST = (1 << 32) - 1
+"""Bytes in a text, at most, that Polars can hold."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """Something in a corpus that is no document, or that hides documents; the same from run to run.
@@ -70,6 +74,8 @@ def line_documents(block: bytes, first: int, file: str, column: str | None, skip
     """
     for number, line in enumerate(block.removesuffix(b"\n").split(b"\n"), start=first):
         try:
+            if len(line) > LONGEST:
+                raise ValueError(f"a line of {len(line)} bytes; wanted at most {LONGEST}")
             text = _decoded(line.removesuffix(b"\r"))
             if column is not None:
                 if not text.strip(" \t\r"):
