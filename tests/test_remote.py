@@ -19,7 +19,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kovocab import remote
+from kovocab import stores
 from kovocab.corpus import corpus_files, fingerprint
 from kovocab.counts import count
 from kovocab.errors import CorpusError
@@ -161,7 +161,7 @@ def tree(s3: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 segment = st.lists(st.sampled_from([*"abcdexz*?.[]!", "**", "txt", ".txt"]), min_size=1, max_size=3).map("".join)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(pattern=st.lists(segment | st.just("**"), min_size=1, max_size=4).map("/".join))
 @example("**")
 @example("**/*.txt")
@@ -288,8 +288,8 @@ def half(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """S3 at such a server, and little patience."""
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(remote, "_TRIES", 0)
-    monkeypatch.setitem(remote.POLARS_RETRIES, "max_retries", 0)
+    monkeypatch.setattr(stores, "_TRIES", 0)
+    monkeypatch.setitem(stores.POLARS_RETRIES, "max_retries", 0)
     with ThreadingHTTPServer(("127.0.0.1", 0), Half) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()

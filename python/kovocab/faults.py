@@ -13,7 +13,7 @@ import polars as pl
 
 from kovocab.errors import CorpusError
 from kovocab.files import File, source
-from kovocab.remote import outage
+from kovocab.stores import outage
 
 POLARS_ERRORS = (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
 """What Polars raises where it cannot read."""
