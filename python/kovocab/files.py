@@ -8,7 +8,8 @@ from pathlib import Path, PurePath
 from typing import Any, TypeAlias
 
 from kovocab.errors import CorpusError, UsageError
-from kovocab.remote import POLARS_RETRIES, Remote, expand, is_url
+from kovocab.remote import Remote, expand, is_url
+from kovocab.stores import POLARS_RETRIES
 
 File: TypeAlias = Path | Remote
 """A file, here or at a URL."""
