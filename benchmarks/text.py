@@ -119,14 +119,14 @@ def hangul_words(random: np.random.Generator, rows: np.ndarray) -> np.ndarray:
     return sizes
 
 
-COMMON = sorted(GAPS)
-GAP_OF = np.repeat(
-    np.arange(len(COMMON) + 1), np.diff([0, *(65_536 * n // 10_000 for n in accumulate(GAPS[gap] for gap in COMMON)), 65_536])
-)  # fmt: skip
-GAP_TABLE = packed([*COMMON, ""], 5)
-GAP_BYTES = np.array([len(gap.encode()) for gap in [*COMMON, ""]])
+SHARES = [65_536 * share // 10_000 for share in GAPS.values()]
+GAP_OF = np.repeat(np.arange(len(GAPS) + 1), [*SHARES, 65_536 - sum(SHARES)])  # the last is a number or Latin word
+GAP_TABLE = packed([*GAPS, ""], 5)
+GAP_BYTES = np.array([len(gap.encode()) for gap in [*GAPS, ""]])
 LETTERS = [c + v for c in "bcdfghjklmnprstvwyz" for v in "aeiou"] + [v + c for v in "aeiou" for c in "bcdfghklmnrstxz"]
-RARE = [packed([*(LETTERS * 2)[:256], *(form.format(i) for i in range(256))])[:, 0] for form in ("{}", "{:03}", "{:03}")]
+RARE = [
+    packed([*(LETTERS * 2)[:256], *(form.format(i) for i in range(256))])[:, 0] for form in ("{}", "{:03}", "{:03}")
+]
 RARE_BYTES = [np.count_nonzero(table.view(np.uint8).reshape(-1, 4), axis=1) for table in RARE]
 
 
@@ -135,7 +135,7 @@ def gaps(random: np.random.Generator, rows: np.ndarray) -> np.ndarray:
     chosen = GAP_OF[random.integers(0, 65_536, len(rows), np.uint16)]
     rows[:] = GAP_TABLE[chosen]
     sizes = GAP_BYTES[chosen]
-    rare = np.flatnonzero(chosen == len(COMMON))
+    rare = np.flatnonzero(chosen == len(GAPS))
     ranks = (RARE_SPREAD * ((1.0 - random.random(len(rare))) ** -3.0 - 1.0)).clip(max=2.0**62).astype(np.uint64)
     length = 1 + (ranks >= 1 << 9) + (ranks >= 1 << 17).astype(int)
     scrambled = ranks >> np.uint64(1)
@@ -268,7 +268,9 @@ def main() -> None:
         start = time.perf_counter()
         write(paths, sizes[0], arguments.seed)
         disk = sum(path.stat().st_size for path in paths)
-        print(f"{sizes[0]:,} bytes of text, {disk:,} on disk, {sizes[0] / (time.perf_counter() - start) / 1e6:.0f} MB/s")
+        print(
+            f"{sizes[0]:,} bytes of text, {disk:,} on disk, {sizes[0] / (time.perf_counter() - start) / 1e6:.0f} MB/s"
+        )
 
 
 def shards(path: Path, number: int) -> list[Path]:
