@@ -186,7 +186,8 @@ def write(paths: Sequence[Path], bytes_: int, seed: int = 0) -> None:
     document is a line, so its newlines become spaces. Blocks are compressed apart: members of a gzip file, frames
     of a Zstandard file. Memory: some blocks of 12 MB.
     """
-    suffix = "".join(paths[0].suffixes)
+    compressed = paths[0].suffix in (".gz", ".zst")
+    suffix = "".join(paths[0].suffixes[-2 if compressed else -1 :])
     with ExitStack() as stack:
         if suffix == ".parquet":
             schema = pa.schema([("text", pa.large_string())])
@@ -252,7 +253,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, nargs="?", help=".parquet, .jsonl, .txt, or .gz or .zst of these two")
     parser.add_argument("--gigabytes", type=float, nargs="+", default=[])
-    parser.add_argument("--shards", type=int, default=1, help="so many files, named OUT-000 and so on")
+    parser.add_argument("--shards", type=int, default=1, help="so many files, named 000-OUT and so on")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fit", metavar="CORPUS", help="compare with this one; then at each size of --gigabytes")
     arguments = parser.parse_args()
@@ -274,9 +275,8 @@ def main() -> None:
 
 
 def shards(path: Path, number: int) -> list[Path]:
-    """`path` itself, or so many names beside it."""
-    stem, _, suffix = path.name.partition(".")
-    return [path] if number == 1 else [path.with_name(f"{stem}-{i:03}.{suffix}") for i in range(number)]
+    """`path` itself, or so many names in which `path`'s follows a number."""
+    return [path] if number == 1 else [path.with_name(f"{i:03}-{path.name}") for i in range(number)]
 
 
 if __name__ == "__main__":
