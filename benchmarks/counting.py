@@ -5,11 +5,11 @@
 
 Contenders take turns in each round, with as many threads as there are processors; the ratio is that of the median
 rates. Token counts are compared id by id: nothing is timed that is not also checked. Times mean little on a shared
-machine; ratios mean more.
+machine; ratios mean more, and so do the seconds that processors worked.
 
-CORPUS, or 100 MB of sample text without one, is held in memory, and every contender gets all of it. Generated text
-(see text.py) is a Parquet file, which kovocab and Polars' streaming engine read as they count, so that reading is in
-their times; those which need the documents in memory get the first MB of it, and rates are compared.
+CORPUS, or 100 MB of generated text (see text.py) without one, is held in memory, and every contender gets all of it.
+With --generated the text is a Parquet file, which kovocab and Polars' streaming engine read as they count, so that
+reading is in their times; those which need the documents in memory get the first MB of it, and rates are compared.
 """
 
 import argparse
@@ -32,7 +32,6 @@ import tokie
 from kovocab import _core
 from kovocab.corpus import batches
 from kovocab.counts import count_tokens, count_words
-from kovocab.sample import sample_documents
 from kovocab.tokenizer import load_tokenizer
 
 SPECIAL = ("<unk>", "<s>", "</s>")
@@ -61,26 +60,27 @@ def main() -> None:
             name, size = f"{arguments.generated} GB of generated text", arguments.generated * 1e3
             print(f"{name} in Parquet; {len(part):,} documents, {megabytes(part):.1f} MB, in memory; {threads} threads")
         else:
-            whole = part = (
-                pl.concat(list(batches(arguments.corpus, column=column)))
-                if arguments.corpus
-                else pl.Series("text", list(sample_documents(100_000_000, language="ko")))
-            ).rechunk()
-            name, size = arguments.corpus or "sample text", megabytes(part)
+            read = batches(arguments.corpus, column=column) if arguments.corpus else text.blocks(100_000_000)
+            whole = part = pl.concat(list(read)).rechunk()
+            name, size = arguments.corpus or "generated text", megabytes(part)
             print(f"{name}: {len(part):,} documents, {size:.1f} MB, in memory; {threads} threads")
         contenders = make_contenders(whole, size, part, arguments.tokenizer, threads)
-        times: dict[str, list[float]] = {name: [] for name in contenders}
+        times: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
         results: dict[str, Counter[int]] = {}
         for _ in range(arguments.rounds):
             for name, contender in contenders.items():
-                start = time.perf_counter()
+                start = time.perf_counter(), time.process_time()
                 result = contender.run()
-                times[name].append(time.perf_counter() - start)
+                times[name].append((time.perf_counter() - start[0], time.process_time() - start[1]))
                 if result is not None:
                     results[name] = result
         if arguments.generated:
             results[OURS] = tokens_of(part, arguments.tokenizer, threads)
-    report({name: contenders[name].size / statistics.median(seconds) for name, seconds in times.items()}, results, part)
+    rates = {}
+    for name, seconds in times.items():
+        wall, processors = (contenders[name].size / statistics.median(kind) for kind in zip(*seconds, strict=True))
+        rates[name] = wall, processors
+    report(rates, results, part)
 
 
 def megabytes(texts: pl.Series) -> float:
@@ -161,13 +161,15 @@ def model_file(source: Path) -> Path | None:
     return model if model.is_file() and model.suffix != ".json" else None
 
 
-def report(rates: dict[str, float], results: dict[str, Counter[int]], part: pl.Series) -> None:
+def report(rates: dict[str, tuple[float, float]], results: dict[str, Counter[int]], part: pl.Series) -> None:
     literal = int(part.str.contains_any(list(SPECIAL)).sum())
-    print("\n| contender | MB/s | kovocab is faster by | ids whose count differs |\n|---|---:|---:|---:|")
-    for name, rate in rates.items():
+    print("\n| contender | MB/s | kovocab is faster by | MB a processor second | by | ids whose count differs |")
+    print("|---|---:|---:|---:|---:|---:|")
+    for name, (wall, processors) in rates.items():
         ours = rates[WORDS_ONLY if "words" in name or "polars" in name else OURS]
         differing = "" if name not in results else str(differing_ids(results[OURS], results[name]))
-        print(f"| {name} | {rate:.1f} | {ours / rate:.1f} | {differing} |")
+        cells = f"{wall:.1f} | {ours[0] / wall:.1f} | {processors:.1f} | {ours[1] / processors:.1f}"
+        print(f"| {name} | {cells} | {differing} |")
     print("\nCounting tokens is compared with `kovocab, tokens`, counting words with `kovocab, words`.")
     print(f"{literal} documents hold a literal {', '.join(SPECIAL)}, which SentencePiece reads as text.")
 
@@ -179,7 +181,7 @@ def differing_ids(ours: Counter[int], theirs: Counter[int]) -> int:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     base = Path(mistral_common.__file__).parent / "data" / "tokenizer.model.v1"
-    parser.add_argument("corpus", nargs="?", help="sample text when left out")
+    parser.add_argument("corpus", nargs="?", help="100 MB of generated text when left out")
     parser.add_argument("--tokenizer", type=Path, default=base)
     parser.add_argument("--column", default="text")
     parser.add_argument("--generated", type=float, metavar="GB", help="count so much generated text")
