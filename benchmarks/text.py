@@ -32,7 +32,7 @@ import pyarrow.parquet as pq
 
 T = TypeVar("T")
 
-UNITS = 1 << 20  # gaps and words that a block is made of: some 12 MB of text
+UNITS = 1 << 18  # gaps and words that a block is made of: some 3 MB of text
 
 # P(rank > r), of Hangul words: such that words are as common as in 112 MB of Korean reviews, law, petitions and news.
 LAW = {1: 0.989, 3: 0.975, 10: 0.944, 30: 0.893, 100: 0.811, 300: 0.713, 1_000: 0.587, 3_000: 0.452, 10_000: 0.308}
@@ -157,7 +157,7 @@ def gaps(random: np.random.Generator, rows: np.ndarray) -> np.ndarray:
 
 
 def block(index: int, seed: int = 0) -> pl.Series:
-    """The documents of one block, named `text`: about 12 MB that depend on `index` and `seed` alone."""
+    """The documents of one block, named `text`: about 3 MB that depend on `index` and `seed` alone."""
     random = np.random.Generator(np.random.SFC64([seed, index]))
     drawn = np.interp(random.random(UNITS // 8), list(LENGTHS), np.log(list(LENGTHS.values())))
     ends = np.cumsum(np.exp(drawn).astype(int))
@@ -185,10 +185,11 @@ def write(paths: Sequence[Path], bytes_: int, seed: int = 0) -> None:
 
     It says how: .parquet (Zstandard, a row group a block), .jsonl, .txt, and these two with .gz or .zst. In .txt a
     document is a line, so its newlines become spaces. Blocks are compressed apart: members of a gzip file, frames
-    of a Zstandard file. Memory: some blocks of 12 MB.
+    of a Zstandard file. Memory: some blocks of 3 MB.
     """
     compressed = paths[0].suffix in (".gz", ".zst")
     suffix = "".join(paths[0].suffixes[-2 if compressed else -1 :])
+    turn = 0
     with ExitStack() as stack:
         if suffix == ".parquet":
             schema = pa.schema([("text", pa.large_string())])
@@ -202,6 +203,8 @@ def write(paths: Sequence[Path], bytes_: int, seed: int = 0) -> None:
             files = [stack.enter_context(path.open("wb")) for path in paths]
             for turn, encoded in enumerate(_made(bytes_, seed, Encoding(suffix))):
                 files[turn % len(paths)].write(encoded)
+    if turn + 1 < len(paths):
+        raise SystemExit(f"{bytes_:,} bytes are {turn + 1} blocks, too few for {len(paths)} files")
 
 
 @dataclass(frozen=True)
