@@ -112,6 +112,8 @@ def carry_on(rows: Sequence[Row]) -> None:
     sizes, seconds, distinct = (np.array([row[i] for row in rows], float) for i in (0, 1, 3))
     exponent, scale = np.polyfit(np.log(sizes), np.log(distinct), 1)
     rate, start = np.polyfit(sizes, seconds, 1)
+    if rate <= 0:
+        raise SystemExit("more text took less time: too little text, or too busy a machine, to carry on from")
     spilling = [row for row in rows if row.spilled]
     written = rows[-1].written / rows[-1].distinct
     print(f"\nDistinct words grow as bytes ** {exponent:.3f}; {1e-6 / rate:.0f} MB/s after {start:.1f} s; ", end="")
