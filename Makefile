@@ -41,9 +41,17 @@ lint: build ## Everything that is checked without running it, and the Rust tests
 test: build ## The Python tests
 	$(BIN)/python -m pytest
 
-bench: build ## The benchmarks, against the peers; some minutes
+bench: build ## The benchmarks, against the peers, on generated text; some ten minutes
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt 'tokie>=0.1.4'
 	$(BIN)/python benchmarks/counting.py
+	$(BIN)/python benchmarks/counting.py --generated 1 --slice 50 --rounds 2
+	$(BIN)/python benchmarks/formats.py --gigabytes 0.1
+	$(BIN)/python benchmarks/scale.py --gigabytes 0.25 0.5 1 --memory 100MB
+	mkdir -p target
+	$(BIN)/python benchmarks/text.py target/generated.parquet --gigabytes 0.1
+	$(BIN)/python benchmarks/refining.py target/generated.parquet --counts 50 \
+		--tokenizer .venv/lib/*/site-packages/mistral_common/data/tokenizer.model.v1
+	rm target/generated.parquet
 
 clean: ## Remove what was built, but not runs/
 	rm -rf .venv target

@@ -1,10 +1,15 @@
-"""Exact token counts of one text: kovocab against `tokenizers`, tokie and SentencePiece, side by side.
+"""Exact token and word counts of one text: kovocab against `tokenizers`, tokie, SentencePiece and Polars.
 
     python benchmarks/counting.py CORPUS --tokenizer BASE [--column text] [--rounds 3]
+    python benchmarks/counting.py --generated GB [--slice MB] [--folder DIR]
 
-Every contender gets the same documents in memory and as many threads as there are processors, and all take turns
-in each round; the ratio is that of medians. Without CORPUS it makes 100 MB of sample text. Counts are compared id
-by id: nothing is timed that is not also checked. Times mean little on a shared machine; ratios mean more.
+Contenders take turns in each round, with as many threads as there are processors; the ratio is that of the median
+rates. Token counts are compared id by id: nothing is timed that is not also checked. Times mean little on a shared
+machine; ratios mean more, and so do the seconds that processors worked.
+
+CORPUS, or 100 MB of generated text (see text.py) without one, is held in memory, and every contender gets all of it.
+With --generated the text is a Parquet file, which kovocab and Polars' streaming engine read as they count, so that
+reading is in their times; those which need the documents in memory get the first MB of it, and rates are compared.
 """
 
 import argparse
@@ -14,20 +19,29 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import mistral_common
 import polars as pl
 import sentencepiece
+import text
 import tokie
 
 from kovocab import _core
 from kovocab.corpus import batches
 from kovocab.counts import count_tokens, count_words
-from kovocab.sample import sample_documents
 from kovocab.tokenizer import load_tokenizer
 
 SPECIAL = ("<unk>", "<s>", "</s>")
+OURS = "kovocab, tokens"
+WORDS_ONLY = "kovocab, words"
+
+
+class Contender(NamedTuple):
+    size: float  # MB of text that one run counts
+    run: Callable[[], Counter[int] | None]  # token counts, from those that count tokens of the slice
 
 
 def main() -> None:
@@ -35,46 +49,69 @@ def main() -> None:
     if _core.build_profile != "release":
         raise SystemExit("this is a debug build; install kovocab with `make build` and try again")
     column = arguments.column
-    texts = (
-        pl.concat(list(batches(arguments.corpus, column=column)))
-        if arguments.corpus
-        else pl.Series("text", list(sample_documents(100_000_000, language="ko")))
-    ).rechunk()
-    size = int(texts.str.len_bytes().sum()) / 1e6
     threads = len(os.sched_getaffinity(0))
-    print(f"{arguments.corpus or 'sample text'}: {len(texts):,} documents, {size:.1f} MB; {threads} threads each")
-    contenders = make_contenders(texts, arguments.tokenizer, threads)
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    results: dict[str, Counter[int]] = {}
-    for _ in range(arguments.rounds):
-        for name, run in contenders.items():
-            start = time.perf_counter()
-            result = run()
-            times[name].append(time.perf_counter() - start)
-            if result is not None:
-                results[name] = result
-    report(size, times, results, texts)
+    with ExitStack() as stack:
+        whole: Path | pl.Series
+        if arguments.generated:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(dir=arguments.folder))
+            whole = Path(folder) / "generated.parquet"
+            text.write([whole], int(arguments.generated * 1e9))
+            part = pl.concat(list(text.blocks(int(arguments.slice * 1e6)))).rechunk()
+            name, size = f"{arguments.generated} GB of generated text", arguments.generated * 1e3
+            print(f"{name} in Parquet; {len(part):,} documents, {megabytes(part):.1f} MB, in memory; {threads} threads")
+        else:
+            read = batches(arguments.corpus, column=column) if arguments.corpus else text.blocks(100_000_000)
+            whole = part = pl.concat(list(read)).rechunk()
+            name, size = arguments.corpus or "generated text", megabytes(part)
+            print(f"{name}: {len(part):,} documents, {size:.1f} MB, in memory; {threads} threads")
+        contenders = make_contenders(whole, size, part, arguments.tokenizer, threads)
+        times: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
+        results: dict[str, Counter[int]] = {}
+        for _ in range(arguments.rounds):
+            for name, contender in contenders.items():
+                start = time.perf_counter(), time.process_time()
+                result = contender.run()
+                times[name].append((time.perf_counter() - start[0], time.process_time() - start[1]))
+                if result is not None:
+                    results[name] = result
+        if arguments.generated:
+            results[OURS] = tokens_of(part, arguments.tokenizer, threads)
+    rates = {}
+    for name, seconds in times.items():
+        wall, processors = (contenders[name].size / statistics.median(kind) for kind in zip(*seconds, strict=True))
+        rates[name] = wall, processors
+    report(rates, results, part)
 
 
-def make_contenders(texts: pl.Series, source: Path, threads: int) -> dict[str, Callable[[], Counter[int] | None]]:
+def megabytes(texts: pl.Series) -> float:
+    return int(texts.str.len_bytes().sum()) / 1e6
+
+
+def tokens_of(corpus: pl.Series | Path, tokenizer: Path, threads: int) -> Counter[int]:
+    table = count_tokens(corpus, tokenizer, threads=threads)
+    return Counter({i: n for i, n in table.select("id", "count").iter_rows() if n})
+
+
+def make_contenders(
+    whole: pl.Series | Path, size: float, part: pl.Series, source: Path, threads: int
+) -> dict[str, Contender]:
     tokenizer = load_tokenizer(source)
-    documents = texts.to_list()
+    bpe = _core.Bpe(tokenizer.to_str())
+    documents = part.to_list()
     with tempfile.TemporaryDirectory() as folder:
         tokenizer.save(f"{folder}/tokenizer.json")
         fast = tokie.Tokenizer.from_json(f"{folder}/tokenizer.json")
 
-    def ours() -> Counter[int]:
-        table = count_tokens(texts, tokenizer, threads=threads)
-        return Counter({i: n for i, n in table.select("id", "count").iter_rows() if n})
+    def words_in_table() -> None:
+        counter = _core.WordCounter(bpe, threads)
+        for batch in batches(whole):
+            counter.update(batch)
 
-    def words_only() -> None:
-        count_words(texts, tokenizer, threads=threads)
+    def polars_words(texts: pl.LazyFrame, engine: Literal["streaming", "in-memory"]) -> None:
+        split = texts.select(pl.col("text").str.split(" ")).explode("text")
+        split.group_by("text").len().collect(engine=engine)
 
-    def polars_words() -> None:
-        split = texts.to_frame("text").lazy().select(pl.col("text").str.split(" ")).explode("text")
-        split.group_by("text").len().collect()
-
-    def counting(encode: Callable[[list[str]], Iterable[Iterable[int]]]) -> Callable[[], Counter[int]]:
+    def counting(encode: Callable[[list[str]], Iterable[Iterable[int]]]) -> Contender:
         def run() -> Counter[int]:
             counts: Counter[int] = Counter()
             for at in range(0, len(documents), 10_000):
@@ -82,7 +119,7 @@ def make_contenders(texts: pl.Series, source: Path, threads: int) -> dict[str, C
                     counts.update(ids)
             return counts
 
-        return run
+        return Contender(megabytes(part), run)
 
     def with_tokenizers(batch: list[str]) -> Iterable[Iterable[int]]:
         return (encoding.ids for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False))
@@ -90,10 +127,16 @@ def make_contenders(texts: pl.Series, source: Path, threads: int) -> dict[str, C
     def with_tokie(batch: list[str]) -> Iterable[Iterable[int]]:
         return (encoding.ids for encoding in fast.encode_batch(batch, add_special_tokens=False))
 
-    found: dict[str, Callable[[], Counter[int] | None]] = {
-        "kovocab": ours,
-        "kovocab, sorted words only": words_only,
-        "polars split, explode, group_by (words only)": polars_words,
+    lazy = pl.scan_parquet(whole) if isinstance(whole, Path) else whole.alias("text").to_frame().lazy()
+    in_memory = part.alias("text").to_frame().lazy()
+    found = {
+        OURS: Contender(size, lambda: tokens_of(whole, source, threads)),
+        WORDS_ONLY: Contender(size, words_in_table),
+        "kovocab, words, sorted": Contender(size, lambda: void(count_words(whole, tokenizer, threads=threads))),
+        "polars split, explode, group_by; streaming": Contender(size, lambda: polars_words(lazy, "streaming")),
+        "polars split, explode, group_by; in memory": Contender(
+            megabytes(part), lambda: polars_words(in_memory, "in-memory")
+        ),
         "tokenizers encode_batch_fast + Counter": counting(with_tokenizers),
         "tokie encode_batch + Counter": counting(with_tokie),
     }
@@ -108,21 +151,27 @@ def make_contenders(texts: pl.Series, source: Path, threads: int) -> dict[str, C
     return found
 
 
+def void(_: object) -> None:
+    """Times the making of a thing, and forgets it."""
+
+
 def model_file(source: Path) -> Path | None:
     """The tokenizer.model beside or at `source`."""
     model = source / "tokenizer.model" if source.is_dir() else source
     return model if model.is_file() and model.suffix != ".json" else None
 
 
-def report(size: float, times: dict[str, list[float]], results: dict[str, Counter[int]], texts: pl.Series) -> None:
-    ours = statistics.median(times["kovocab"])
-    literal = int(texts.str.contains_any(list(SPECIAL)).sum())
-    print("\n| contender | MB/s | kovocab is faster by | ids whose count differs |\n|---|---:|---:|---:|")
-    for name, seconds in times.items():
-        median = statistics.median(seconds)
-        differing = "" if name not in results else str(differing_ids(results["kovocab"], results[name]))
-        print(f"| {name} | {size / median:.1f} | {median / ours:.1f} | {differing} |")
-    print(f"\n{literal} documents hold a literal {', '.join(SPECIAL)}, which SentencePiece reads as text.")
+def report(rates: dict[str, tuple[float, float]], results: dict[str, Counter[int]], part: pl.Series) -> None:
+    literal = int(part.str.contains_any(list(SPECIAL)).sum())
+    print("\n| contender | MB/s | kovocab is faster by | MB a processor second | by | ids whose count differs |")
+    print("|---|---:|---:|---:|---:|---:|")
+    for name, (wall, processors) in rates.items():
+        ours = rates[WORDS_ONLY if "words" in name or "polars" in name else OURS]
+        differing = "" if name not in results else str(differing_ids(results[OURS], results[name]))
+        cells = f"{wall:.1f} | {ours[0] / wall:.1f} | {processors:.1f} | {ours[1] / processors:.1f}"
+        print(f"| {name} | {cells} | {differing} |")
+    print("\nCounting tokens is compared with `kovocab, tokens`, counting words with `kovocab, words`.")
+    print(f"{literal} documents hold a literal {', '.join(SPECIAL)}, which SentencePiece reads as text.")
 
 
 def differing_ids(ours: Counter[int], theirs: Counter[int]) -> int:
@@ -132,9 +181,12 @@ def differing_ids(ours: Counter[int], theirs: Counter[int]) -> int:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     base = Path(mistral_common.__file__).parent / "data" / "tokenizer.model.v1"
-    parser.add_argument("corpus", nargs="?", help="sample text when left out")
+    parser.add_argument("corpus", nargs="?", help="100 MB of generated text when left out")
     parser.add_argument("--tokenizer", type=Path, default=base)
     parser.add_argument("--column", default="text")
+    parser.add_argument("--generated", type=float, metavar="GB", help="count so much generated text")
+    parser.add_argument("--slice", type=float, metavar="MB", default=100, help="of it, for those who hold it in memory")
+    parser.add_argument("--folder", type=Path, help="where the generated file lies for a while")
     parser.add_argument("--rounds", type=int, default=3)
     return parser.parse_args()
 

@@ -1,0 +1,81 @@
+"""What reading costs beside counting: the same generated text in each format, in one file and in several.
+
+    python benchmarks/formats.py [--gigabytes 0.5] [--shards 8] [--rounds 3] [--folder DIR]
+
+Each row is one format: the rate at which it is read alone (`kovocab.corpus.batches`), at which its words are counted
+from the file and from memory, in turns, and how much longer the file takes than memory. MB are of text, whatever the
+file takes on disk; files were just written, so the disk itself is hardly asked. In .txt a document is a line, so its
+newlines are spaces and its words a few less.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from itertools import product
+from pathlib import Path
+
+import mistral_common
+import polars as pl
+import text
+
+from kovocab import _core
+from kovocab.corpus import Corpus, batches
+from kovocab.tokenizer import load_tokenizer
+
+SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt", ".txt.gz", ".txt.zst")
+BASE = Path(mistral_common.__file__).parent / "data" / "tokenizer.model.v1"
+
+
+def main() -> None:
+    arguments = parse()
+    if _core.build_profile != "release":
+        raise SystemExit("this is a debug build; install kovocab with `make build` and try again")
+    bpe, threads = _core.Bpe(load_tokenizer(BASE).to_str()), len(os.sched_getaffinity(0))
+
+    def count(texts: Iterable[pl.Series]) -> None:
+        counter = _core.WordCounter(bpe, threads)
+        for batch in texts:
+            counter.update(batch)
+
+    def read(texts: Iterable[pl.Series]) -> None:
+        for _ in texts:
+            pass
+
+    asked = int(arguments.gigabytes * 1e9)
+    held = pl.concat(list(text.blocks(asked))).rechunk()
+    size = int(held.str.len_bytes().sum()) / 1e6
+    print(f"{size:,.0f} MB of generated text, {threads} threads; MB of text a second\n")
+    print("| format | files | MB on disk | read | counted from file | counted from memory | the file takes longer by |")
+    print("|---|--:|--:|--:|--:|--:|--:|", flush=True)
+    for suffix, number in product(SUFFIXES, (1, arguments.shards)):
+        with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+            paths = text.shards(Path(folder) / f"text{suffix}", number)
+            text.write(paths, asked)
+            disk = sum(path.stat().st_size for path in paths) / 1e6
+            turns = [(read, paths), (count, paths), (count, held)]
+            seconds = [[timed(work, corpus) for work, corpus in turns] for _ in range(arguments.rounds)]
+        reading, counting, memory = (size / statistics.median(turn) for turn in zip(*seconds, strict=True))
+        cells = f"{disk:,.0f} | {reading:.0f} | {counting:.0f} | {memory:.0f} | {memory / counting - 1:.0%}"
+        print(f"| {suffix} | {number} | {cells} |", flush=True)
+
+
+def timed(work: Callable[[Iterable[pl.Series]], None], corpus: Corpus) -> float:
+    start = time.perf_counter()
+    work(batches(corpus))
+    return time.perf_counter() - start
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--gigabytes", type=float, default=0.5)
+    parser.add_argument("--shards", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--folder", type=Path, help="where the files lie for a while")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
