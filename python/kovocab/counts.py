@@ -1,34 +1,43 @@
 """Counts: a corpus read once into word counts, and token counts derived from them, exactly.
 
-The corpus comes in batches from `corpus`, the counting is Rust's (`_core`). Word counts are a plain frame,
+The corpus comes in batches from `counting`, the counting is Rust's (`tally`). Word counts are a plain frame,
 `word: str, count: u64`; on disk they are a Parquet file whose metadata hold the record of what made it.
 """
 
 import json
 import logging
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import polars as pl
 import tokenizers
+from polars.io.plugins import register_io_source
 
 from kovocab import _core, hangul
-from kovocab.artefact import Record, new_file
-from kovocab.corpus import Corpus, batches, fingerprint
+from kovocab.artefact import Record, check_file, new_file
+from kovocab.corpus import Corpus, fingerprint
+from kovocab.counting import Pass, run
 from kovocab.errors import CorpusError, TokenizerError, UsageError
-from kovocab.progress import progress
+from kovocab.faults import Fault
+from kovocab.kept import Kept
+from kovocab.memory import bound
+from kovocab.progress import Form
+from kovocab.tally import ROWS, Tally
 from kovocab.tokenizer import Source, load_tokenizer
 
 log = logging.getLogger(__name__)
 
+OnError: TypeAlias = Literal["fail", "skip"]
+
 WORDS = pl.Schema({"word": pl.String, "count": pl.UInt64})
 _METADATA = "kovocab"
-_MOST_THREADS = 1024  # each has a table of its own
+_MOST_THREADS = 1024  # each has words of its own
 
 
 @dataclass(frozen=True)
@@ -38,19 +47,29 @@ class Counted:
     Attributes:
         words: `word: str, count: u64`, sorted by count (descending) and word (ascending).
         record: Corpus fingerprint, tokenizer, cut, sums.
+        skipped: Faults of the corpus that were skipped, the first 100,000 of them.
     """
 
     words: pl.DataFrame
     record: Record
+    skipped: list[Fault] = field(default_factory=list)
 
     def save(self, path: str | Path) -> None:
         """Write the words as Parquet, the record in its metadata under the key `kovocab`."""
-        with new_file(path) as beside:
-            self.words.write_parquet(beside, metadata={_METADATA: json.dumps(self.record, ensure_ascii=False)})
+        _write(path, (self.words[at : at + ROWS] for at in range(0, len(self.words), ROWS)), self.record)
 
 
-def count(corpus: Corpus, tokenizer: Source, *, column: str = "text", threads: int | None = None) -> Counted:
-    """Count the words of `corpus`, with a record; `count_words` is this without one.
+def count(
+    corpus: Corpus,
+    tokenizer: Source,
+    *,
+    column: str = "text",
+    threads: int | None = None,
+    memory: str | int | None = None,
+    on_error: OnError = "fail",
+    add_to: str | Path | Sequence[str | Path] = (),
+) -> Counted:
+    """Count the words of `corpus`, with a record; `count_words` is this without one, `count_to` writes a file.
 
     A word is what the tokenizer cannot merge across: normalised text (`▁` for a space) cut before spaces, round
     newlines and where Hangul meets the rest, as far as no entry of the vocabulary spans such a place. A kind of
@@ -61,43 +80,67 @@ def count(corpus: Corpus, tokenizer: Source, *, column: str = "text", threads: i
         tokenizer: Whose vocabulary decides where text may be cut.
         column: The Parquet column or JSON key that holds the text.
         threads: How many threads count; all processors when None. The result does not depend on it.
+        memory: Bytes, or a size such as "4GB", that the process may use while it counts: words beyond it are spilled
+            to the folder for temporary files. Half of the machine's when None. The result does not depend on it.
+        on_error: What a fault of the corpus, a line that is not JSON say, is: "fail", an error, or "skip", noted.
+        add_to: Word counts, as `count_to` or `Counted.save` wrote them, that are counted too: yesterday's.
 
     Raises:
         CorpusError: a file cannot be read (named, with the place), or the corpus holds no documents.
         TokenizerError: the tokenizer is not SentencePiece-style; `count_tokens` counts with any.
-        UsageError: `threads` is less than 1.
+        UsageError: `threads` or `memory` cannot be used, or `add_to` was counted for another tokenizer.
     """
-    loaded = load_tokenizer(tokenizer)
-    bpe = _bpe(loaded)
-    for kind, cut in zip(("spaces", "newlines", "Hangul"), bpe.cut, strict=True):
-        if not cut:
-            log.warning("entries of the vocabulary span %s: text is not cut there, which is slower", kind)
-    counter = _core.WordCounter(bpe, _threads(threads))
-    sums = _Sums()
-    for batch in sums.watch(corpus, column):
-        counter.update(batch)
-    words = pl.DataFrame(counter.finish())
-    record = {
-        "verb": "count",
-        "kovocab": version("kovocab"),
-        "corpus": fingerprint(corpus, column),
-        "documents": sums.documents,
-        "bytes": sums.bytes,
-        "words": int(words["count"].sum()),
-        "distinct_words": len(words),
-        "tokenizer": digest(loaded),
-        "cut": list(bpe.cut),
-    }
-    return Counted(words, record)
+    with _Count(corpus, tokenizer, column, threads, memory, on_error, add_to) as counting:
+        tables, record = counting.finish()
+        words = pl.concat([pl.DataFrame(schema=WORDS), *tables])
+    return Counted(words, record, counting.skipped)
 
 
-def count_words(corpus: Corpus, tokenizer: Source, *, column: str = "text", threads: int | None = None) -> pl.DataFrame:
+def count_to(
+    out: str | Path,
+    corpus: Corpus,
+    tokenizer: Source,
+    *,
+    column: str = "text",
+    threads: int | None = None,
+    memory: str | int | None = None,
+    on_error: OnError = "fail",
+    add_to: str | Path | Sequence[str | Path] = (),
+    log_form: Form = "text",
+) -> tuple[Record, list[Fault]]:
+    """`count` into the Parquet file `out`: the words need not fit the memory, and a run that is stopped goes on.
+
+    Words are spilled beside `out`, into the hidden folder `.NAME.counting`, and with them how far the corpus was
+    counted. The same call after a crash goes on there; the file is the same, byte for byte.
+
+    Args:
+        out: The file to write.
+        corpus: As for `count`, and so are the others.
+        log_form: Of progress: "text", or "json" for a JSON object a line.
+
+    Returns:
+        The record, and the first 100,000 faults that were skipped.
+
+    Raises:
+        ArtefactError: `out` cannot be written, another process is at it, or what was counted of it before it was
+            interrupted was of something else.
+        KovocabError: as `count`.
+    """
+    check_file(out)
+    with _Count(corpus, tokenizer, column, threads, memory, on_error, add_to, log_form, Path(out)) as counting:
+        tables, record = counting.finish()
+        _write(out, tables, record)
+        counting.forget()
+    return record, counting.skipped
+
+
+def count_words(corpus: Corpus, tokenizer: Source, **settings: Any) -> pl.DataFrame:
     """Count the words of `corpus`; arguments and errors are those of `count`.
 
     Returns:
         `word: str, count: u64`, sorted by count (descending) and word (ascending).
     """
-    return count(corpus, tokenizer, column=column, threads=threads).words
+    return count(corpus, tokenizer, **settings).words
 
 
 def count_tokens(
@@ -106,6 +149,7 @@ def count_tokens(
     *,
     column: str = "text",
     threads: int | None = None,
+    memory: str | int | None = None,
 ) -> pl.DataFrame:
     """Count how often each token of `tokenizer` is emitted, special tokens in the text included.
 
@@ -118,6 +162,7 @@ def count_tokens(
         tokenizer: Any tokenizer. Word counts must have been made with the same cut.
         column: The Parquet column or JSON key that holds the text.
         threads: How many threads count; all processors when None.
+        memory: As for `count`; nothing is spilled, since words that were encoded can be forgotten.
 
     Returns:
         `id: u32, token: str, count: u64, hangul: bool`, a row for each id, by id.
@@ -127,22 +172,34 @@ def count_tokens(
         TokenizerError: word counts were given with a tokenizer that is not SentencePiece-style.
         UsageError: the frame's columns are not of the right types, or `threads` is less than 1.
     """
-    threads = _threads(threads)
+    threads = threads_of(threads)
     loaded = load_tokenizer(tokenizer)
     if isinstance(words_or_corpus, pl.DataFrame) and words_or_corpus.columns == ["word", "count"]:
         words = check_words(words_or_corpus)
-        return _named(_bpe(loaded).count_tokens(words["word"], words["count"], threads), loaded)
+        return _named(pl.DataFrame(_bpe(loaded).count_tokens(words["word"], words["count"], threads)), loaded)
+    passing = Pass(words_or_corpus, column, threads)
     try:
         bpe = _bpe(loaded)
         if not bpe.cut[0]:
             raise TokenizerError("entries of its vocabulary span words")
     except TokenizerError as error:
         log.warning("counting whole documents, which is slower: %s", error.__cause__ or error)
-        return _named(_count_documents(_Sums().watch(words_or_corpus, column), loaded), loaded)
-    counter = _core.WordCounter(bpe, threads)
-    for batch in _Sums().watch(words_or_corpus, column):
-        counter.update(batch)
-    return _named(counter.count_tokens(bpe), loaded)
+        with passing.told(dict):
+            return _named(_count_documents(passing.batches(), loaded), loaded)
+    with TokenTally(bpe, threads, bound(memory)) as tally:
+        with passing.told(tally.state):
+            run(passing, tally, lambda batch: tally.update(bpe, batch))
+        return _named(tally.counts(), loaded)
+
+
+def count_tokens_of(path: str | Path, tokenizer: Source, *, threads: int | None = None) -> pl.DataFrame:
+    """`count_tokens` of a file of word counts that need not fit the memory."""
+    loaded = load_tokenizer(tokenizer)
+    bpe = _bpe(loaded)
+    total = _Total()
+    for words in _tables_of(path):
+        total.add(pl.DataFrame(bpe.count_tokens(words["word"], words["count"], threads_of(threads))))
+    return _named(total.counts, loaded)
 
 
 def combine(*tables: pl.DataFrame) -> pl.DataFrame:
@@ -151,54 +208,54 @@ def combine(*tables: pl.DataFrame) -> pl.DataFrame:
     Raises:
         UsageError: a table's columns are not `word: str, count: u64`, or a sum passes 2^64 - 1.
     """
-    together = pl.concat([check_words(table) for table in tables]) if tables else pl.DataFrame(schema=WORDS)
-    # Polars sums 64 bits modulo 2^64, without a word.
-    sums = together.group_by("word").agg(pl.col("count").cast(pl.Int128).sum())
-    if len(over := sums.filter(pl.col("count") >= 2**64)):
-        raise UsageError(f"the count of {over['word'].min()!r} passes 2^64 - 1")
-    return sums.cast({"count": pl.UInt64}).sort("count", "word", descending=[True, False])
+    with Tally(threads_of(None), bound(None)) as tally, _no_overflow():
+        for table in tables:
+            tally.add(check_words(table))
+        return pl.concat([pl.DataFrame(schema=WORDS), *tally.finish()[2]])
 
 
-def combine_counted(parts: Sequence[Counted]) -> Counted:
-    """`combine` for word counts with records: sums, and the records of the parts under `parts`.
+def combine_to(out: str | Path, paths: Sequence[str | Path], *, memory: str | int | None = None) -> Record:
+    """Add the word counts of files into the file `out`, which need not fit the memory; what `out` then records.
 
     Raises:
-        UsageError: there are no parts, or they were cut for different tokenizers.
+        CorpusError: a file cannot be read, or holds something else.
+        UsageError: there are no files, they were counted for different tokenizers, or a sum passes 2^64 - 1.
     """
-    if not parts:
+    check_file(out)
+    if not paths:
         raise UsageError("there are no word counts to combine; wanted at least one")
-    if len({part.record["tokenizer"] for part in parts}) > 1:
-        raise UsageError("the word counts were made with different tokenizers, so their words differ; count again")
-    words = combine(*(part.words for part in parts))
-    record = {
-        "verb": "count",
-        "kovocab": version("kovocab"),
-        "corpus": {"kind": "combined", "parts": [part.record["corpus"] for part in parts]},
-        "documents": sum(part.record["documents"] for part in parts),
-        "bytes": sum(part.record["bytes"] for part in parts),
-        "words": int(words["count"].sum()),
-        "distinct_words": len(words),
-        "tokenizer": parts[0].record["tokenizer"],
-        "cut": parts[0].record["cut"],
-    }
-    return Counted(words, record)
+    parts = [read_counted(path) for path in paths]
+    _same_cut(parts, parts[0])
+    with Tally(threads_of(None), bound(memory)) as tally, _no_overflow():
+        _add_files(tally, paths)
+        distinct, total, tables = tally.finish()
+        record = _record(_combined(parts), parts[0], distinct, total)
+        _write(out, tables, record)
+    return record
 
 
 def load_counted(path: str | Path) -> Counted:
-    """Read what `Counted.save` wrote.
+    """Read what `Counted.save` or `count_to` wrote.
 
     Raises:
         CorpusError: the file is missing, not Parquet, or not of `kovocab count`.
     """
+    record = read_counted(path)
+    return Counted(pl.concat([pl.DataFrame(schema=WORDS), *_tables_of(path)]), record)
+
+
+def read_counted(path: str | Path) -> Record:
+    """Read the record of what `Counted.save` or `count_to` wrote; errors as `load_counted`."""
     wanted = "wanted word counts as `kovocab count` leaves them"
     try:
         metadata = pl.read_parquet_metadata(path)
-        words = pl.read_parquet(path, glob=False)
+        schema = pl.read_parquet_schema(path)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise CorpusError(f"{path} cannot be read ({str(error).splitlines()[0]}); {wanted}") from error
-    if _METADATA not in metadata or words.schema != WORDS:
-        raise CorpusError(f"{path} holds {dict(words.schema)}; {wanted}: {dict(WORDS)} and their record")
-    return Counted(words, json.loads(metadata[_METADATA]))
+    if _METADATA not in metadata or schema != WORDS:
+        raise CorpusError(f"{path} holds {dict(schema)}; {wanted}: {dict(WORDS)} and their record")
+    record: Record = json.loads(metadata[_METADATA])
+    return record
 
 
 def check_words(words: pl.DataFrame) -> pl.DataFrame:
@@ -222,21 +279,179 @@ def digest(tokenizer: tokenizers.Tokenizer) -> str:
     return sha256(json.dumps(decides).encode()).hexdigest()
 
 
-class _Sums:
-    """Sums documents and bytes as batches pass, under a progress bar."""
+class TokenTally(Tally):
+    """A tally that encodes words where they pass the bound, and forgets them: only token counts are wanted."""
+
+    def __init__(self, bpe: _core.Bpe, threads: int, bound: int) -> None:
+        super().__init__(threads, bound)
+        self._bpe = bpe
+        self._total = _Total()
+
+    def spill(self) -> None:
+        """Encode the words in memory and forget them."""
+        self._total.add(self.count_tokens(self._bpe))
+
+    def counts(self) -> pl.DataFrame:
+        """How often each token was emitted: `id: u32, count: u64`."""
+        self.spill()
+        return self._total.counts
+
+
+class _Total:
+    """The sum of tables of token counts; a sum that passes 2^64 - 1 is an error."""
 
     def __init__(self) -> None:
-        self.documents = 0
-        self.bytes = 0
+        self.counts = pl.DataFrame(schema={"id": pl.UInt32, "count": pl.UInt64})
 
-    def watch(self, corpus: Corpus, column: str) -> Iterator[pl.Series]:
-        with progress("count", corpus, column) as bar:
-            for batch in batches(corpus, column=column, finished=bar.finished):
-                yield batch
-                size = int(batch.str.len_bytes().sum())
-                self.documents += len(batch)
-                self.bytes += size
-                bar.update(size)
+    def add(self, more: pl.DataFrame) -> None:
+        if self.counts.is_empty():
+            self.counts = more
+            return
+        total = self.counts["count"] + more["count"]
+        if (total < more["count"]).any():  # Polars adds modulo 2^64
+            raise OverflowError("a count passes 2^64 - 1")
+        self.counts = more.with_columns(total)
+
+
+class _Count:
+    """A count under way: the corpus' pass, the tally, what is kept, and the record at the end."""
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        tokenizer: Source,
+        column: str,
+        threads: int | None,
+        memory: str | int | None,
+        on_error: OnError,
+        add_to: str | Path | Sequence[str | Path],
+        form: Form = "text",
+        out: Path | None = None,
+    ) -> None:
+        if on_error not in ("fail", "skip"):
+            raise UsageError(f"on_error is {on_error!r}; wanted fail or skip")
+        threads, limit = threads_of(threads), bound(memory)
+        loaded = load_tokenizer(tokenizer)
+        self._bpe = _bpe(loaded)
+        for kind, cut in zip(("spaces", "newlines", "Hangul"), self._bpe.cut, strict=True):
+            if not cut:
+                log.warning("entries of the vocabulary span %s: text is not cut there, which is slower", kind)
+        self._made_for = {"tokenizer": digest(loaded), "cut": list(self._bpe.cut)}
+        self._add_to = [add_to] if isinstance(add_to, str | Path) else list(add_to)
+        self._before = [read_counted(path) for path in self._add_to]
+        _same_cut(self._before, self._made_for)
+        self._pass = Pass(corpus, column, threads, on_error == "skip", form)
+        self._kept: Kept | None = None
+        if out is not None and self._pass.files:
+            identity = {"kovocab": version("kovocab"), "column": column, "on_error": on_error} | self._made_for
+            identity["add_to"] = [sha256(json.dumps(record).encode()).hexdigest() for record in self._before]
+            self._kept = Kept(out, identity | {"files": self._pass.stood})
+            self._pass.done = self._kept.done
+            if documents := self._pass.documents:
+                log.info("count: goes on after %s documents that were counted before", f"{documents:,}")
+        self._tally = Tally(threads, limit, self._kept.folder if self._kept is not None else None)
+        self._forget = False
+
+    def __enter__(self) -> "_Count":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._tally.__exit__(None, None, None)
+        if self._kept is not None:
+            self._kept.close(forget=self._forget)
+
+    @property
+    def skipped(self) -> list[Fault]:
+        return self._pass.done.skipped
+
+    def finish(self) -> tuple[Iterable[pl.DataFrame], Record]:
+        """Count, and give the words in order and the record."""
+        done = self._pass.done
+        with self._pass.told(self._tally.state), _no_overflow():
+            if self._kept is None or not done.files:  # else they are among what was kept
+                _add_files(self._tally, self._add_to)
+            run(self._pass, self._tally, lambda batch: self._tally.update(self._bpe, batch), self._kept)
+            distinct, total, tables = self._tally.finish()
+            self._pass.end(distinct)
+        corpus = {"kind": "files", "column": self._pass.column, "files": self._pass.identities}
+        if not self._pass.files:
+            corpus = fingerprint(self._pass.corpus)
+        now = {"corpus": corpus, "documents": self._pass.documents, "bytes": self._pass.bytes}
+        if self._pass.skip:
+            now["skipped"] = {"faults": done.faults, "documents": done.lost}
+        sums = _combined([*self._before, now]) if self._before else now
+        return tables, _record(sums, self._made_for, distinct, total)
+
+    def forget(self) -> None:
+        """The words are where they belong: what was kept of them goes."""
+        self._forget = True
+
+
+def _add_files(tally: Tally, paths: Iterable[str | Path]) -> None:
+    for path in paths:
+        for words in _tables_of(path):
+            tally.add(words)
+            if tally.full():
+                tally.spill()
+
+
+def _tables_of(path: str | Path) -> Iterator[pl.DataFrame]:
+    """Word counts of a file, some at a time."""
+    try:
+        for words in pl.scan_parquet(path, glob=False).collect_batches(chunk_size=ROWS, maintain_order=True):
+            yield check_words(words)
+    except pl.exceptions.PolarsError as error:
+        raise CorpusError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def _same_cut(parts: Sequence[Record], wanted: Record) -> None:
+    if any(part["tokenizer"] != wanted["tokenizer"] for part in parts):
+        raise UsageError("the word counts were made with different tokenizers, so their words differ; count again")
+
+
+def _combined(parts: Sequence[Record]) -> Record:
+    """What the counts of several corpora were made from."""
+    together: Record = {
+        "corpus": {"kind": "combined", "parts": [part["corpus"] for part in parts]},
+        "documents": sum(part["documents"] for part in parts),
+        "bytes": sum(part["bytes"] for part in parts),
+    }
+    if skipped := [part["skipped"] for part in parts if "skipped" in part]:
+        together["skipped"] = {key: sum(part[key] for part in skipped) for key in ("faults", "documents")}
+    return together
+
+
+def _record(sums: Record, made_for: Record, distinct: int, total: int) -> Record:
+    return {
+        "verb": "count",
+        "kovocab": version("kovocab"),
+        **sums,
+        "words": total,
+        "distinct_words": distinct,
+        "tokenizer": made_for["tokenizer"],
+        "cut": made_for["cut"],
+    }
+
+
+@contextmanager
+def _no_overflow() -> Iterator[None]:
+    try:
+        yield
+    except OverflowError as error:
+        raise UsageError(f"{error}; wanted counts that add up to less") from error
+
+
+def _write(path: str | Path, tables: Iterable[pl.DataFrame], record: Record) -> None:
+    """Write words as Parquet, without having them all in memory; the same bytes however they are divided."""
+    given = iter(tables)
+
+    def source(*_: object) -> Iterator[pl.DataFrame]:
+        yield from given
+
+    with new_file(path) as beside:
+        frame = register_io_source(source, schema=WORDS)
+        metadata = {_METADATA: json.dumps(record, ensure_ascii=False)}
+        frame.sink_parquet(beside, metadata=metadata, row_group_size=ROWS, maintain_order=True)
 
 
 def _count_documents(texts: Iterator[pl.Series], tokenizer: tokenizers.Tokenizer) -> pl.DataFrame:
@@ -251,9 +466,8 @@ def _count_documents(texts: Iterator[pl.Series], tokenizer: tokenizers.Tokenizer
     return pl.DataFrame({"id": pl.arange(size, eager=True, dtype=pl.UInt32), "count": total})
 
 
-def _named(counts: Any, tokenizer: tokenizers.Tokenizer) -> pl.DataFrame:
+def _named(table: pl.DataFrame, tokenizer: tokenizers.Tokenizer) -> pl.DataFrame:
     names = {i: token for token, i in tokenizer.get_vocab(with_added_tokens=True).items()}
-    table = pl.DataFrame(counts)
     tokens = pl.Series("token", [names.get(i) for i in range(len(table))], dtype=pl.String)
     return table.select("id", tokens, "count").with_columns(
         hangul=pl.col("token").str.contains(f"[{hangul.HANGUL}]").fill_null(False)
@@ -272,7 +486,8 @@ def _bpe(tokenizer: tokenizers.Tokenizer) -> _core.Bpe:
         ) from error
 
 
-def _threads(threads: int | None) -> int:
+def threads_of(threads: int | None) -> int:
+    """How many threads to work in: `threads`, or one a processor when None."""
     if threads is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if not 1 <= threads <= _MOST_THREADS:

@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from kovocab.errors import ArtefactError
 from kovocab.faults import Fault
 
@@ -22,6 +24,7 @@ except ImportError:  # Windows has no such lock
     fcntl = None  # type: ignore[assignment]
 
 PROGRESS = "progress.json"
+LISTED = 100_000  # faults
 
 
 @dataclass
@@ -33,14 +36,36 @@ class FileProgress:
     faults: int = 0
     done: bool = False
 
+    def add(self, documents: pl.Series) -> int:
+        """Note documents; how many bytes of text they are."""
+        size = int(documents.str.len_bytes().sum())
+        self.documents += len(documents)
+        self.bytes += size
+        return size
+
 
 @dataclass
 class Done:
-    """How far a corpus was counted: each file by name, and the faults that were skipped."""
+    """How far a corpus was counted.
+
+    Attributes:
+        files: Each file, by name.
+        skipped: The first faults that were skipped.
+        faults: How many there were.
+        lost: Documents that were lost by them, where that is known.
+    """
 
     files: dict[str, FileProgress] = field(default_factory=dict)
     skipped: list[Fault] = field(default_factory=list)
     faults: int = 0
+    lost: int = 0
+
+    def skip(self, fault: Fault) -> None:
+        """Note a fault; so many are listed, and those beyond are counted."""
+        self.faults += 1
+        self.lost += fault.documents or 0
+        if len(self.skipped) < LISTED:
+            self.skipped.append(fault)
 
     def of(self, name: str) -> FileProgress:
         """How far the file was counted."""
@@ -110,7 +135,8 @@ class Kept:
         if missing := [name for name in state["parts"] if not (self.folder / name).exists()]:
             raise ArtefactError(f"{self.folder / missing[0]} is missing; {self._advice()}")
         files = {name: FileProgress(**progress) for name, progress in state["done"]["files"].items()}
-        self.done = Done(files, [Fault(**fault) for fault in state["done"]["skipped"]], state["done"]["faults"])
+        skipped = [Fault(**fault) for fault in state["done"]["skipped"]]
+        self.done = Done(files, skipped, state["done"]["faults"], state["done"]["lost"])
 
     def _advice(self) -> str:
         return f"remove the folder {self.folder} to count anew"

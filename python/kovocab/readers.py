@@ -52,7 +52,7 @@ def read_files(
                 put(path, None)
         except GeneratorExit:
             return
-        except BaseException as error:  # noqa: BLE001 - raised where the items are read
+        except BaseException as error:
             items.put((None, error))
         finally:
             items.put((None, None))

@@ -56,6 +56,10 @@ class Tally:
         """Add words that were counted before."""
         self._counter.add(words["word"], words["count"])
 
+    def state(self) -> dict[str, int]:
+        """Distinct words in memory, bytes of memory that the process uses, and bytes on disk."""
+        return {"distinct_words": self.held, "memory": memory.used(), "spilled_bytes": self.spilled}
+
     @property
     def held(self) -> int:
         """Distinct words in memory."""
