@@ -37,8 +37,8 @@ def read_parquet(path: Path, column: str, skip: Skip, start: int = 0) -> Iterato
             yield _without_nulls(part, row, name, skip)
             row += len(part)
         else:
-            end, error = part
-            skip(Fault(name, f"rows {row + 1} to {end}", f"cannot be read: {first_line(error)}", end - row))
+            end, why = part
+            skip(Fault(name, f"rows {row + 1} to {end}", f"cannot be read: {first_line(why)}", end - row))
             row = end
 
 
