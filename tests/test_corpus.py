@@ -569,6 +569,27 @@ def test_faulty_memory_is_skipped() -> None:
     ]
 
 
+def test_what_is_raised_by_skip_is_raised_on(tmp_path: Path) -> None:
+    def full(fault: Fault) -> None:
+        raise OSError(errno.ENOSPC, fault.place)
+
+    table = pl.DataFrame({"text": ["a", None, "b"]})
+    table.write_parquet(tmp_path / "a.parquet")
+    (tmp_path / "b.jsonl").write_text('{"text": "a"}\n5\n')
+    for corpus in (table, table.lazy(), tmp_path / "a.parquet", tmp_path / "b.jsonl", iter(["a", None])):
+        with pytest.raises(OSError, match=r"Errno 28.* 2$"):
+            read(corpus, skip=full)
+
+
+def test_a_null_is_told_once(tmp_path: Path) -> None:
+    table = pl.DataFrame({"text": ["a", None, "b"]})
+    table.write_parquet(tmp_path / "a.parquet")
+    for corpus, name in ((table, "the frame"), (tmp_path / "a.parquet", f"{tmp_path}/a.parquet")):
+        with pytest.raises(CorpusError) as caught:
+            read(corpus)
+        assert str(caught.value) == f"{name}: row 2: column 'text' is null; wanted a string"
+
+
 # ── what a run records ──
 
 

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kovocab.counts import combine, count_tokens, count_words
+    from kovocab.counts import combine, count, count_to, count_tokens, count_words
     from kovocab.embeddings import expand
     from kovocab.freezing import StageFreezing
     from kovocab.refine import refine
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from kovocab.stages import STAGES, Stage
 
 _ROOMS = {
+    "count": "counts",
+    "count_to": "counts",
     "count_words": "counts",
     "count_tokens": "counts",
     "combine": "counts",
@@ -37,6 +39,8 @@ __all__ = [
     "Stage",
     "StageFreezing",
     "combine",
+    "count",
+    "count_to",
     "count_tokens",
     "count_words",
     "expand",

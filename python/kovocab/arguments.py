@@ -9,7 +9,7 @@ from jsonargparse import ActionConfigFile, ArgumentParser, set_parsing_settings 
 from kovocab.errors import UsageError
 
 
-def parse(verb: str, function: Callable[..., None], args: list[str]) -> dict[str, Any]:
+def parse(verb: str, function: Callable[..., int | None], args: list[str]) -> dict[str, Any]:
     """Read what `function` is to be called with.
 
     Raises:

@@ -1,6 +1,7 @@
 """The command `kovocab`: a verb, its settings from files and flags, and exit codes that a script can go by.
 
-0: done. 1: the run failed. 2: the command line, a setting or a configuration cannot be used. 130: Ctrl-C.
+0: done. 1: the run failed. 2: the command line, a setting or a configuration cannot be used. 3: done, but for what
+of the corpus was skipped. 130: Ctrl-C.
 
 What takes time to load is loaded inside `main`, where Ctrl-C is heard.
 """
@@ -15,7 +16,7 @@ from kovocab import commands
 from kovocab.errors import KovocabError, UsageError
 from kovocab.plan import TRAINING
 
-VERBS: dict[str, Callable[..., None]] = {
+VERBS: dict[str, Callable[..., int | None]] = {
     "count": commands.count,
     "combine": commands.combine_counts,
     "refine": commands.refine_words,
@@ -72,21 +73,20 @@ def _run(args: list[str]) -> int:
     if verb not in _summaries():
         raise UsageError(f"there is no such verb; wanted one of {', '.join(_summaries())}")
     try:
-        _run_verb(verb, args[1:])
+        return _run_verb(verb, args[1:])
     except SystemExit as end:  # after --help and --print_config
         return end.code if isinstance(end.code, int) else int(end.code is not None)
-    return 0
 
 
-def _run_verb(verb: str, args: list[str]) -> None:
+def _run_verb(verb: str, args: list[str]) -> int:
     if verb in TRAINING:
         from kovocab import fit
 
         fit.main([verb, *args])
-    else:
-        from kovocab.arguments import parse
+        return 0
+    from kovocab.arguments import parse
 
-        VERBS[verb](**parse(verb, VERBS[verb], args))
+    return VERBS[verb](**parse(verb, VERBS[verb], args)) or 0
 
 
 def _line(error: BaseException) -> str:
@@ -106,7 +106,7 @@ def _summaries() -> dict[str, str]:
     return {verb: summaries[verb] for verb in [*STREET, *(verb for verb in summaries if verb not in STREET)]}
 
 
-def _summary(function: Callable[..., None]) -> str:
+def _summary(function: Callable[..., int | None]) -> str:
     return (function.__doc__ or "").partition("\n")[0]
 
 

@@ -6,11 +6,16 @@ on its left, writes its own, and prints what a person wants to know of it.
 No function has a name that `kovocab` offers: jsonargparse looks each up there, and would load its room.
 """
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
 from kovocab.errors import UsageError
 from kovocab.settings import RefineSettings
+
+SKIPPED = 3
+"""The exit code of a run that is done, but for what it was told to skip."""
 
 
 def count(
@@ -19,53 +24,75 @@ def count(
     out: str,
     column: str = "text",
     threads: int | None = None,
+    memory: str | None = None,
+    on_error: Literal["fail", "skip"] = "fail",
+    add_to: str | list[str] | None = None,
     tokens: str | None = None,
-) -> None:
+    report: str | None = None,
+    log: Literal["text", "json"] = "text",
+) -> int:
     """Count the words of a corpus in one pass; every later count is derived from them.
 
+    A run that was stopped goes on where it was: give the same command again.
+
     Args:
-        corpus: File, folder or glob, or a list of them: .txt, .jsonl, .parquet, and .gz or .zst of the first two.
+        corpus: File, folder, glob or URL, or a list of them: .txt, .jsonl, .parquet, and .gz or .zst of the first two.
         tokenizer: The base: a tokenizer.json, a tokenizer.model, or a folder with one. It decides where to cut.
         out: The Parquet file of word counts to write.
         column: Parquet column or JSON key that holds the text.
         threads: How many threads count; all processors, if not given.
+        memory: How much memory to use, 4GB say; what is beyond goes to the disk beside out. By default half of it.
+        on_error: What becomes of a broken line or file: fail, or skip it, list it, and end with exit code 3.
+        add_to: Files of word counts that are counted too, yesterday's say.
         tokens: A Parquet file to write, if given: how often the base emits each of its tokens.
+        report: The file that lists what was skipped, a JSON object a line; by default beside out, .skipped.jsonl.
+        log: How progress is told where there is no terminal: as text, or as a JSON object a line.
     """
     from kovocab import counts
     from kovocab.artefact import check_file, new_file
 
-    for path in (out, tokens):
-        if path is not None:
-            check_file(path)
-    if tokens is not None and Path(tokens).absolute() == Path(out).absolute():
-        raise UsageError(f"tokens and out are both {out}; wanted two files")
-    counted = counts.count(corpus, tokenizer, column=column, threads=threads)
-    counted.save(out)
+    report = report or str(Path(out).with_suffix(".skipped.jsonl"))
+    paths = [path for path in (out, tokens, report) if path is not None]
+    for path in paths:
+        check_file(path)
+    if len({Path(path).absolute() for path in paths}) < len(paths):
+        raise UsageError(f"out, tokens and report are {', '.join(paths)}; wanted different files")
+    record, skipped = counts.count_to(
+        out, corpus, tokenizer, column=column, threads=threads, memory=memory, on_error=on_error, add_to=add_to or (),
+        log_form=log,
+    )  # fmt: skip
     if tokens is not None:
-        table = counts.count_tokens(counted.words, tokenizer, threads=threads)
+        table = counts.count_tokens_of(out, tokenizer, threads=threads)
         with new_file(tokens) as beside:
             table.write_parquet(beside)
-    record = counted.record
     print(
         f"{record['documents']:,} documents, {record['bytes']:,} bytes: {record['words']:,} words, "
         f"{record['distinct_words']:,} distinct\n{out}"
     )
+    if not skipped:
+        return 0
+    with new_file(report) as beside:
+        beside.write_text("".join(json.dumps(asdict(fault), ensure_ascii=False) + "\n" for fault in skipped))
+    faults = record["skipped"]["faults"]
+    listed = "" if faults == len(skipped) else f", the first {len(skipped):,} listed"
+    print(
+        f"skipped: {faults:,} faults{listed}, {record['skipped']['documents']:,} documents known to be lost\n{report}"
+    )
+    return SKIPPED
 
 
-def combine_counts(words: list[str], out: str) -> None:
+def combine_counts(words: list[str], out: str, memory: str | None = None) -> None:
     """Add word counts: yesterday's and today's, or those of several machines.
 
     Args:
         words: The Parquet files of word counts, all made with one tokenizer.
         out: The Parquet file of word counts to write.
+        memory: How much memory to use, 4GB say; what is beyond goes to the disk. By default half of it.
     """
     from kovocab import counts
-    from kovocab.artefact import check_file
 
-    check_file(out)
-    counted = counts.combine_counted([counts.load_counted(path) for path in words])
-    counted.save(out)
-    print(f"{counted.record['words']:,} words, {counted.record['distinct_words']:,} distinct\n{out}")
+    record = counts.combine_to(out, words, memory=memory)
+    print(f"{record['words']:,} words, {record['distinct_words']:,} distinct\n{out}")
 
 
 def refine_words(words: str, base: str, out: str, decisions: str | None = None, **settings: Any) -> None:

@@ -6,8 +6,6 @@ block again, slowly, to say which line is at fault.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias, TypeGuard
 
@@ -15,9 +13,10 @@ import polars as pl
 
 from kovocab.blocks import ahead, blocks
 from kovocab.errors import CorpusError, UsageError
-from kovocab.faults import POLARS_ERRORS, Fault, Skip, fail, first_line, half_pair, line_documents
-from kovocab.files import File, files, identities, kind, source
-from kovocab.remote import Remote, hidden, shown
+from kovocab.faults import POLARS_ERRORS, Fault, Skip, fail, half_pair, line_documents
+from kovocab.files import File, files, identities, kind
+from kovocab.remote import shown
+from kovocab.tables import read_frame, read_parquet
 
 Corpus: TypeAlias = str | Path | Sequence[str | Path] | pl.DataFrame | pl.LazyFrame | pl.Series | Iterable[str]
 """What can be read as a corpus.
@@ -32,8 +31,6 @@ A list of strings is therefore a list of *paths*: pass texts in a list as `pl.Se
 
 MAGIC = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"x\x01", b"x^", b"x\x9c", b"x\xda")
 """By these Polars would take text for a compressed stream, and may give nothing at all for it."""
-
-ROW = "kovocab: row"  # a name that no column has
 
 BATCH_SIZE = 8 << 20  # the work on a batch outweighs handing it over, and it is small beside the counts
 
@@ -118,8 +115,8 @@ def read_file(path: File, column: str = "text", *, start: int = 0, skip: Skip | 
     if how != "parquet":
         return _after(_read_text(path, column if how == "json" else None, skip or fail), start)
     if skip is None:  # there was no null, so documents are rows
-        return _read_parquet(path, column, fail, start)
-    return _after(_read_parquet(path, column, skip, 0), start)
+        return read_parquet(path, column, fail, start)
+    return _after(read_parquet(path, column, skip, 0), start)
 
 
 def fingerprint(corpus: Corpus, column: str = "text") -> dict[str, Any]:
@@ -155,9 +152,9 @@ def _parts(
             if finished is not None:
                 finished(path, size)
     elif isinstance(corpus, pl.DataFrame | pl.LazyFrame):
-        yield from _read_frame(corpus, column, "the frame", skip or fail)
+        yield from read_frame(corpus, column, "the frame", skip or fail)
     elif isinstance(corpus, pl.Series):
-        yield from _read_frame(corpus.alias(column).to_frame(), column, "the series", skip or fail)
+        yield from read_frame(corpus.alias(column).to_frame(), column, "the series", skip or fail)
     elif isinstance(corpus, Iterable) and not isinstance(corpus, bytes | bytearray):
         yield from _read_iterable(corpus, skip or fail)
     else:
@@ -233,105 +230,6 @@ def _json(block: bytes, column: str) -> pl.Series | None:
     part = query.select(pl.col(column).cast(pl.String)).collect().to_series()
     # Polars reads half a surrogate pair, \ud800, as \0: where there is a \0, see which of the two it was.
     return None if part.null_count() or part.str.contains("\0", literal=True).any() else part
-
-
-def _read_parquet(path: File, column: str, skip: Skip, start: int) -> Iterator[pl.Series]:
-    """A Parquet file from row `start` on."""
-    frame = pl.scan_parquet(**source(path), glob=False, row_index_name=ROW)
-    if isinstance(path, Remote):
-        skip = _discreetly(path, skip)
-    query = _texts(frame, column, str(path), skip)
-    if query is None:
-        return
-    total = int(query.select(pl.len()).collect().item())  # of the footer, which could be read
-    row = start
-    with suppress(*POLARS_ERRORS):
-        for batch in query.slice(start).collect_batches(maintain_order=True):
-            if batch.height and batch[ROW][0] != row:  # one is missing: that is an error on its way
-                break
-            yield _without_nulls(batch[column], row, str(path), column, skip)
-            row += batch.height
-    # Where Polars panics, the batches just end.
-    yield from _read_damaged(query, row, total, path, column, skip)
-
-
-def _discreetly(path: Remote, skip: Skip) -> Skip:
-    """`skip`, told nothing of what the URL of a remote file hides."""
-    return lambda fault: skip(replace(fault, what=hidden(path, fault.what)))
-
-
-def _read_damaged(
-    query: pl.LazyFrame, row: int, total: int, path: File, column: str, skip: Skip
-) -> Iterator[pl.Series]:
-    """The rows that can be read of a damaged Parquet file, from `row` to `total`."""
-
-    def rows(first: int, count: int) -> pl.Series | BaseException:
-        try:
-            return query.slice(first, count).collect()[column]
-        except POLARS_ERRORS as error:
-            return error
-
-    size = most = 1 << 16
-    while row < total:
-        part = rows(row, min(size, total - row))
-        if isinstance(part, pl.Series):
-            yield _without_nulls(part, row, str(path), column, skip)
-            row += min(size, total - row)
-            size = min(2 * size, most)
-        elif size > 1:
-            size //= 2
-        else:  # the first row that cannot be read: search the next that can, with ever longer strides
-            bad, good, stride = row, row + 1, 1
-            while good < total and not isinstance(rows(good, 1), pl.Series):
-                bad, good, stride = good, good + stride, min(2 * stride, 512)
-            good = min(good, total)
-            while good - bad > 1:
-                middle = (bad + good) // 2
-                bad, good = (bad, middle) if isinstance(rows(middle, 1), pl.Series) else (middle, good)
-            skip(Fault(str(path), f"rows {row + 1} to {good}", f"cannot be read: {first_line(part)}", good - row))
-            row, size = good, most
-
-
-def _read_frame(frame: pl.DataFrame | pl.LazyFrame, column: str, name: str, skip: Skip) -> Iterator[pl.Series]:
-    lazy = isinstance(frame, pl.LazyFrame)
-    query = _texts(frame.lazy().with_row_index(ROW), column, name, skip)
-    if query is None:
-        return
-    row = 0
-    try:
-        for batch in query.collect_batches(maintain_order=True):
-            if batch.height and batch[ROW][0] != row:
-                raise OSError("what follows is missing")
-            yield _without_nulls(batch[column], row, name, column, skip)
-            row += batch.height
-        if lazy and query.slice(row, 1).collect().height:  # where Polars panics, the batches just end
-            raise OSError("what follows is missing")
-    except POLARS_ERRORS as error:
-        skip(Fault(name, f"after row {row}" if row else "", f"cannot be read: {first_line(error)}"))
-
-
-def _texts(frame: pl.LazyFrame, column: str, name: str, skip: Skip) -> pl.LazyFrame | None:
-    """The row numbers and the texts of `frame`; or the fault that it has no texts."""
-    try:
-        schema = frame.collect_schema()
-    except POLARS_ERRORS as error:
-        skip(Fault(name, "", f"cannot be read: {first_line(error)}"))
-        return None
-    if column not in schema or column == ROW:
-        skip(Fault(name, "", f"no column {column!r}; it has {', '.join(c for c in schema if c != ROW) or 'none'}"))
-        return None
-    if schema[column] not in (pl.String, pl.Categorical, pl.Enum):
-        skip(Fault(name, "", f"column {column!r} is of type {schema[column]}; wanted String"))
-        return None
-    return frame.select(ROW, pl.col(column).cast(pl.String))
-
-
-def _without_nulls(part: pl.Series, row: int, name: str, column: str, skip: Skip) -> pl.Series:
-    if not part.null_count():
-        return part
-    for index in part.is_null().arg_true():
-        skip(Fault(name, f"row {row + index + 1}", f"column {column!r} is null; wanted a string", 1))
-    return part.drop_nulls()
 
 
 def _read_iterable(texts: Iterable[object], skip: Skip) -> Iterator[pl.Series]:
