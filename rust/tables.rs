@@ -20,7 +20,7 @@ use crate::slots::{BATCH, Slot, Slots};
 /// no more than one part a thread is in memory then. A fixed number, since machines that share the work exchange parts.
 pub const PARTS: usize = 128;
 /// Slots of a front: 64 KiB, a part of a core's own cache.
-const FRONT: usize = 1 << 11;
+const FRONT: usize = 1 << 13;
 /// Slots that all tables have together at first: 32 MiB.
 const FIRST: usize = 1 << 20;
 
