@@ -1,7 +1,8 @@
 //! The engine of kovocab: one pass over a corpus leaves word counts, and everything later is derived from them.
 //!
 //! In the order of the street: [`words`] cuts text where no vocabulary entry can span, [`counter`] counts the
-//! words in [`slots`], [`train`] learns merges from the counts, [`encode`] turns words into token ids, and
+//! words in [`slots`], [`train`] learns merges from the counts, [`encode`] turns words into token ids, [`segments`] counts them
+//! again for each refine round, and
 //! [`table`] carries columns in and out as Arrow. [`bpe`] reads the `tokenizer.json` that all of it depends on.
 //! Only `python` knows Python; without the feature of that name the crate builds and is tested alone.
 
@@ -11,6 +12,7 @@ pub mod encode;
 pub mod error;
 pub mod hangul;
 pub mod pages;
+pub mod segments;
 pub mod slots;
 pub mod table;
 mod tokenizer_json;

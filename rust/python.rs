@@ -12,6 +12,7 @@ use crate::bpe::Bpe;
 use crate::counter::WordCounter;
 use crate::encode::Encoder;
 use crate::error::Error;
+use crate::segments::Segments;
 use crate::{table, train};
 
 pyo3::create_exception!(kovocab._core, UnreadableTokenizer, PyValueError);
@@ -101,11 +102,39 @@ fn train_bpe(
     })?)
 }
 
+#[pyclass(module = "kovocab._core", name = "Segments")]
+struct PySegments(Segments);
+
+#[pymethods]
+impl PySegments {
+    #[new]
+    fn new(py: Python<'_>, bpe: &PyBpe, words: PyChunkedArray, counts: PyChunkedArray, threads: usize) -> PyResult<Self> {
+        Ok(Self(py.detach(|| {
+            let words = table::weighted(words.chunks(), counts.chunks())?;
+            Segments::new(&bpe.0, &words, threads)
+        })?))
+    }
+
+    fn __len__(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Take out `drop`, put back the characters `add`; returns how many segments were encoded again.
+    fn change(&mut self, py: Python<'_>, drop: PyChunkedArray, add: PyChunkedArray) -> PyResult<usize> {
+        Ok(py.detach(|| self.0.change(&table::ids(drop.chunks())?, &table::ids(add.chunks())?))?)
+    }
+
+    fn count_tokens(&self, py: Python<'_>) -> PyResult<PyRecordBatch> {
+        Ok(py.detach(|| table::token_counts(self.0.counts()).map(PyRecordBatch::from))?)
+    }
+}
+
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("build_profile", if cfg!(debug_assertions) { "debug" } else { "release" })?;
     module.add("UnreadableTokenizer", module.py().get_type::<UnreadableTokenizer>())?;
     module.add_class::<PyBpe>()?;
     module.add_class::<PyWordCounter>()?;
+    module.add_class::<PySegments>()?;
     module.add_function(wrap_pyfunction!(train_bpe, module)?)
 }

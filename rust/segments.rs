@@ -1,0 +1,448 @@
+//! Words cut once more, so that a refine round re-encodes only what it changes.
+//!
+//! A merge acts inside vocabulary entries. A place in a word that no entry spans *as the word stands* is never
+//! merged across, so the word can be cut there, and the counts of equal segments summed: 1.01 M words of 112 MB of
+//! Korean are 0.24 M segments, and the more words there are, the more they share. Refine only ever takes merges
+//! away, and then the cut stays right.
+//!
+//! Which segments a round changes. A token is made by the same merges wherever it stands: before it is made no
+//! merge crosses its ends, and between them the lowest rank, leftmost first, does not depend on what is outside.
+//! So the merges that a segment went through are those of the tokens that it ended as. Taking away merges that
+//! it did not go through changes nothing: at each step the lowest rank is there still. Hence a segment has to be
+//! encoded again only if one of its tokens is made by a merge that was taken away, or of a token that is.
+//!
+//! Characters need no encoding at all. One that the vocabulary lacks is spelled in bytes, and no merge joins a
+//! byte, so it is counted as the character that it is and turned into bytes when the counts are asked for. A
+//! character that comes back comes without merges.
+
+use std::hash::{BuildHasher, BuildHasherDefault};
+use std::thread;
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use rustc_hash::FxHasher;
+
+use crate::bpe::{Bpe, NONE, Pairs};
+use crate::encode::{Scratch, join};
+use crate::error::{Error, Result};
+
+/// Word counts as segments, each with its encoding by a vocabulary that shrinks.
+pub struct Segments {
+    shards: Vec<Shard>,
+    /// Shorter tokens first, so that parts come before what is made of them.
+    merges: Vec<Merge>,
+    pairs: Pairs,
+    merged: Vec<u32>,
+    characters: Vec<Character>,
+    /// By id; a character that is absent is counted under its id here, too.
+    counts: Vec<u64>,
+}
+
+struct Merge {
+    left: u32,
+    right: u32,
+    token: u32,
+}
+
+struct Character {
+    id: u32,
+    bytes: Vec<u32>,
+    present: bool,
+}
+
+/// Some of the segments, one after another in `atoms`; `now` has room for the encoding of each in the same place.
+#[derive(Default)]
+struct Shard {
+    atoms: Vec<u32>,
+    now: Vec<u32>,
+    ends: Vec<usize>,
+    counts: Vec<u64>,
+}
+
+impl Segments {
+    /// Cut `words` where no entry of `bpe` spans, sum the segments and encode them.
+    ///
+    /// # Errors
+    /// If the bytes of all words together pass 2^64 - 1, or there is no room for the entries in a table of pairs.
+    pub fn new(bpe: &Bpe, words: &[(&str, u64)], threads: usize) -> Result<Self> {
+        let threads = threads.max(1);
+        // No id is emitted more often than there are bytes, so sums of counts need no check below.
+        let weigh = |sum: u64, (word, count): &(&str, u64)| sum.checked_add(count.checked_mul(word.len() as u64)?);
+        words.iter().try_fold(0, weigh).ok_or(Error::Overflow)?;
+
+        let spans = Spans::new(bpe)?;
+        let share = words.len().div_ceil(threads).max(1);
+        let parts: Vec<Cutter<'_>> = thread::scope(|scope| {
+            let cut = |words| Cutter::new(bpe, &spans, threads).cut(words);
+            let workers: Vec<_> = words.chunks(share).map(|words| scope.spawn(move || cut(words))).collect();
+            workers.into_iter().map(join).collect::<Result<_>>()
+        })?;
+        let mut counts = vec![0; bpe.size];
+        for part in &parts {
+            counts.iter_mut().zip(&part.spelled).for_each(|(sum, count)| *sum += count);
+        }
+        let mut tables: Vec<Vec<Table>> = (0..threads).map(|_| Vec::new()).collect();
+        for part in parts {
+            part.tables.into_iter().zip(&mut tables).for_each(|(table, of_shard)| of_shard.push(table));
+        }
+        let shards = thread::scope(|scope| {
+            let workers: Vec<_> = tables.into_iter().map(|tables| scope.spawn(move || Table::sum(tables))).collect();
+            workers.into_iter().map(join).collect::<Result<Vec<_>>>()
+        })?;
+        for shard in &shards {
+            shard.each(|_, _, atoms, count| atoms.iter().for_each(|&atom| counts[atom as usize] += count));
+        }
+
+        let mut order: Vec<usize> = (0..bpe.merged.len()).collect();
+        order.sort_by_key(|&rank| bpe.entries[rank].len());
+        // Merges of characters that no word holds, Latin ones say, would only make the table larger.
+        let seen = |c| counts.get(bpe.char_id(c) as usize).is_some_and(|&count| count > 0);
+        order.retain(|&rank| bpe.entries[rank].chars().all(seen));
+        let mut pairs = Pairs::with_capacity(order.len());
+        for &rank in &order {
+            let (left, right) = bpe.parts[rank];
+            pairs.insert(left, right, bpe.ranks.get(left, right));
+        }
+        let merge = |rank: usize| Merge { left: bpe.parts[rank].0, right: bpe.parts[rank].1, token: bpe.merged[rank] };
+        let mut segments = Self {
+            shards,
+            merges: order.into_iter().map(merge).collect(),
+            pairs,
+            merged: bpe.merged.clone(),
+            characters: bpe.characters().map(|(c, id)| Character { id, bytes: bytes(bpe, c), present: true }).collect(),
+            counts,
+        };
+        segments.characters.sort_unstable_by_key(|character| character.id);
+        segments.encode(&vec![true; bpe.size])?;
+        Ok(segments)
+    }
+
+    /// Take tokens out of the vocabulary, and with them what is made of them, and put characters back.
+    ///
+    /// Returns how many segments were encoded again.
+    ///
+    /// # Errors
+    /// If there is no such id, or one to put back is no character.
+    pub fn change(&mut self, drop: &[u32], add: &[u32]) -> Result<usize> {
+        let mut dropped = vec![false; self.counts.len()];
+        for &id in drop {
+            *dropped.get_mut(id as usize).ok_or_else(|| Error::Argument(format!("there is no id {id}")))? = true;
+        }
+        for &id in add {
+            let at = self.characters.binary_search_by_key(&id, |character| character.id);
+            let at = at.map_err(|_| Error::Argument(format!("{id} is not the id of a character")))?;
+            self.characters[at].present = true;
+        }
+        for character in &mut self.characters {
+            character.present &= !dropped[character.id as usize];
+        }
+        let mut changed = vec![false; self.counts.len()];
+        let pairs = &mut self.pairs;
+        self.merges.retain(|&Merge { left, right, token }| {
+            let [left_at, right_at, token_at] = [left as usize, right as usize, token as usize];
+            let gone = dropped[left_at] || dropped[right_at] || dropped[token_at];
+            if gone {
+                pairs.remove(left, right);
+            }
+            changed[token_at] |= gone || changed[left_at] || changed[right_at];
+            !gone
+        });
+        self.encode(&changed)
+    }
+
+    /// Count of each id.
+    #[must_use]
+    pub fn counts(&self) -> Vec<u64> {
+        let mut counts = self.counts.clone();
+        for character in self.characters.iter().filter(|character| !character.present) {
+            let count = std::mem::take(&mut counts[character.id as usize]);
+            character.bytes.iter().for_each(|&byte| counts[byte as usize] += count);
+        }
+        counts
+    }
+
+    /// How many segments there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.counts.len()).sum()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Encode again the segments that hold a token of `changed`.
+    fn encode(&mut self, changed: &[bool]) -> Result<usize> {
+        if !changed.contains(&true) {
+            return Ok(0);
+        }
+        let (pairs, merged) = (&self.pairs, &self.merged);
+        let changes = thread::scope(|scope| {
+            let shards = self.shards.iter_mut();
+            let workers: Vec<_> =
+                shards.map(|shard| scope.spawn(move || shard.encode(pairs, merged, changed))).collect();
+            workers.into_iter().map(join).collect::<Vec<_>>()
+        });
+        let mut encoded = 0;
+        for (differences, segments) in changes {
+            encoded += segments;
+            for (count, difference) in self.counts.iter_mut().zip(differences) {
+                *count = count.wrapping_add(difference);
+            }
+        }
+        Ok(encoded)
+    }
+}
+
+impl Shard {
+    /// Call `found` with start and end in the arenas, atoms and count of each segment.
+    fn each(&self, mut found: impl FnMut(usize, usize, &[u32], u64)) {
+        let mut start = 0;
+        for (&end, &count) in self.ends.iter().zip(&self.counts) {
+            found(start, end, &self.atoms[start..end], count);
+            start = end;
+        }
+    }
+
+    /// Returns what to add to the count of each id, modulo 2^64, and how many segments were encoded.
+    fn encode(&mut self, pairs: &Pairs, merged: &[u32], changed: &[bool]) -> (Vec<u64>, usize) {
+        let mut differences = vec![0_u64; changed.len()];
+        let mut scratch = Scratch::default();
+        let (mut start, mut encoded) = (0, 0);
+        for (&end, &count) in self.ends.iter().zip(&self.counts) {
+            let now = &mut self.now[start..end];
+            let atoms = &self.atoms[start..end];
+            start = end;
+            let length = now.iter().position(|&id| id == NONE).unwrap_or(now.len());
+            if !now[..length].iter().any(|&id| changed[id as usize]) {
+                continue;
+            }
+            encoded += 1;
+            for &id in &now[..length] {
+                let sum = &mut differences[id as usize];
+                *sum = sum.wrapping_sub(count);
+            }
+            scratch.ids.clear();
+            scratch.ids.extend_from_slice(atoms);
+            scratch.merge(pairs, merged);
+            for &id in &scratch.ids {
+                let sum = &mut differences[id as usize];
+                *sum = sum.wrapping_add(count);
+            }
+            let length = scratch.ids.len();
+            now[..length].copy_from_slice(&scratch.ids);
+            now[length..].fill(NONE);
+        }
+        (differences, encoded)
+    }
+}
+
+/// A shard while it is filled: finds a segment by its atoms.
+#[derive(Default)]
+struct Table {
+    shard: Shard,
+    index: HashTable<u32>,
+}
+
+impl Table {
+    fn add(&mut self, hash: u64, atoms: &[u32], count: u64) -> Result<()> {
+        let Self { shard, index } = self;
+        let at = |segment: u32| {
+            let segment = segment as usize;
+            &shard.atoms[segment.checked_sub(1).map_or(0, |before| shard.ends[before])..shard.ends[segment]]
+        };
+        match index.entry(hash, |&segment| at(segment) == atoms, |&segment| hash_of(at(segment))) {
+            Entry::Occupied(found) => shard.counts[*found.get() as usize] += count,
+            Entry::Vacant(free) => {
+                let segment = u32::try_from(shard.counts.len());
+                free.insert(segment.map_err(|_| Error::Argument("more than 2^32 segments".into()))?);
+                shard.atoms.extend_from_slice(atoms);
+                shard.ends.push(shard.atoms.len());
+                shard.counts.push(count);
+            }
+        }
+        Ok(())
+    }
+
+    fn sum(tables: Vec<Self>) -> Result<Shard> {
+        let mut tables = tables.into_iter();
+        let mut sum = tables.next().unwrap_or_default();
+        for table in tables {
+            let mut added = Ok(());
+            table.shard.each(|_, _, atoms, count| {
+                if added.is_ok() {
+                    added = sum.add(hash_of(atoms), atoms, count);
+                }
+            });
+            added?;
+        }
+        let mut shard = sum.shard;
+        shard.atoms.shrink_to_fit();
+        shard.ends.shrink_to_fit();
+        shard.counts.shrink_to_fit();
+        shard.now = shard.atoms.clone();
+        Ok(shard)
+    }
+}
+
+fn hash_of(atoms: &[u32]) -> u64 {
+    BuildHasherDefault::<FxHasher>::default().hash_one(atoms)
+}
+
+/// A thread's share of the words, cut and summed.
+struct Cutter<'a> {
+    bpe: &'a Bpe,
+    spans: &'a Spans,
+    tables: Vec<Table>,
+    /// Counts of the byte tokens of characters that are no token.
+    spelled: Vec<u64>,
+    /// Counts of the segments that are the start of an entry, by node.
+    whole: Vec<u64>,
+}
+
+impl<'a> Cutter<'a> {
+    fn new(bpe: &'a Bpe, spans: &'a Spans, shards: usize) -> Self {
+        let tables = (0..shards).map(|_| Table::default()).collect();
+        Self { bpe, spans, tables, spelled: vec![0; bpe.size], whole: vec![0; spans.nodes.len()] }
+    }
+
+    fn cut(mut self, words: &[(&str, u64)]) -> Result<Self> {
+        let mut atoms = Vec::new();
+        let mut path = Vec::new();
+        for &(word, count) in words {
+            for c in word.chars() {
+                match self.bpe.char_id(c) {
+                    NONE => {
+                        self.cut_atoms(&atoms, count, &mut path)?;
+                        atoms.clear();
+                        for byte in bytes(self.bpe, c) {
+                            self.spelled[byte as usize] += count;
+                        }
+                    }
+                    id => atoms.push(id),
+                }
+            }
+            self.cut_atoms(&atoms, count, &mut path)?;
+            atoms.clear();
+        }
+        let mut atoms = Vec::new();
+        for (node, count) in std::mem::take(&mut self.whole).into_iter().enumerate().filter(|(_, count)| *count > 0) {
+            self.spans.text(node, &mut atoms);
+            self.add(&atoms, count)?;
+        }
+        Ok(self)
+    }
+
+    fn cut_atoms(&mut self, atoms: &[u32], count: u64, path: &mut Vec<u32>) -> Result<()> {
+        let (mut start, mut end) = (0, 0);
+        for at in 0..atoms.len() {
+            if at == end {
+                self.found(&atoms[start..end], path, count)?;
+                (start, end) = (at, at + 1);
+                path.clear();
+                path.push(atoms[at]);
+            }
+            let mut node = atoms[at];
+            for (&atom, after) in atoms[at + 1..].iter().zip(at + 2..) {
+                node = self.spans.next.get(node, atom);
+                if node == NONE {
+                    break;
+                }
+                if at == start {
+                    path.push(node);
+                }
+                if self.spans.nodes[node as usize].entry {
+                    end = end.max(after);
+                }
+            }
+        }
+        self.found(&atoms[start..end], path, count)
+    }
+
+    /// A segment; `path` holds the nodes of its starts, as far as there are.
+    fn found(&mut self, atoms: &[u32], path: &[u32], count: u64) -> Result<()> {
+        match path.get(atoms.len().wrapping_sub(1)) {
+            Some(&node) => self.whole[node as usize] += count,
+            None if atoms.is_empty() => {}
+            None => self.add(atoms, count)?,
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, atoms: &[u32], count: u64) -> Result<()> {
+        let hash = hash_of(atoms);
+        // The table goes by the low and the highest bits of the hash.
+        let shard = (hash >> 32) as usize % self.tables.len();
+        self.tables[shard].add(hash, atoms, count)
+    }
+}
+
+/// The texts of all entries, as a tree of characters: which entries stand where in a word.
+struct Spans {
+    /// Node and character → node. A character is a node of its own, by its id.
+    next: Pairs,
+    nodes: Vec<Node>,
+}
+
+#[derive(Clone, Copy)]
+struct Node {
+    before: u32,
+    atom: u32,
+    /// Whether an entry ends here.
+    entry: bool,
+}
+
+impl Spans {
+    fn new(bpe: &Bpe) -> Result<Self> {
+        let root = |id| Node { before: NONE, atom: id, entry: false };
+        let mut nodes: Vec<Node> = (0..).take(bpe.size).map(root).collect();
+        let characters = bpe.entries.iter().map(|entry| entry.chars().count()).sum();
+        let mut next = Pairs::with_capacity(characters);
+        for entry in &bpe.entries {
+            let mut node = NONE;
+            for c in entry.chars() {
+                let atom = bpe.char_id(c);
+                if atom == NONE {
+                    // It is in bytes, and no merge joins a byte: the entry is never made.
+                    node = NONE;
+                    break;
+                }
+                if node == NONE {
+                    node = atom;
+                    continue;
+                }
+                let before = node;
+                node = next.get(before, atom);
+                if node == NONE {
+                    if nodes.len() >= Pairs::MOST {
+                        return Err(Error::Tokenizer("its entries are too many".into()));
+                    }
+                    node = u32::try_from(nodes.len()).map_err(|_| Error::Overflow)?;
+                    nodes.push(Node { before, atom, entry: false });
+                    next.insert(before, atom, node);
+                }
+            }
+            if let Some(end) = nodes.get_mut(node as usize) {
+                end.entry = true;
+            }
+        }
+        Ok(Self { next, nodes })
+    }
+
+    fn text(&self, node: usize, atoms: &mut Vec<u32>) {
+        atoms.clear();
+        let mut node = self.nodes[node];
+        atoms.push(node.atom);
+        while node.before != NONE {
+            node = self.nodes[node.before as usize];
+            atoms.push(node.atom);
+        }
+        atoms.reverse();
+    }
+}
+
+fn bytes(bpe: &Bpe, c: char) -> Vec<u32> {
+    c.encode_utf8(&mut [0; 4]).bytes().map(|byte| bpe.bytes[usize::from(byte)]).collect()
+}
