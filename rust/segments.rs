@@ -20,7 +20,7 @@ use std::thread;
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
-use rustc_hash::FxHasher;
+use rustc_hash::{FxHashMap, FxHasher};
 
 use crate::bpe::{Bpe, NONE, Pairs};
 use crate::encode::{Scratch, join};
@@ -70,8 +70,15 @@ impl Segments {
         let weigh = |sum: u64, (word, count): &(&str, u64)| sum.checked_add(count.checked_mul(word.len() as u64)?);
         words.iter().try_fold(0, weigh).ok_or(Error::Overflow)?;
 
-        let spans = Spans::new(bpe)?;
         let share = words.len().div_ceil(threads).max(1);
+        // Entries of characters that no word holds, Latin ones say, would only make the tables larger.
+        let mut seen = vec![false; bpe.size];
+        let ids = words.iter().flat_map(|(word, _)| word.chars()).map(|c| bpe.char_id(c));
+        ids.for_each(|id| _ = seen.get_mut(id as usize).map(|seen| *seen = true));
+        let possible = |rank: &usize| bpe.entries[*rank].chars().all(|c| seen.get(bpe.char_id(c) as usize) == Some(&true));
+        let mut order: Vec<usize> = (0..bpe.merged.len()).filter(possible).collect();
+        order.sort_by_key(|&rank| bpe.entries[rank].len());
+        let spans = Spans::new(bpe, &order)?;
         let parts: Vec<Cutter<'_>> = thread::scope(|scope| {
             let cut = |words| Cutter::new(bpe, &spans, threads).cut(words);
             let workers: Vec<_> = words.chunks(share).map(|words| scope.spawn(move || cut(words))).collect();
@@ -93,11 +100,6 @@ impl Segments {
             shard.each(|_, _, atoms, count| atoms.iter().for_each(|&atom| counts[atom as usize] += count));
         }
 
-        let mut order: Vec<usize> = (0..bpe.merged.len()).collect();
-        order.sort_by_key(|&rank| bpe.entries[rank].len());
-        // Merges of characters that no word holds, Latin ones say, would only make the table larger.
-        let seen = |c| counts.get(bpe.char_id(c) as usize).is_some_and(|&count| count > 0);
-        order.retain(|&rank| bpe.entries[rank].chars().all(seen));
         let mut pairs = Pairs::with_capacity(order.len());
         for &rank in &order {
             let (left, right) = bpe.parts[rank];
@@ -395,39 +397,28 @@ struct Node {
 }
 
 impl Spans {
-    fn new(bpe: &Bpe) -> Result<Self> {
+    /// Of the entries of these ranks.
+    fn new(bpe: &Bpe, ranks: &[usize]) -> Result<Self> {
         let root = |id| Node { before: NONE, atom: id, entry: false };
         let mut nodes: Vec<Node> = (0..).take(bpe.size).map(root).collect();
-        let characters = bpe.entries.iter().map(|entry| entry.chars().count()).sum();
-        let mut next = Pairs::with_capacity(characters);
-        for entry in &bpe.entries {
-            let mut node = NONE;
-            for c in entry.chars() {
-                let atom = bpe.char_id(c);
-                if atom == NONE {
-                    // It is in bytes, and no merge joins a byte: the entry is never made.
-                    node = NONE;
-                    break;
-                }
-                if node == NONE {
-                    node = atom;
-                    continue;
-                }
-                let before = node;
-                node = next.get(before, atom);
-                if node == NONE {
-                    if nodes.len() >= Pairs::MOST {
-                        return Err(Error::Tokenizer("its entries are too many".into()));
-                    }
-                    node = u32::try_from(nodes.len()).map_err(|_| Error::Overflow)?;
+        let mut known: FxHashMap<(u32, u32), u32> = FxHashMap::default();
+        for &rank in ranks {
+            let mut atoms = bpe.entries[rank].chars().map(|c| bpe.char_id(c));
+            let Some(mut node) = atoms.next() else { continue };
+            for atom in atoms {
+                let size = u32::try_from(nodes.len()).map_err(|_| Error::Overflow)?;
+                node = *known.entry((node, atom)).or_insert_with_key(|&(before, atom)| {
                     nodes.push(Node { before, atom, entry: false });
-                    next.insert(before, atom, node);
-                }
+                    size
+                });
             }
-            if let Some(end) = nodes.get_mut(node as usize) {
-                end.entry = true;
-            }
+            nodes[node as usize].entry = true;
         }
+        if nodes.len() > Pairs::MOST {
+            return Err(Error::Tokenizer("its entries are too many".into()));
+        }
+        let mut next = Pairs::with_capacity(known.len());
+        known.into_iter().for_each(|((before, atom), node)| next.insert(before, atom, node));
         Ok(Self { next, nodes })
     }
 
@@ -445,4 +436,86 @@ impl Spans {
 
 fn bytes(bpe: &Bpe, c: char) -> Vec<u32> {
     c.encode_utf8(&mut [0; 4]).bytes().map(|byte| bpe.bytes[usize::from(byte)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encode::Encoder;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    const CHARACTERS: [&str; 5] = ["▁", "a", "b", "가", "나"];
+
+    /// Merges made of random tokens, some of which are not there; one that comes twice; ranks that compete.
+    fn json(parts: &[(usize, usize)], characters: &[&str], dropped: &[u32]) -> String {
+        let mut tokens: Vec<String> = CHARACTERS.map(String::from).to_vec();
+        let mut merges = vec![];
+        for &(left, right) in parts {
+            let pair = [tokens[left % tokens.len()].clone(), tokens[right % tokens.len()].clone()];
+            if !tokens.contains(&pair.concat()) {
+                tokens.push(pair.concat());
+            }
+            merges.push(pair);
+        }
+        let mut vocab: HashMap<&str, u32> = tokens.iter().map(String::as_str).zip(256..).collect();
+        vocab.retain(|token, id| !dropped.contains(id) && (token.chars().count() > 1 || characters.contains(token)));
+        merges.retain(|pair| {
+            vocab.contains_key(pair.concat().as_str()) && pair.iter().all(|part| vocab.contains_key(part.as_str()))
+        });
+        let bytes: Vec<String> = (0..256).map(|byte| format!("<0x{byte:02X}>")).collect();
+        vocab.extend(bytes.iter().map(String::as_str).zip(0..));
+        // The same ids whatever was dropped.
+        vocab.insert("last", 400);
+        let replace = serde_json::json!({"type": "Replace", "pattern": {"String": " "}, "content": "▁"});
+        let model = serde_json::json!({"byte_fallback": true, "vocab": vocab, "merges": merges});
+        serde_json::json!({"normalizer": replace, "model": model}).to_string()
+    }
+
+    proptest! {
+        #[test]
+        fn counts_are_those_of_encoding_all_words_anew(
+            parts in prop::collection::vec((0usize..30, 0usize..30), 0..25),
+            words in prop::collection::btree_map("[▁ab가나漢]{0,12}|[가나]{60,80}", 0u64..9, 0..20),
+            drops in prop::collection::vec(prop::collection::btree_set(256u32..290, 0..4), 0..4),
+            threads in 1usize..4,
+        ) {
+            let words: Vec<(&str, u64)> = words.iter().map(|(word, count)| (word.as_str(), *count)).collect();
+            let bpe = Bpe::from_json(&json(&parts, &CHARACTERS, &[])).unwrap();
+            let mut segments = Segments::new(&bpe, &words, threads).unwrap();
+            prop_assert_eq!(segments.counts(), Encoder::new(&bpe).count(&words, 1).unwrap());
+            let mut gone = vec![];
+            for drop in drops {
+                // What was dropped before stays so, but for one character that comes back.
+                let back: Vec<u32> = gone.iter().copied().filter(|&id| id == 259 && !drop.contains(&id)).collect();
+                gone.extend(drop.iter().copied());
+                let mut characters = CHARACTERS.to_vec();
+                characters.retain(|c| {
+                    let id = 256 + CHARACTERS.iter().zip(0..).find(|(other, _)| *other == c).map_or(0, |(_, at)| at);
+                    back.contains(&id) || !gone.contains(&id)
+                });
+                segments.change(&drop.into_iter().collect::<Vec<_>>(), &back).unwrap();
+                // A merge of a character that came back stays gone.
+                let lost: Vec<u32> = gone.iter().copied().filter(|id| *id >= 261).collect();
+                let mut ever: Vec<u32> = lost.clone();
+                if gone.contains(&259) {
+                    ever.extend(made_of(&bpe, 259));
+                }
+                let anew = Bpe::from_json(&json(&parts, &characters, &ever)).unwrap();
+                prop_assert_eq!(segments.counts(), Encoder::new(&anew).count(&words, 1).unwrap());
+                gone.retain(|id| !back.contains(id) || ever.is_empty());
+                if back.contains(&259) {
+                    gone.extend(made_of(&bpe, 259));
+                    gone.retain(|id| *id != 259);
+                }
+            }
+        }
+    }
+
+    /// The tokens whose text holds a character.
+    fn made_of(bpe: &Bpe, id: u32) -> Vec<u32> {
+        let c = bpe.characters().find(|(_, other)| *other == id).map(|(c, _)| c);
+        let entries = bpe.entries.iter().zip(&bpe.merged);
+        entries.filter(|(entry, _)| c.is_some_and(|c| entry.contains(c))).map(|(_, id)| *id).collect()
+    }
 }
