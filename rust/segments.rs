@@ -443,12 +443,13 @@ mod tests {
     use super::*;
     use crate::encode::Encoder;
     use proptest::prelude::*;
-    use std::collections::HashMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     const CHARACTERS: [&str; 5] = ["▁", "a", "b", "가", "나"];
 
-    /// Merges made of random tokens, some of which are not there; one that comes twice; ranks that compete.
-    fn json(parts: &[(usize, usize)], characters: &[&str], dropped: &[u32]) -> String {
+    /// Merges made of random tokens, so that ranks compete and some come twice, less those that need one of
+    /// `dropped`; characters less `absent`. Ids are always the same.
+    fn bpe(parts: &[(usize, usize)], dropped: &BTreeSet<u32>, absent: &BTreeSet<u32>) -> Bpe {
         let mut tokens: Vec<String> = CHARACTERS.map(String::from).to_vec();
         let mut merges = vec![];
         for &(left, right) in parts {
@@ -458,18 +459,16 @@ mod tests {
             }
             merges.push(pair);
         }
-        let mut vocab: HashMap<&str, u32> = tokens.iter().map(String::as_str).zip(256..).collect();
-        vocab.retain(|token, id| !dropped.contains(id) && (token.chars().count() > 1 || characters.contains(token)));
-        merges.retain(|pair| {
-            vocab.contains_key(pair.concat().as_str()) && pair.iter().all(|part| vocab.contains_key(part.as_str()))
+        let mut vocab: BTreeMap<String, u32> = tokens.into_iter().zip(256..).collect();
+        merges.retain(|[left, right]| {
+            [left, right, &format!("{left}{right}")].iter().all(|token| !dropped.contains(&vocab[*token]))
         });
-        let bytes: Vec<String> = (0..256).map(|byte| format!("<0x{byte:02X}>")).collect();
-        vocab.extend(bytes.iter().map(String::as_str).zip(0..));
-        // The same ids whatever was dropped.
-        vocab.insert("last", 400);
+        vocab.retain(|_, id| !absent.contains(id));
+        vocab.extend((0..256).map(|byte| (format!("<0x{byte:02X}>"), byte)));
+        vocab.insert("last".into(), 400);
         let replace = serde_json::json!({"type": "Replace", "pattern": {"String": " "}, "content": "▁"});
         let model = serde_json::json!({"byte_fallback": true, "vocab": vocab, "merges": merges});
-        serde_json::json!({"normalizer": replace, "model": model}).to_string()
+        Bpe::from_json(&serde_json::json!({"normalizer": replace, "model": model}).to_string()).unwrap()
     }
 
     proptest! {
@@ -477,45 +476,39 @@ mod tests {
         fn counts_are_those_of_encoding_all_words_anew(
             parts in prop::collection::vec((0usize..30, 0usize..30), 0..25),
             words in prop::collection::btree_map("[▁ab가나漢]{0,12}|[가나]{60,80}", 0u64..9, 0..20),
-            drops in prop::collection::vec(prop::collection::btree_set(256u32..290, 0..4), 0..4),
+            changes in prop::collection::vec(
+                (prop::collection::btree_set(256u32..290, 0..4), prop::collection::btree_set(256u32..261, 0..2)), 0..4,
+            ),
             threads in 1usize..4,
         ) {
             let words: Vec<(&str, u64)> = words.iter().map(|(word, count)| (word.as_str(), *count)).collect();
-            let bpe = Bpe::from_json(&json(&parts, &CHARACTERS, &[])).unwrap();
-            let mut segments = Segments::new(&bpe, &words, threads).unwrap();
-            prop_assert_eq!(segments.counts(), Encoder::new(&bpe).count(&words, 1).unwrap());
-            let mut gone = vec![];
-            for drop in drops {
-                // What was dropped before stays so, but for one character that comes back.
-                let back: Vec<u32> = gone.iter().copied().filter(|&id| id == 259 && !drop.contains(&id)).collect();
-                gone.extend(drop.iter().copied());
-                let mut characters = CHARACTERS.to_vec();
-                characters.retain(|c| {
-                    let id = 256 + CHARACTERS.iter().zip(0..).find(|(other, _)| *other == c).map_or(0, |(_, at)| at);
-                    back.contains(&id) || !gone.contains(&id)
-                });
-                segments.change(&drop.into_iter().collect::<Vec<_>>(), &back).unwrap();
-                // A merge of a character that came back stays gone.
-                let lost: Vec<u32> = gone.iter().copied().filter(|id| *id >= 261).collect();
-                let mut ever: Vec<u32> = lost.clone();
-                if gone.contains(&259) {
-                    ever.extend(made_of(&bpe, 259));
-                }
-                let anew = Bpe::from_json(&json(&parts, &characters, &ever)).unwrap();
+            let (mut dropped, mut absent) = (BTreeSet::new(), BTreeSet::new());
+            let first = bpe(&parts, &dropped, &absent);
+            let mut segments = Segments::new(&first, &words, threads).unwrap();
+            prop_assert_eq!(segments.counts(), Encoder::new(&first).count(&words, 1).unwrap());
+            for (drop, add) in changes {
+                let add: Vec<u32> = add.difference(&drop).copied().collect();
+                dropped.extend(&drop);
+                absent.extend(drop.iter().filter(|id| **id < 261));
+                absent.retain(|id| !add.contains(id));
+                let encoded = segments.change(&drop.into_iter().collect::<Vec<_>>(), &add).unwrap();
+                prop_assert!(encoded <= segments.len());
+                let anew = bpe(&parts, &dropped, &absent);
                 prop_assert_eq!(segments.counts(), Encoder::new(&anew).count(&words, 1).unwrap());
-                gone.retain(|id| !back.contains(id) || ever.is_empty());
-                if back.contains(&259) {
-                    gone.extend(made_of(&bpe, 259));
-                    gone.retain(|id| *id != 259);
-                }
             }
         }
     }
 
-    /// The tokens whose text holds a character.
-    fn made_of(bpe: &Bpe, id: u32) -> Vec<u32> {
-        let c = bpe.characters().find(|(_, other)| *other == id).map(|(c, _)| c);
-        let entries = bpe.entries.iter().zip(&bpe.merged);
-        entries.filter(|(entry, _)| c.is_some_and(|c| entry.contains(c))).map(|(_, id)| *id).collect()
+    #[test]
+    fn what_cannot_be_changed_or_counted() {
+        let all = bpe(&[(3, 4)], &BTreeSet::new(), &BTreeSet::new());
+        let mut segments = Segments::new(&all, &[("▁가나", u64::MAX / 9), ("漢", 1)], 2).unwrap();
+        assert_eq!(segments.len(), 2);
+        assert_eq!((segments.counts()[261], segments.counts()[0xE6]), (u64::MAX / 9, 1));
+        assert!(segments.change(&[401], &[]).is_err());
+        assert!(segments.change(&[], &[261]).is_err());
+        assert_eq!(segments.change(&[256], &[]).unwrap(), 0);
+        assert_eq!(segments.change(&[259], &[]).unwrap(), 1);
+        assert!(Segments::new(&all, &[("가나", u64::MAX / 2)], 2).is_err());
     }
 }

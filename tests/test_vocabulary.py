@@ -51,7 +51,9 @@ def base_of(vocabulary: Vocabulary) -> set[str]:
 
 def less(vocabulary: Vocabulary, data: st.DataObject) -> Vocabulary:
     tokens = list(parts_of(vocabulary))
-    return vocabulary.without(vocabulary.rows(data.draw(st.sets(st.sampled_from(tokens)) if tokens else st.just(set()))))
+    return vocabulary.without(
+        vocabulary.rows(data.draw(st.sets(st.sampled_from(tokens)) if tokens else st.just(set())))
+    )
 
 
 @given(before=vocabularies(), data=st.data())
@@ -74,9 +76,7 @@ def test_what_stays_reachable_is_what_can_be_built_down_to_characters(before: Vo
 def test_leaves_are_the_new_tokens_that_nothing_is_made_of(before: Vocabulary, data: st.DataObject) -> None:
     vocabulary = less(before, data).reachable()
     parts, base = parts_of(vocabulary), base_of(vocabulary)
-    slow = {
-        token for token in parts if token not in base and not any(token in (pair or ()) for pair in parts.values())
-    }
+    slow = {token for token in parts if token not in base and not any(token in (pair or ()) for pair in parts.values())}
     leaves = vocabulary.leaves()
     assert set(vocabulary.tokens(leaves)) == slow
     # Without leaves the rest stays closed.

@@ -90,7 +90,9 @@ class Recount:
         seen = [table.filter(pl.col("count") > 0).sort("token") for table in (ours, built)]
         if not seen[0].equals(seen[1]):
             token = pl.concat([seen[0].join(seen[1], on=["token", "count"], how="anti"), seen[1]])["token"][0]
-            raise TokenizerError(f"the target emits {token!r} more or less often than refine counted: a fault of kovocab")
+            raise TokenizerError(
+                f"the target emits {token!r} more or less often than refine counted: a fault of kovocab"
+            )
 
     def _by_id(self) -> pl.Series:
         return pl.DataFrame(self._segments.count_tokens())["count"]

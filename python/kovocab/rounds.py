@@ -95,7 +95,7 @@ def turn(
         rare &= vocabulary.leaves()
     rare &= ~vocabulary.with_stems(keep)
     missing = character & ~vocabulary.there & ~state.barred & (characters >= settings.min_syllable_count)
-    unreachable = int(state.vocabulary.there.sum() - vocabulary.there.sum())
+    unreachable = int((state.vocabulary.there & ~vocabulary.there).sum())
     barred = state.barred | missing
     if not (unreachable or rare.any() or missing.any()) and settings.max_new_tokens is not None:
         rare = _rarest_leaves(vocabulary, seen, int(new.sum()) - settings.max_new_tokens, keep)
