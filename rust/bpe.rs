@@ -135,7 +135,7 @@ pub struct Pairs {
 
 const ID_BITS: u32 = 21;
 const RANK_BITS: u32 = 22;
-/// The rank of no pair: of one that was removed, and of a slot that is free.
+/// The rank of no pair: what a free slot holds.
 const NO_RANK: u64 = (1 << RANK_BITS) - 1;
 /// No pair of ids: both would be one more than the highest.
 const FREE: u64 = u64::MAX;
@@ -154,12 +154,6 @@ impl Pairs {
     pub(crate) fn insert(&mut self, left: u32, right: u32, rank: u32) {
         let at = self.find(key(left, right));
         self.slots[at] = key(left, right) | u64::from(rank);
-    }
-
-    /// Take a pair's rank away.
-    pub(crate) fn remove(&mut self, left: u32, right: u32) {
-        let at = self.find(key(left, right));
-        self.slots[at] |= NO_RANK;
     }
 
     /// The rank of a pair, or [`NONE`]. Lower ranks merge first.

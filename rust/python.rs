@@ -108,7 +108,13 @@ struct PySegments(Segments);
 #[pymethods]
 impl PySegments {
     #[new]
-    fn new(py: Python<'_>, bpe: &PyBpe, words: PyChunkedArray, counts: PyChunkedArray, threads: usize) -> PyResult<Self> {
+    fn new(
+        py: Python<'_>,
+        bpe: &PyBpe,
+        words: PyChunkedArray,
+        counts: PyChunkedArray,
+        threads: usize,
+    ) -> PyResult<Self> {
         Ok(Self(py.detach(|| {
             let words = table::weighted(words.chunks(), counts.chunks())?;
             Segments::new(&bpe.0, &words, threads)

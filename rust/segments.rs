@@ -42,6 +42,7 @@ struct Merge {
     left: u32,
     right: u32,
     token: u32,
+    rank: u32,
 }
 
 struct Character {
@@ -75,7 +76,8 @@ impl Segments {
         let mut seen = vec![false; bpe.size];
         let ids = words.iter().flat_map(|(word, _)| word.chars()).map(|c| bpe.char_id(c));
         ids.for_each(|id| _ = seen.get_mut(id as usize).map(|seen| *seen = true));
-        let possible = |rank: &usize| bpe.entries[*rank].chars().all(|c| seen.get(bpe.char_id(c) as usize) == Some(&true));
+        let possible =
+            |rank: &usize| bpe.entries[*rank].chars().all(|c| seen.get(bpe.char_id(c) as usize) == Some(&true));
         let mut order: Vec<usize> = (0..bpe.merged.len()).filter(possible).collect();
         order.sort_by_key(|&rank| bpe.entries[rank].len());
         let spans = Spans::new(bpe, &order)?;
@@ -100,22 +102,22 @@ impl Segments {
             shard.each(|_, _, atoms, count| atoms.iter().for_each(|&atom| counts[atom as usize] += count));
         }
 
-        let mut pairs = Pairs::with_capacity(order.len());
-        for &rank in &order {
+        let merge = |rank: usize| {
             let (left, right) = bpe.parts[rank];
-            pairs.insert(left, right, bpe.ranks.get(left, right));
-        }
-        let merge = |rank: usize| Merge { left: bpe.parts[rank].0, right: bpe.parts[rank].1, token: bpe.merged[rank] };
+            // Of a pair that comes twice the later rank holds.
+            Merge { left, right, token: bpe.merged[rank], rank: bpe.ranks.get(left, right) }
+        };
+        let merges: Vec<Merge> = order.into_iter().map(merge).collect();
         let mut segments = Self {
             shards,
-            merges: order.into_iter().map(merge).collect(),
-            pairs,
+            pairs: table(&merges),
+            merges,
             merged: bpe.merged.clone(),
             characters: bpe.characters().map(|(c, id)| Character { id, bytes: bytes(bpe, c), present: true }).collect(),
             counts,
         };
         segments.characters.sort_unstable_by_key(|character| character.id);
-        segments.encode(&vec![true; bpe.size])?;
+        segments.encode(&vec![true; bpe.size]);
         Ok(segments)
     }
 
@@ -139,17 +141,17 @@ impl Segments {
             character.present &= !dropped[character.id as usize];
         }
         let mut changed = vec![false; self.counts.len()];
-        let pairs = &mut self.pairs;
-        self.merges.retain(|&Merge { left, right, token }| {
-            let [left_at, right_at, token_at] = [left as usize, right as usize, token as usize];
-            let gone = dropped[left_at] || dropped[right_at] || dropped[token_at];
-            if gone {
-                pairs.remove(left, right);
-            }
-            changed[token_at] |= gone || changed[left_at] || changed[right_at];
+        let before = self.merges.len();
+        self.merges.retain(|&Merge { left, right, token, .. }| {
+            let [left, right, token] = [left as usize, right as usize, token as usize];
+            let gone = dropped[left] || dropped[right] || dropped[token];
+            changed[token] |= gone || changed[left] || changed[right];
             !gone
         });
-        self.encode(&changed)
+        if self.merges.len() < before {
+            self.pairs = table(&self.merges);
+        }
+        Ok(self.encode(&changed))
     }
 
     /// Count of each id.
@@ -176,26 +178,35 @@ impl Segments {
     }
 
     /// Encode again the segments that hold a token of `changed`.
-    fn encode(&mut self, changed: &[bool]) -> Result<usize> {
+    fn encode(&mut self, changed: &[bool]) -> usize {
         if !changed.contains(&true) {
-            return Ok(0);
+            return 0;
         }
         let (pairs, merged) = (&self.pairs, &self.merged);
-        let changes = thread::scope(|scope| {
+        let done = thread::scope(|scope| {
             let shards = self.shards.iter_mut();
             let workers: Vec<_> =
                 shards.map(|shard| scope.spawn(move || shard.encode(pairs, merged, changed))).collect();
             workers.into_iter().map(join).collect::<Vec<_>>()
         });
         let mut encoded = 0;
-        for (differences, segments) in changes {
+        for (differences, segments) in done {
             encoded += segments;
             for (count, difference) in self.counts.iter_mut().zip(differences) {
                 *count = count.wrapping_add(difference);
             }
         }
-        Ok(encoded)
+        encoded
     }
+}
+
+/// As small as can be, because a look-up is a cache miss.
+fn table(merges: &[Merge]) -> Pairs {
+    let mut pairs = Pairs::with_capacity(merges.len());
+    for merge in merges {
+        pairs.insert(merge.left, merge.right, merge.rank);
+    }
+    pairs
 }
 
 impl Shard {
@@ -418,7 +429,9 @@ impl Spans {
             return Err(Error::Tokenizer("its entries are too many".into()));
         }
         let mut next = Pairs::with_capacity(known.len());
-        known.into_iter().for_each(|((before, atom), node)| next.insert(before, atom, node));
+        for ((before, atom), node) in known {
+            next.insert(before, atom, node);
+        }
         Ok(Self { next, nodes })
     }
 
@@ -486,7 +499,7 @@ mod tests {
             let first = bpe(&parts, &dropped, &absent);
             let mut segments = Segments::new(&first, &words, threads).unwrap();
             prop_assert_eq!(segments.counts(), Encoder::new(&first).count(&words, 1).unwrap());
-            for (drop, add) in changes {
+            for (drop, add) in done {
                 let add: Vec<u32> = add.difference(&drop).copied().collect();
                 dropped.extend(&drop);
                 absent.extend(drop.iter().filter(|id| **id < 261));
