@@ -98,7 +98,7 @@ fn train_bpe(
 ) -> PyResult<PyRecordBatch> {
     Ok(py.detach(|| {
         let words = table::weighted(words.chunks(), counts.chunks())?;
-        table::trained(&train::train(&words, vocab_size, min_count)?).map(PyRecordBatch::from)
+        table::trained(&train::train(words, vocab_size, min_count)?).map(PyRecordBatch::from)
     })?)
 }
 

@@ -499,7 +499,7 @@ mod tests {
             let first = bpe(&parts, &dropped, &absent);
             let mut segments = Segments::new(&first, &words, threads).unwrap();
             prop_assert_eq!(segments.counts(), Encoder::new(&first).count(&words, 1).unwrap());
-            for (drop, add) in done {
+            for (drop, add) in changes {
                 let add: Vec<u32> = add.difference(&drop).copied().collect();
                 dropped.extend(&drop);
                 absent.extend(drop.iter().filter(|id| **id < 261));
