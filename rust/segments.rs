@@ -99,7 +99,7 @@ impl Segments {
             workers.into_iter().map(join).collect::<Result<Vec<_>>>()
         })?;
         for shard in &shards {
-            shard.each(|_, _, atoms, count| atoms.iter().for_each(|&atom| counts[atom as usize] += count));
+            shard.each(|atoms, count| atoms.iter().for_each(|&atom| counts[atom as usize] += count));
         }
 
         let merge = |rank: usize| {
@@ -210,11 +210,11 @@ fn table(merges: &[Merge]) -> Pairs {
 }
 
 impl Shard {
-    /// Call `found` with start and end in the arenas, atoms and count of each segment.
-    fn each(&self, mut found: impl FnMut(usize, usize, &[u32], u64)) {
+    /// Call `found` with the atoms and the count of each segment.
+    fn each(&self, mut found: impl FnMut(&[u32], u64)) {
         let mut start = 0;
         for (&end, &count) in self.ends.iter().zip(&self.counts) {
-            found(start, end, &self.atoms[start..end], count);
+            found(&self.atoms[start..end], count);
             start = end;
         }
     }
@@ -284,7 +284,7 @@ impl Table {
         let mut sum = tables.next().unwrap_or_default();
         for table in tables {
             let mut added = Ok(());
-            table.shard.each(|_, _, atoms, count| {
+            table.shard.each(|atoms, count| {
                 if added.is_ok() {
                     added = sum.add(hash_of(atoms), atoms, count);
                 }
