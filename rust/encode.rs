@@ -124,7 +124,8 @@ impl<'a> Encoder<'a> {
             return &scratch.ids;
         }
         for c in word.chars() {
-            match self.bpe.char_id(if c == ' ' { SPACE } else { c }) {
+            let c = if c == ' ' { SPACE } else { c };
+            match self.bpe.char_id(c) {
                 NONE => {
                     let mut utf8 = [0; 4];
                     let bytes = c.encode_utf8(&mut utf8).bytes();

@@ -65,11 +65,12 @@ impl Segments {
     /// Cut `words` where no entry of `bpe` spans, sum the segments and encode them.
     ///
     /// # Errors
-    /// If the bytes of all words together pass 2^64 - 1, or there is no room for the entries in a table of pairs.
+    /// If three times the bytes of all words pass 2^64 - 1, or there is no room for the entries in a table of pairs.
     pub fn new(bpe: &Bpe, words: &[(&str, u64)], threads: usize) -> Result<Self> {
         let threads = threads.max(1);
-        // No id is emitted more often than there are bytes, so sums of counts need no check below.
-        let weigh = |sum: u64, (word, count): &(&str, u64)| sum.checked_add(count.checked_mul(word.len() as u64)?);
+        // No id is emitted more often than there are bytes, of which a space has three as `▁`, so sums of counts need
+        // no check below.
+        let weigh = |sum: u64, (word, count): &(&str, u64)| sum.checked_add(count.checked_mul(3 * word.len() as u64)?);
         words.iter().try_fold(0, weigh).ok_or(Error::Overflow)?;
 
         let share = words.len().div_ceil(threads).max(1);
@@ -521,9 +522,9 @@ mod tests {
     #[test]
     fn what_cannot_be_changed_or_counted() {
         let all = bpe(&[(3, 4)], &BTreeSet::new(), &BTreeSet::new());
-        let mut segments = Segments::new(&all, &[("▁가나", u64::MAX / 9), ("漢", 1)], 2).unwrap();
+        let mut segments = Segments::new(&all, &[("▁가나", u64::MAX / 28), ("漢", 1)], 2).unwrap();
         assert_eq!(segments.len(), 2);
-        assert_eq!((segments.counts()[261], segments.counts()[0xE6]), (u64::MAX / 9, 1));
+        assert_eq!((segments.counts()[261], segments.counts()[0xE6]), (u64::MAX / 28, 1));
         assert!(segments.change(&[401], &[]).is_err());
         assert!(segments.change(&[], &[261]).is_err());
         assert_eq!(segments.change(&[256], &[]).unwrap(), 0);
