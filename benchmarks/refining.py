@@ -1,9 +1,11 @@
 """The text half on a real corpus: counting, the intermediate tokenizer, both ways to prune, held-out text.
 
-    python benchmarks/refining.py CORPUS --tokenizer BASE [--counts 50 200] [--peer]
+    python benchmarks/refining.py CORPUS --tokenizer BASE [--counts 50 200] [--peer] [--rounds 3]
 
 Every 50th document of CORPUS is held out of the counting and measured afterwards. `--peer` also trains the
-`tokenizers` trainer on the same text, with the same cut and settings, and compares the merges.
+`tokenizers` trainer on the same text, with the same cut and settings, and compares the merges. `--rounds` measures
+only what the rounds of refine cost beside the pass that counted the words, on a half and on all of CORPUS, median of
+as many runs as it says.
 """
 
 import argparse
@@ -11,24 +13,31 @@ import json
 import logging
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
+from typing import TypeVar
 
 import polars as pl
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from kovocab import _core, bpe
 from kovocab.corpus import batches
-from kovocab.counts import count
+from kovocab.counts import count, segments
 from kovocab.fertility import fertility
 from kovocab.hangul import CANDIDATE
+from kovocab.recount import Recount
 from kovocab.refine import refine
+from kovocab.rounds import State, turn
 from kovocab.settings import RefineSettings
-from kovocab.tokenizer import base_pieces, load_tokenizer
+from kovocab.tokenizer import base_pieces, build_target, load_tokenizer
+from kovocab.vocabulary import Vocabulary
 
 HELD_OUT = 50
 VOCAB_SIZE = 40_000
+
+T = TypeVar("T")
 
 
 def main() -> None:
@@ -37,6 +46,9 @@ def main() -> None:
         raise SystemExit("this is a debug build; install kovocab with `make build` and try again")
     logging.basicConfig(level=logging.INFO, format="  %(message)s")
     texts = pl.concat(list(batches(arguments.corpus, column=arguments.column))).rechunk()
+    if arguments.rounds:
+        cost_of_rounds(texts, arguments.tokenizer, arguments.counts, arguments.rounds)
+        return
     row = pl.int_range(len(texts), eager=True)
     counted_texts, held_out = texts.filter(row % HELD_OUT != 0), texts.filter(row % HELD_OUT == 0)
     size = int(counted_texts.str.len_bytes().sum())
@@ -78,6 +90,53 @@ def main() -> None:
         )
 
 
+def cost_of_rounds(texts: pl.Series, source: Path, least: list[int], runs: int) -> None:
+    """A table: a round, and the first encoding of all words, as shares of the counting pass."""
+    base = load_tokenizer(source)
+    print("| MB | prune | min_count | pass, ms | segments, ms | rounds, ms (encoding again + deciding) "
+          "| mean, % of the pass | worst, % |\n|--:|---|--:|--:|--:|---|--:|--:|")  # fmt: skip
+    sizes = []
+    for every in (2, 1):
+        some = texts.gather_every(every)
+        passes = [measured(count, some, base) for _ in range(runs)]
+        counted, whole = passes[0][0], median(seconds for _, seconds in passes)
+        hangul = counted.words.filter(pl.col("word").str.contains(f"[{CANDIDATE}]"))
+        trained = bpe.train(bpe.training_words(hangul), VOCAB_SIZE)
+        candidates = Vocabulary.of(trained, base.get_vocab(with_added_tokens=True))
+        seen = trained.filter(pl.col("left").is_null()).select("token", "count")
+        characters, none = candidates.by_row(dict(seen.iter_rows())), candidates.rows([])
+        target = build_target(base, candidates.frame())
+        cut = median(measured(segments, hangul, target)[1] for _ in range(runs))
+        sizes.append((len(texts) // every, len(hangul), len(segments(hangul, target))))
+        for prune, fewest in ((prune, n) for n in least for prune in ("threshold", "leaf")):
+            settings = RefineSettings(fewest, fewest, prune=prune)
+            times = []
+            for _ in range(runs):
+                recount, state, run = Recount(hangul, base, candidates), State(candidates, none), []
+                while True:
+                    _, reach = measured(lambda state=state: state.target)
+                    counts, again = measured(recount.count, state.target)
+                    (state, row), decide = measured(turn, state, counts, characters, settings, none, len(run) + 1)
+                    run.append((again, reach + decide))
+                    if not row.unreachable + row.dropped + row.added:
+                        break
+                times.append(run)
+            rounds = [[median(part) * 1e3 for part in zip(*of, strict=True)] for of in zip(*times, strict=True)]
+            sums = [sum(parts) / whole / 10 for parts in rounds]
+            cells = ", ".join(f"{again:.1f} + {decide:.1f}" for again, decide in rounds)
+            size = int(some.str.len_bytes().sum()) / 1e6
+            print(f"| {size:.1f} | {prune} | {fewest} | {whole * 1e3:.0f} | {cut * 1e3:.0f} | {cells} "
+                  f"| {sum(sums) / len(sums):.2f} | {max(sums):.2f} |", flush=True)  # fmt: skip
+    for documents, words, pieces in sizes:
+        print(f"{documents:,} documents: {words:,} distinct words with Hangul are {pieces:,} segments")
+
+
+def measured(call: Callable[..., T], *arguments: object) -> tuple[T, float]:
+    start = time.perf_counter()
+    result = call(*arguments)
+    return result, time.perf_counter() - start
+
+
 @contextmanager
 def timed(what: str) -> Iterator[None]:
     start = time.perf_counter()
@@ -102,6 +161,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--column", default="text")
     parser.add_argument("--counts", type=int, nargs="+", default=[50, 200])
     parser.add_argument("--peer", action="store_true")
+    parser.add_argument("--rounds", type=int, default=0, metavar="RUNS")
     return parser.parse_args()
 
 

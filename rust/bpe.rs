@@ -40,6 +40,10 @@ pub struct Bpe {
     pub bytes: Vec<u32>,
     /// Id of the token that a merge makes, by rank.
     pub merged: Vec<u32>,
+    /// Ids of the two tokens that a merge joins, by rank.
+    pub parts: Vec<(u32, u32)>,
+    /// Text of the token that a merge makes, by rank.
+    pub entries: Vec<String>,
     /// Rank of each pair of ids.
     pub ranks: Pairs,
     plane: Vec<u32>,
@@ -75,7 +79,11 @@ impl Bpe {
             }
         }
 
+        if size > Pairs::MOST || model.merges.len() > Pairs::MOST {
+            return Err(refuse(format!("it has more than {} tokens or merges", Pairs::MOST)));
+        }
         let mut merged = Vec::with_capacity(model.merges.len());
+        let mut parts = Vec::with_capacity(model.merges.len());
         let mut entries = Vec::with_capacity(model.merges.len());
         let mut ranks = Pairs::with_capacity(model.merges.len());
         for merge in &model.merges {
@@ -93,10 +101,11 @@ impl Bpe {
             }
             ranks.insert(pair.0, pair.1, rank(merged.len())?);
             merged.push(id(&entry)?);
+            parts.push(pair);
             entries.push(entry);
         }
         let cut = Cut::check(entries.iter().map(String::as_str));
-        Ok(Self { size, special, prefix, cut, bytes, merged, ranks, plane, beyond })
+        Ok(Self { size, special, prefix, cut, bytes, merged, parts, entries, ranks, plane, beyond })
     }
 
     /// Id of the token that is this one character, or [`NONE`].
@@ -108,57 +117,72 @@ impl Bpe {
             None => self.beyond.get(&c).copied().unwrap_or(NONE),
         }
     }
+
+    /// The tokens that are one character each, in no order.
+    pub fn characters(&self) -> impl Iterator<Item = (char, u32)> {
+        let plane = (0..).zip(&self.plane).filter(|(_, id)| **id != NONE);
+        let plane = plane.filter_map(|(c, &id)| char::from_u32(c).map(|c| (c, id)));
+        plane.chain(self.beyond.iter().map(|(&c, &id)| (c, id)))
+    }
 }
 
-/// Pair of ids → rank: open addressing, 16 bytes a slot, at most half full.
+/// Pair of ids → rank: open addressing, at most half full. A slot is 64 bits, 21 for each id and 22 for the rank,
+/// so that the merges of a 40,000-token vocabulary take one megabyte: lookups are cache misses.
 pub struct Pairs {
-    slots: Vec<(u64, u32)>,
+    slots: Vec<u64>,
     shift: u32,
 }
 
-/// No pair of ids: both would be [`NONE`].
+const ID_BITS: u32 = 21;
+const RANK_BITS: u32 = 22;
+/// The rank of no pair: what a free slot holds.
+const NO_RANK: u64 = (1 << RANK_BITS) - 1;
+/// No pair of ids: both would be one more than the highest.
 const FREE: u64 = u64::MAX;
 
 impl Pairs {
-    fn with_capacity(pairs: usize) -> Self {
+    /// One more than the highest id and rank.
+    pub const MOST: usize = (1 << ID_BITS) - 1;
+
+    /// Room for so many pairs.
+    pub(crate) fn with_capacity(pairs: usize) -> Self {
         let bits = (pairs * 2).next_power_of_two().trailing_zeros().max(4);
-        Self { slots: vec![(FREE, NONE); 1 << bits], shift: 64 - bits }
+        Self { slots: vec![FREE; 1 << bits], shift: 64 - bits }
     }
 
-    /// A pair that comes twice keeps its later rank, as in `tokenizers`.
-    fn insert(&mut self, left: u32, right: u32, rank: u32) {
-        let key = key(left, right);
-        let mut at = self.place(key);
-        while self.slots[at].0 != FREE && self.slots[at].0 != key {
-            at = (at + 1) & (self.slots.len() - 1);
-        }
-        self.slots[at] = (key, rank);
+    /// A pair that comes twice keeps its later rank, as in `tokenizers`. Ids and rank are below [`Pairs::MOST`].
+    pub(crate) fn insert(&mut self, left: u32, right: u32, rank: u32) {
+        let at = self.find(key(left, right));
+        self.slots[at] = key(left, right) | u64::from(rank);
     }
 
     /// The rank of a pair, or [`NONE`]. Lower ranks merge first.
     #[must_use]
     #[inline]
+    #[allow(clippy::cast_possible_truncation)] // 22 bits
     pub fn get(&self, left: u32, right: u32) -> u32 {
-        let key = key(left, right);
-        let mut at = self.place(key);
-        loop {
-            let (found, rank) = self.slots[at];
-            if found == key || found == FREE {
-                return rank;
-            }
-            at = (at + 1) & (self.slots.len() - 1);
+        match self.slots[self.find(key(left, right))] & NO_RANK {
+            NO_RANK => NONE,
+            rank => rank as u32,
         }
     }
 
-    /// Fibonacci hashing: the high bits of the product are the well mixed ones.
+    /// The slot of a pair, or the free one where it would be.
+    #[inline]
     #[allow(clippy::cast_possible_truncation)]
-    fn place(&self, key: u64) -> usize {
-        (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift) as usize
+    fn find(&self, key: u64) -> usize {
+        // Fibonacci hashing: the high bits of the product are the well mixed ones.
+        let mut at = (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift) as usize;
+        while self.slots[at] != FREE && (self.slots[at] ^ key) > NO_RANK {
+            at = (at + 1) & (self.slots.len() - 1);
+        }
+        at
     }
 }
 
+#[inline]
 fn key(left: u32, right: u32) -> u64 {
-    u64::from(left) << 32 | u64::from(right)
+    u64::from(left) << (ID_BITS + RANK_BITS) | u64::from(right) << RANK_BITS
 }
 
 fn rank(index: usize) -> Result<u32> {

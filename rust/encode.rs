@@ -10,7 +10,7 @@ use std::thread;
 
 use rustc_hash::FxHashMap;
 
-use crate::bpe::{Bpe, NONE};
+use crate::bpe::{Bpe, NONE, Pairs};
 use crate::error::{Error, Result};
 use crate::words::SPACE;
 
@@ -26,10 +26,86 @@ pub struct Encoder<'a> {
 /// Space that encoding works in, kept from word to word.
 #[derive(Default)]
 pub struct Scratch {
-    ids: Vec<u32>,
+    pub(crate) ids: Vec<u32>,
     ranks: Vec<u32>,
     next: Vec<usize>,
     heap: BinaryHeap<Reverse<(u32, usize)>>,
+}
+
+impl Scratch {
+    /// Merge `ids` until no pair has a rank; `merged` is the id that a rank makes.
+    #[inline]
+    pub(crate) fn merge(&mut self, pairs: &Pairs, merged: &[u32]) {
+        if self.ids.len() < LONG {
+            self.merge_by_scan(pairs, merged);
+        } else {
+            self.merge_by_heap(pairs, merged);
+        }
+    }
+
+    #[inline]
+    fn merge_by_scan(&mut self, pairs: &Pairs, merged: &[u32]) {
+        let Self { ids, ranks, .. } = self;
+        ranks.clear();
+        ranks.extend(ids.windows(2).map(|pair| pairs.get(pair[0], pair[1])));
+        while let Some((at, &rank)) = ranks.iter().enumerate().min_by_key(|(_, rank)| **rank) {
+            if rank == NONE {
+                break;
+            }
+            // A few symbols: moving them one by one is faster than a call of memmove.
+            let length = ranks.len();
+            for i in at + 1..length {
+                ids[i] = ids[i + 1];
+                ranks[i - 1] = ranks[i];
+            }
+            ids.truncate(length);
+            ranks.truncate(length - 1);
+            ids[at] = merged[rank as usize];
+            if at > 0 {
+                ranks[at - 1] = pairs.get(ids[at - 1], ids[at]);
+            }
+            if at + 1 < length {
+                ranks[at] = pairs.get(ids[at], ids[at + 1]);
+            }
+        }
+    }
+
+    /// `ranks[i]` is the rank of symbol `i` with the one after it, so a heap entry that no longer agrees is stale.
+    fn merge_by_heap(&mut self, pairs: &Pairs, merged: &[u32]) {
+        let Self { ids, ranks, next, heap } = self;
+        let length = ids.len();
+        let mut before: Vec<usize> = (0..length).map(|at| at.wrapping_sub(1)).collect();
+        next.clear();
+        next.extend(1..=length);
+        ranks.clear();
+        ranks.extend(ids.windows(2).map(|pair| pairs.get(pair[0], pair[1])));
+        ranks.push(NONE);
+        heap.clear();
+        heap.extend(ranks.iter().enumerate().filter(|(_, r)| **r != NONE).map(|(at, r)| Reverse((*r, at))));
+        while let Some(Reverse((rank, at))) = heap.pop() {
+            if ranks[at] != rank {
+                continue;
+            }
+            let gone = next[at];
+            ids[at] = merged[rank as usize];
+            ids[gone] = NONE;
+            ranks[gone] = NONE;
+            next[at] = next[gone];
+            if next[at] < length {
+                before[next[at]] = at;
+            }
+            for left in [before[at], at] {
+                if left < length {
+                    let right = next[left];
+                    ranks[left] = if right < length { pairs.get(ids[left], ids[right]) } else { NONE };
+                    if ranks[left] != NONE {
+                        heap.push(Reverse((ranks[left], left)));
+                    }
+                }
+            }
+        }
+        ids.retain(|&id| id != NONE);
+    }
 }
 
 impl<'a> Encoder<'a> {
@@ -48,7 +124,8 @@ impl<'a> Encoder<'a> {
             return &scratch.ids;
         }
         for c in word.chars() {
-            match self.bpe.char_id(if c == ' ' { SPACE } else { c }) {
+            let c = if c == ' ' { SPACE } else { c };
+            match self.bpe.char_id(c) {
                 NONE => {
                     let mut utf8 = [0; 4];
                     let bytes = c.encode_utf8(&mut utf8).bytes();
@@ -57,69 +134,8 @@ impl<'a> Encoder<'a> {
                 id => scratch.ids.push(id),
             }
         }
-        if scratch.ids.len() < LONG {
-            self.merge_by_scan(scratch);
-        } else {
-            self.merge_by_heap(scratch);
-        }
+        scratch.merge(&self.bpe.ranks, &self.bpe.merged);
         &scratch.ids
-    }
-
-    fn merge_by_scan(&self, scratch: &mut Scratch) {
-        let Scratch { ids, ranks, .. } = scratch;
-        ranks.clear();
-        ranks.extend(ids.windows(2).map(|pair| self.bpe.ranks.get(pair[0], pair[1])));
-        while let Some((at, &rank)) = ranks.iter().enumerate().min_by_key(|(_, rank)| **rank) {
-            if rank == NONE {
-                break;
-            }
-            ids[at] = self.bpe.merged[rank as usize];
-            ids.remove(at + 1);
-            ranks.remove(at);
-            if at > 0 {
-                ranks[at - 1] = self.bpe.ranks.get(ids[at - 1], ids[at]);
-            }
-            if at < ranks.len() {
-                ranks[at] = self.bpe.ranks.get(ids[at], ids[at + 1]);
-            }
-        }
-    }
-
-    /// `ranks[i]` is the rank of symbol `i` with the one after it, so a heap entry that no longer agrees is stale.
-    fn merge_by_heap(&self, scratch: &mut Scratch) {
-        let Scratch { ids, ranks, next, heap } = scratch;
-        let length = ids.len();
-        let mut before: Vec<usize> = (0..length).map(|at| at.wrapping_sub(1)).collect();
-        next.clear();
-        next.extend(1..=length);
-        ranks.clear();
-        ranks.extend(ids.windows(2).map(|pair| self.bpe.ranks.get(pair[0], pair[1])));
-        ranks.push(NONE);
-        heap.clear();
-        heap.extend(ranks.iter().enumerate().filter(|(_, r)| **r != NONE).map(|(at, r)| Reverse((*r, at))));
-        while let Some(Reverse((rank, at))) = heap.pop() {
-            if ranks[at] != rank {
-                continue;
-            }
-            let gone = next[at];
-            ids[at] = self.bpe.merged[rank as usize];
-            ids[gone] = NONE;
-            ranks[gone] = NONE;
-            next[at] = next[gone];
-            if next[at] < length {
-                before[next[at]] = at;
-            }
-            for left in [before[at], at] {
-                if left < length {
-                    let right = next[left];
-                    ranks[left] = if right < length { self.bpe.ranks.get(ids[left], ids[right]) } else { NONE };
-                    if ranks[left] != NONE {
-                        heap.push(Reverse((ranks[left], left)));
-                    }
-                }
-            }
-        }
-        ids.retain(|&id| id != NONE);
     }
 
     /// Count of each id over `words`, each taken as often as its count says. O(all bytes of `words`).
@@ -208,9 +224,9 @@ mod tests {
                 id => vec![id],
             }).collect();
             let mut scan = Scratch { ids: symbols.clone(), ..Scratch::default() };
-            encoder.merge_by_scan(&mut scan);
+            scan.merge_by_scan(&bpe.ranks, &bpe.merged);
             let mut heap = Scratch { ids: symbols, ..Scratch::default() };
-            encoder.merge_by_heap(&mut heap);
+            heap.merge_by_heap(&bpe.ranks, &bpe.merged);
             prop_assert_eq!(&scan.ids, &heap.ids);
             prop_assert_eq!(encoder.encode(&word, &mut heap), &scan.ids);
         }

@@ -14,6 +14,7 @@ use crate::bpe::Bpe;
 use crate::counter::{Cutter, WordCounter};
 use crate::encode::Encoder;
 use crate::error::Error;
+use crate::segments::Segments;
 use crate::sorted::Sorted;
 use crate::{spill, table, train};
 
@@ -149,8 +150,41 @@ fn train_bpe(
 ) -> PyResult<PyRecordBatch> {
     Ok(py.detach(|| {
         let words = table::weighted(words.chunks(), counts.chunks())?;
-        table::trained(&train::train(&words, vocab_size, min_count)?).map(PyRecordBatch::from)
+        table::trained(&train::train(words, vocab_size, min_count)?).map(PyRecordBatch::from)
     })?)
+}
+
+#[pyclass(module = "kovocab._core", name = "Segments")]
+struct PySegments(Segments);
+
+#[pymethods]
+impl PySegments {
+    #[new]
+    fn new(
+        py: Python<'_>,
+        bpe: &PyBpe,
+        words: PyChunkedArray,
+        counts: PyChunkedArray,
+        threads: usize,
+    ) -> PyResult<Self> {
+        Ok(Self(py.detach(|| {
+            let words = table::weighted(words.chunks(), counts.chunks())?;
+            Segments::new(&bpe.bpe, &words, threads)
+        })?))
+    }
+
+    fn __len__(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Take out `drop`, put back the characters `add`; returns how many segments were encoded again.
+    fn change(&mut self, py: Python<'_>, drop: PyChunkedArray, add: PyChunkedArray) -> PyResult<usize> {
+        Ok(py.detach(|| self.0.change(&table::ids(drop.chunks())?, &table::ids(add.chunks())?))?)
+    }
+
+    fn count_tokens(&self, py: Python<'_>) -> PyResult<PyRecordBatch> {
+        Ok(py.detach(|| table::token_counts(self.0.counts()).map(PyRecordBatch::from))?)
+    }
 }
 
 #[pymodule]
@@ -161,5 +195,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyWordCounter>()?;
     module.add_class::<PySortedWords>()?;
     module.add_function(wrap_pyfunction!(sort_parts, module)?)?;
+    module.add_class::<PySegments>()?;
     module.add_function(wrap_pyfunction!(train_bpe, module)?)
 }

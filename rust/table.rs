@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::builder::{StringViewBuilder, UInt64Builder};
 use arrow_array::cast::AsArray;
-use arrow_array::types::UInt64Type;
+use arrow_array::types::{ArrowPrimitiveType, UInt32Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch, StringViewArray, UInt32Array, UInt64Array};
 use arrow_schema::{DataType, Field, Schema};
 
@@ -36,17 +36,30 @@ pub fn texts<'a>(chunks: &'a [ArrayRef]) -> Result<Vec<&'a str>> {
 /// If the columns are not strings and `u64`, differ in length, or hold a null.
 pub fn weighted<'a>(words: &'a [ArrayRef], counts: &[ArrayRef]) -> Result<Vec<(&'a str, u64)>> {
     let words = texts(words)?;
-    let mut numbers = Vec::with_capacity(words.len());
-    for chunk in counts {
-        no_nulls(chunk, numbers.len())?;
-        let column = chunk.as_primitive_opt::<UInt64Type>();
-        let wanted = || Error::Argument(format!("wanted a column of u64 counts, not of {}", chunk.data_type()));
-        numbers.extend_from_slice(column.ok_or_else(wanted)?.values());
-    }
+    let numbers = numbers::<UInt64Type>(counts, "u64 counts")?;
     if words.len() != numbers.len() {
         return Err(Error::Argument(format!("{} words but {} counts", words.len(), numbers.len())));
     }
     Ok(words.into_iter().zip(numbers).collect())
+}
+
+/// The token ids of a column.
+///
+/// # Errors
+/// If it is not a column of `u32`, or holds a null.
+pub fn ids(chunks: &[ArrayRef]) -> Result<Vec<u32>> {
+    numbers::<UInt32Type>(chunks, "u32 ids")
+}
+
+fn numbers<T: ArrowPrimitiveType>(chunks: &[ArrayRef], kind: &str) -> Result<Vec<T::Native>> {
+    let mut found = Vec::with_capacity(chunks.iter().map(Array::len).sum());
+    for chunk in chunks {
+        no_nulls(chunk, found.len())?;
+        let column = chunk.as_primitive_opt::<T>();
+        let wanted = || Error::Argument(format!("wanted a column of {kind}, not of {}", chunk.data_type()));
+        found.extend_from_slice(column.ok_or_else(wanted)?.values());
+    }
+    Ok(found)
 }
 
 fn no_nulls(chunk: &ArrayRef, before: usize) -> Result<()> {

@@ -133,12 +133,13 @@ def test_the_result_on_sample_text_is_that_of_the_slow_twin(
 
 def test_one_more_turn_changes_nothing(real: tuple[RefineSettings, Refined], counted: Counted, mistral: Path) -> None:
     settings, result = real
-    vocabulary = Vocabulary(parts_of(result), frozenset(load_tokenizer(mistral).get_vocab()))
+    vocabulary = Vocabulary.of(result.vocabulary, load_tokenizer(mistral).get_vocab())
     table = count_tokens(counted.words, result.tokenizer)
-    counts = TokenCounts(dict(table.select("token", "count").iter_rows()), 0.0, 0.0)
-    after, row = turn(State(vocabulary), counts, characters(counted.words), settings, frozenset(), 9)
+    counts = TokenCounts(vocabulary.by_row(dict(table.select("token", "count").iter_rows())), 0.0, 0.0)
+    none, seen = vocabulary.rows([]), vocabulary.by_row(characters(counted.words))
+    after, row = turn(State(vocabulary, none), counts, seen, settings, none, 9)
     assert (row.unreachable, row.dropped, row.added, row.size) == (0, 0, 0, len(new_tokens(result)))
-    assert after.vocabulary.parts == vocabulary.parts
+    assert after.vocabulary.there.equals(vocabulary.there)
     assert rounds(result)[-1] == (len(new_tokens(result)), 0, 0, 0)
 
 
@@ -426,7 +427,9 @@ def test_a_vocabulary_that_comes_back_is_an_error(
     def back_and_forth(state: State, *rest: Any, number: int, **more: Any) -> tuple[State, Any]:
         _, row = turn(state, *rest, number=number, **more)
         vocabulary = state.vocabulary
-        vocabulary = vocabulary.without(["뷁"]) if "뷁" in vocabulary.parts else vocabulary.with_characters(["뷁"])
+        first = vocabulary.rows(vocabulary.table["token"][:1].to_list())
+        there = (vocabulary.there & first).any()
+        vocabulary = vocabulary.without(first) if there else vocabulary.plus(first)
         return dataclasses.replace(state, vocabulary=vocabulary), dataclasses.replace(row, added=1)
 
     monkeypatch.setattr(ROOM, "turn", back_and_forth)

@@ -35,75 +35,97 @@ def vocabularies(draw: st.DrawFn) -> Vocabulary:
             tokens.append(token)
             parts[token] = pair
     base = frozenset(draw(st.lists(st.sampled_from(tokens), max_size=3)))
-    return Vocabulary({t: pair for t, pair in parts.items() if pair or t not in base}, base)
+    return Vocabulary.of(rows(*((token, *(pair or (None, None))) for token, pair in parts.items())), base)
+
+
+def parts_of(vocabulary: Vocabulary) -> reference.Parts:
+    return {token: left and (left, right) for token, left, right in vocabulary.frame().iter_rows()}
+
+
+def base_of(vocabulary: Vocabulary) -> set[str]:
+    """Tokens of the base, as far as candidates are or are made of them."""
+    table = vocabulary.table
+    used = {*table["left"].drop_nulls(), *table["right"].drop_nulls()} - set(table["token"])
+    return used | set(vocabulary.tokens(table["base"]))
+
+
+def less(vocabulary: Vocabulary, data: st.DataObject) -> Vocabulary:
+    tokens = list(parts_of(vocabulary))
+    return vocabulary.without(
+        vocabulary.rows(data.draw(st.sets(st.sampled_from(tokens)) if tokens else st.just(set())))
+    )
 
 
 @given(before=vocabularies(), data=st.data())
 def test_what_stays_reachable_is_what_can_be_built_down_to_characters(before: Vocabulary, data: st.DataObject) -> None:
-    gone = data.draw(st.sets(st.sampled_from(sorted(before.parts)))) if before.parts else set()
-    cut = before.without(gone)
+    cut = less(before, data)
+    parts, base = parts_of(cut), base_of(cut)
 
     def buildable(token: str) -> bool:
-        if token not in cut.parts:
-            return token in cut.base
-        pair = cut.parts[token]
-        return pair is None or all(part in cut.base or buildable(part) for part in pair)
+        if token not in parts:
+            return token in base
+        pair = parts[token]
+        return pair is None or all(part in base or buildable(part) for part in pair)
 
     after = cut.reachable()
-    assert list(after.parts.items()) == [(t, pair) for t, pair in cut.parts.items() if buildable(t)]
-    assert after.reachable() == after
+    assert list(parts_of(after).items()) == [(t, pair) for t, pair in parts.items() if buildable(t)]
+    assert after.reachable().there.equals(after.there)
 
 
-@given(vocabulary=vocabularies())
-def test_leaves_are_the_new_tokens_that_nothing_is_made_of(vocabulary: Vocabulary) -> None:
-    slow = {
-        token
-        for token in vocabulary.parts
-        if token not in vocabulary.base and not any(token in (pair or ()) for pair in vocabulary.parts.values())
-    }
-    assert vocabulary.leaves() == slow
+@given(before=vocabularies(), data=st.data())
+def test_leaves_are_the_new_tokens_that_nothing_is_made_of(before: Vocabulary, data: st.DataObject) -> None:
+    vocabulary = less(before, data).reachable()
+    parts, base = parts_of(vocabulary), base_of(vocabulary)
+    slow = {token for token in parts if token not in base and not any(token in (pair or ()) for pair in parts.values())}
+    leaves = vocabulary.leaves()
+    assert set(vocabulary.tokens(leaves)) == slow
     # Without leaves the rest stays closed.
-    rest = vocabulary.without(slow)
-    assert len(rest.reachable().parts) == len(rest.parts)
+    rest = vocabulary.without(leaves)
+    assert rest.reachable().there.equals(rest.there)
 
 
-@given(vocabulary=vocabularies(), data=st.data())
-def test_stems_are_a_token_and_all_that_it_is_made_of(vocabulary: Vocabulary, data: st.DataObject) -> None:
-    tokens = data.draw(st.lists(st.sampled_from(["x", "가", *vocabulary.parts])))
-    slow = set().union(*(reference.stems(token, dict(vocabulary.parts)) for token in tokens))
-    assert vocabulary.with_stems(tokens) == slow
+@given(before=vocabularies(), data=st.data())
+def test_stems_are_a_token_and_all_that_it_is_made_of(before: Vocabulary, data: st.DataObject) -> None:
+    vocabulary = less(before, data).reachable()
+    parts = parts_of(vocabulary)
+    tokens = data.draw(st.lists(st.sampled_from(["x", "가", *parts])))
+    slow = set().union(*(reference.stems(token, parts) for token in tokens))
+    assert set(vocabulary.tokens(vocabulary.with_stems(vocabulary.rows(tokens)))) == slow
 
 
-@given(vocabulary=vocabularies(), characters=st.sets(st.sampled_from("가나ㅋ힣")))
-def test_characters_come_first_by_code_point(vocabulary: Vocabulary, characters: set[str]) -> None:
-    after = vocabulary.with_characters(characters)
-    singles = [token for token, pair in after.parts.items() if pair is None]
-    assert list(after.parts)[: len(singles)] == singles == sorted(singles)
-    assert set(singles) == characters | {t for t, pair in vocabulary.parts.items() if pair is None}
-    merged = {t: pair for t, pair in vocabulary.parts.items() if pair}
-    assert list(after.parts.items())[len(singles) :] == list(merged.items())
-    assert after.with_characters(characters) == after
+@given(before=vocabularies(), data=st.data())
+def test_what_comes_back_stands_where_it_stood(before: Vocabulary, data: st.DataObject) -> None:
+    vocabulary = less(before, data)
+    singles = before.table["character"]
+    after = vocabulary.plus(singles)
+    there = set(vocabulary.tokens(vocabulary.there)) | set(before.tokens(singles))
+    assert list(parts_of(after).items()) == [(t, pair) for t, pair in parts_of(before).items() if t in there]
+    characters = [token for token, pair in parts_of(after).items() if pair is None]
+    assert list(parts_of(after))[: len(characters)] == characters == sorted(characters)
 
 
 def test_candidates_are_what_the_base_cannot_make() -> None:
-    assert SMALL.new == ["녕", "하", "안녕", "▁안녕", "안녕하", "녕하"]
-    assert SMALL.parts["안녕하"] == ("안녕", "하")
+    assert SMALL.tokens(SMALL.new) == ["녕", "하", "안녕", "▁안녕", "안녕하", "녕하"]
     assert SMALL.frame().rows()[2] == ("안녕", "안", "녕")
     # Of a longer token that the base has, the merge is new; the token is not.
     other = Vocabulary.of(SMALL.frame(), [*BASE, "안녕"])
-    assert other.parts["안녕"] == ("안", "녕")
-    assert "안녕" not in other.new
+    assert parts_of(other)["안녕"] == ("안", "녕")
+    assert "안녕" not in other.tokens(other.new)
 
 
 def test_of_a_token_that_is_made_in_two_ways_the_first_counts() -> None:
     trained = rows(("가", None, None), ("가가", "가", "가"), ("가가가", "가가", "가"), ("가가가", "가", "가가"))
-    assert Vocabulary.of(trained, []).parts["가가가"] == ("가가", "가")
+    assert parts_of(Vocabulary.of(trained, []))["가가가"] == ("가가", "가")
 
 
 def test_a_value_is_never_changed_in_place() -> None:
-    before = dict(SMALL.parts)
-    SMALL.without(["안녕"]).reachable().with_characters("ㅋ")
-    assert dict(SMALL.parts) == before
+    before = parts_of(SMALL)
+    SMALL.without(SMALL.rows(["안녕"])).reachable().plus(SMALL.rows(["녕"]))
+    assert parts_of(SMALL) == before
+
+
+def test_counts_by_row() -> None:
+    assert SMALL.by_row({"녕": 3, "녕하": 2**63, "없다": 1}).to_list() == [3, 0, 0, 0, 0, 2**63]
 
 
 # Decisions
@@ -161,9 +183,9 @@ def test_decision_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_a_dropped_token_is_gone_and_a_kept_one_needs_its_stems() -> None:
     after = Decisions(drop=frozenset(["녕하", "unheard of"])).apply(SMALL)
-    assert list(after.parts) == ["녕", "하", "안녕", "▁안녕", "안녕하"]
+    assert list(parts_of(after)) == ["녕", "하", "안녕", "▁안녕", "안녕하"]
     kept = Decisions(frozenset(["안녕하"]), frozenset(["녕하"]))
-    assert kept.apply(SMALL) == after
+    assert parts_of(kept.apply(SMALL)) == parts_of(after)
     with pytest.raises(UsageError, match="'안녕하' is to be kept, but is made of '녕', which is to be dropped"):
         Decisions(frozenset(["안녕하"]), frozenset(["녕"])).apply(SMALL)
 

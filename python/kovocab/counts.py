@@ -202,6 +202,11 @@ def count_tokens_of(path: str | Path, tokenizer: Source, *, threads: int | None 
     return _named(total.counts, loaded)
 
 
+def segments(words: pl.DataFrame, tokenizer: tokenizers.Tokenizer) -> _core.Segments:
+    """Word counts as the engine counts them again when tokens go (`rust/segments.rs`); errors are `count_tokens`'."""
+    return _core.Segments(_bpe(tokenizer), words["word"], words["count"], _threads(None))
+
+
 def combine(*tables: pl.DataFrame) -> pl.DataFrame:
     """Add word counts: yesterday's and today's, or one corpus' and another's, made with the same cut.
 

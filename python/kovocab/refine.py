@@ -1,7 +1,8 @@
 """Refine: drop and add until the vocabulary stands still. The corpus is not read: word counts hold all it needs.
 
 Steps 2 to 7 of the model cards. A round is a pure function from one vocabulary to the next, and `refine` folds
-it. Every round builds the target tokenizer for real and counts what that emits.
+it. What the target of a round emits is counted by encoding again what the round before changed (`recount`); the
+last one is built for real, and has to emit just that.
 """
 
 import logging
@@ -9,16 +10,17 @@ import time
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 import tokenizers
 
 from kovocab import bpe, promises
 from kovocab.artefact import Record, new_folder, write_record
-from kovocab.counts import Counted, check_words, count_tokens, digest
+from kovocab.counts import Counted, check_words, digest
 from kovocab.errors import CycleError, TokenizerError, UsageError
 from kovocab.hangul import CANDIDATE
+from kovocab.recount import Recount
 from kovocab.rounds import Round, State, TokenCounts, turn
 from kovocab.settings import RefineSettings
 from kovocab.tokenizer import Source, base_pieces, build_target, first_new_id, load_tokenizer, save_tokenizer
@@ -125,59 +127,34 @@ def refine(
     start = time.perf_counter()
     trained = bpe.train(bpe.training_words(hangul), settings.intermediate_vocab_size)
     log.info("intermediate tokenizer: %s tokens, %.1f s", f"{len(trained):,}", time.perf_counter() - start)
-    vocabulary = decisions.apply(Vocabulary.of(trained, tokenizer.get_vocab(with_added_tokens=True)))
+    candidates = Vocabulary.of(trained, tokenizer.get_vocab(with_added_tokens=True))
+    seen = trained.filter(pl.col("left").is_null()).select("token", "count")
+    characters = candidates.by_row(dict(seen.iter_rows()))
+    keep = candidates.rows(decisions.keep)
 
-    state = State(vocabulary, decisions.drop)
-    characters, size = _characters(hangul), _Size.of(hangul)
+    states = [State(decisions.apply(candidates), candidates.rows(decisions.drop))]
+    start = time.perf_counter()
+    recount = Recount(hangul, tokenizer, states[0].target)
+    log.info("all words encoded: %.3f s", time.perf_counter() - start)
     rounds: list[Round] = []
-    seen: dict[tuple[frozenset[str], frozenset[str]], int] = {}
     while True:
         start = time.perf_counter()
-        counts = _count(hangul, size, tokenizer, state.vocabulary.reachable())
-        after, row = turn(state, counts, characters, settings, decisions.keep, number=len(rounds) + 1)
+        counts = recount.count(states[-1].target)
+        after, row = turn(states[-1], counts, characters, settings, keep, number=len(states))
         rounds.append(row)
-        log.info("round %d: %.1f s", row.round, time.perf_counter() - start)
+        log.info("round %d: %.4f s", row.round, time.perf_counter() - start)
         if not row.unreachable + row.dropped + row.added:
             break
-        key = (frozenset(after.vocabulary.parts), after.barred)
-        if key in seen:
-            raise CycleError(f"round {row.round} came back to the vocabulary of round {seen[key]}; it would never end")
-        seen[key] = row.round
-        state = after
-    return _result(state.vocabulary, hangul, size, counts, tokenizer, base, counted, settings, decisions, rounds)
-
-
-class _Size(NamedTuple):
-    """How much text word counts stand for."""
-
-    words: int
-    bytes: int
-
-    @classmethod
-    def of(cls, words: pl.DataFrame) -> "_Size":
-        # A space is one byte of text, and three as ▁.
-        length = pl.col("word").str.len_bytes() - 2 * pl.col("word").str.count_matches("▁")
-        return cls(int(words["count"].sum()), int(words.select((length * pl.col("count")).sum()).item()))
-
-
-def _count(words: pl.DataFrame, size: _Size, base: tokenizers.Tokenizer, vocabulary: Vocabulary) -> TokenCounts:
-    target = build_target(base, vocabulary.frame())
-    table = count_tokens(words, target)
-    emitted = int(table["count"].sum())
-    by_token = dict(zip(table["token"], table["count"], strict=True))
-    return TokenCounts(by_token, emitted / size.words, size.bytes / emitted)
-
-
-def _characters(words: pl.DataFrame) -> dict[str, int]:
-    """How often each character that may be a token is seen."""
-    found = words.select(pl.col("word").str.extract_all(f"[{CANDIDATE}]"), "count").explode("word")
-    return dict(found.group_by("word").agg(pl.col("count").sum()).iter_rows())
+        for number, earlier in enumerate(states[1:], start=1):
+            if earlier.equals(after):
+                raise CycleError(f"round {row.round} came back to the vocabulary of round {number}; it would never end")
+        states.append(after)
+    return _result(states[-1].vocabulary, recount, counts, tokenizer, base, counted, settings, decisions, rounds)
 
 
 def _result(
     vocabulary: Vocabulary,
-    hangul: pl.DataFrame,
-    size: "_Size",
+    recount: Recount,
     counts: TokenCounts,
     tokenizer: tokenizers.Tokenizer,
     base: Source,
@@ -188,11 +165,12 @@ def _result(
 ) -> Refined:
     frame = vocabulary.frame()
     target = build_target(tokenizer, frame)
-    before = _count(hangul, size, tokenizer, Vocabulary({}, vocabulary.base))
+    recount.check(target)
+    before = recount.count_base()
     ids = target.get_vocab(with_added_tokens=True)
     table = frame.with_columns(
+        counts.by_row.filter(vocabulary.there).alias("count"),
         pl.Series("id", [ids[token] for token in frame["token"]], dtype=pl.UInt32),
-        pl.Series("count", [counts.by_token[token] for token in frame["token"]], dtype=pl.UInt64),
         pl.Series("base_pieces", base_pieces(tokenizer, frame["token"].to_list()), dtype=pl.List(pl.UInt32)),
     ).select("id", "token", "left", "right", "count", "base_pieces")
     rows: list[dict[str, Any]] = [asdict(row) for row in rounds]
@@ -206,10 +184,10 @@ def _result(
         "base_tokenizer": digest(tokenizer),
         "target_tokenizer": digest(target),
         "first_new_id": first_new_id(tokenizer),
-        "new_tokens": len(vocabulary.new),
+        "new_tokens": int(vocabulary.new.sum()),
         "base_tokens_per_word": before.tokens_per_word,
         "base_bytes_per_token": before.bytes_per_token,
-        "below_min_count": sum(counts.by_token[token] < settings.min_count for token in vocabulary.new),
+        "below_min_count": int((vocabulary.new & (counts.by_row < settings.min_count)).sum()),
         "rounds": rows,
         "words": counted.record,
     }

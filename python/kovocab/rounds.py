@@ -1,10 +1,13 @@
 """A round of refine: what the counts of a target decide. Pure: it counts nothing and builds nothing."""
 
 from dataclasses import dataclass
+from functools import cached_property
+
+import polars as pl
 
 from kovocab.errors import UsageError
 from kovocab.settings import RefineSettings
-from kovocab.vocabulary import Vocabulary
+from kovocab.vocabulary import Rows, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -37,19 +40,28 @@ class Round:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class State:
     """What a round hands to the next: the vocabulary, and the characters that may not be added again."""
 
     vocabulary: Vocabulary
-    barred: frozenset[str] = frozenset()
+    barred: Rows
+
+    @cached_property
+    def target(self) -> Vocabulary:
+        """What of the vocabulary can be built: the target of the round."""
+        return self.vocabulary.reachable()
+
+    def equals(self, other: "State") -> bool:
+        """Whether both are the same."""
+        return self.vocabulary.there.equals(other.vocabulary.there) and self.barred.equals(other.barred)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TokenCounts:
-    """What the target of a round emits: by token, and for all words with Hangul together."""
+    """What the target of a round emits: of each row of the vocabulary's table, and for all words with Hangul."""
 
-    by_token: dict[str, int]
+    by_row: pl.Series
     tokens_per_word: float
     bytes_per_token: float
 
@@ -57,55 +69,62 @@ class TokenCounts:
 def turn(
     state: State,
     counts: TokenCounts,
-    characters: dict[str, int],
+    characters: pl.Series,
     settings: RefineSettings,
-    keep: frozenset[str],
+    keep: Rows,
     number: int,
 ) -> tuple[State, Round]:
     """One round: what the counts of the target of `state` decide. Pure.
 
     A multi-character token that was dropped never comes back. A character may, once: dropped while longer tokens
     covered it, it is added when they are gone and it is seen often enough. So there is an end.
+
+    Args:
+        state: The vocabulary that the round starts with.
+        counts: What its target emits.
+        characters: How often each row of the table that is a character is seen.
+        settings: Thresholds and sizes.
+        keep: Tokens that are not dropped whatever their count.
+        number: The round's.
     """
-    vocabulary = state.vocabulary.reachable()
-    new, seen = vocabulary.new, counts.by_token
-    least = {1: min(settings.min_count, settings.min_syllable_count)}
-    rare = {token for token in new if seen[token] < least.get(len(token), settings.min_count)}
+    vocabulary, seen = state.target, counts.by_row
+    new, character = vocabulary.new, vocabulary.table["character"]
+    least = min(settings.min_count, settings.min_syllable_count)
+    rare = new & ((seen < settings.min_count) & ~character | (seen < least))
     if settings.prune == "leaf":
         rare &= vocabulary.leaves()
-    rare -= vocabulary.with_stems(keep)
-    there = vocabulary.base | vocabulary.parts.keys() | state.barred
-    missing = {c for c, times in characters.items() if times >= settings.min_syllable_count and c not in there}
-    unreachable = len(state.vocabulary.parts) - len(vocabulary.parts)
+    rare &= ~vocabulary.with_stems(keep)
+    missing = character & ~vocabulary.there & ~state.barred & (characters >= settings.min_syllable_count)
+    unreachable = int((state.vocabulary.there & ~vocabulary.there).sum())
     barred = state.barred | missing
-    if not (unreachable or rare or missing) and settings.max_new_tokens is not None:
-        rare = _rarest_leaves(vocabulary, seen, len(new) - settings.max_new_tokens, keep)
+    if not (unreachable or rare.any() or missing.any()) and settings.max_new_tokens is not None:
+        rare = _rarest_leaves(vocabulary, seen, int(new.sum()) - settings.max_new_tokens, keep)
         barred |= rare
     row = Round(
         round=number,
-        size=len(new),
+        size=int(new.sum()),
         unreachable=unreachable,
-        dropped=len(rare),
-        added=len(missing),
+        dropped=int(rare.sum()),
+        added=int(missing.sum()),
         tokens_per_word=counts.tokens_per_word,
         bytes_per_token=counts.bytes_per_token,
     )
-    return State(vocabulary.without(rare).with_characters(missing), barred), row
+    return State(vocabulary.without(rare).plus(missing), barred), row
 
 
-def _rarest_leaves(vocabulary: Vocabulary, seen: dict[str, int], excess: int, keep: frozenset[str]) -> set[str]:
+def _rarest_leaves(vocabulary: Vocabulary, seen: pl.Series, excess: int, keep: Rows) -> Rows:
     """The `excess` rarest tokens, each a leaf when the rarer ones are gone, so that what stays is closed."""
-    gone: set[str] = set()
     # A token of the base stays whatever its count, and with it the new tokens that its new merge needs.
-    kept = vocabulary.with_stems({*keep, *vocabulary.base & vocabulary.parts.keys()})
-    held = kept & set(vocabulary.new)
-    if len(vocabulary.new) - len(held) < excess:
+    kept = vocabulary.with_stems(keep | vocabulary.table["base"])
+    held = int((kept & vocabulary.new).sum())
+    if int(vocabulary.new.sum()) - held < excess:
         raise UsageError(
-            f"max_new_tokens leaves no room for the {len(held)} tokens that decisions keep or the base's are made of"
+            f"max_new_tokens leaves no room for the {held} tokens that decisions keep or the base's are made of"
         )
-    while len(gone) < excess:
-        leaves = vocabulary.without(gone).leaves() - kept
+    by_count = pl.DataFrame({"token": vocabulary.table["token"], "count": seen}).with_row_index("row")
+    gone = vocabulary.rows([])
+    while (more := excess - int(gone.sum())) > 0:
+        leaves = by_count.filter(vocabulary.without(gone).leaves() & ~kept)
         # One generation of leaves at a time, the rarest half of what is still to go, and look again.
-        batch = sorted(leaves, key=lambda token: (seen[token], token))[: max(1, (excess - len(gone) + 1) // 2)]
-        gone.update(batch)
+        gone = gone.scatter(leaves.sort("count", "token").head(max(1, (more + 1) // 2))["row"], True)
     return gone

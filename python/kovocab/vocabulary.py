@@ -1,6 +1,8 @@
 """The vocabulary that refine works on: candidate tokens in merge order, each with the two parts it is made of.
 
-A value, never changed in place. It knows tokens and parts and nothing of words, counts or tokenizers.
+A value, never changed in place. It knows tokens and parts and nothing of words, counts or tokenizers. The table of
+candidates stands still while refine turns; what changes is which of them are there. So a set of tokens is a boolean
+a row, and a question about 40,000 tokens is some passes over columns.
 """
 
 import logging
@@ -14,22 +16,25 @@ from kovocab.errors import UsageError
 
 log = logging.getLogger(__name__)
 
-Parts = tuple[str, str] | None
-"""Left and right part of a token; None for a single character."""
+Rows = pl.Series
+"""A set of candidates: a boolean for each row of the table."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """Candidates for the target tokenizer.
+    """Candidates for the target tokenizer, and which of them are in it.
 
     Attributes:
-        parts: Token → its parts. Characters come first, by code point, then merges in the order of training.
-        base: Tokens of the base. They are no candidates, but may be parts, and rows too: of a token that the
-            base has and does not merge in this way, only the merge is new.
+        table: `token: str, left: str?, right: str?`, the parts of a token or null for a character;
+            `left_row: u32?, right_row: u32?`, their rows, null where the part is no candidate but the base's;
+            `character: bool`; `base: bool`, whether the base has the token: it is no candidate, but may be a part,
+            and a row too, if it does not merge in this way: then only the merge is new. Characters come first,
+            by code point, then merges in the order of training.
+        there: The candidates that are in the vocabulary.
     """
 
-    parts: Mapping[str, Parts]
-    base: frozenset[str] = field(repr=False)
+    table: pl.DataFrame = field(repr=False)
+    there: Rows
 
     @classmethod
     def of(cls, trained: pl.DataFrame, base: Iterable[str]) -> "Vocabulary":
@@ -38,59 +43,76 @@ class Vocabulary:
         Of a token that can be made in two ways the first way counts: by the time the second comes up, the first
         has merged wherever both could (`docs/tokenizer.md`).
         """
-        base = frozenset(base)
-        parts: dict[str, Parts] = {}
-        for token, left, right in trained.select("token", "left", "right").iter_rows():
-            if len(token) > 1 or token not in base:
-                parts.setdefault(token, None if left is None else (left, right))
-        return cls(parts, base)
+        token = pl.col("token")
+        in_base = token.is_in(pl.Series(list(base), dtype=pl.String).implode())
+        table = (
+            trained.select("token", "left", "right", character=token.str.len_chars() == 1, base=in_base)
+            .filter(~(pl.col("character") & pl.col("base")))
+            .unique("token", keep="first", maintain_order=True)
+            .with_row_index("row")
+        )
+        for part in ("left", "right"):
+            rows = table.select(pl.col("token").alias(part), pl.col("row").alias(f"{part}_row"))
+            table = table.join(rows, on=part, how="left", maintain_order="left")
+        return cls(table.drop("row"), pl.repeat(True, len(table), eager=True, dtype=pl.Boolean))
 
     @property
-    def new(self) -> list[str]:
-        """The tokens that the base does not have."""
-        return [token for token in self.parts if token not in self.base]
+    def new(self) -> Rows:
+        """The tokens that are there and that the base does not have."""
+        return self.there & ~self.table["base"]
 
-    def without(self, tokens: Collection[str]) -> "Vocabulary":
-        """The vocabulary less `tokens`."""
-        return replace(self, parts={token: parts for token, parts in self.parts.items() if token not in tokens})
+    def rows(self, tokens: Collection[str]) -> Rows:
+        """The candidates among `tokens`."""
+        return self.table["token"].is_in(sorted(tokens))
 
-    def with_characters(self, characters: Iterable[str]) -> "Vocabulary":
-        """The vocabulary and the single characters that it lacks."""
-        singles = sorted({*characters, *(token for token, parts in self.parts.items() if parts is None)})
-        merged = {token: parts for token, parts in self.parts.items() if parts is not None}
-        return replace(self, parts=dict.fromkeys(singles) | merged)
+    def tokens(self, rows: Rows) -> list[str]:
+        """The texts of `rows`."""
+        return self.table["token"].filter(rows).to_list()
+
+    def by_row(self, counts: Mapping[str, int]) -> pl.Series:
+        """The count of each candidate; 0 of one that `counts` lacks."""
+        return self.table["token"].replace_strict(counts, default=0, return_dtype=pl.UInt64).alias("count")
+
+    def without(self, rows: Rows) -> "Vocabulary":
+        """The vocabulary less `rows`."""
+        return replace(self, there=self.there & ~rows)
+
+    def plus(self, rows: Rows) -> "Vocabulary":
+        """The vocabulary and `rows`."""
+        return replace(self, there=self.there | rows)
 
     def reachable(self) -> "Vocabulary":
-        """The tokens whose parts, and the parts' parts, are all there: the others can never be emitted.
+        """The tokens whose parts, and the parts' parts, are all there: the others can never be emitted."""
+        there = self.there
+        while True:
+            known = there | self.table["base"]
+            parts = (known.gather(self.table[part]).fill_null(True) for part in ("left_row", "right_row"))
+            fewer = there & next(parts) & next(parts)
+            if fewer.sum() == there.sum():
+                return replace(self, there=there)
+            there = fewer
 
-        Parts stand before what is made of them, so one pass finds all.
-        """
-        kept: dict[str, Parts] = {}
-        for token, parts in self.parts.items():
-            if parts is None or all(part in kept or part in self.base for part in parts):
-                kept[token] = parts
-        return replace(self, parts=kept)
-
-    def leaves(self) -> set[str]:
+    def leaves(self) -> Rows:
         """The new tokens that no other token is made of."""
-        stems = {part for parts in self.parts.values() if parts is not None for part in parts}
-        return {token for token in self.new if token not in stems}
+        return self.new & ~self._parts(self.there)
 
-    def with_stems(self, tokens: Iterable[str]) -> set[str]:
-        """`tokens`, the tokens that they are made of, and so on down to characters."""
-        found: set[str] = set()
-        waiting = [token for token in tokens if token in self.parts]
-        while waiting:
-            token = waiting.pop()
-            if token not in found:
-                found.add(token)
-                waiting += [part for part in self.parts[token] or () if part in self.parts]
-        return found
+    def with_stems(self, rows: Rows) -> Rows:
+        """`rows`, the candidates that they are made of, and so on down to characters."""
+        found = rows & self.there
+        while True:
+            more = found | (self._parts(found) & self.there)
+            if more.sum() == found.sum():
+                return found
+            found = more
 
     def frame(self) -> pl.DataFrame:
         """`token: str, left: str | null, right: str | null`, in order."""
-        rows = [(token, *(parts or (None, None))) for token, parts in self.parts.items()]
-        return pl.DataFrame(rows, schema=dict.fromkeys(("token", "left", "right"), pl.String), orient="row")
+        return self.table.filter(self.there).select("token", "left", "right")
+
+    def _parts(self, rows: Rows) -> Rows:
+        """The candidates that `rows` are made of, one step down."""
+        parts = [self.table[part].filter(rows).drop_nulls() for part in ("left_row", "right_row")]
+        return pl.repeat(False, len(rows), eager=True, dtype=pl.Boolean).scatter(pl.concat(parts), True)
 
 
 @dataclass(frozen=True)
@@ -139,20 +161,21 @@ class Decisions:
         Raises:
             UsageError: a token to keep is not a candidate, or cannot be made without one that is to be dropped.
         """
-        if unknown := sorted(self.keep - set(vocabulary.new)):
+        keep, drop = vocabulary.rows(self.keep) & vocabulary.new, vocabulary.rows(self.drop) & vocabulary.new
+        if unknown := sorted(self.keep - set(vocabulary.tokens(keep))):
             raise UsageError(
                 f"decisions: tokens to keep that are not candidates: {', '.join(unknown[:5])} ({len(unknown)} in all); "
                 "candidates are the intermediate tokenizer's tokens that the base does not have: raise "
                 "intermediate_vocab_size"
             )
-        if idle := sorted(self.drop - set(vocabulary.new)):
+        if idle := sorted(self.drop - set(vocabulary.tokens(drop))):
             log.warning(
                 "decisions: tokens to drop that are no candidates: %s (%d in all)", ", ".join(idle[:5]), len(idle)
             )
-        left = vocabulary.without(self.drop).reachable()
-        if lost := sorted(token for token in self.keep if token not in left.parts):
-            stems = sorted(vocabulary.with_stems(lost[:1]) & self.drop)
+        left = vocabulary.without(vocabulary.rows(self.drop))
+        if lost := sorted(vocabulary.tokens(keep & ~left.reachable().there)):
+            stems = sorted(self.drop.intersection(vocabulary.tokens(vocabulary.with_stems(vocabulary.rows(lost[:1])))))
             raise UsageError(
                 f"decisions: {lost[0]!r} is to be kept, but is made of {stems[0]!r}, which is to be dropped"
             )
-        return vocabulary.without(self.drop)
+        return left
