@@ -18,7 +18,7 @@ use crate::keys::PADDING;
 use crate::sorted::{Part, Sorted};
 use crate::spill::{each, spill};
 use crate::tables::{Front, Size, Tables};
-use crate::words::{Cut, SPACE};
+use crate::words::{Cut, GAP, SPACE};
 
 /// Bytes of text that a thread takes at a time: enough to forget the taking, and little to wait for at the end.
 const TASK: usize = 1 << 18;
@@ -57,7 +57,8 @@ pub struct WordCounter {
 
 struct Worker {
     front: Front,
-    section: Vec<u8>,
+    /// Sections of text with gaps between: cut all at once, however short they are.
+    sections: Vec<u8>,
 }
 
 impl WordCounter {
@@ -65,7 +66,7 @@ impl WordCounter {
     #[must_use]
     pub fn new(threads: usize) -> Self {
         let tables = Tables::new(threads);
-        let worker = |_| Worker { front: Front::new(&tables), section: Vec::new() };
+        let worker = |_| Worker { front: Front::new(&tables), sections: Vec::new() };
         let workers = (0..threads.max(1)).map(worker).collect();
         Self { tables, workers }
     }
@@ -82,6 +83,7 @@ impl WordCounter {
             let work = |worker: &mut Worker| {
                 while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
                     task.iter().for_each(|text| worker.document(cutter, text, tables));
+                    worker.count(cutter, tables);
                 }
                 worker.front.flush(tables)
             };
@@ -95,13 +97,14 @@ impl WordCounter {
     /// # Errors
     /// If a count passes 2^64 - 1.
     pub fn add(&mut self, words: &[(&str, u64)]) -> Result<()> {
-        let (tables, Worker { front, section }) = (&self.tables, &mut self.workers[0]);
+        let (tables, Worker { front, sections: word }) = (&self.tables, &mut self.workers[0]);
         let space = Finder::new("\u{2581}");
-        for &(word, count) in words.iter().filter(|(word, count)| !word.is_empty() && *count > 0) {
-            section.clear();
-            with_spaces(word, &space, section);
-            front.add(section, count, tables);
+        for &(text, count) in words.iter().filter(|(text, count)| !text.is_empty() && *count > 0) {
+            word.clear();
+            with_spaces(text, &space, word);
+            front.add(word, count, tables);
         }
+        word.clear();
         front.flush(tables)
     }
 
@@ -167,20 +170,19 @@ impl Worker {
         let mut from = 0;
         if let Some(special) = &cutter.special {
             for found in special.find_iter(text) {
-                self.section(cutter, &text[from..found.start()], from == 0, tables);
+                self.section(cutter, &text[from..found.start()], from == 0);
                 self.front.push(text.as_bytes(), found.start(), found.end(), tables);
                 from = found.end();
             }
         }
-        self.section(cutter, &text[from..], from == 0, tables);
+        self.section(cutter, &text[from..], from == 0);
     }
 
-    fn section(&mut self, cutter: &Cutter, text: &str, at_start: bool, tables: &Tables) {
+    fn section(&mut self, cutter: &Cutter, text: &str, at_start: bool) {
         if text.is_empty() {
             return;
         }
-        let section = &mut self.section;
-        section.clear();
+        self.sections.push(GAP);
         let prefix = match cutter.prefix {
             Prefix::Never => false,
             Prefix::Always => true,
@@ -188,15 +190,21 @@ impl Worker {
             Prefix::MissingAtStart => at_start && !text.starts_with([' ', SPACE]),
         };
         if prefix {
-            section.push(b' ');
+            self.sections.push(b' ');
         }
-        with_spaces(text, &cutter.space, section);
-        let length = section.len();
-        section.extend_from_slice(&[0; PADDING]);
-        let front = &mut self.front;
-        cutter.cut.words(&section[..length], |start, end| {
-            front.push(section, start, end, tables);
+        with_spaces(text, &cutter.space, &mut self.sections);
+    }
+
+    fn count(&mut self, cutter: &Cutter, tables: &Tables) {
+        let Self { front, sections } = self;
+        let length = sections.len();
+        sections.extend_from_slice(&[0; PADDING]);
+        cutter.cut.words(&sections[..length], |start, end| {
+            if sections[start] != GAP {
+                front.push(sections, start, end, tables);
+            }
         });
+        sections.clear();
     }
 }
 

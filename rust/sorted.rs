@@ -3,28 +3,33 @@
 //! Each part of the words is sorted by itself, in memory or into a file, and the parts are then combined as they are
 //! read: however many words there are, one of each part is in memory.
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
-use std::collections::binary_heap::PeekMut;
+use std::cmp::Reverse;
 
 use crate::error::{Error, Result};
+use crate::keys::Word;
 use crate::records::{Reader, write_record};
 use crate::words::SPACE;
 
 /// The words of a part, in order, `▁` for a space.
 pub struct Part {
-    text: String,
+    text: Vec<u8>,
     words: Vec<Counted>,
 }
 
 /// A word of [`Part`]: its count, its first bytes as a number, which settle most comparisons without a look at the
 /// text, and where in the text it stands.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Counted {
     count: u64,
     head: u128,
     start: usize,
     end: usize,
+}
+
+impl Counted {
+    fn order<'a>(&self, text: &'a [u8]) -> (Reverse<u64>, u128, &'a [u8]) {
+        (Reverse(self.count), self.head, &text[self.start..self.end])
+    }
 }
 
 /// The first 16 bytes of a word as a number that is ordered as they are.
@@ -37,25 +42,31 @@ fn head(word: &[u8]) -> u128 {
 
 impl Part {
     /// Sort `words`, which are written with spaces, as they are inside the engine.
-    pub fn sort<W: AsRef<str>>(words: impl Iterator<Item = (W, u64)>) -> Self {
-        let mut part = Self { text: String::new(), words: Vec::with_capacity(words.size_hint().0) };
+    pub fn sort<'a>(words: impl Iterator<Item = (Word<'a>, u64)>) -> Self {
+        let mut utf8 = [0; 4];
+        let space = SPACE.encode_utf8(&mut utf8).as_bytes();
+        let mut text = Vec::new();
+        let mut found = Vec::with_capacity(words.size_hint().0);
         for (word, count) in words {
-            let start = part.text.len();
-            for (at, piece) in word.as_ref().split(' ').enumerate() {
+            let start = text.len();
+            for (at, piece) in word.bytes().split(|byte| *byte == b' ').enumerate() {
                 if at > 0 {
-                    part.text.push(SPACE);
+                    text.extend_from_slice(space);
                 }
-                part.text.push_str(piece);
+                text.extend_from_slice(piece);
             }
-            let end = part.text.len();
-            part.words.push(Counted { count, head: head(&part.text.as_bytes()[start..end]), start, end });
+            let end = text.len();
+            found.push(Counted { count, head: head(&text[start..end]), start, end });
         }
-        let text = &part.text;
-        part.words.sort_unstable_by(|a, b| {
-            let settled = b.count.cmp(&a.count).then(a.head.cmp(&b.head));
-            settled.then_with(|| text[a.start..a.end].cmp(&text[b.start..b.end]))
-        });
-        part
+        found.sort_unstable_by(|a, b| a.order(&text).cmp(&b.order(&text)));
+        // The text in the order of the words: it is read from its beginning to its end when parts are combined.
+        let mut ordered = Vec::with_capacity(text.len());
+        for word in &mut found {
+            let start = ordered.len();
+            ordered.extend_from_slice(&text[word.start..word.end]);
+            (word.start, word.end) = (start, ordered.len());
+        }
+        Self { text: ordered, words: found }
     }
 
     /// How many words there are, and the sum of their counts.
@@ -71,9 +82,7 @@ impl Part {
     /// # Errors
     /// If `out` cannot be written.
     pub fn write(&self, out: &mut impl std::io::Write) -> std::io::Result<()> {
-        self.words
-            .iter()
-            .try_for_each(|word| write_record(out, &self.text.as_bytes()[word.start..word.end], word.count))
+        self.words.iter().try_for_each(|word| write_record(out, &self.text[word.start..word.end], word.count))
     }
 }
 
@@ -86,51 +95,47 @@ pub fn add_totals(totals: impl IntoIterator<Item = (u64, u64)>) -> Result<(u64, 
     totals.into_iter().try_fold((0, 0), add).ok_or(Error::Overflow)
 }
 
-/// Where a part's words come from.
-enum Source {
+/// Where a part's words come from, and the word that it has come to; its count is 0 after the last.
+struct Source {
+    from: From,
+    now: Counted,
+}
+
+enum From {
     Memory(Part, usize),
-    File(Reader),
+    /// The word that was read last, and what is left.
+    File(Vec<u8>, Reader),
 }
 
-/// The word that a part has come to.
-struct Next {
-    count: u64,
-    head: u128,
-    word: Vec<u8>,
-    from: usize,
-}
+impl Source {
+    fn text(&self) -> &[u8] {
+        match &self.from {
+            From::Memory(part, _) => &part.text,
+            From::File(word, _) => word,
+        }
+    }
 
-impl Next {
-    fn order(&self) -> (std::cmp::Reverse<u64>, u128, &[u8]) {
-        (std::cmp::Reverse(self.count), self.head, &self.word)
+    fn advance(&mut self) -> Result<()> {
+        self.now = match &mut self.from {
+            From::Memory(part, at) => {
+                *at += 1;
+                part.words.get(*at - 1).copied().unwrap_or_default()
+            }
+            From::File(word, file) => {
+                word.clear();
+                let count = file.next(word)?.unwrap_or_default();
+                Counted { count, head: head(word), start: 0, end: word.len() }
+            }
+        };
+        Ok(())
     }
 }
-
-/// A heap gives its greatest first, so that is the first in order.
-impl Ord for Next {
-    fn cmp(&self, other: &Self) -> Ordering {
-        other.order().cmp(&self.order())
-    }
-}
-
-impl PartialOrd for Next {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Next {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Next {}
 
 /// All words in order, part by part as they are read.
 pub struct Sorted {
     sources: Vec<Source>,
-    heap: BinaryHeap<Next>,
+    /// A tournament: the sources play at the leaves, each node holds who won below, and the root is next in order.
+    winners: Vec<usize>,
     totals: (u64, u64),
 }
 
@@ -141,7 +146,26 @@ impl Sorted {
     /// If the sum of all counts passes 2^64 - 1.
     pub fn of(parts: Vec<Part>) -> Result<Self> {
         let totals = add_totals(parts.iter().map(Part::totals).collect::<Result<Vec<_>>>()?)?;
-        Self::new(parts.into_iter().map(|part| Source::Memory(part, 0)).collect(), totals)
+        Self::new(parts.into_iter().map(|part| From::Memory(part, 0)).collect(), totals)
+    }
+
+    /// The words of files of records, each in order.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn read(files: Vec<Reader>) -> Result<Self> {
+        Self::new(files.into_iter().map(|file| From::File(Vec::new(), file)).collect(), (0, 0))
+    }
+
+    fn new(from: Vec<From>, totals: (u64, u64)) -> Result<Self> {
+        let mut sources: Vec<_> = from.into_iter().map(|from| Source { from, now: Counted::default() }).collect();
+        sources.iter_mut().try_for_each(Source::advance)?;
+        // Node 1 is the root, and 2n and 2n + 1 are below n; there is a leaf for each source.
+        let mut winners = vec![0; sources.len()];
+        winners.extend(0..sources.len());
+        let mut sorted = Self { sources, winners, totals };
+        (1..sorted.sources.len()).rev().for_each(|node| sorted.play(node));
+        Ok(sorted)
     }
 
     /// Distinct words, and the sum of their counts; not known of files.
@@ -150,59 +174,33 @@ impl Sorted {
         self.totals
     }
 
-    /// The words of files of records, each in order.
-    ///
-    /// # Errors
-    /// If a file cannot be read.
-    pub fn read(files: Vec<Reader>) -> Result<Self> {
-        Self::new(files.into_iter().map(Source::File).collect(), (0, 0))
-    }
-
-    fn new(mut sources: Vec<Source>, totals: (u64, u64)) -> Result<Self> {
-        let mut heap = BinaryHeap::with_capacity(sources.len());
-        for (from, source) in sources.iter_mut().enumerate() {
-            let mut next = Next { count: 0, head: 0, word: Vec::new(), from };
-            if source.advance(&mut next)? {
-                heap.push(next);
-            }
-        }
-        Ok(Self { sources, heap, totals })
-    }
-
     /// Hand at most `limit` words, with their counts, to `each`; how many there were.
     ///
     /// # Errors
     /// If a file cannot be read.
     pub fn take(&mut self, limit: usize, mut each: impl FnMut(&str, u64)) -> Result<usize> {
         for taken in 0..limit {
-            let Some(mut first) = self.heap.peek_mut() else { return Ok(taken) };
-            each(std::str::from_utf8(&first.word).unwrap_or_default(), first.count);
-            let from = first.from;
-            if !self.sources[from].advance(&mut first)? {
-                PeekMut::pop(first);
+            let first = self.winners.get(1).copied().unwrap_or_default();
+            let Some(source) = self.sources.get_mut(first).filter(|source| source.now.count > 0) else {
+                return Ok(taken);
+            };
+            let word = &source.text()[source.now.start..source.now.end];
+            each(std::str::from_utf8(word).unwrap_or_default(), source.now.count);
+            source.advance()?;
+            let mut node = usize::midpoint(self.sources.len(), first);
+            while node > 0 {
+                self.play(node);
+                node /= 2;
             }
         }
         Ok(limit)
     }
-}
 
-impl Source {
-    /// Write the next word into `next`; `false` after the last.
-    fn advance(&mut self, next: &mut Next) -> Result<bool> {
-        next.word.clear();
-        match self {
-            Self::Memory(part, at) => {
-                let Some(word) = part.words.get(*at) else { return Ok(false) };
-                *at += 1;
-                next.count = word.count;
-                next.word.extend_from_slice(&part.text.as_bytes()[word.start..word.end]);
-            }
-            Self::File(file) => match file.next(&mut next.word)? {
-                Some(count) => next.count = count,
-                None => return Ok(false),
-            },
-        }
-        next.head = head(&next.word);
-        Ok(true)
+    fn play(&mut self, node: usize) {
+        let (left, right) = (self.winners[2 * node], self.winners[2 * node + 1]);
+        let (one, other) = (&self.sources[left], &self.sources[right]);
+        // What has ended has the lowest count, and loses.
+        let ahead = other.now.order(other.text()) < one.now.order(one.text());
+        self.winners[node] = if ahead { right } else { left };
     }
 }

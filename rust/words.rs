@@ -16,6 +16,9 @@ use crate::hangul::{is_first, is_hangul};
 /// What a space is to a SentencePiece model: U+2581.
 pub const SPACE: char = '\u{2581}';
 
+/// What may stand between two texts; no byte of UTF-8.
+pub const GAP: u8 = 0xFF;
+
 /// Which kinds of place are cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cut {
@@ -50,7 +53,8 @@ impl Cut {
 
     /// Call `found` with the start and end of each word of `text`, in order; together they are all of it.
     ///
-    /// `text` is valid UTF-8 in which `▁` is written as a space. Bytes are classified 64 at a time, without a
+    /// `text` is valid UTF-8 in which `▁` is written as a space, and [`GAP`] may stand between texts: it is a word of
+    /// its own. Bytes are classified 64 at a time, without a
     /// branch, and a cut is then a bit: one jump a word instead of one a character, 2.5 times as fast.
     #[inline]
     pub fn words(self, text: &[u8], mut found: impl FnMut(usize, usize)) {
@@ -65,7 +69,8 @@ impl Cut {
             let after_space = follow(before.space, now.space, 1);
             let after_newline = follow(before.newline, now.newline, 1);
             let meets = now.hangul ^ follow(before.hangul, now.hangul, 1);
-            let mut cuts = (spaces & now.space & !after_space)
+            let mut cuts = (now.gap | follow(before.gap, now.gap, 1))
+                | (spaces & now.space & !after_space)
                 | (newlines & (now.newline | after_newline))
                 | (hangul & meets & !after_space);
             cuts &= within;
@@ -107,6 +112,7 @@ const WINDOW: usize = BLOCK + 2;
 /// What the bytes of a block are, the first in the lowest bit.
 #[derive(Clone, Copy, Default)]
 struct Bits {
+    gap: u64,
     space: u64,
     newline: u64,
     /// First bytes of Hangul characters.
@@ -121,10 +127,14 @@ impl Bits {
         const SPACE: u8 = 1;
         const NEWLINE: u8 = 2;
         const FIRST: u8 = 4;
+        const BETWEEN: u8 = 8;
         let mut flags = [0; BLOCK];
         for (at, flag) in flags.iter_mut().enumerate() {
             let (a, b, c) = (window[at], window[at + 1], window[at + 2]);
-            *flag = u8::from(a == b' ') * SPACE | u8::from(a == b'\n') * NEWLINE | u8::from(is_first(a, b, c)) * FIRST;
+            *flag = (u8::from(a == b' ') * SPACE)
+                | (u8::from(a == b'\n') * NEWLINE)
+                | (u8::from(is_first(a, b, c)) * FIRST)
+                | (u8::from(a == GAP) * BETWEEN);
         }
         let mut bits = Self::default();
         for (eight, shift) in flags.as_chunks::<8>().0.iter().zip((0..).step_by(8)) {
@@ -132,6 +142,7 @@ impl Bits {
             bits.space |= gather(eight) << shift;
             bits.newline |= gather(eight >> 1) << shift;
             bits.first |= gather(eight >> 2) << shift;
+            bits.gap |= gather(eight >> 3) << shift;
         }
         bits
     }
@@ -203,6 +214,20 @@ mod tests {
         fn fast_is_slow(text in "[ a가ㅋ\n漢é😀~\u{1100}]{0,200}", bits in 0u8..8) {
             let cut = Cut { spaces: bits & 1 > 0, newlines: bits & 2 > 0, hangul: bits & 4 > 0 };
             prop_assert_eq!(words(cut, &text), slow(cut, &text));
+        }
+
+        #[test]
+        fn texts_with_gaps_between_are_cut_one_by_one(
+            texts in prop::collection::vec("[ a가ㅋ\n]{1,70}", 1..6), bits in 0u8..8,
+        ) {
+            let cut = Cut { spaces: bits & 1 > 0, newlines: bits & 2 > 0, hangul: bits & 4 > 0 };
+            let bytes: Vec<&[u8]> = texts.iter().map(String::as_bytes).collect();
+            let joined = bytes.join(&GAP);
+            let mut found: Vec<&[u8]> = vec![];
+            cut.words(&joined, |start, end| found.push(&joined[start..end]));
+            found.retain(|word| *word != [GAP]);
+            let expected: Vec<String> = texts.iter().flat_map(|text| slow(cut, text)).collect();
+            prop_assert_eq!(found, expected.iter().map(String::as_bytes).collect::<Vec<_>>());
         }
     }
 }

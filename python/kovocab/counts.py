@@ -204,7 +204,7 @@ def count_tokens_of(path: str | Path, tokenizer: Source, *, threads: int | None 
 
 def segments(words: pl.DataFrame, tokenizer: tokenizers.Tokenizer) -> _core.Segments:
     """Word counts as the engine counts them again when tokens go (`rust/segments.rs`); errors are `count_tokens`'."""
-    return _core.Segments(_bpe(tokenizer), words["word"], words["count"], _threads(None))
+    return _core.Segments(_bpe(tokenizer), words["word"], words["count"], threads_of(None))
 
 
 def combine(*tables: pl.DataFrame) -> pl.DataFrame:
