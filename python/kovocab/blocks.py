@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from math import inf
 from typing import Any, BinaryIO, TypeVar
 
+from kovocab.errors import CorpusError
 from kovocab.faults import Fault, first_line
 from kovocab.files import File
 
@@ -35,6 +36,9 @@ def blocks(path: File) -> Iterator[tuple[int, bytes] | Fault]:
 
     Yields:
         The number of the block's first line and the block; at last, if not all could be read, a Fault.
+
+    Raises:
+        CorpusError: a remote file cannot be reached.
     """
     held: list[bytes] = []
     size = 0
@@ -44,6 +48,8 @@ def blocks(path: File) -> Iterator[tuple[int, bytes] | Fault]:
     while True:
         try:
             piece = next(pieces, None)
+        except CorpusError:  # a remote file cannot be reached, which is no fault of the corpus
+            raise
         except (OSError, EOFError) as error:
             fault, piece = error, None
         if piece is None:
