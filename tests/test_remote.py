@@ -24,6 +24,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kovocab import blocks, remote, stores
+from kovocab.cli import main
 from kovocab.corpus import corpus_files, fingerprint, read_file
 from kovocab.counts import count
 from kovocab.errors import CorpusError
@@ -256,6 +257,18 @@ def test_secrets_are_neither_shown_nor_recorded(
         assert SECRET not in text
     link = link.replace("secret", "no")
     assert shown([link, "a.txt"]) == f"[{link.split('?')[0]}, a.txt]"
+
+
+def test_the_quickstart_records_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for url in (f"https://a.b/c.txt?Signature={SECRET}", f"s3://who:{SECRET}@corpus/a.txt"):
+        assert main(["quickstart", "--corpus", url]) == 2
+        said = capsys.readouterr().err
+        assert "wanted it without, and credentials in the environment or in a profile" in said
+        assert SECRET not in said
+    assert not list(tmp_path.iterdir())
 
 
 # ── what cannot be read ──

@@ -5,11 +5,12 @@ that it does.
 """
 
 import sys
-import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from math import inf
 from typing import Any, BinaryIO, TypeVar
+
+from zlib_ng import zlib_ng
 
 from kovocab.errors import CorpusError
 from kovocab.faults import Fault, first_line
@@ -23,7 +24,7 @@ else:
 BLOCK = 8 << 20
 """Bytes of text, at least, in each block but the last: enough for Polars to use all cores."""
 
-PIECE = 64 << 10  # bytes of a compressed file at a time
+PIECE = 256 << 10  # bytes of a compressed file at a time
 BOM = b"\xef\xbb\xbf"
 Item = TypeVar("Item")
 
@@ -101,7 +102,7 @@ def _pieces(path: File) -> Iterator[bytes]:
             return
         try:
             yield from _all(file, new)
-        except (EOFError, zlib.error, zstd.ZstdError) as error:
+        except (EOFError, zlib_ng.error, zstd.ZstdError) as error:
             found = f"broken at byte {file.tell()}: {first_line(error)}"
             raise EOFError(f"{found}; wanted a whole {path.suffix} file") from error
 
@@ -113,7 +114,7 @@ def _all(file: BinaryIO, new: Callable[[], Any]) -> Iterator[bytes]:
         for piece in _decompressed(file, new):
             given += len(piece)
             yield piece
-    except (zlib.error, zstd.ZstdError):
+    except (zlib_ng.error, zstd.ZstdError):
         # The call that failed gave nothing of what it was fed: go there again, and on by single bytes.
         careful = file.tell() - PIECE
         file.seek(0)
@@ -145,7 +146,7 @@ def _decompressed(file: BinaryIO, new: Callable[[], Any], careful: float = inf) 
 
 
 def _gzip() -> Any:
-    return zlib.decompressobj(wbits=31)
+    return zlib_ng.decompressobj(wbits=31)
 
 
 DECOMPRESSORS: dict[str, Callable[[], Any]] = {".gz": _gzip, ".zst": zstd.ZstdDecompressor}
