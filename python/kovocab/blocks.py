@@ -26,6 +26,8 @@ BLOCK = 8 << 20
 
 PIECE = 256 << 10  # bytes of a compressed file at a time
 BOM = b"\xef\xbb\xbf"
+BROKEN: tuple[type[Exception], ...] = (zlib_ng.error, zstd.ZstdError)  # type: ignore[assignment] # by its stub
+UNREADABLE = (EOFError, *BROKEN)
 Item = TypeVar("Item")
 
 
@@ -102,7 +104,7 @@ def _pieces(path: File) -> Iterator[bytes]:
             return
         try:
             yield from _all(file, new)
-        except (EOFError, zlib_ng.error, zstd.ZstdError) as error:
+        except UNREADABLE as error:
             found = f"broken at byte {file.tell()}: {first_line(error)}"
             raise EOFError(f"{found}; wanted a whole {path.suffix} file") from error
 
@@ -114,7 +116,7 @@ def _all(file: BinaryIO, new: Callable[[], Any]) -> Iterator[bytes]:
         for piece in _decompressed(file, new):
             given += len(piece)
             yield piece
-    except (zlib_ng.error, zstd.ZstdError):
+    except BROKEN:
         # The call that failed gave nothing of what it was fed: go there again, and on by single bytes.
         careful = file.tell() - PIECE
         file.seek(0)
