@@ -27,7 +27,7 @@ BLOCK = 8 << 20
 PIECE = 256 << 10  # bytes of a compressed file at a time
 BOM = b"\xef\xbb\xbf"
 BROKEN: tuple[type[Exception], ...] = (zlib_ng.error, zstd.ZstdError)  # type: ignore[assignment] # by its stub
-UNREADABLE = (EOFError, *BROKEN)
+UNREADABLE: tuple[type[Exception], ...] = (EOFError, *BROKEN)
 Item = TypeVar("Item")
 
 
