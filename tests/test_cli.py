@@ -211,7 +211,7 @@ FIT = "--config {street}/fit.yaml --run new"
         (f"count --corpus cut.jsonl.zst {COUNT}", "cut.jsonl.zst: after line"),
         (f"count --corpus body.parquet {COUNT}", "body.parquet: no column 'text'; it has body"),
         (f"count --corpus ko.jsonl {COUNT}", "ko.jsonl: line 2: found 5"),
-        (f"count --corpus s3://b/a.txt {COUNT}", "s3://b/a.txt: remote corpora are not supported yet"),
+        (f"count --corpus ftp://b/a.txt {COUNT}", "ftp://b/a.txt: cannot be read; wanted a URL"),
         ("count --corpus blank.txt --tokenizer other.json --out w", "other.json is not a tokenizer.json"),
         ("count --corpus blank.txt --tokenizer mine --out w", "mine"),
         ("count --corpus blank.txt --tokenizer nowhere --out w", "nowhere"),

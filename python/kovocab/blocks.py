@@ -5,12 +5,14 @@ that it does.
 """
 
 import sys
-import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from math import inf
 from typing import Any, BinaryIO, TypeVar
 
+from zlib_ng import zlib_ng
+
+from kovocab.errors import CorpusError
 from kovocab.faults import Fault, first_line
 from kovocab.files import File
 
@@ -22,8 +24,10 @@ else:
 BLOCK = 8 << 20
 """Bytes of text, at least, in each block but the last: enough for Polars to use all cores."""
 
-PIECE = 64 << 10  # bytes of a compressed file at a time
+PIECE = 256 << 10  # bytes of a compressed file at a time
 BOM = b"\xef\xbb\xbf"
+BROKEN: tuple[type[Exception], ...] = (zlib_ng.error, zstd.ZstdError)  # type: ignore[assignment] # by its stub
+UNREADABLE: tuple[type[Exception], ...] = (EOFError, *BROKEN)
 Item = TypeVar("Item")
 
 
@@ -35,6 +39,9 @@ def blocks(path: File) -> Iterator[tuple[int, bytes] | Fault]:
 
     Yields:
         The number of the block's first line and the block; at last, if not all could be read, a Fault.
+
+    Raises:
+        CorpusError: a remote file cannot be reached.
     """
     held: list[bytes] = []
     size = 0
@@ -44,6 +51,8 @@ def blocks(path: File) -> Iterator[tuple[int, bytes] | Fault]:
     while True:
         try:
             piece = next(pieces, None)
+        except CorpusError:  # a remote file cannot be reached, which is no fault of the corpus
+            raise
         except (OSError, EOFError) as error:
             fault, piece = error, None
         if piece is None:
@@ -95,7 +104,7 @@ def _pieces(path: File) -> Iterator[bytes]:
             return
         try:
             yield from _all(file, new)
-        except (EOFError, zlib.error, zstd.ZstdError) as error:
+        except UNREADABLE as error:
             found = f"broken at byte {file.tell()}: {first_line(error)}"
             raise EOFError(f"{found}; wanted a whole {path.suffix} file") from error
 
@@ -107,7 +116,7 @@ def _all(file: BinaryIO, new: Callable[[], Any]) -> Iterator[bytes]:
         for piece in _decompressed(file, new):
             given += len(piece)
             yield piece
-    except (zlib.error, zstd.ZstdError):
+    except BROKEN:
         # The call that failed gave nothing of what it was fed: go there again, and on by single bytes.
         careful = file.tell() - PIECE
         file.seek(0)
@@ -139,7 +148,7 @@ def _decompressed(file: BinaryIO, new: Callable[[], Any], careful: float = inf) 
 
 
 def _gzip() -> Any:
-    return zlib.decompressobj(wbits=31)
+    return zlib_ng.decompressobj(wbits=31)
 
 
 DECOMPRESSORS: dict[str, Callable[[], Any]] = {".gz": _gzip, ".zst": zstd.ZstdDecompressor}

@@ -68,7 +68,7 @@ def batches(
 
     Raises:
         CorpusError: something is broken or not text, and `skip` is None: names the file and the place in it.
-            Or a path is missing, or there are no documents at all.
+            Or a path is missing, a server is not reached or refuses, or there are no documents at all.
         UsageError: `corpus` is not a corpus, or `batch_size` is not positive.
     """
     if batch_size < 1:
@@ -109,7 +109,8 @@ def read_file(path: File, column: str = "text", *, start: int = 0, skip: Skip | 
         Series of type String, without nulls; they may be empty.
 
     Raises:
-        CorpusError: the suffix is unknown; or `skip` is None and there is a fault: names the file and the place.
+        CorpusError: the suffix is unknown; or a remote file cannot be reached, which says nothing of the corpus; or
+            `skip` is None and there is a fault: names the file and the place.
     """
     how = kind(path)
     if how != "parquet":

@@ -49,16 +49,11 @@ def files(corpus: str | Path | Sequence[str | Path]) -> list[File]:
     return sorted(found.values(), key=lambda path: (isinstance(path, Remote), path))
 
 
-def source(path: File, *, glob_: bool = False) -> dict[str, Any]:
-    """What `pl.scan_*` takes to read `path`, as keyword arguments.
-
-    Args:
-        path: The file.
-        glob_: Whether the function takes a path for a glob, and cannot be told not to.
-    """
+def source(path: File) -> dict[str, Any]:
+    """What `pl.scan_*` takes to read `path`, as keyword arguments."""
     if isinstance(path, Remote):
         return {"source": path.url, "storage_options": POLARS_RETRIES}
-    return {"source": glob.escape(str(path)) if glob_ else path}
+    return {"source": path}
 
 
 def identities(paths: Sequence[File]) -> list[dict[str, Any]]:
@@ -95,6 +90,8 @@ def _sample(path: File) -> str:
             for start in (0, max(0, size // 2 - (32 << 10)), max(0, size - (64 << 10))):
                 file.seek(start)
                 digest.update(file.read(64 << 10))
+    except CorpusError:
+        raise
     except OSError as error:
         raise CorpusError(f"{path}: cannot be read: {error.strerror}") from error
     return digest.hexdigest()

@@ -15,6 +15,7 @@ from typing import Any
 
 from kovocab.artefact import check_replaceable, new_folder, read_record, write_record
 from kovocab.errors import KovocabError, UsageError
+from kovocab.remote import shown
 from kovocab.stages import Stage
 
 STEPS = 12  # a stage: enough to see the loss fall, short enough for seven stages in a minute or two
@@ -51,9 +52,14 @@ def walk(out: Path, corpus: str | None, min_count: int | None) -> None:
         min_count: Threshold of refine; one for each 100 kB of text, from 10 to 6,000, when None.
 
     Raises:
-        UsageError: the package that carries the base tokenizer is not installed.
+        UsageError: the package that carries the base tokenizer is not installed, or `corpus` is a URL with secrets.
         KovocabError: a verb failed; it said why.
     """
+    if corpus is not None and shown(corpus) != corpus:
+        raise UsageError(
+            f"--corpus {shown(corpus)}: the URL holds a user name, a password or a query, which the quickstart would "
+            "write into fit.yaml; wanted it without, and credentials in the environment or in a profile"
+        )
     words, base, korean = f"{out}/words.parquet", f"{out}/base", corpus or f"{out}/korean.txt"
     english = f"{out}/english.txt"
     check_replaceable(out / "base", "quickstart")

@@ -1,15 +1,18 @@
 """Remote files: what lies behind an `s3://`, `gs://`, `hf://` or `https://` URL, and how one is named and opened.
 
-`stores` lists them and gives pieces of them, for heads and for the slow search for faults; the text itself is read by
-Polars, from the same URL. What a URL has of secrets, a signature say, is in no message and no record.
+`stores` lists them and gives pieces of them; Parquet is read by Polars, from the same URL. What a URL has of secrets,
+a signature say, is in no message and no record. That a server is not reached, or refuses, is always an error: unlike
+a file that is broken or gone it says nothing of the corpus, and is never skipped.
 """
 
 import io
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from errno import ENOENT
 from fnmatch import fnmatchcase
 from glob import has_magic
 from pathlib import PurePosixPath
@@ -17,7 +20,13 @@ from typing import Any
 from urllib.parse import unquote
 
 from kovocab.errors import CorpusError
-from kovocab.stores import Store, bucket, hub, page, said
+from kovocab.stores import Store, bucket, hub, missing, page, said
+
+PIECE = 4 << 20
+"""Bytes of a remote file in a request: enough that its latency, some 30 ms, matters little."""
+
+AHEAD = 3
+"""Requests at a time for what follows: one stream alone is slower than the line."""
 
 SCHEMES = ("s3", "gs", "hf", "https", "http")
 _KEYED = ("s3:", "gs:", "hf:")  # where `?` and `#` are letters of a name, or of a glob
@@ -58,38 +67,45 @@ class Remote:
         """What follows the last dot of its name, with the dot."""
         return self.path.suffix
 
-    @property
-    def like_a_glob(self) -> bool:
-        """Whether its key holds `*`, `?` or `[`."""
-        return has_magic(self._key)
-
     def stat(self) -> os.stat_result:
         """Its size, as `st_size`; nothing else is known."""
         return os.stat_result((0, 0, 0, 0, 0, 0, self.size, 0, 0, 0))
 
     def open(self, mode: str = "rb") -> io.BufferedReader:
-        """Open it for reading bytes, a MiB a request.
+        """Open it for reading bytes; some requests ahead, where it is read on and on.
 
         Raises:
-            CorpusError: reading fails.
+            FileNotFoundError: the file, or this part of it, is no longer there.
+            CorpusError: the server cannot be reached, or refuses.
         """
         if mode != "rb":
             raise ValueError(f"mode is {mode!r}; a remote file is only read, as bytes")
-        return io.BufferedReader(_Raw(self), 1 << 20)
+        return io.BufferedReader(_Raw(self), 256 << 10)
 
     def read(self, start: int, end: int) -> bytes:
         """The bytes from `start` to `end`; errors are those of `open`."""
         try:
-            return self._store.read(self._key, start, end)
+            data = self._store.read(self._key, start, end)
         except Exception as error:  # of libraries that share no root
-            failed = CorpusError(f"{self}: cannot be read: {said(error)}")
-            failed.strerror = said(error)  # what an OSError is asked for
-            raise failed from None
+            if missing(error):
+                raise FileNotFoundError(ENOENT, said(error)) from None
+            raise CorpusError(f"{self}: cannot be read: {said(error)}") from None
+        if len(data) != end - start:
+            raise CorpusError(f"{self}: changed while it was read; wanted {end - start} bytes, got {len(data)}")
+        return data
 
 
 class _Raw(io.RawIOBase):
     def __init__(self, remote: Remote) -> None:
         self._remote, self._at = remote, 0
+        self._pool = ThreadPoolExecutor(AHEAD)
+        self._number = -2  # of the piece that is read
+        self._asked: dict[int, Future[bytes]] = {}  # it, and those that follow
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._asked = {}
+        super().close()
 
     def readable(self) -> bool:
         return True
@@ -105,13 +121,26 @@ class _Raw(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        end = min(self._at + len(buffer), self._remote.size)
-        if end <= self._at:
+        number, start = divmod(self._at, PIECE)
+        if self._at >= self._remote.size:
             return 0
-        data = self._remote.read(self._at, end)
+        piece = self._piece(number)
+        data = memoryview(piece)[start : start + len(buffer)]
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)
+
+    def _piece(self, number: int) -> bytes:
+        """A piece, and requests for those that follow if the one before was read too."""
+        if number != self._number:
+            last = number + AHEAD if number == self._number + 1 else number
+            wanted = range(number, min(last, (self._remote.size - 1) // PIECE) + 1)
+            self._asked = {n: self._asked.get(n) or self._pool.submit(self._ask, n) for n in wanted}
+            self._number = number
+        return self._asked[number].result()
+
+    def _ask(self, number: int) -> bytes:
+        return self._remote.read(number * PIECE, min((number + 1) * PIECE, self._remote.size))
 
 
 def is_url(item: object) -> bool:

@@ -134,19 +134,30 @@ def hub(scheme: str, url: str) -> tuple[str, Store, str]:
     return f"{scheme}://datasets/{parts[1]}", _Dataset(parts[1]), parts[2] or ""
 
 
-def said(error: BaseException | None) -> str:
+def missing(error: BaseException) -> bool:
+    """Whether a server answered that it has no such file, or no such part of it; else it was not reached."""
+    return isinstance(error, FileNotFoundError) or _status(str(error))[:3] in ("404", "416")
+
+
+def _status(text: str) -> str:
+    """What a server answered, code and words, if it is told in `text`."""
+    found = re.search(r"(?:status code: |Client error '|Server error ')(\d{3}[ A-Za-z]*)", text)
+    return found[1].strip() if found else ""
+
+
+def said(error: BaseException) -> str:
     """What went wrong on the way to a file, in a few words and without the URL that was asked for."""
     text = str(error)
-    status = re.search(r"(?:status code: |Client error '|Server error ')(\d{3}[ A-Za-z]*)", text)
-    code = status[1][:3] if status else ""
+    status = _status(text)
+    code = status[:3]
     if re.search("/latest/(api/token|meta-data)|/computeMetadata/", text):  # what a machine in a cloud asks who it is
         return "no credentials were found; wanted them in the environment or in a profile"
     if isinstance(error, FileNotFoundError) or code == "404":
         return "no such file, folder or bucket"
     if isinstance(error, PermissionError) or code in ("401", "403"):
-        return f"access denied ({status[1].strip() if status else 'no answer'}); wanted credentials that may read it"
+        return f"access denied ({status or 'no answer'}); wanted credentials that may read it"
     if status:
-        return f"the server said {status[1].strip()}"
+        return f"the server said {status}"
     if re.search("TimedOut|timed out|kind: Timeout", text):
         return "the server did not answer in time"
     if "Range request not supported" in text:
