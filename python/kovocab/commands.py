@@ -51,6 +51,7 @@ def count(
     from kovocab import counts
     from kovocab.artefact import check_file, new_file
 
+    check_file(out)
     report = report or str(Path(out).with_suffix(".skipped.jsonl"))
     paths = [path for path in (out, tokens, report) if path is not None]
     for path in paths:
@@ -70,9 +71,12 @@ def count(
         f"{record['distinct_words']:,} distinct\n{out}"
     )
     if not skipped:
+        Path(report).unlink(missing_ok=True)  # that of an earlier count, whose words are replaced
         return 0
     with new_file(report) as beside:
-        beside.write_text("".join(json.dumps(asdict(fault), ensure_ascii=False) + "\n" for fault in skipped))
+        lines = (json.dumps(asdict(fault), ensure_ascii=False) + "\n" for fault in skipped)
+        # A file's name may be no UTF-8, and then holds what JSON writes as \udcff too.
+        beside.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
     faults = record["skipped"]["faults"]
     listed = "" if faults == len(skipped) else f", the first {len(skipped):,} listed"
     print(
