@@ -21,7 +21,7 @@ from polars.io.plugins import register_io_source
 
 from kovocab import _core, hangul
 from kovocab.artefact import Record, check_file, new_file
-from kovocab.corpus import Corpus, fingerprint
+from kovocab.corpus import Corpus
 from kovocab.counting import Pass, run
 from kovocab.errors import CorpusError, TokenizerError, UsageError
 from kovocab.faults import POLARS_ERRORS, Fault, first_line
@@ -373,9 +373,11 @@ class _Count:
                 _add_files(self._tally, self._add_to)
             run(self._pass, self._tally, lambda batch: self._tally.update(self._bpe, batch), self._kept)
             self._distinct, total, tables = self._tally.finish()
-        corpus = {"kind": "files", "column": self._pass.column, "files": self._pass.identities}
-        if not self._pass.files:
-            corpus = fingerprint(self._pass.corpus)
+        corpus: Record = {"kind": "memory"}
+        if self._pass.files:
+            rows = self._pass.identities
+            size = sum(row["bytes"] for row in rows)
+            corpus = {"kind": "files", "column": self._pass.column, "bytes": size, "files": rows}
         now = {"corpus": corpus, "documents": self._pass.documents, "bytes": self._pass.bytes}
         if self._pass.skip:
             now["skipped"] = {"faults": done.faults, "documents": done.lost}
