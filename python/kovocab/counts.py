@@ -249,9 +249,9 @@ def read_counted(path: str | Path) -> Record:
     wanted = "wanted word counts as `kovocab count` leaves them"
     try:
         metadata = pl.read_parquet_metadata(path)
-        schema = pl.read_parquet_schema(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise CorpusError(f"{path} cannot be read ({str(error).splitlines()[0]}); {wanted}") from error
+        schema = pl.scan_parquet(path, glob=False).collect_schema()
+    except POLARS_ERRORS as error:
+        raise CorpusError(f"{path} cannot be read ({first_line(error)}); {wanted}") from error
     if _METADATA not in metadata or schema != WORDS:
         raise CorpusError(f"{path} holds {dict(schema)}; {wanted}: {dict(WORDS)} and their record")
     record: Record = json.loads(metadata[_METADATA])

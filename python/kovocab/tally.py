@@ -117,8 +117,9 @@ class Tally:
 def _named() -> Iterator[None]:
     try:
         yield
-    except OSError as error:  # which names the file
-        raise ArtefactError(f"words cannot be kept on disk: {error.strerror or error}") from error
+    except OSError as error:
+        said = f"{error.filename}: {error.strerror}" if error.filename else error
+        raise ArtefactError(f"words cannot be kept on disk: {said}") from error
 
 
 def _tables(words: _core.SortedWords) -> Iterator[pl.DataFrame]:
