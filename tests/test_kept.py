@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from kovocab import blocks, counting, kept, memory, tally
+from kovocab import blocks, counting, kept
 from kovocab.cli import main
 from kovocab.counts import count_to, load_counted
 from kovocab.errors import ArtefactError, CorpusError
@@ -37,11 +37,11 @@ def here(place):
     global number
     number += place == end
     if place == end and number == int(at):
-        print("killed at", place, flush=True)
+        os.write(1, f"killed at {place}\\n".encode())
         os.kill(os.getpid(), signal.SIGINT if end == "ctrl-c" else signal.SIGKILL)
 
 def told(path, *rest, start=0, **more):
-    print("read", path.name, start, flush=True)
+    os.write(1, f"read {path.name} {start}\\n".encode())  # at once, whichever thread it is
     return read_file(path, *rest, start=start, **more)
 
 def keeping(self, done, parts):
@@ -132,8 +132,7 @@ def ends(texts: Path, folder: Path, tokenizer: Path, *more: str) -> str:
 
 
 PLACES = [
-    ("before", 1), ("before", 3), ("renames", 1), ("renames", 4), ("kept", 1), ("kept", 7), ("kept", 20),
-    ("sort", 1), ("write", 1), ("written", 1),
+    ("before", 1), ("before", 3), ("renames", 1), ("renames", 4), ("kept", 1), ("kept", 15), ("written", 1),
 ]  # fmt: skip
 
 
@@ -156,7 +155,7 @@ def test_a_count_that_is_killed_again_and_again(
 ) -> None:
     rng = random.Random(7)
     counted = [0]
-    for threads in ("1", "3", "2", "5", "3"):  # of which nothing depends
+    for threads in ("1", "5", "2"):  # of which nothing depends
         place, at = rng.choice([("kept", 4), ("before", 3), ("renames", 5)])
         child = started(place, at, texts, tmp_path / "w", base_model_file, "--threads", threads)
         out, said = child.communicate(timeout=60)
@@ -174,7 +173,7 @@ def test_a_count_that_is_killed_at_random_moments(
 ) -> None:
     rng = random.Random(11)
     killed = 0
-    for _ in range(6):
+    for _ in range(4):
         child = started("never", 0, texts, tmp_path / "w", base_model_file)
         assert child.stdout is not None
         child.stdout.readline()  # reading has begun
@@ -182,7 +181,7 @@ def test_a_count_that_is_killed_at_random_moments(
         child.kill()
         child.communicate(timeout=60)
         killed += child.returncode == -signal.SIGKILL
-    assert killed > 2
+    assert killed > 1
     ends(texts, tmp_path, base_model_file)
     assert (tmp_path / "w").read_bytes() == whole
 
@@ -206,7 +205,7 @@ def test_faults_are_neither_lost_nor_doubled(texts: Path, tmp_path: Path, base_m
             lines[at] = b"\xff" + lines[at]
         path.write_bytes(b"\n".join(lines) + b"\n")
     expected = uninterrupted(texts, tmp_path, base_model_file, "--on_error", "skip")
-    for place, at in [("kept", 3), ("before", 6), ("kept", 9)]:
+    for place, at in [("kept", 3), ("before", 6)]:
         child = started(place, at, texts, tmp_path / "w", base_model_file, "--on_error", "skip")
         child.communicate(timeout=60)
         assert child.returncode == -signal.SIGKILL
@@ -308,7 +307,7 @@ def test_what_is_no_longer_the_same_is_named(
     refused("on_error was 'fail' and is 'skip'", on_error="skip")
     count_to(tmp_path / "old", texts / "0.txt", base_model_file)
     refused("add_to was [] and is ['", add_to=tmp_path / "old")
-    model = json.loads((json_of(base_model_file)))
+    model = json.loads(json_of(base_model_file))
     model["added_tokens"].pop()
     (tmp_path / "tokenizer.json").write_text(json.dumps(model))
     refused("tokenizer was '", tokenizer=tmp_path / "tokenizer.json")
