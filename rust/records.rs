@@ -82,3 +82,68 @@ impl Reader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The records of `data`, and the error that ends them, if one does.
+    fn read(data: &[u8]) -> (Vec<(Vec<u8>, u64)>, Option<Error>) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), data).unwrap();
+        let mut reader = Reader::open(file.path()).unwrap();
+        let mut found = vec![];
+        loop {
+            let mut word = vec![];
+            match reader.next(&mut word) {
+                Ok(Some(count)) => found.push((word, count)),
+                Ok(None) => return (found, None),
+                Err(error) => return (found, Some(error)),
+            }
+        }
+    }
+
+    fn records() -> impl Strategy<Value = Vec<(Vec<u8>, u64)>> {
+        let count = prop_oneof![Just(u64::MAX), Just(127), Just(128), any::<u64>(), 0u64..300];
+        let word = prop_oneof![prop::collection::vec(any::<u8>(), 0..40), prop::collection::vec(any::<u8>(), 100..300)];
+        prop::collection::vec((word, count), 0..12)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(records in records(), cut in any::<prop::sample::Index>()) {
+            let mut data = vec![];
+            let mut ends = vec![0];
+            for (word, count) in &records {
+                write_record(&mut data, word, *count).unwrap();
+                ends.push(data.len());
+            }
+            let (found, error) = read(&data);
+            prop_assert_eq!(&found, &records);
+            prop_assert!(error.is_none());
+
+            // A file that ends within a record is an error, and the records before it are what they were.
+            let cut = cut.index(data.len() + 1);
+            let (found, error) = read(&data[..cut]);
+            let whole = ends.iter().filter(|end| **end <= cut).count() - 1;
+            prop_assert_eq!(&found, &records[..whole]);
+            prop_assert_eq!(error.is_none(), ends.contains(&cut));
+        }
+
+        #[test]
+        fn any_bytes_end_in_records_or_an_error(data in prop::collection::vec(any::<u8>(), 0..200)) {
+            let (found, error) = read(&data);
+            prop_assert!(error.is_some() || found.iter().map(|(word, _)| word.len() + 2).sum::<usize>() <= data.len());
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_file() {
+        let (_, error) = read(&[0xFF; 12]);
+        assert!(matches!(error, Some(Error::File(_, error)) if error.kind() == io::ErrorKind::InvalidData));
+        assert!(
+            matches!(Reader::open(Path::new("/no/such")), Err(Error::File(path, _)) if path == Path::new("/no/such"))
+        );
+    }
+}

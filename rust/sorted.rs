@@ -204,3 +204,62 @@ impl Sorted {
         self.winners[node] = if ahead { right } else { left };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::cmp::Reverse;
+
+    /// Words with spaces, of equal beginnings, and some that end in zeros, which a head does not tell from none.
+    const WORDS: &str = "( ?(가나다라마)?(가나다라마바)?[a\0]{0,3} ?[가b]{0,2}){1,3}";
+
+    fn drain(mut sorted: Sorted, limit: usize) -> Vec<(String, u64)> {
+        let mut found = vec![];
+        loop {
+            let before = found.len();
+            let taken = sorted.take(limit, |word, count| found.push((word.to_owned(), count))).unwrap();
+            assert_eq!(found.len() - before, taken);
+            if taken == 0 {
+                return found;
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_is_by_count_and_then_by_word(
+            words in prop::collection::btree_map(WORDS, 1u64..4, 0..60), parts in 1usize..5, limit in 1usize..70,
+        ) {
+            let mut expected: Vec<(String, u64)> =
+                words.iter().map(|(word, count)| (word.replace(' ', "▁"), *count)).collect();
+            expected.sort_by_key(|(word, count)| (Reverse(*count), word.clone()));
+            let totals = (words.len() as u64, words.values().sum());
+            let sort = |part: usize| {
+                let its = words.iter().enumerate().filter(|(at, _)| at % parts == part);
+                Part::sort(its.map(|(_, (word, count))| (word, *count)))
+            };
+
+            let sorted = Sorted::of((0..parts).map(sort).collect()).unwrap();
+            prop_assert_eq!(sorted.totals(), totals);
+            prop_assert_eq!(&drain(sorted, limit), &expected);
+
+            let folder = tempfile::tempdir().unwrap();
+            let written = (0..parts).map(|part| {
+                let path = folder.path().join(part.to_string());
+                sort(part).write(&mut std::fs::File::create(&path).unwrap()).unwrap();
+                Reader::open(&path).unwrap()
+            });
+            prop_assert_eq!(&drain(Sorted::read(written.collect()).unwrap(), limit), &expected);
+        }
+    }
+
+    #[test]
+    fn sums_that_pass_64_bits_are_errors() {
+        let part = |word| Part::sort([(word, u64::MAX / 2 + 1)].into_iter());
+        assert!(Sorted::of(vec![part("a")]).is_ok());
+        assert!(matches!(Sorted::of(vec![part("a"), part("b")]), Err(Error::Overflow)));
+        assert_eq!(add_totals([(1, u64::MAX), (1, 0)]).unwrap(), (2, u64::MAX));
+        assert!(add_totals([(1, u64::MAX), (1, 1)]).is_err());
+    }
+}

@@ -89,7 +89,10 @@ def test_flags_win_over_files_and_later_files_over_earlier(here: Path, capsys: p
     Path("b.yaml").write_text("out: b\ncolumn: body\n")
     assert main(["count", "--config", "a.yaml", "--config", "b.yaml", "--threads", "5", "--print_config"]) == 0
     printed = capsys.readouterr().out
-    expected = "corpus:\n- a.txt\n- b.txt\ntokenizer: t\nout: b\ncolumn: body\nthreads: 5\ntokens: null\n"
+    expected = (
+        "corpus:\n- a.txt\n- b.txt\ntokenizer: t\nout: b\ncolumn: body\nthreads: 5\nmemory: null\non_error: fail\n"
+        "add_to: null\ntokens: null\nreport: null\nlog: text\n"
+    )
     assert printed == expected
     Path("c.yaml").write_text(printed)
     assert main(["count", "--config", "c.yaml", "--print_config"]) == 0
@@ -118,7 +121,17 @@ FULL = "--corpus a.txt --tokenizer t --out w"
         (f"count {FULL} --colum body", "--colum"),
         (f"count {FULL} --threads many", 'key "threads"'),
         ("count --corpus a.txt --tokenizer {street}/base --out w --threads 0", "threads is 0; wanted 1 to 1,024"),
-        (f"count {FULL} --tokens w", "tokens and out are both w"),
+        (f"count {FULL} --tokens w", "out, tokens and report are w, w, w.skipped.jsonl; wanted different files"),
+        (f"count {FULL} --report w", "out, tokens and report are w, w; wanted different files"),
+        (f"count {FULL} --tokens t --report ./t", "out, tokens and report are w, t, ./t; wanted different files"),
+        ("count {one} --memory 5XB", "memory is '5XB'; wanted bytes, or a size such as 4GB or 512MiB"),
+        ("count {one} --memory=-5GB", "memory is '-5GB'"),
+        ("count {one} --memory 1MB", "memory is 1MB; wanted at least 512MiB"),
+        ("count --config memory.yaml {one}", "memory is 1000000; wanted at least 512MiB"),
+        (f"count {FULL} --on_error maybe", 'key "on_error"'),
+        (f"count {FULL} --log yaml", 'key "log"'),
+        ("combine --words [{street}/words.parquet] --out w --memory 1MB", "memory is 1MB; wanted at least 512MiB"),
+        ("count {one} --add_to {street}/words.parquet --tokenizer {other}", "made with different tokenizers"),
         (f"count {FULL} stray", "stray"),
         ("count --config key.yaml", "'corpsu'"),
         ("count --config nowhere.yaml", "nowhere.yaml"),
@@ -146,7 +159,7 @@ FULL = "--corpus a.txt --tokenizer t --out w"
     ],
 )
 def test_a_command_that_cannot_be_used_is_answered_with_2_and_a_line(
-    line: str, wanted: str, street: Path, here: Path, capsys: pytest.CaptureFixture[str]
+    line: str, wanted: str, street: Path, here: Path, base_model_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("a.txt").write_text("가\n")
     for name, text in {
@@ -154,11 +167,13 @@ def test_a_command_that_cannot_be_used_is_answered_with_2_and_a_line(
         "broken": "a: [",
         "list": "- 1",
         "type": "corpus: a.txt\ntokenizer: t\nout: w\nthreads: many",
+        "memory": "memory: 1000000",
     }.items():
         Path(f"{name}.yaml").write_text(text + "\n")
     before = tree(here)
-    code, said = answer(capsys, line.format(street=street).split())
-    assert code == 2
+    one = f"--corpus a.txt --tokenizer {street}/base --out w"
+    code, said = answer(capsys, line.format(street=street, one=one, other=base_model_file).split())
+    assert code == 2, said
     assert wanted in said
     assert said.count("\n") == 1, said
     assert tree(here) == before
@@ -212,6 +227,13 @@ FIT = "--config {street}/fit.yaml --run new"
         (f"count --corpus body.parquet {COUNT}", "body.parquet: no column 'text'; it has body"),
         (f"count --corpus ko.jsonl {COUNT}", "ko.jsonl: line 2: found 5"),
         (f"count --corpus ftp://b/a.txt {COUNT}", "ftp://b/a.txt: cannot be read; wanted a URL"),
+        (f"count --corpus https://me:secret@h/a.txt {COUNT}", "password"),
+        (f"count --corpus ko.jsonl {COUNT} --out new/deep/w", "ko.jsonl: line 2: found 5"),
+        (f"count --corpus blank.txt {COUNT} --add_to nowhere.parquet", "nowhere.parquet cannot be read"),
+        (f"count --corpus blank.txt {COUNT} --add_to body.parquet", "body.parquet holds"),
+        (f"count --corpus blank.txt {COUNT} --report mine", "mine is a folder"),
+        (f"count --corpus blank.txt {COUNT} --out .", ". is a folder"),
+        (f"count --corpus blank.txt {COUNT} --out file/w", "file/w cannot be written"),
         ("count --corpus blank.txt --tokenizer other.json --out w", "other.json is not a tokenizer.json"),
         ("count --corpus blank.txt --tokenizer mine --out w", "mine"),
         ("count --corpus blank.txt --tokenizer nowhere --out w", "nowhere"),

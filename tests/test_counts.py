@@ -24,7 +24,17 @@ from tokenizers import Tokenizer, models, normalizers, trainers
 
 import reference
 from kovocab import _core, combine, count_tokens, count_words
-from kovocab.counts import Counted, combine_counted, count, digest, load_counted
+from kovocab.counts import (
+    WORDS,
+    Counted,
+    combine_to,
+    count,
+    count_to,
+    count_tokens_of,
+    digest,
+    load_counted,
+    read_counted,
+)
 from kovocab.errors import CorpusError, TokenizerError, UsageError
 from kovocab.sample import sample_documents
 from kovocab.tokenizer import load_tokenizer
@@ -103,15 +113,22 @@ def sample() -> list[str]:
 
 
 def words_by(bpe: _core.Bpe, batches: list[list[str]], threads: int) -> pl.DataFrame:
-    counter = _core.WordCounter(bpe, threads)
+    counter = _core.WordCounter(threads)
     for batch in batches:
-        counter.update(pl.Series(batch, dtype=pl.String))
-    return pl.DataFrame(counter.finish())
+        counter.update(bpe, pl.Series(batch, dtype=pl.String))
+    return all_of(counter.sorted())
+
+
+def all_of(words: _core.SortedWords, at_once: int = 1 << 20) -> pl.DataFrame:
+    tables = [pl.DataFrame(schema=WORDS)]
+    while (table := words.take(at_once)) is not None:
+        tables.append(pl.DataFrame(table))
+    return pl.concat(tables)
 
 
 def tokens_by(bpe: _core.Bpe, texts: list[str], threads: int) -> dict[int, int]:
-    counter = _core.WordCounter(bpe, threads)
-    counter.update(pl.Series(texts, dtype=pl.String))
+    counter = _core.WordCounter(threads)
+    counter.update(bpe, pl.Series(texts, dtype=pl.String))
     return non_zero(pl.DataFrame(counter.count_tokens(bpe))["count"].to_numpy())
 
 
@@ -386,13 +403,19 @@ def test_the_form_of_the_corpus_does_not_matter(base: Tokenizer, sample: list[st
         assert count_words(corpus, base, threads=3).equals(expected)
 
 
-def test_combine_is_counting_both_at_once(base: Tokenizer, sample: list[str]) -> None:
+def test_combine_is_counting_both_at_once(base: Tokenizer, sample: list[str], tmp_path: Path) -> None:
     one, two = count(pl.Series(sample[::2]), base), count(pl.Series(sample[1::2]), base)
     both = count(pl.Series(sample), base)
     assert combine(one.words, two.words).equals(both.words)
     assert combine(two.words, one.words).equals(both.words)
-    together = combine_counted([one, two])
+    paths = [tmp_path / "one.parquet", tmp_path / "two.parquet"]
+    for counted, path in zip((one, two), paths, strict=True):
+        counted.save(path)
+    record = combine_to(tmp_path / "both.parquet", paths)
+    together = load_counted(tmp_path / "both.parquet")
     assert together.words.equals(both.words)
+    assert together.record == record
+    assert {path.name for path in tmp_path.iterdir()} == {"one.parquet", "two.parquet", "both.parquet"}
     kept = ("documents", "bytes", "words", "distinct_words", "tokenizer", "cut")
     assert {key: together.record[key] for key in kept} == {key: both.record[key] for key in kept}
     assert together.record["corpus"] == {"kind": "combined", "parts": [{"kind": "memory"}] * 2}
@@ -405,9 +428,10 @@ def table(*rows: tuple[str | None, int]) -> pl.DataFrame:
 
 def test_counts_are_64_bit_and_do_not_wrap(base: Tokenizer) -> None:
     large = table(("▁the", 2**63), ("▁a", 5_000_000_000))
-    assert combine(large, table(("▁the", 2**63 - 1)))["count"].to_list() == [2**64 - 1, 5_000_000_000]
+    assert combine(table(("▁the", 2**63)), table(("▁the", 2**63 - 1))).rows() == [("▁the", 2**64 - 1)]
+    assert combine(large, table(("▁the", 5))).rows() == [("▁the", 2**63 + 5), ("▁a", 5_000_000_000)]
     assert count_tokens(large, base)["count"].max() == 2**63
-    with pytest.raises(UsageError, match=r"the count of '▁the' passes 2\^64 - 1"):
+    with pytest.raises(UsageError, match=r"a count passes 2\^64 - 1; wanted counts that add up to less"):
         combine(large, large)
     with pytest.raises(OverflowError, match=r"a count passes 2\^64 - 1"):
         count_tokens(table(("▁the", 2**63), ("the", 1), ("▁the", 2**63)), base)
@@ -431,22 +455,22 @@ def resident() -> int:
 
 
 def test_nothing_holds_on_to_the_input(base: Tokenizer) -> None:
-    counter = _core.WordCounter(_core.Bpe(base.to_str()), 2)
+    counter, bpe = _core.WordCounter(2), _core.Bpe(base.to_str())
     column = Column(pl.Series(["가나다 the end"]))
     watched = weakref.ref(column)
-    counter.update(column)
+    counter.update(bpe, column)
     del column
     gc.collect()
     assert watched() is None
     sizes = []
     for _ in range(40):
-        counter.update(pl.Series([f"{'가나다 ' * 99}"] * 8_000))  # 8 MB
+        counter.update(bpe, pl.Series([f"{'가나다 ' * 99}"] * 8_000))  # 8 MB
         sizes.append(resident())
     assert sizes[-1] - sizes[9] < 60e6  # of 240 MB that passed
 
 
 def test_other_threads_run_while_text_is_counted(base: Tokenizer) -> None:
-    counter = _core.WordCounter(_core.Bpe(base.to_str()), 1)
+    counter, bpe = _core.WordCounter(1), _core.Bpe(base.to_str())
     texts = pl.Series(["가나다 라마바 the end of it " * 2_000] * 800)  # 80 MB
     ticks: list[float] = []
     done = threading.Event()
@@ -458,7 +482,7 @@ def test_other_threads_run_while_text_is_counted(base: Tokenizer) -> None:
     thread = threading.Thread(target=tick)
     thread.start()
     start = time.perf_counter()
-    counter.update(texts)
+    counter.update(bpe, texts)
     end = time.perf_counter()
     done.set()
     thread.join()
@@ -482,13 +506,22 @@ def test_ctrl_c_stops_between_batches(base: Tokenizer) -> None:
     assert count_words(pl.Series(["가"]), base).rows() == [("▁가", 1)]
 
 
-def test_a_counter_that_is_finished_says_so(base: Tokenizer) -> None:
-    bpe = _core.Bpe(base.to_str())
-    counter = _core.WordCounter(bpe, 1)
-    counter.finish()
-    for call in (counter.finish, lambda: counter.update(pl.Series(["가"])), lambda: counter.count_tokens(bpe)):
-        with pytest.raises(ValueError, match="this counter is finished; make a new one"):
-            call()
+@settings(max_examples=60, deadline=None)
+@given(texts=TEXTS, threads=st.integers(1, 3), at_once=st.integers(1, 50))
+def test_words_are_given_in_order_however_many_at_once(
+    kind: tuple[str, Tokenizer, _core.Bpe], texts: list[str], threads: int, at_once: int
+) -> None:
+    prefix, _, bpe = kind
+    counter = _core.WordCounter(threads)
+    counter.update(bpe, pl.Series(texts, dtype=pl.String))
+    expected = expected_words(texts, prefix)
+    first, again = counter.sorted(), counter.sorted()
+    assert all_of(first, at_once).rows() == all_of(again).rows() == expected
+    assert first.totals() == (len(expected), sum(count for _, count in expected))
+    assert first.take(at_once) is None
+    counter.clear()
+    assert counter.size()[0] == 0
+    assert counter.sorted().take(1) is None
 
 
 @pytest.mark.parametrize(
@@ -500,9 +533,9 @@ def test_a_counter_that_is_finished_says_so(base: Tokenizer) -> None:
     ],
 )
 def test_a_column_that_is_not_text_is_refused_at_the_border(base: Tokenizer, column: pl.Series, reason: str) -> None:
-    counter = _core.WordCounter(_core.Bpe(base.to_str()), 1)
+    counter, bpe = _core.WordCounter(1), _core.Bpe(base.to_str())
     with pytest.raises(ValueError, match=reason):
-        counter.update(column)
+        counter.update(bpe, column)
 
 
 # Errors
@@ -536,13 +569,114 @@ def test_word_counts_of_other_columns(base: Tokenizer) -> None:
             call()
 
 
-def test_combining_nothing_or_what_differs(base: Tokenizer) -> None:
+def test_combining_nothing_or_what_differs(base: Tokenizer, tmp_path: Path) -> None:
+    one, two, out = tmp_path / "one", tmp_path / "two", tmp_path / "out"
     with pytest.raises(UsageError, match="there are no word counts to combine"):
-        combine_counted([])
+        combine_to(out, [])
     texts = pl.Series(["가"])
     other = changed(base, {"normalizer": CHANGES["spaces only"][1]["normalizer"]})
+    count(texts, base).save(one)
+    count(texts, other).save(two)
     with pytest.raises(UsageError, match="made with different tokenizers"):
-        combine_counted([count(texts, base), count(texts, other)])
+        combine_to(out, [one, two])
+    with pytest.raises(UsageError, match="made with different tokenizers"):
+        count(texts, base, add_to=two)
+    assert not out.exists()
+
+
+def test_combining_files_whose_sum_passes_64_bits(tmp_path: Path) -> None:
+    record = {"tokenizer": "t", "cut": [True] * 3, "corpus": {}, "documents": 1, "bytes": 1}
+    Counted(table(("▁the", 2**63)), record).save(tmp_path / "large")
+    for paths in ([tmp_path / "large"] * 2, [tmp_path / "large", str(tmp_path / "large")]):
+        with pytest.raises(UsageError, match=r"passes 2\^64 - 1; wanted counts that add up to less"):
+            combine_to(tmp_path / "out", paths)
+    assert [path.name for path in tmp_path.iterdir()] == ["large"]
+
+
+# Yesterday's
+
+
+def parts(sample: list[str], folder: Path) -> tuple[Path, Path]:
+    """Yesterday's file and today's."""
+    paths = folder / "yesterday.parquet", folder / "today.parquet"
+    for path, texts in zip(paths, (sample[::2], sample[1::2]), strict=True):
+        pl.DataFrame({"text": texts}).write_parquet(path)
+    return paths
+
+
+def test_todays_added_to_yesterdays_is_both(base: Tokenizer, sample: list[str], tmp_path: Path) -> None:
+    yesterday, today = parts(sample, tmp_path)
+    expected = count([yesterday, today], base)
+    old, new = tmp_path / "old", tmp_path / "new"
+    before, _ = count_to(old, yesterday, base)
+    for add_to in (old, str(old), [old]):
+        record, skipped = count_to(new, today, base, add_to=add_to)
+        added = load_counted(new)
+        assert added.words.equals(expected.words)
+        assert added.record == record
+        assert skipped == []
+        assert record["corpus"]["kind"] == "combined"
+        assert record["corpus"]["parts"] == [before["corpus"], count(today, base).record["corpus"]]
+        for key in ("documents", "bytes", "words", "distinct_words", "tokenizer", "cut"):
+            assert record[key] == expected.record[key]
+    in_memory = count(today, base, add_to=[old])
+    assert in_memory.words.equals(expected.words)
+    assert in_memory.record == record
+    # Onto itself: what was there is read before it is replaced.
+    count_to(old, today, base, add_to=old)
+    assert old.read_bytes() == new.read_bytes()
+    assert {path.name for path in tmp_path.iterdir()} == {"old", "new", "yesterday.parquet", "today.parquet"}
+
+
+@pytest.mark.parametrize("form", ["lazy", "generator", "frame", "series"])
+def test_a_corpus_in_memory_to_a_file(base: Tokenizer, sample: list[str], tmp_path: Path, form: str) -> None:
+    def corpus() -> Any:
+        frame = pl.DataFrame({"text": sample})
+        forms = {"lazy": frame.lazy(), "generator": (t for t in sample), "frame": frame, "series": frame["text"]}
+        return forms[form]
+
+    counted = count(corpus(), base)
+    record, _ = count_to(tmp_path / "w", corpus(), base)
+    loaded = load_counted(tmp_path / "w")
+    assert loaded.words.equals(counted.words)
+    assert loaded.words.rows() == expected_words(sample)
+    assert record == counted.record == loaded.record == read_counted(tmp_path / "w")
+    assert record["corpus"] == {"kind": "memory"}
+    assert record["documents"] == len(sample)
+    assert record["bytes"] == sum(len(text.encode()) for text in sample)
+    counted.save(tmp_path / "saved")
+    assert (tmp_path / "saved").read_bytes() == (tmp_path / "w").read_bytes()
+    assert {path.name for path in tmp_path.iterdir()} == {"w", "saved"}
+
+
+def test_tokens_of_a_file_of_words(base: Tokenizer, sample: list[str], tmp_path: Path) -> None:
+    count_to(tmp_path / "w", pl.Series(sample), base)
+    expected = list(reference.token_counts(sample, base))
+    assert count_tokens_of(tmp_path / "w", base)["count"].to_list() == expected
+    assert count_tokens_of(str(tmp_path / "w"), base, threads=1)["count"].to_list() == expected
+    (tmp_path / "w").write_bytes((tmp_path / "w").read_bytes()[:-100])
+    with pytest.raises(CorpusError, match=f"{tmp_path}/w cannot be read"):
+        count_tokens_of(tmp_path / "w", base)
+
+
+def test_a_damaged_file_of_words_gives_no_other_words_in_silence(
+    base: Tokenizer, sample: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "w"
+    count_to(path, pl.Series(sample), base)
+    whole, data = load_counted(path).words, path.read_bytes()
+    rng = random.Random(3)
+    refused = 0
+    for _ in range(60):
+        at = rng.randrange(len(data))
+        path.write_bytes(data[:at] + rng.randbytes(40) + data[at + 40 :])
+        try:
+            found = len(load_counted(path).words)
+        except (CorpusError, UsageError):
+            refused += 1
+        else:
+            assert found == len(whole)
+    assert refused > 5
 
 
 def test_a_corpus_that_cannot_be_counted(base: Tokenizer, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from kovocab import progress as room
-from kovocab.corpus import Corpus, batches
+from kovocab.corpus import Corpus, batches, corpus_files
 from kovocab.progress import progress
 
 TEXT = "가나다라 마바사 " * 40
@@ -32,7 +32,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 def read(corpus: Corpus, column: str = "text") -> tuple[list[float], int]:
     """What a pass took for the size of the text, before each batch and at its end, and what it was."""
     totals, read = [], 0
-    with progress("count", corpus, column) as watch:
+    with progress("count", corpus_files(corpus), column) as watch:
         for batch in batches(corpus, column=column, batch_size=20_000, finished=watch.finished):
             totals.append(float(watch.total))
             size = int(batch.str.len_bytes().sum())
@@ -85,7 +85,7 @@ def test_elsewhere_a_line_each_30_seconds_and_one_at_the_end(
     monkeypatch.setattr(room.time, "monotonic", monotonic)
     (tmp_path / "a.txt").write_text("x" * 999_999 + "\n")
     caplog.set_level(logging.INFO)
-    with progress("count", tmp_path / "a.txt") as watch:
+    with progress("count", [tmp_path / "a.txt"]) as watch:
         for _ in range(100):
             now += 1.0
             watch.update(10_000)
@@ -101,13 +101,13 @@ def test_elsewhere_a_line_each_30_seconds_and_one_at_the_end(
 @pytest.mark.parametrize("line", [b"", b"5\n", b"{}\n", b"[1]\n", b'{"text": 5}\n', b"\xff\n", b"{\n"])
 def test_a_file_that_is_not_json_is_the_readers_to_name(tmp_path: Path, line: bytes) -> None:
     (tmp_path / "a.jsonl").write_bytes(line * 3)
-    with progress("count", tmp_path / "a.jsonl") as watch:
+    with progress("count", [tmp_path / "a.jsonl"]) as watch:
         assert watch.total == 3 * len(line)
 
 
 def test_a_pass_that_fails_does_not_say_that_it_ended(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "a.txt").write_text("가\n")
     caplog.set_level(logging.INFO)
-    with pytest.raises(RuntimeError), progress("count", tmp_path / "a.txt"):
+    with pytest.raises(RuntimeError), progress("count", [tmp_path / "a.txt"]):
         raise RuntimeError
     assert caplog.messages == []

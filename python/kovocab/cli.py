@@ -17,7 +17,7 @@ from kovocab.errors import KovocabError, UsageError
 from kovocab.plan import TRAINING
 
 VERBS: dict[str, Callable[..., int | None]] = {
-    "count": commands.count,
+    "count": commands.count_corpus,
     "combine": commands.combine_counts,
     "refine": commands.refine_words,
     "expand": commands.expand_model,

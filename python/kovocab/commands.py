@@ -18,13 +18,13 @@ SKIPPED = 3
 """The exit code of a run that is done, but for what it was told to skip."""
 
 
-def count(
+def count_corpus(
     corpus: str | list[str],
     tokenizer: str,
     out: str,
     column: str = "text",
     threads: int | None = None,
-    memory: str | None = None,
+    memory: int | str | None = None,
     on_error: Literal["fail", "skip"] = "fail",
     add_to: str | list[str] | None = None,
     tokens: str | None = None,
@@ -50,29 +50,35 @@ def count(
     """
     from kovocab import counts
     from kovocab.artefact import check_file, new_file
+    from kovocab.progress import all_as
 
+    check_file(out)
     report = report or str(Path(out).with_suffix(".skipped.jsonl"))
     paths = [path for path in (out, tokens, report) if path is not None]
     for path in paths:
         check_file(path)
     if len({Path(path).absolute() for path in paths}) < len(paths):
         raise UsageError(f"out, tokens and report are {', '.join(paths)}; wanted different files")
-    record, skipped = counts.count_to(
-        out, corpus, tokenizer, column=column, threads=threads, memory=memory, on_error=on_error, add_to=add_to or (),
-        log_form=log,
-    )  # fmt: skip
-    if tokens is not None:
-        table = counts.count_tokens_of(out, tokenizer, threads=threads)
-        with new_file(tokens) as beside:
-            table.write_parquet(beside)
+    with all_as(log):
+        record, skipped = counts.count_to(
+            out, corpus, tokenizer, column=column, threads=threads, memory=memory, on_error=on_error,
+            add_to=add_to or (), log_form=log,
+        )  # fmt: skip
+        if tokens is not None:
+            table = counts.count_tokens_of(out, tokenizer, threads=threads)
+            with new_file(tokens) as beside:
+                table.write_parquet(beside)
     print(
         f"{record['documents']:,} documents, {record['bytes']:,} bytes: {record['words']:,} words, "
         f"{record['distinct_words']:,} distinct\n{out}"
     )
     if not skipped:
+        Path(report).unlink(missing_ok=True)  # that of an earlier count, whose words are replaced
         return 0
     with new_file(report) as beside:
-        beside.write_text("".join(json.dumps(asdict(fault), ensure_ascii=False) + "\n" for fault in skipped))
+        lines = (json.dumps(asdict(fault), ensure_ascii=False) + "\n" for fault in skipped)
+        # A file's name may be no UTF-8, and then holds what JSON writes as \udcff too.
+        beside.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
     faults = record["skipped"]["faults"]
     listed = "" if faults == len(skipped) else f", the first {len(skipped):,} listed"
     print(
@@ -81,7 +87,7 @@ def count(
     return SKIPPED
 
 
-def combine_counts(words: list[str], out: str, memory: str | None = None) -> None:
+def combine_counts(words: list[str], out: str, memory: int | str | None = None) -> None:
     """Add word counts: yesterday's and today's, or those of several machines.
 
     Args:

@@ -6,9 +6,10 @@ where the words are spilled, what was counted is known to the document.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -21,7 +22,7 @@ from kovocab.files import File, identities
 from kovocab.kept import Done, Kept
 from kovocab.progress import Form, Progress, progress
 from kovocab.readers import read_files
-from kovocab.remote import Remote
+from kovocab.remote import Remote, shown
 from kovocab.tally import Tally
 
 EVERY = 10.0  # seconds of counting, at least, between two times that progress is kept
@@ -53,15 +54,15 @@ class Pass:
     def __post_init__(self) -> None:
         self.files = corpus_files(self.corpus)
         self.identities = identities(self.files) if self.files else []
-        self._names = {path: row["name"] for path, row in zip(self.files, self.identities, strict=True)}
+        self._names = dict(zip(self.files, _unique(row["name"] for row in self.identities), strict=True))
         self._stood = {path: _state(path) for path in self.files}
         self.bar: Progress | None = None
 
     @property
     def stood(self) -> list[dict[str, Any]]:
         """The files as they stood when the pass began: name, size, fingerprint, time of the last change."""
-        states = self._stood.values()
-        return [row | {"state": state} for row, state in zip(self.identities, states, strict=True)]
+        rows = zip(self.files, self.identities, strict=True)
+        return [row | {"name": self._names[path], "state": self._stood[path]} for path, row in rows]
 
     def end(self, distinct_words: int) -> None:
         """Tell machines that the pass has ended, and what it came to."""
@@ -98,7 +99,8 @@ class Pass:
         if changed := [path for path in self.files if _state(path) != self._stood[path]]:
             raise CorpusError(f"{changed[0]} changed while it was counted; wanted files that stand still")
         if not self.documents:
-            raise CorpusError("the corpus holds no documents; wanted at least one")
+            name = shown(self.corpus) if isinstance(self.corpus, str | Path) else "the corpus"
+            raise CorpusError(f"{name} holds no documents; wanted at least one")
 
     def _in_memory(self) -> Iterator[tuple[pl.Series, int]]:
         seen = self.done.of("")
@@ -168,6 +170,16 @@ def run(passing: Pass, tally: Tally, count: Callable[[pl.Series], None], kept: K
             took = last - begun
         else:
             count(batch)
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    """Names are below a folder, and files of several stores, or of one page's queries, may share one."""
+    seen: Counter[str] = Counter()
+    unique = []
+    for name in names:
+        seen[name] += 1
+        unique.append(f"{name} ({seen[name]})" if seen[name] > 1 else name)
+    return unique
 
 
 def _state(path: File) -> tuple[int, ...] | None:

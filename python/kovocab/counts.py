@@ -21,10 +21,10 @@ from polars.io.plugins import register_io_source
 
 from kovocab import _core, hangul
 from kovocab.artefact import Record, check_file, new_file
-from kovocab.corpus import Corpus, fingerprint
+from kovocab.corpus import Corpus
 from kovocab.counting import Pass, run
 from kovocab.errors import CorpusError, TokenizerError, UsageError
-from kovocab.faults import Fault
+from kovocab.faults import POLARS_ERRORS, Fault, first_line
 from kovocab.kept import Kept
 from kovocab.memory import bound
 from kovocab.progress import Form
@@ -130,7 +130,7 @@ def count_to(
     with _Count(corpus, tokenizer, column, threads, memory, on_error, add_to, log_form, Path(out)) as counting:
         tables, record = counting.finish()
         _write(out, tables, record)
-        counting.forget()
+        counting.written()
     return record, counting.skipped
 
 
@@ -254,9 +254,9 @@ def read_counted(path: str | Path) -> Record:
     wanted = "wanted word counts as `kovocab count` leaves them"
     try:
         metadata = pl.read_parquet_metadata(path)
-        schema = pl.read_parquet_schema(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise CorpusError(f"{path} cannot be read ({str(error).splitlines()[0]}); {wanted}") from error
+        schema = pl.scan_parquet(path, glob=False).collect_schema()
+    except POLARS_ERRORS as error:
+        raise CorpusError(f"{path} cannot be read ({first_line(error)}); {wanted}") from error
     if _METADATA not in metadata or schema != WORDS:
         raise CorpusError(f"{path} holds {dict(schema)}; {wanted}: {dict(WORDS)} and their record")
     record: Record = json.loads(metadata[_METADATA])
@@ -367,7 +367,8 @@ class _Count:
 
     @property
     def skipped(self) -> list[Fault]:
-        return self._pass.done.skipped
+        # As they came from files that were read side by side; a file's own came in order.
+        return sorted(self._pass.done.skipped, key=lambda fault: fault.file)
 
     def finish(self) -> tuple[Iterable[pl.DataFrame], Record]:
         """Count, and give the words in order and the record."""
@@ -376,20 +377,22 @@ class _Count:
             if self._kept is None or not done.files:  # else they are among what was kept
                 _add_files(self._tally, self._add_to)
             run(self._pass, self._tally, lambda batch: self._tally.update(self._bpe, batch), self._kept)
-            distinct, total, tables = self._tally.finish()
-            self._pass.end(distinct)
-        corpus = {"kind": "files", "column": self._pass.column, "files": self._pass.identities}
-        if not self._pass.files:
-            corpus = fingerprint(self._pass.corpus)
+            self._distinct, total, tables = self._tally.finish()
+        corpus: Record = {"kind": "memory"}
+        if self._pass.files:
+            rows = self._pass.identities
+            size = sum(row["bytes"] for row in rows)
+            corpus = {"kind": "files", "column": self._pass.column, "bytes": size, "files": rows}
         now = {"corpus": corpus, "documents": self._pass.documents, "bytes": self._pass.bytes}
         if self._pass.skip:
             now["skipped"] = {"faults": done.faults, "documents": done.lost}
         sums = _combined([*self._before, now]) if self._before else now
-        return tables, _record(sums, self._made_for, distinct, total)
+        return tables, _record(sums, self._made_for, self._distinct, total)
 
-    def forget(self) -> None:
-        """The words are where they belong: what was kept of them goes."""
+    def written(self) -> None:
+        """The words are where they belong: what was kept of them goes, and machines are told of the end."""
         self._forget = True
+        self._pass.end(self._distinct)
 
 
 def _add_files(tally: Tally, paths: Iterable[str | Path]) -> None:
@@ -402,11 +405,16 @@ def _add_files(tally: Tally, paths: Iterable[str | Path]) -> None:
 
 def _tables_of(path: str | Path) -> Iterator[pl.DataFrame]:
     """Word counts of a file, some at a time."""
+    query = pl.scan_parquet(path, glob=False)
     try:
-        for words in pl.scan_parquet(path, glob=False).collect_batches(chunk_size=ROWS, maintain_order=True):
+        left = query.select(pl.len()).collect().item()
+        for words in query.collect_batches(chunk_size=ROWS, maintain_order=True):
+            left -= len(words)
             yield check_words(words)
-    except pl.exceptions.PolarsError as error:
-        raise CorpusError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    except POLARS_ERRORS as error:
+        raise CorpusError(f"{path} cannot be read: {first_line(error)}") from error
+    if left:  # where Polars panics, its batches just end
+        raise CorpusError(f"{path} cannot be read: {left:,} words are missing")
 
 
 def _same_cut(parts: Sequence[Record], wanted: Record) -> None:
@@ -455,7 +463,9 @@ def _write(path: str | Path, tables: Iterable[pl.DataFrame], record: Record) -> 
 
     with new_file(path) as beside:
         frame = register_io_source(source, schema=WORDS)
-        metadata = {_METADATA: json.dumps(record, ensure_ascii=False)}
+        # A file's name may be no UTF-8, and then holds what JSON writes as \\udcff too.
+        said = json.dumps(record, ensure_ascii=False).encode("utf-8", errors="backslashreplace").decode()
+        metadata = {_METADATA: said}
         frame.sink_parquet(beside, metadata=metadata, row_group_size=ROWS, maintain_order=True)
 
 

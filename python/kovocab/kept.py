@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,52 +92,70 @@ class Kept:
         self.folder = out.with_name(f".{out.name}.counting")
         self._identity = json.loads(json.dumps(identity))
         self.done = Done()
+        self._made = [folder for folder in out.absolute().parents if not folder.exists()]
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = (self.folder / "lock").open("w")
         except OSError as error:
             raise ArtefactError(f"{out} cannot be written: {error.strerror}") from error
-        if fcntl is not None:
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise ArtefactError(f"{out} is being counted by another process") from error
-        self._load()
+        try:
+            if not self._locked():
+                raise ArtefactError(f"{out} is being counted by another process")
+            self._load()
+        except BaseException:
+            self._lock.close()
+            raise
 
     def keep(self, done: Done, parts: Mapping[str, int]) -> None:
         """Note that what `done` says is in the first bytes of the parts."""
         state = {"identity": self._identity, "parts": dict(parts), "done": asdict(done)}
         beside = self.folder / f"{PROGRESS}.part"
-        beside.write_text(json.dumps(state, ensure_ascii=False), encoding="utf-8")
-        beside.replace(self.folder / PROGRESS)
+        try:
+            beside.write_text(json.dumps(state), encoding="utf-8")  # in ASCII, since a file's name may be no UTF-8
+            beside.replace(self.folder / PROGRESS)
+        except OSError as error:
+            raise ArtefactError(f"{self.folder / PROGRESS} cannot be written: {error.strerror}") from error
         self.done = done
 
     def close(self, *, forget: bool) -> None:
         """Let go of the folder; and remove it, if it is to be forgotten or holds no progress."""
         if forget or not (self.folder / PROGRESS).exists():
             shutil.rmtree(self.folder, ignore_errors=True)
+            with suppress(OSError):  # not empty: of those that were made for this, the rest are wanted
+                for folder in self._made:
+                    folder.rmdir()
         self._lock.close()
+
+    def _locked(self) -> bool:
+        """Lock the folder; another process may be at it, or may have removed it meanwhile."""
+        try:
+            if fcntl is not None:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return os.path.samestat(os.fstat(self._lock.fileno()), (self.folder / "lock").stat())
+        except OSError:
+            return False
 
     def _load(self) -> None:
         path = self.folder / PROGRESS
+        parts: dict[str, int] = {}
         try:
             state = json.loads(path.read_text(encoding="utf-8"))
+            found, parts, done = difference(state["identity"], self._identity), state["parts"], state["done"]
+            files = {name: FileProgress(**progress) for name, progress in done["files"].items()}
+            self.done = Done(files, [Fault(**fault) for fault in done["skipped"]], done["faults"], done["lost"])
         except FileNotFoundError:
-            state = {"identity": self._identity, "parts": {}, "done": asdict(self.done)}
-        except (OSError, ValueError) as error:
+            found = None
+        except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
             raise ArtefactError(f"{path} cannot be read ({error}); {self._advice()}") from error
-        if found := difference(state["identity"], self._identity):
+        if found:
             raise ArtefactError(f"a count of this was interrupted, and {found}; {self._advice()}")
-        for part in self.folder.glob("[0-9]*"):
-            length = state["parts"].get(part.name, 0)
-            if part.stat().st_size < length:
-                raise ArtefactError(f"{part} is shorter than {length} bytes; {self._advice()}")
-            os.truncate(part, length)
-        if missing := [name for name in state["parts"] if not (self.folder / name).exists()]:
+        if missing := [name for name in parts if not (self.folder / name).exists()]:
             raise ArtefactError(f"{self.folder / missing[0]} is missing; {self._advice()}")
-        files = {name: FileProgress(**progress) for name, progress in state["done"]["files"].items()}
-        skipped = [Fault(**fault) for fault in state["done"]["skipped"]]
-        self.done = Done(files, skipped, state["done"]["faults"], state["done"]["lost"])
+        lengths = {part: parts.get(part.name, 0) for part in self.folder.glob("[0-9]*")}
+        if short := [part for part, length in lengths.items() if part.stat().st_size < length]:
+            raise ArtefactError(f"{short[0]} is shorter than {lengths[short[0]]} bytes; {self._advice()}")
+        for part, length in lengths.items():
+            os.truncate(part, length)
 
     def _advice(self) -> str:
         return f"remove the folder {self.folder} to count anew"

@@ -159,6 +159,28 @@ def progress(
             watch.end()
 
 
+@contextmanager
+def all_as(form: Form) -> Iterator[None]:
+    """With "json", make an object of every log line in the block: of one that is none, its `event` is "note"."""
+    handlers = logging.getLogger().handlers if form == "json" else []
+    before = [handler.formatter for handler in handlers]
+    for handler in handlers:
+        handler.setFormatter(_Objects())
+    try:
+        yield
+    finally:
+        for handler, formatter in zip(handlers, before, strict=False):
+            handler.setFormatter(formatter)
+
+
+class _Objects(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        said = record.getMessage()
+        if said.startswith('{"event": '):
+            return said
+        return json.dumps({"event": "note", "level": record.levelname.lower(), "message": said})
+
+
 def _state_in_words(state: Mapping[str, float]) -> str:
     said = []
     if "distinct_words" in state:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -10,6 +11,7 @@ from typing import Self
 import polars as pl
 
 from kovocab import _core, memory
+from kovocab.errors import ArtefactError
 
 log = logging.getLogger(__name__)
 
@@ -80,9 +82,10 @@ class Tally:
         """Move the words to the disk.
 
         Raises:
-            OSError: they cannot be written; names the file.
+            ArtefactError: they cannot be written; names the file.
         """
-        self._counter.spill(self._where())
+        with _named():
+            self._counter.spill(self._where())
         self.spilled = sum(self.parts().values())
 
     def parts(self) -> dict[str, int]:
@@ -99,14 +102,24 @@ class Tally:
         self.spill()
         largest = max(self.parts().values())
         threads = max(1, min(self._threads, self._bound // (_COMBINED * largest)))
-        totals = _core.sort_parts(self._where(), threads)
-        return *totals, _tables(_core.SortedWords.read(self._where()))
+        with _named():
+            totals = _core.sort_parts(self._where(), threads)
+            return *totals, _tables(_core.SortedWords.read(self._where()))
 
     def _where(self) -> Path:
         if self._folder is None:
             self._own = TemporaryDirectory(prefix="kovocab-")
             self._folder = Path(self._own.name)
         return self._folder
+
+
+@contextmanager
+def _named() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        said = f"{error.filename}: {error.strerror}" if error.filename else error
+        raise ArtefactError(f"words cannot be kept on disk: {said}") from error
 
 
 def _tables(words: _core.SortedWords) -> Iterator[pl.DataFrame]:

@@ -1,0 +1,485 @@
+"""Kept: a count that is killed, at any moment and as often as you like, goes on and ends with the same file."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kovocab import blocks, counting, kept
+from kovocab.cli import main
+from kovocab.counts import count_to, load_counted
+from kovocab.errors import ArtefactError, CorpusError
+from kovocab.faults import Fault
+from kovocab.kept import Done, FileProgress, Kept
+from kovocab.sample import write_sample
+
+DRIVER = """
+import os, signal, sys, threading, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # the shell that runs the tests may ignore it
+from kovocab import blocks, corpus, counting, counts, kept, memory, progress, readers, tally, cli
+counting.EVERY, counting._WORTH, progress.EVERY = 0.0, 0, 0.0
+counting.BATCH_SIZE = blocks.BLOCK = 60_000
+memory.LEAST = 1
+counts.ROWS = tally.ROWS = 20_000
+read_file, keep, batches = readers.read_file, kept.Kept.keep, counting.Pass.batches
+end, at, *args = sys.argv[1:]
+number = 0
+
+def here(place):
+    global number
+    number += place == end
+    if place == end and number == int(at):
+        os.write(1, f"killed at {place}\\n".encode())
+        os.kill(os.getpid(), signal.SIGINT if end == "ctrl-c" else signal.SIGKILL)
+
+def told(path, *rest, start=0, **more):
+    os.write(1, f"read {path.name} {start}\\n".encode())  # at once, whichever thread it is
+    return read_file(path, *rest, start=start, **more)
+
+def keeping(self, done, parts):
+    here("before")
+    keep(self, done, parts)
+    here("kept")
+    here("ctrl-c")
+
+def slow(self):
+    for batch in batches(self):
+        time.sleep(0.003)
+        yield batch
+
+def wrapped(room, name, place):
+    function = getattr(room, name)
+    def inner(*args):
+        here(place)
+        return function(*args)
+    setattr(room, name, inner)
+
+class Core:
+    def __getattr__(self, name):
+        if name == "sort_parts":
+            here("sort")
+        return getattr(core, name)
+
+core, tally._core = tally._core, Core()
+readers.read_file, kept.Kept.keep, counting.Pass.batches = told, keeping, slow
+replace = kept.Path.replace
+def replacing(self, target):
+    here("renames")  # the file of progress is written, and not yet in its place
+    return replace(self, target)
+kept.Path.replace = replacing
+wrapped(counts, "_write", "write")
+wrapped(counts._Count, "written", "written")
+sys.exit(cli.main(["count", *args]))
+"""
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Path:
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for seed in range(6):
+        write_sample(folder / f"{seed}{'.jsonl' if seed % 2 else '.txt'}", 200_000 + 100_000 * seed, seed=seed)
+    return folder
+
+
+@pytest.fixture
+def whole(texts: Path, tmp_path: Path, base_model_file: Path) -> bytes:
+    """The file of a count that nothing stopped."""
+    return uninterrupted(texts, tmp_path, base_model_file)
+
+
+def uninterrupted(texts: Path, folder: Path, tokenizer: Path, *more: str) -> bytes:
+    child = started("never", 0, texts, folder / "whole", tokenizer, *more)
+    said = child.communicate(timeout=60)
+    assert child.returncode in (0, 3), said
+    return (folder / "whole").read_bytes()
+
+
+def started(place: str, at: int, texts: Path, out: Path, tokenizer: Path, *more: str) -> "subprocess.Popen[str]":
+    line = ["--corpus", texts, "--tokenizer", tokenizer, "--out", out, "--log", "json", "--threads", "3", *more]
+    command = [sys.executable, "-c", DRIVER, place, str(at), *map(str, line)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def progress(folder: Path) -> dict[str, Any]:
+    path = folder / ".w.counting" / "progress.json"
+    return json.loads(path.read_text())["done"]["files"] if path.exists() else {}
+
+
+def ends(texts: Path, folder: Path, tokenizer: Path, *more: str) -> str:
+    """Run to the end; check that what was counted before is not read again, and give what was said."""
+    before = progress(folder)
+    child = started("never", 0, texts, folder / "w", tokenizer, *more)
+    out, said = child.communicate(timeout=60)
+    assert child.returncode in (0, 3), said
+    read = dict(line.split()[1:] for line in out.splitlines() if line.startswith("read "))
+    for path in texts.iterdir():
+        state = before.get(path.name, {"done": False, "documents": 0})
+        assert (path.name in read) != state["done"]
+        assert int(read.get(path.name, 0)) == (0 if state["done"] else state["documents"])
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert lines[-1]["event"] == "done"
+    assert not (folder / ".w.counting").exists()
+    return out
+
+
+PLACES = [
+    ("before", 1), ("before", 3), ("renames", 1), ("renames", 4), ("kept", 1), ("kept", 15), ("written", 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("place", "at"), PLACES)
+def test_a_count_that_is_killed_goes_on(
+    place: str, at: int, texts: Path, whole: bytes, tmp_path: Path, base_model_file: Path
+) -> None:
+    child = started(place, at, texts, tmp_path / "w", base_model_file)
+    out, said = child.communicate(timeout=60)
+    assert child.returncode == -signal.SIGKILL, said
+    assert f"killed at {place}" in out
+    assert bool(progress(tmp_path)) == ((place, at) not in [("before", 1), ("renames", 1)])
+    assert (tmp_path / "w").exists() == (place == "written")
+    ends(texts, tmp_path, base_model_file)
+    assert (tmp_path / "w").read_bytes() == whole
+
+
+def test_a_count_that_is_killed_again_and_again(
+    texts: Path, whole: bytes, tmp_path: Path, base_model_file: Path
+) -> None:
+    rng = random.Random(7)
+    counted = [0]
+    for threads in ("1", "5", "2"):  # of which nothing depends
+        place, at = rng.choice([("kept", 4), ("before", 3), ("renames", 5)])
+        child = started(place, at, texts, tmp_path / "w", base_model_file, "--threads", threads)
+        out, said = child.communicate(timeout=60)
+        assert child.returncode == -signal.SIGKILL, said
+        counted.append(sum(file["documents"] for file in progress(tmp_path).values()))
+    assert counted == sorted(set(counted)), "each goes on after the one before"
+    for place in ("sort", "write"):
+        assert started(place, 1, texts, tmp_path / "w", base_model_file).wait(timeout=60) == -signal.SIGKILL
+    ends(texts, tmp_path, base_model_file)
+    assert (tmp_path / "w").read_bytes() == whole
+
+
+def test_a_count_that_is_killed_at_random_moments(
+    texts: Path, whole: bytes, tmp_path: Path, base_model_file: Path
+) -> None:
+    rng = random.Random(11)
+    killed = 0
+    for _ in range(4):
+        child = started("never", 0, texts, tmp_path / "w", base_model_file)
+        assert child.stdout is not None
+        child.stdout.readline()  # reading has begun
+        time.sleep(rng.uniform(0, 0.25))
+        child.kill()
+        child.communicate(timeout=60)
+        killed += child.returncode == -signal.SIGKILL
+    assert killed > 1
+    ends(texts, tmp_path, base_model_file)
+    assert (tmp_path / "w").read_bytes() == whole
+
+
+def test_ctrl_c_and_the_same_command_again(texts: Path, whole: bytes, tmp_path: Path, base_model_file: Path) -> None:
+    child = started("ctrl-c", 5, texts, tmp_path / "w", base_model_file)
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert said.endswith("kovocab count: stopped\n")
+    assert "Traceback" not in said
+    assert progress(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"texts", "whole", ".w.counting"}
+    ends(texts, tmp_path, base_model_file)
+    assert (tmp_path / "w").read_bytes() == whole
+
+
+def test_faults_are_neither_lost_nor_doubled(texts: Path, tmp_path: Path, base_model_file: Path) -> None:
+    for path in texts.iterdir():
+        lines = path.read_bytes().splitlines()
+        for at in range(7, len(lines), 50):
+            lines[at] = b"\xff" + lines[at]
+        path.write_bytes(b"\n".join(lines) + b"\n")
+    expected = uninterrupted(texts, tmp_path, base_model_file, "--on_error", "skip")
+    for place, at in [("kept", 3), ("before", 6)]:
+        child = started(place, at, texts, tmp_path / "w", base_model_file, "--on_error", "skip")
+        child.communicate(timeout=60)
+        assert child.returncode == -signal.SIGKILL
+    report = tmp_path / "report"
+    ends(texts, tmp_path, base_model_file, "--on_error", "skip", "--report", str(report))
+    assert (tmp_path / "w").read_bytes() == expected
+    assert report.read_bytes() == (tmp_path / "whole.skipped.jsonl").read_bytes()
+    faults = [json.loads(line) for line in report.read_text().splitlines()]
+    lines = sum(path.read_bytes().count(b"\xff") for path in texts.iterdir())
+    assert len(faults) == len({(fault["file"], fault["place"]) for fault in faults}) == lines > 100
+    assert load_counted(tmp_path / "w").record["skipped"] == {"faults": lines, "documents": lines}
+
+
+# ── in this process ──
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "EVERY", 0.0)
+    monkeypatch.setattr(counting, "_WORTH", 0)
+    monkeypatch.setattr(counting, "BATCH_SIZE", 60_000)
+    monkeypatch.setattr(blocks, "BLOCK", 60_000)
+
+
+@pytest.fixture
+def stopped(texts: Path, tmp_path: Path, base_model_file: Path, often: None, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a count that was stopped when some of it was kept."""
+    keep, kept_so_often = Kept.keep, 0
+
+    def stops(self: Kept, *what: Any) -> None:
+        nonlocal kept_so_often
+        keep(self, *what)
+        kept_so_often += 1
+        if kept_so_often == 5:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Kept, "keep", stops)
+        with pytest.raises(KeyboardInterrupt):
+            count_to(tmp_path / "w", texts, base_model_file, threads=2)
+    return tmp_path / ".w.counting"
+
+
+def goes_on(texts: Path, out: Path, tokenizer: Path, whole: bytes) -> None:
+    count_to(out, texts, tokenizer)
+    assert load_counted(out).words.equals(load_counted(out.with_name("whole")).words)
+    assert not (out.parent / ".w.counting").exists()
+
+
+def test_what_a_part_has_beyond_what_was_noted_goes(
+    texts: Path, stopped: Path, tmp_path: Path, base_model_file: Path, whole: bytes
+) -> None:
+    parts = sorted(stopped.glob("*.words"))
+    assert len(parts) > 100
+    for part in parts[::3]:
+        with part.open("ab") as file:
+            file.write(part.read_bytes()[:1000] + b"\xff")
+    (stopped / "005.sorted").write_bytes(b"of a sort that was killed")
+    (stopped / "progress.json.part").write_text('{"identi')
+    goes_on(texts, tmp_path / "w", base_model_file, whole)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda folder: os.truncate(folder / "017.words", 3), r"017\.words is shorter than \d+ bytes"),
+        (lambda folder: (folder / "017.words").unlink(), r"017\.words is missing"),
+        (lambda folder: (folder / "progress.json").write_text(""), r"progress\.json cannot be read"),
+        (lambda folder: (folder / "progress.json").write_text("[]"), r"progress\.json cannot be read"),
+        (lambda folder: (folder / "progress.json").write_text("{}"), r"progress\.json cannot be read"),
+        (lambda folder: (folder / "progress.json").write_bytes(b"\xff"), r"progress\.json cannot be read"),
+    ],
+)
+def test_damage_to_what_was_kept_is_named_and_nothing_is_changed(
+    spoil: Any, said: str, texts: Path, stopped: Path, tmp_path: Path, base_model_file: Path
+) -> None:
+    spoil(stopped)
+    before = {path.name: path.read_bytes() for path in stopped.iterdir()}
+    for _ in range(2):
+        with pytest.raises(ArtefactError, match=rf"{said}.*; remove the folder {stopped} to count anew"):
+            count_to(tmp_path / "w", texts, base_model_file)
+    assert {path.name: path.read_bytes() for path in stopped.iterdir()} == before
+
+
+def test_what_is_no_longer_the_same_is_named(
+    texts: Path, stopped: Path, tmp_path: Path, base_model_file: Path, whole: bytes
+) -> None:
+    out = tmp_path / "w"
+    advice = f"; remove the folder {stopped} to count anew"
+
+    def refused(said: str, tokenizer: Path = base_model_file, corpus: Any = texts, **settings: Any) -> None:
+        with pytest.raises(ArtefactError) as caught:
+            count_to(out, corpus, tokenizer, **settings)
+        assert str(caught.value).startswith(f"a count of this was interrupted, and {said}")
+        assert str(caught.value).endswith(advice)
+        assert "\n" not in str(caught.value)
+
+    refused("column was 'text' and is 'body'", column="body")
+    refused("on_error was 'fail' and is 'skip'", on_error="skip")
+    count_to(tmp_path / "old", texts / "0.txt", base_model_file)
+    refused("add_to was [] and is ['", add_to=tmp_path / "old")
+    model = json.loads(json_of(base_model_file))
+    model["added_tokens"].pop()
+    (tmp_path / "tokenizer.json").write_text(json.dumps(model))
+    refused("tokenizer was '", tokenizer=tmp_path / "tokenizer.json")
+    refused("0.txt is gone since, and 4 other files are not as they were", corpus=texts / "1.jsonl")
+
+    (texts / "new.txt").write_text("새\n")
+    refused("new.txt is new since")
+    (texts / "new.txt").unlink()
+    hidden = tmp_path / "hidden"
+    (texts / "3.jsonl").rename(hidden)
+    refused("3.jsonl is gone since")
+    hidden.rename(texts / "3.jsonl")
+    stat = (texts / "4.txt").stat()
+    data = (texts / "4.txt").read_bytes()
+    (texts / "4.txt").write_bytes(data + b"more\n")
+    refused("4.txt has changed since")
+    middle = len(data) // 4  # which no sample of the file holds
+    (texts / "4.txt").write_bytes(data[:middle] + b"a" + data[middle + 1 :])
+    refused("4.txt has changed since")
+    (texts / "4.txt").write_bytes(data)
+    os.utime(texts / "4.txt", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    goes_on(texts, out, base_model_file, whole)  # nothing was changed by being refused
+
+
+def json_of(tokenizer: Path) -> str:
+    from kovocab.tokenizer import load_tokenizer
+
+    return load_tokenizer(tokenizer).to_str()
+
+
+def test_two_processes_at_once(
+    texts: Path, whole: bytes, tmp_path: Path, base_model_file: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    first = started("never", 0, texts, tmp_path / "w", base_model_file)
+    assert first.stdout is not None
+    first.stdout.readline()
+    first.send_signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(ArtefactError, match=f"{tmp_path}/w is being counted by another process"):
+            count_to(tmp_path / "w", texts, base_model_file)
+        line = f"count --corpus {texts} --tokenizer {base_model_file} --out {tmp_path}/w".split()
+        assert main(line) == 1
+        assert capfd.readouterr().err == f"kovocab count: {tmp_path}/w is being counted by another process\n"
+    finally:
+        first.send_signal(signal.SIGCONT)
+    _, said = first.communicate(timeout=60)
+    assert first.returncode == 0, said
+    assert (tmp_path / "w").read_bytes() == whole
+
+
+@pytest.mark.parametrize("how", ["longer", "gone", "as long"])
+def test_a_file_that_changes_while_it_is_counted(
+    how: str, texts: Path, tmp_path: Path, base_model_file: Path, often: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep = Kept.keep
+    path = texts / "0.txt"
+
+    def changes(self: Kept, done: Done, parts: Any) -> None:
+        keep(self, done, parts)
+        if done.of("0.txt").done:
+            if how == "gone":
+                path.unlink(missing_ok=True)
+            else:
+                data = path.read_bytes()
+                path.write_bytes(data + b"x" if how == "longer" else b"x" + data[1:])
+
+    monkeypatch.setattr(Kept, "keep", changes)
+    with pytest.raises(CorpusError, match=r"0\.txt changed while it was counted; wanted files that stand still"):
+        count_to(tmp_path / "w", texts, base_model_file)
+    assert not (tmp_path / "w").exists()
+
+
+def test_files_that_share_a_name_are_told_apart(
+    texts: Path, stopped: Path, tmp_path: Path, base_model_file: Path, whole: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one of a bucket and one here may."""
+    rows = counting.identities
+    monkeypatch.setattr(counting, "identities", lambda files: [row | {"name": "a.txt"} for row in rows(files)])
+    monkeypatch.setattr(counting, "_READERS", 1)
+    stopped.rename(tmp_path / "another")
+    record, _ = count_to(tmp_path / "w", texts, base_model_file)
+    assert load_counted(tmp_path / "w").words.equals(load_counted(tmp_path / "whole").words)
+    assert record["documents"] == load_counted(tmp_path / "whole").record["documents"]
+
+
+def test_a_count_that_fails_before_anything_is_kept_leaves_nothing(tmp_path: Path, base_model_file: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"fine\n\xff\n")
+    with pytest.raises(CorpusError, match=r"a\.txt: line 2"):
+        count_to(tmp_path / "new" / "deep" / "w", tmp_path / "a.txt", base_model_file)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_names_that_are_no_utf_8(tmp_path: Path, base_model_file: Path, often: None) -> None:
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    try:
+        (folder / os.fsdecode(b"\xff.txt")).write_bytes(b"the end\n\xff\n")
+    except OSError as error:
+        pytest.skip(f"such a name cannot be had here: {error}")
+    line = f"count --corpus {folder} --tokenizer {base_model_file} --out {tmp_path}/w --on_error skip"
+    assert main(line.split()) == 3
+    assert load_counted(tmp_path / "w").record["corpus"]["files"][0]["name"] == "\udcff.txt"
+    fault = json.loads((tmp_path / "w.skipped.jsonl").read_text())
+    assert fault["file"] == f"{folder}/\udcff.txt"
+
+
+# ── a full disk ──
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 3 MB, or a skip that says why there is none."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
+    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_fills_while_words_are_spilled(
+    texts: Path, whole: bytes, small: Path, tmp_path: Path, base_model_file: Path
+) -> None:
+    child = started("never", 0, texts, small / "w", base_model_file)
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == 1
+    last = said.splitlines()[-1]
+    assert last.startswith("kovocab count: ")
+    assert f"{small}/.w.counting/" in last
+    assert "No space left on device" in last
+    assert "Traceback" not in said
+    done = progress(small)
+    assert sum(file["documents"] for file in done.values()) > 1000
+    assert not (small / "w").exists()
+    # On a larger disk it goes on.
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
+    ends(texts, small, base_model_file)
+    assert (small / "w").read_bytes() == whole
+
+
+def test_progress_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    under_way = Kept(tmp_path / "w", {"files": []})
+    under_way.keep(Done({"a": FileProgress(3, 4, 0)}), {})
+    write_text = Path.write_text
+
+    def full(path: Path, *what: Any, **how: Any) -> int:
+        write_text(path, "{", encoding="utf-8")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_text", full)
+        with pytest.raises(ArtefactError, match=r"progress\.json cannot be written: No space left on device"):
+            under_way.keep(Done(), {})
+    under_way.close(forget=False)
+    again = Kept(tmp_path / "w", {"files": []})
+    assert again.done == Done({"a": FileProgress(3, 4, 0)})
+    again.close(forget=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_faults_beyond_those_that_are_listed_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "LISTED", 2)
+    done = Done()
+    for number in range(5):
+        done.skip(Fault("a", f"line {number}", "what", None if number == 1 else 2))
+    assert [fault.place for fault in done.skipped] == ["line 0", "line 1"]
+    assert (done.faults, done.lost) == (5, 8)
+    under_way = Kept(tmp_path / "w", {"files": []})
+    under_way.keep(done, {})
+    under_way.close(forget=False)
+    again = Kept(tmp_path / "w", {"files": []})
+    assert again.done == done
+    again.close(forget=True)
