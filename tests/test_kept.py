@@ -158,7 +158,7 @@ def test_a_count_that_is_killed_again_and_again(
     for threads in ("1", "5", "2"):  # of which nothing depends
         place, at = rng.choice([("kept", 4), ("before", 3), ("renames", 5)])
         child = started(place, at, texts, tmp_path / "w", base_model_file, "--threads", threads)
-        out, said = child.communicate(timeout=60)
+        _out, said = child.communicate(timeout=60)
         assert child.returncode == -signal.SIGKILL, said
         counted.append(sum(file["documents"] for file in progress(tmp_path).values()))
     assert counted == sorted(set(counted)), "each goes on after the one before"

@@ -30,6 +30,8 @@ def count_corpus(
     tokens: str | None = None,
     report: str | None = None,
     log: Literal["text", "json"] = "text",
+    engine: Literal["local", "ray"] = "local",
+    address: str | None = None,
 ) -> int:
     """Count the words of a corpus in one pass; every later count is derived from them.
 
@@ -47,6 +49,8 @@ def count_corpus(
         tokens: A Parquet file to write, if given: how often the base emits each of its tokens.
         report: The file that lists what was skipped, a JSON object a line; by default beside out, .skipped.jsonl.
         log: How progress is told where there is no terminal: as text, or as a JSON object a line.
+        engine: What counts: this machine, or a cluster of Ray, where threads and memory are those of a task.
+        address: Of the cluster, auto say; by default what RAY_ADDRESS names, or one on this machine alone.
     """
     from kovocab import counts
     from kovocab.artefact import check_file, new_file
@@ -62,7 +66,7 @@ def count_corpus(
     with all_as(log):
         record, skipped = counts.count_to(
             out, corpus, tokenizer, column=column, threads=threads, memory=memory, on_error=on_error,
-            add_to=add_to or (), log_form=log,
+            add_to=add_to or (), log_form=log, engine=engine, address=address,
         )  # fmt: skip
         if tokens is not None:
             table = counts.count_tokens_of(out, tokenizer, threads=threads)

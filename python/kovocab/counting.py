@@ -27,7 +27,7 @@ from kovocab.tally import Tally
 
 EVERY = 10.0  # seconds of counting, at least, between two times that progress is kept
 _WORTH = 20  # and so many times as long as keeping it took
-_READERS = 8  # files that are read at once, at most
+READERS = 8  # files that are read at once, at most
 
 
 @dataclass
@@ -96,6 +96,10 @@ class Pass:
         for batch, size in self._of_files() if self.files else self._in_memory():
             yield batch
             self.bar.update(size)
+        self.check()
+
+    def check(self) -> None:
+        """Check, after all was read, that it was something, and one state of it; errors are those of `batches`."""
         if changed := [path for path in self.files if _state(path) != self._stood[path]]:
             raise CorpusError(f"{changed[0]} changed while it was counted; wanted files that stand still")
         if not self.documents:
@@ -117,7 +121,7 @@ class Pass:
         items = read_files(
             [path for path in self.files if not self.done.of(self._names[path]).done],
             self.column,
-            at_once=min(self.threads, _READERS),
+            at_once=min(self.threads, READERS),
             skip=self.skip,
             start=lambda path: self.done.of(self._names[path]).documents,
         )

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, TypeAlias
 
 import polars as pl
 import tokenizers
 from polars.io.plugins import register_io_source
 
-from kovocab import _core, hangul
+from kovocab import _core, cluster, hangul
 from kovocab.artefact import Record, check_file, new_file
 from kovocab.corpus import Corpus
 from kovocab.counting import Pass, run
@@ -34,6 +35,7 @@ from kovocab.tokenizer import Source, load_tokenizer
 log = logging.getLogger(__name__)
 
 OnError: TypeAlias = Literal["fail", "skip"]
+Engine: TypeAlias = Literal["local", "ray"]
 
 WORDS = pl.Schema({"word": pl.String, "count": pl.UInt64})
 _METADATA = "kovocab"
@@ -107,6 +109,8 @@ def count_to(
     on_error: OnError = "fail",
     add_to: str | Path | Sequence[str | Path] = (),
     log_form: Form = "text",
+    engine: Engine = "local",
+    address: str | None = None,
 ) -> tuple[Record, list[Fault]]:
     """`count` into the Parquet file `out`: the words need not fit the memory, and a run that is stopped goes on.
 
@@ -117,6 +121,10 @@ def count_to(
         out: The file to write.
         corpus: As for `count`, and so are the others.
         log_form: Of progress: "text", or "json" for a JSON object a line.
+        engine: What counts: "local", this machine, or "ray", a cluster, whose every machine has to see the corpus.
+            The file is the same. There, `threads` and `memory` are those of a task (by default 1 thread, and its
+            share of half of its machine's memory), and a run that is stopped begins anew.
+        address: Of the cluster, "auto" say. None: the one that RAY_ADDRESS names, or one on this machine alone.
 
     Returns:
         The record, and the first 100,000 faults that were skipped.
@@ -124,10 +132,13 @@ def count_to(
     Raises:
         ArtefactError: `out` cannot be written, another process is at it, or what was counted of it before it was
             interrupted was of something else.
+        ClusterError: the cluster cannot be reached, or lost a task too often.
         KovocabError: as `count`.
     """
     check_file(out)
-    with _Count(corpus, tokenizer, column, threads, memory, on_error, add_to, log_form, Path(out)) as counting:
+    with _Count(
+        corpus, tokenizer, column, threads, memory, on_error, add_to, log_form, Path(out), engine, address
+    ) as counting:
         tables, record = counting.finish()
         _write(out, tables, record)
         counting.written()
@@ -332,11 +343,19 @@ class _Count:
         add_to: str | Path | Sequence[str | Path],
         form: Form = "text",
         out: Path | None = None,
+        engine: Engine = "local",
+        address: str | None = None,
     ) -> None:
         if on_error not in ("fail", "skip"):
             raise UsageError(f"on_error is {on_error!r}; wanted fail or skip")
+        if engine not in ("local", "ray"):
+            raise UsageError(f"engine is {engine!r}; wanted local or ray")
+        if engine == "ray":
+            cluster.load_ray()
+        # What a cluster is asked for is not settled by this machine.
+        self._asked: dict[str, Any] = {"threads": threads, "memory": memory, "address": address}
         threads, limit = threads_of(threads), bound(memory)
-        loaded = load_tokenizer(tokenizer)
+        self._loaded = loaded = load_tokenizer(tokenizer)
         self._bpe = _bpe(loaded)
         for kind, cut in zip(("spaces", "newlines", "Hangul"), self._bpe.cut, strict=True):
             if not cut:
@@ -347,14 +366,23 @@ class _Count:
         _same_cut(self._before, self._made_for)
         self._pass = Pass(corpus, column, threads, on_error == "skip", form)
         self._kept: Kept | None = None
-        if out is not None and self._pass.files:
+        self._scratch: TemporaryDirectory[str] | None = None
+        if out is not None and engine == "ray":
+            if not self._pass.files:
+                raise UsageError("the engine ray counts files, and the corpus is in memory; wanted the engine local")
+            out.parent.mkdir(parents=True, exist_ok=True)
+            self._scratch = TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent)
+        elif out is not None and self._pass.files:
             identity = {"kovocab": version("kovocab"), "column": column, "on_error": on_error} | self._made_for
             identity["add_to"] = [sha256(json.dumps(record).encode()).hexdigest() for record in self._before]
             self._kept = Kept(out, identity | {"files": self._pass.stood})
             self._pass.done = self._kept.done
             if documents := self._pass.documents:
                 log.info("count: goes on after %s documents that were counted before", f"{documents:,}")
-        self._tally = Tally(threads, limit, self._kept.folder if self._kept is not None else None)
+        spills = self._kept.folder if self._kept is not None else None
+        if self._scratch is not None:
+            spills = Path(self._scratch.name)
+        self._tally = Tally(threads, limit, spills)
         self._forget = False
 
     def __enter__(self) -> "_Count":
@@ -364,6 +392,8 @@ class _Count:
         self._tally.__exit__(None, None, None)
         if self._kept is not None:
             self._kept.close(forget=self._forget)
+        if self._scratch is not None:
+            self._scratch.cleanup()
 
     @property
     def skipped(self) -> list[Fault]:
@@ -373,11 +403,17 @@ class _Count:
     def finish(self) -> tuple[Iterable[pl.DataFrame], Record]:
         """Count, and give the words in order and the record."""
         done = self._pass.done
-        with self._pass.told(self._tally.state), _no_overflow():
+        state = self._tally.state if self._scratch is None else dict
+        with self._pass.told(state), _no_overflow():
             if self._kept is None or not done.files:  # else they are among what was kept
                 _add_files(self._tally, self._add_to)
-            run(self._pass, self._tally, lambda batch: self._tally.update(self._bpe, batch), self._kept)
-            self._distinct, total, tables = self._tally.finish()
+            if self._scratch is not None:
+                folder, tokenizer = Path(self._scratch.name), self._loaded.to_str()
+                counted = cluster.count_by_ray(self._pass, self._tally, folder, tokenizer, **self._asked)
+            else:
+                run(self._pass, self._tally, lambda batch: self._tally.update(self._bpe, batch), self._kept)
+                counted = self._tally.finish()
+            self._distinct, total, tables = counted
         corpus: Record = {"kind": "memory"}
         if self._pass.files:
             rows = self._pass.identities

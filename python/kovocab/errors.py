@@ -16,6 +16,10 @@ class CorpusError(KovocabError, OSError):
     """A corpus that cannot be read: names the file, the place in it and what was wanted."""
 
 
+class ClusterError(KovocabError, RuntimeError):
+    """A cluster that cannot be reached, or that lost a task more often than it is tried again."""
+
+
 class TokenizerError(KovocabError, ValueError):
     """A tokenizer that cannot be read, used or built, or that breaks one of its promises."""
 

@@ -68,6 +68,13 @@ class Done:
         if len(self.skipped) < LISTED:
             self.skipped.append(fault)
 
+    def add(self, more: "Done") -> None:
+        """Add what was counted elsewhere, of other files."""
+        self.files |= more.files
+        self.faults += more.faults
+        self.lost += more.lost
+        self.skipped = (self.skipped + more.skipped)[:LISTED]
+
     def of(self, name: str) -> FileProgress:
         """How far the file was counted."""
         return self.files.setdefault(name, FileProgress())

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 ROWS = 1 << 20  # of a table at a time, and of a row group
 _LEAST = 128 << 20  # bytes of tables that are worth spilling
-_COMBINED = 10  # bytes of memory, at most, that a byte of a spilled part takes when it is combined and sorted
+COMBINED = 10  # bytes of memory, at most, that a byte of a spilled part takes when it is combined and sorted
 
 
 class Tally:
@@ -101,10 +101,10 @@ class Tally:
             return *words.totals(), _tables(words)
         self.spill()
         largest = max(self.parts().values())
-        threads = max(1, min(self._threads, self._bound // (_COMBINED * largest)))
+        threads = max(1, min(self._threads, self._bound // (COMBINED * largest)))
         with _named():
             totals = _core.sort_parts(self._where(), threads)
-            return *totals, _tables(_core.SortedWords.read(self._where()))
+            return *totals, sorted_words(self._where())
 
     def _where(self) -> Path:
         if self._folder is None:
@@ -120,6 +120,11 @@ def _named() -> Iterator[None]:
     except OSError as error:
         said = f"{error.filename}: {error.strerror}" if error.filename else error
         raise ArtefactError(f"words cannot be kept on disk: {said}") from error
+
+
+def sorted_words(folder: Path) -> Iterator[pl.DataFrame]:
+    """The words of the sorted files in `folder`, in order, `ROWS` at a time."""
+    return _tables(_core.SortedWords.read(folder))
 
 
 def _tables(words: _core.SortedWords) -> Iterator[pl.DataFrame]:

@@ -1,0 +1,345 @@
+"""The cluster: a corpus counted by Ray on many machines, its words on no one of them.
+
+A map task counts some files as one machine would, in bounded memory, and leaves its words in pieces: what is spilled
+is parted by the word's hash, and the parts of one piece go to one reduce task, which combines and sorts what all maps
+have of them. The sorted pieces lie beside the file that is written, and are combined as they are read, by the code
+that does it on one machine: so the file is the same, byte for byte. Ray does the tasks of a lost worker again.
+"""
+
+import logging
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib import import_module
+from importlib.metadata import version
+from math import ceil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import polars as pl
+
+from kovocab import _core
+from kovocab.counting import READERS, Pass
+from kovocab.errors import ClusterError, CorpusError, UsageError
+from kovocab.faults import Fault, first_line
+from kovocab.files import File, identities
+from kovocab.kept import Done
+from kovocab.memory import LEAST, bound
+from kovocab.readers import read_files
+from kovocab.tally import COMBINED, Tally, sorted_words
+
+Listed = tuple[File, dict[str, Any]]
+"""A file of the corpus and its identity, see `files.identities`."""
+
+_TRIES = 3  # more, of a task whose worker was lost
+_WAVES = 4  # map tasks for each that can run at a time, so that a slow one does not hold up the end
+_PIECES = 128  # at most: as many as there are parts
+_PIECE = 4 << 20  # bytes of corpus, at least, in a piece: Ray keeps objects below 100 KB in the driver's memory
+_AT_ONCE = 16  # pieces that a reduce task fetches at once
+_TOKEN = secrets.token_hex(32)  # of clusters that this process starts
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every map task is told.
+
+    Attributes:
+        kovocab: The driver's version.
+        column: The Parquet column or JSON key that holds the text.
+        skip: Whether faults of the corpus are skipped.
+        threads: How many threads count.
+        memory: Bytes that the task may use.
+        pieces: How many pieces the words are left in.
+    """
+
+    kovocab: str
+    column: str
+    skip: bool
+    threads: int
+    memory: int
+    pieces: int
+
+
+def count_files(job: Job, tokenizer: str, files: Sequence[Listed]) -> Iterator[bytes | tuple[Done, list[int]]]:
+    """Count the words of some files: the map task.
+
+    Yields:
+        The pieces, and then what was counted and the size of each piece in bytes.
+
+    Raises:
+        CorpusError: as on one machine; or a file is not the one that the driver saw.
+        UsageError: another version of kovocab is installed here.
+    """
+    if (here := version("kovocab")) != job.kovocab:
+        raise UsageError(f"kovocab is {here} on a machine of the cluster; wanted {job.kovocab} on all")
+    bpe = _core.Bpe(tokenizer)
+    done = Done()
+    for path, identity in files:
+        _check_shared(path, identity)
+    names = {path: identity["name"] for path, identity in files}
+    with TemporaryDirectory(prefix="kovocab-") as folder, Tally(job.threads, job.memory, Path(folder)) as tally:
+        for path, item in read_files(list(names), job.column, at_once=min(job.threads, READERS), skip=job.skip):
+            seen = done.of(names[path])
+            if item is None:
+                seen.done = True
+            elif isinstance(item, Fault):
+                done.skip(item)
+            elif len(item):
+                if tally.full():
+                    tally.spill()
+                tally.update(bpe, item)
+                seen.add(item)
+        tally.spill()
+        sizes: list[int] = []
+        for piece in _pieces(Path(folder), job.pieces):
+            sizes.append(len(piece))
+            yield piece
+    yield done, sizes
+
+
+def combine_pieces(pieces: Sequence[Any]) -> tuple[bytes, tuple[int, int]]:
+    """Combine the pieces of the same words: the reduce task.
+
+    Args:
+        pieces: References to them, in a list so that Ray does not fetch all before it starts the task.
+
+    Returns:
+        The words in order, as records, and how many distinct words there are and the sum of their counts.
+
+    Raises:
+        OverflowError: a count passes 2^64 - 1.
+    """
+    ray = load_ray()
+    with TemporaryDirectory(prefix="kovocab-") as folder:
+        words, in_order = Path(folder, "000.words"), Path(folder, "000.sorted")
+        with words.open("wb") as file:
+            for at in range(0, len(pieces), _AT_ONCE):
+                file.writelines(ray.get(list(pieces[at : at + _AT_ONCE])))
+        totals = _core.sort_parts(folder, 1)
+        return in_order.read_bytes(), totals
+
+
+def count_by_ray(
+    passing: Pass,
+    tally: Tally,
+    folder: Path,
+    tokenizer: str,
+    *,
+    threads: int | None,
+    memory: str | int | None,
+    address: str | None,
+) -> tuple[int, int, Iterator[pl.DataFrame]]:
+    """Count the words of files on a cluster; the driver's part.
+
+    Args:
+        passing: The pass, of files that every machine can read; what was counted is noted in it.
+        tally: Words that were counted before, if any; it spills in `folder`.
+        folder: Where the sorted words are written.
+        tokenizer: Its `tokenizer.json`.
+        threads: How many threads of a task count; 1 when None.
+        memory: What a task may use, as `memory.bound` takes it; when None, its share of half of its machine's.
+        address: Of the cluster; when None it is the one that this process is connected to, that RAY_ADDRESS names,
+            or one of this machine alone, which is started and ended.
+
+    Returns:
+        How many distinct words there are, the sum of their counts, and the words in order.
+
+    Raises:
+        CorpusError: as on one machine.
+        ClusterError: the cluster cannot be reached, or lost a task too often.
+        UsageError: Ray is not installed, or no machine of the cluster has `threads` and `memory`.
+        OverflowError: a count passes 2^64 - 1.
+    """
+    assert passing.bar is not None
+    with _connected(address) as ray:
+        room = _Room(ray, threads or 1, memory)
+        total = sum(identity["bytes"] for identity in passing.identities)
+        files = {_absolute(path): path for path in passing.files}  # a worker stands in another folder
+        shards = _shards(list(zip(files, passing.identities, strict=True)), ceil(total / room.tasks / _WAVES))
+        count = max(1, min(_PIECES, total // len(shards) // _PIECE))
+        job = Job(version("kovocab"), passing.column, passing.skip, threads or 1, room.memory, count)
+        environment = {"env_vars": {"POLARS_MAX_THREADS": str(job.threads)}}  # else one a processor, in each task
+        options = {"max_retries": _TRIES, "runtime_env": environment}
+        map_ = ray.remote(count_files).options(num_cpus=room.processors, num_returns=count + 1, **options)
+        reduce = ray.remote(combine_pieces)
+        tally.spill()
+        before = [ray.put(piece) for piece in _pieces(folder, count)] if tally.spilled else []
+        running: dict[Any, int] = {}
+        try:
+            base = ray.put(tokenizer)
+            of_maps = []
+            for number, shard in enumerate(shards):
+                *pieces, said = map_.remote(job, base, shard)
+                of_maps.append(pieces)
+                running[said] = number
+            sizes = [0] * count
+            for said, _ in _as_they_end(ray, running):
+                done, its_sizes = ray.get(said)
+                sizes = [size + more for size, more in zip(sizes, its_sizes, strict=True)]
+                _note(passing, done, {str(path): str(given) for path, given in files.items()})
+            passing.done.skipped.sort(key=lambda fault: fault.file)
+            passing.check()
+
+            if before:
+                of_maps.append(before)
+            distinct = total = 0
+            results = {}
+            for number, size in enumerate(sizes):
+                asked = reduce.options(num_cpus=room.processors_for(COMBINED * size), num_returns=2, **options)
+                results[number], said = asked.remote([pieces[number] for pieces in of_maps])
+                running[said] = number
+            for said, number in _as_they_end(ray, running):
+                (folder / f"{number:03}.sorted").write_bytes(ray.get(results.pop(number)))
+                some, their_sum = ray.get(said)
+                distinct, total = distinct + some, total + their_sum
+        finally:
+            for said in running:
+                ray.cancel(said)
+            if running:  # what they have on disk goes with them
+                ray.wait(list(running), num_returns=len(running), timeout=10, fetch_local=False)
+    if total >= 1 << 64:
+        raise OverflowError("a count passes 2^64 - 1")
+    return distinct, total, sorted_words(folder)
+
+
+def load_ray() -> Any:
+    """The package.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    try:
+        return import_module("ray")
+    except ModuleNotFoundError as error:
+        raise UsageError("the engine ray needs Ray: pip install 'kovocab[ray]'") from error
+
+
+class _Room:
+    """What a cluster has room for. Memory is asked for as processors, so that Ray can do a lost task again.
+
+    A task that waits for the result of a lost one gives its processors back meanwhile, but not memory that it asked
+    for: if all reduce tasks waited so, no map could run.
+
+    Attributes:
+        processors: That a map task asks for.
+        memory: Bytes that it may use.
+        tasks: How many can run at a time.
+    """
+
+    def __init__(self, ray: Any, threads: int, memory: str | int | None) -> None:
+        machines = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+        self._most = int(max((machine["CPU"] for machine in machines), default=0))
+        # Half of it, as on one machine: the rest is for what is read, and for what else runs there.
+        self._each = min((machine["memory"] / machine["CPU"] / 2 for machine in machines), default=0.0)
+        if threads > self._most:
+            raise UsageError(f"threads is {threads}; the largest machine of the cluster has {self._most} processors")
+        self.memory = max(LEAST, int(threads * self._each)) if memory is None else bound(memory)
+        if memory is not None and self.memory > self._most * self._each:
+            size = f"{self._most * self._each / 1e9:.1f} GB"
+            raise UsageError(f"memory is {memory}, of a task; half of a machine of the cluster is {size}")
+        self.processors = max(threads, self.processors_for(self.memory))
+        self.tasks = int(sum(machine["CPU"] // self.processors for machine in machines))
+
+    def processors_for(self, memory: float) -> int:
+        """How many processors have so much memory to them; at most those of the largest machine."""
+        return max(1, min(self._most, ceil(memory / self._each)))
+
+
+@contextmanager
+def _connected(address: str | None) -> Iterator[Any]:
+    """Ray, connected in the block; its errors are ours."""
+    ray = load_ray()
+    ours = not ray.is_initialized()
+    if ours:
+        _connect(ray, address or os.environ.get("RAY_ADDRESS") or "local")
+    try:
+        yield ray
+    except ray.exceptions.RayTaskError as error:
+        cause = error
+        while isinstance(cause, ray.exceptions.RayTaskError):
+            cause = cause.cause
+        raise cause from None
+    except ray.exceptions.RayError as error:
+        raise ClusterError(f"the cluster failed a task {_TRIES + 1} times: {first_line(error)}") from error
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _connect(ray: Any, address: str) -> None:
+    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    before = dict(os.environ)
+    if address == "local":
+        settings["include_dashboard"] = False
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        if not any(name.startswith("RAY_AUTH_") for name in os.environ):
+            # Who is to reach it is this process; without this Ray would leave a token in ~/.ray for good.
+            os.environ["RAY_AUTH_TOKEN"] = _TOKEN
+    try:
+        ray.init(address=address, **settings)
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        raise ClusterError(f"no cluster can be reached at {address}: {first_line(error)}") from error
+    finally:
+        for name in [name for name in os.environ if name.startswith("RAY_")]:
+            del os.environ[name]
+        os.environ.update(before)
+
+
+def _check_shared(path: File, identity: dict[str, Any]) -> None:
+    """A file of the same name on a machine's own disk may be another."""
+    try:
+        same = identities([path])[0] | {"name": identity["name"]} == identity
+    except OSError:
+        same = False
+    if not same:
+        raise CorpusError(f"{path} is not the same file on every machine; wanted storage that all share")
+
+
+def _absolute(path: File) -> File:
+    return path.absolute() if isinstance(path, Path) else path
+
+
+def _pieces(folder: Path, count: int) -> Iterator[bytes]:
+    """The words that were spilled in `folder`, in `count` pieces, by their parts; what was given is gone from there."""
+    parts = sorted(folder.glob("*.words"))
+    for number in range(count):
+        of_piece = [part for part in parts if int(part.stem) % count == number]
+        yield b"".join(part.read_bytes() for part in of_piece)
+        for part in of_piece:
+            part.unlink()
+
+
+def _shards(files: Sequence[Listed], size: int) -> list[list[Listed]]:
+    """Divide files into shards of about `size` bytes, or of one file; large ones first."""
+    shards: list[list[Listed]] = [[]]
+    sizes = [0]
+    for file in files:
+        more = file[1]["bytes"]
+        if shards[-1] and sizes[-1] + more > size:
+            shards.append([])
+            sizes.append(0)
+        shards[-1].append(file)
+        sizes[-1] += more
+    return [shards[at] for at in sorted(range(len(shards)), key=lambda at: -sizes[at])]
+
+
+def _as_they_end(ray: Any, running: dict[Any, int]) -> Iterator[tuple[Any, int]]:
+    """Each of `running` when it has ended, which it then leaves."""
+    while running:
+        for said in ray.wait(list(running))[0]:
+            yield said, running[said]
+            del running[said]
+
+
+def _note(passing: Pass, done: Done, shown: dict[str, str]) -> None:
+    """Note in the pass what a map task has counted; `shown` has the names of files as they were given."""
+    assert passing.bar is not None
+    done.skipped = [replace(fault, file=shown.get(fault.file, fault.file)) for fault in done.skipped]
+    passing.done.add(done)
+    for path, identity in zip(passing.files, passing.identities, strict=True):
+        if file := done.files.get(identity["name"]):
+            passing.bar.update(file.bytes)
+            passing.bar.finished(path, file.bytes)
