@@ -103,9 +103,9 @@ def make_contenders(
         fast = tokie.Tokenizer.from_json(f"{folder}/tokenizer.json")
 
     def words_in_table() -> None:
-        counter = _core.WordCounter(bpe, threads)
+        counter = _core.WordCounter(threads)
         for batch in batches(whole):
-            counter.update(batch)
+            counter.update(bpe, batch)
 
     def polars_words(texts: pl.LazyFrame, engine: Literal["streaming", "in-memory"]) -> None:
         split = texts.select(pl.col("text").str.split(" ")).explode("text")

@@ -2,7 +2,7 @@
 
     python benchmarks/formats.py [--gigabytes 0.5] [--shards 8] [--rounds 3] [--folder DIR]
 
-Each row is one format: the rate at which it is read alone (`kovocab.corpus.batches`), at which its words are counted
+Each row is one format: the rate at which it is read alone (as `kovocab count` reads it), at which its words are counted
 from the file and from memory, in turns, and how much longer the file takes than memory. MB are of text, whatever the
 file takes on disk; files were just written, so the disk itself is hardly asked. In .txt a document is a line, so its
 newlines are spaces and its words a few less.
@@ -13,7 +13,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
 
@@ -22,7 +22,8 @@ import polars as pl
 import text
 
 from kovocab import _core
-from kovocab.corpus import Corpus, batches
+from kovocab.corpus import Corpus, batches, corpus_files
+from kovocab.readers import read_files
 from kovocab.tokenizer import load_tokenizer
 
 SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt", ".txt.gz", ".txt.zst")
@@ -35,13 +36,19 @@ def main() -> None:
         raise SystemExit("this is a debug build; install kovocab with `make build` and try again")
     bpe, threads = _core.Bpe(load_tokenizer(BASE).to_str()), len(os.sched_getaffinity(0))
 
-    def count(texts: Iterable[pl.Series]) -> None:
-        counter = _core.WordCounter(bpe, threads)
-        for batch in texts:
-            counter.update(batch)
+    def documents(corpus: Corpus) -> Iterator[pl.Series]:
+        if isinstance(corpus, pl.Series):
+            return batches(corpus)
+        items = read_files(corpus_files(corpus), "text", at_once=threads)
+        return (item for _, item in items if isinstance(item, pl.Series))
 
-    def read(texts: Iterable[pl.Series]) -> None:
-        for _ in texts:
+    def count(corpus: Corpus) -> None:
+        counter = _core.WordCounter(threads)
+        for batch in documents(corpus):
+            counter.update(bpe, batch)
+
+    def read(corpus: Corpus) -> None:
+        for _ in documents(corpus):
             pass
 
     asked = int(arguments.gigabytes * 1e9)

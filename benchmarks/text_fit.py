@@ -1,7 +1,6 @@
 """How generated text and a real corpus compare, in what costs a counter time; `text.py --fit` prints it."""
 
 import math
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -11,6 +10,9 @@ from text import blocks
 
 from kovocab import _core
 from kovocab.corpus import batches
+from kovocab.counts import threads_of
+from kovocab.memory import bound
+from kovocab.tally import Tally
 from kovocab.tokenizer import load_tokenizer
 
 BASE = Path(mistral_common.__file__).parent / "data" / "tokenizer.model.v1"
@@ -44,10 +46,13 @@ def fit(corpus: str, sizes: Sequence[int], seed: int) -> None:
 
 def count(texts: Iterable[pl.Series]) -> pl.DataFrame:
     """The words of `texts`, by how common they are."""
-    counter = _core.WordCounter(_core.Bpe(load_tokenizer(BASE).to_str()), len(os.sched_getaffinity(0)))
-    for batch in texts:
-        counter.update(batch)
-    return pl.DataFrame(counter.finish())
+    bpe = _core.Bpe(load_tokenizer(BASE).to_str())
+    with Tally(threads_of(None), bound(None)) as tally:
+        for batch in texts:
+            tally.update(bpe, batch)
+            if tally.full():
+                tally.spill()
+        return pl.concat(tally.finish()[2])
 
 
 def describe(words: pl.DataFrame, size: int) -> dict[str, float]:
