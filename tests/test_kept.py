@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,7 +28,7 @@ import os, signal, sys, threading, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # the shell that runs the tests may ignore it
 from kovocab import blocks, corpus, counting, counts, kept, memory, progress, readers, tally, cli
 counting.EVERY, counting._WORTH, progress.EVERY = 0.0, 0, 0.0
-counting.BATCH_SIZE = blocks.BLOCK = 60_000
+counting.BATCH_SIZE = blocks.BLOCK = int(os.environ.get("BLOCK", 60_000))
 memory.LEAST = 1
 counts.ROWS = tally.ROWS = 20_000
 read_file, keep, batches = readers.read_file, kept.Kept.keep, counting.Pass.batches
@@ -90,19 +91,25 @@ def base(base_model_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return path
 
 
-@pytest.fixture
-def texts(tmp_path: Path) -> Path:
-    folder = tmp_path / "texts"
+@pytest.fixture(scope="module")
+def made(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    """A corpus, and the file of a count of it that nothing stopped: the same of each copy."""
+    folder = tmp_path_factory.mktemp("made") / "texts"
     folder.mkdir()
     for seed in range(6):
         write_sample(folder / f"{seed}{'.jsonl' if seed % 2 else '.txt'}", 200_000 + 100_000 * seed, seed=seed)
-    return folder
+    return folder, uninterrupted(folder, folder.parent, base)
 
 
 @pytest.fixture
-def whole(texts: Path, tmp_path: Path, base: Path) -> bytes:
-    """The file of a count that nothing stopped."""
-    return uninterrupted(texts, tmp_path, base)
+def texts(made: tuple[Path, bytes], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made[0], tmp_path / "texts"))
+
+
+@pytest.fixture
+def whole(made: tuple[Path, bytes], tmp_path: Path) -> bytes:
+    (tmp_path / "whole").write_bytes(made[1])
+    return made[1]
 
 
 def uninterrupted(texts: Path, folder: Path, tokenizer: Path, *more: str) -> bytes:
@@ -224,6 +231,21 @@ def test_faults_are_neither_lost_nor_doubled(texts: Path, tmp_path: Path, base: 
     lines = sum(path.read_bytes().count(b"\xff") for path in texts.iterdir())
     assert len(faults) == len({(fault["file"], fault["place"]) for fault in faults}) == lines > 100
     assert load_counted(tmp_path / "w").record["skipped"] == {"faults": lines, "documents": lines}
+
+
+def test_real_text(data: Path, mistral: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BLOCK", "1_000_000")
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    for name in ("ko_small.jsonl.zst", "other.jsonl.zst"):
+        (texts / name).symlink_to(data / name)
+    expected = uninterrupted(texts, tmp_path, mistral)
+    for place, at in [("kept", 4), ("renames", 3), ("write", 1)]:
+        child = started(place, at, texts, tmp_path / "w", mistral)
+        child.communicate(timeout=60)
+        assert child.returncode == -signal.SIGKILL
+    ends(texts, tmp_path, mistral)
+    assert (tmp_path / "w").read_bytes() == expected
 
 
 # ── in this process ──
