@@ -295,3 +295,42 @@ def test_an_artefact_is_replaced_whole_and_kept_where_the_run_fails(street: Path
     assert main(["refine", *words, "--min_count", "30", "--min_syllable_count", "30"]) == 0
     assert not Path("tok/left").exists()
     assert json.loads(Path("tok/kovocab.json").read_text())["settings"]["min_count"] == 30
+
+
+# ── faults that are skipped ──
+
+
+def test_what_is_skipped_is_listed_and_ends_with_3(
+    street: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("b.jsonl").write_text('{"text": "가"}\nno\n{"text": 5}\n{"text": "나"}\n')
+    Path("a.txt").write_bytes(b"fine\n\xff\n")
+    pl.DataFrame({"body": ["가"]}).write_parquet("c.parquet")
+    line = f"count --corpus . --tokenizer {street}/base --out w.parquet".split()
+    code, said = answer(capsys, line)
+    assert code == 1
+    assert sorted(path.name for path in here.iterdir()) == ["a.txt", "b.jsonl", "c.parquet"]
+    assert main([*line, "--on_error", "skip"]) == 3
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith("3 documents, 10 bytes: ")
+    assert out[-2:] == ["skipped: 4 faults, 3 documents known to be lost", "w.skipped.jsonl"]
+    report = [json.loads(line) for line in Path("w.skipped.jsonl").read_text().splitlines()]
+    assert [(fault["file"], fault["place"], fault["documents"]) for fault in report] == [
+        ("a.txt", "line 2", 1), ("b.jsonl", "line 2", 1), ("b.jsonl", "line 3", 1), ("c.parquet", "", None)
+    ]  # fmt: skip
+    assert all("wanted" in fault["what"] or "no column" in fault["what"] for fault in report)
+    metadata = json.loads(pl.read_parquet_metadata("w.parquet")["kovocab"])
+    assert metadata["skipped"] == {"faults": 4, "documents": 3}
+    # Another name for the report; and of a corpus without faults no report is left.
+    words = Path("w.parquet").rename(here / "words")
+    assert main([*line[:1], "--corpus", "[a.txt,b.jsonl]", *line[3:], "--on_error", "skip", "--report", "r"]) == 3
+    assert len(Path("r").read_text().splitlines()) == 3
+    words.unlink()
+    Path("a.txt").write_bytes(b"fine\n")
+    assert main([*line[:1], "--corpus", "a.txt", *line[3:], "--on_error", "skip"]) == 0
+    assert sorted(path.name for path in here.iterdir()) == ["a.txt", "b.jsonl", "c.parquet", "r", "w.parquet"]
+    # Nothing but faults is no corpus.
+    Path("a.txt").write_bytes(b"\xff\n")
+    code, said = answer(capsys, [*line[:1], "--corpus", "a.txt", *line[3:], "--on_error", "skip"])
+    assert code == 1
+    assert "a.txt holds no documents" in said

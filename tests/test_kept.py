@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,13 +21,14 @@ from kovocab.errors import ArtefactError, CorpusError
 from kovocab.faults import Fault
 from kovocab.kept import Done, FileProgress, Kept
 from kovocab.sample import write_sample
+from kovocab.tokenizer import load_tokenizer
 
 DRIVER = """
 import os, signal, sys, threading, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # the shell that runs the tests may ignore it
 from kovocab import blocks, corpus, counting, counts, kept, memory, progress, readers, tally, cli
 counting.EVERY, counting._WORTH, progress.EVERY = 0.0, 0, 0.0
-counting.BATCH_SIZE = blocks.BLOCK = 60_000
+counting.BATCH_SIZE = blocks.BLOCK = int(os.environ.get("BLOCK", 60_000))
 memory.LEAST = 1
 counts.ROWS = tally.ROWS = 20_000
 read_file, keep, batches = readers.read_file, kept.Kept.keep, counting.Pass.batches
@@ -81,19 +83,33 @@ sys.exit(cli.main(["count", *args]))
 """
 
 
-@pytest.fixture
-def texts(tmp_path: Path) -> Path:
-    folder = tmp_path / "texts"
+@pytest.fixture(scope="module")
+def base(base_model_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The base as a `tokenizer.json`, which is loaded sooner."""
+    path = tmp_path_factory.mktemp("base") / "tokenizer.json"
+    load_tokenizer(base_model_file).save(str(path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def made(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    """A corpus, and the file of a count of it that nothing stopped: the same of each copy."""
+    folder = tmp_path_factory.mktemp("made") / "texts"
     folder.mkdir()
     for seed in range(6):
         write_sample(folder / f"{seed}{'.jsonl' if seed % 2 else '.txt'}", 200_000 + 100_000 * seed, seed=seed)
-    return folder
+    return folder, uninterrupted(folder, folder.parent, base)
 
 
 @pytest.fixture
-def whole(texts: Path, tmp_path: Path, base_model_file: Path) -> bytes:
-    """The file of a count that nothing stopped."""
-    return uninterrupted(texts, tmp_path, base_model_file)
+def texts(made: tuple[Path, bytes], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made[0], tmp_path / "texts"))
+
+
+@pytest.fixture
+def whole(made: tuple[Path, bytes], tmp_path: Path) -> bytes:
+    (tmp_path / "whole").write_bytes(made[1])
+    return made[1]
 
 
 def uninterrupted(texts: Path, folder: Path, tokenizer: Path, *more: str) -> bytes:
@@ -138,43 +154,46 @@ PLACES = [
 
 @pytest.mark.parametrize(("place", "at"), PLACES)
 def test_a_count_that_is_killed_goes_on(
-    place: str, at: int, texts: Path, whole: bytes, tmp_path: Path, base_model_file: Path
+    place: str, at: int, texts: Path, whole: bytes, tmp_path: Path, base: Path
 ) -> None:
-    child = started(place, at, texts, tmp_path / "w", base_model_file)
+    child = started(place, at, texts, tmp_path / "w", base)
     out, said = child.communicate(timeout=60)
     assert child.returncode == -signal.SIGKILL, said
     assert f"killed at {place}" in out
     assert bool(progress(tmp_path)) == ((place, at) not in [("before", 1), ("renames", 1)])
     assert (tmp_path / "w").exists() == (place == "written")
-    ends(texts, tmp_path, base_model_file)
+    ends(texts, tmp_path, base)
     assert (tmp_path / "w").read_bytes() == whole
 
 
-def test_a_count_that_is_killed_again_and_again(
-    texts: Path, whole: bytes, tmp_path: Path, base_model_file: Path
-) -> None:
+def test_a_count_that_is_killed_again_and_again(texts: Path, whole: bytes, tmp_path: Path, base: Path) -> None:
     rng = random.Random(7)
     counted = [0]
     for threads in ("1", "5", "2"):  # of which nothing depends
         place, at = rng.choice([("kept", 4), ("before", 3), ("renames", 5)])
+<<<<<<< HEAD
         child = started(place, at, texts, tmp_path / "w", base_model_file, "--threads", threads)
         _out, said = child.communicate(timeout=60)
+=======
+        child = started(place, at, texts, tmp_path / "w", base, "--threads", threads)
+        _, said = child.communicate(timeout=60)
+>>>>>>> 034a236770541524a80583d2987f2dbc2e124424
         assert child.returncode == -signal.SIGKILL, said
         counted.append(sum(file["documents"] for file in progress(tmp_path).values()))
     assert counted == sorted(set(counted)), "each goes on after the one before"
     for place in ("sort", "write"):
-        assert started(place, 1, texts, tmp_path / "w", base_model_file).wait(timeout=60) == -signal.SIGKILL
-    ends(texts, tmp_path, base_model_file)
+        child = started(place, 1, texts, tmp_path / "w", base)
+        child.communicate(timeout=60)
+        assert child.returncode == -signal.SIGKILL
+    ends(texts, tmp_path, base)
     assert (tmp_path / "w").read_bytes() == whole
 
 
-def test_a_count_that_is_killed_at_random_moments(
-    texts: Path, whole: bytes, tmp_path: Path, base_model_file: Path
-) -> None:
+def test_a_count_that_is_killed_at_random_moments(texts: Path, whole: bytes, tmp_path: Path, base: Path) -> None:
     rng = random.Random(11)
     killed = 0
     for _ in range(4):
-        child = started("never", 0, texts, tmp_path / "w", base_model_file)
+        child = started("never", 0, texts, tmp_path / "w", base)
         assert child.stdout is not None
         child.stdout.readline()  # reading has begun
         time.sleep(rng.uniform(0, 0.25))
@@ -182,41 +201,56 @@ def test_a_count_that_is_killed_at_random_moments(
         child.communicate(timeout=60)
         killed += child.returncode == -signal.SIGKILL
     assert killed > 1
-    ends(texts, tmp_path, base_model_file)
+    ends(texts, tmp_path, base)
     assert (tmp_path / "w").read_bytes() == whole
 
 
-def test_ctrl_c_and_the_same_command_again(texts: Path, whole: bytes, tmp_path: Path, base_model_file: Path) -> None:
-    child = started("ctrl-c", 5, texts, tmp_path / "w", base_model_file)
+def test_ctrl_c_and_the_same_command_again(texts: Path, whole: bytes, tmp_path: Path, base: Path) -> None:
+    child = started("ctrl-c", 5, texts, tmp_path / "w", base)
     _, said = child.communicate(timeout=60)
     assert child.returncode == 130
     assert said.endswith("kovocab count: stopped\n")
     assert "Traceback" not in said
     assert progress(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"texts", "whole", ".w.counting"}
-    ends(texts, tmp_path, base_model_file)
+    ends(texts, tmp_path, base)
     assert (tmp_path / "w").read_bytes() == whole
 
 
-def test_faults_are_neither_lost_nor_doubled(texts: Path, tmp_path: Path, base_model_file: Path) -> None:
+def test_faults_are_neither_lost_nor_doubled(texts: Path, tmp_path: Path, base: Path) -> None:
     for path in texts.iterdir():
         lines = path.read_bytes().splitlines()
         for at in range(7, len(lines), 50):
             lines[at] = b"\xff" + lines[at]
         path.write_bytes(b"\n".join(lines) + b"\n")
-    expected = uninterrupted(texts, tmp_path, base_model_file, "--on_error", "skip")
+    expected = uninterrupted(texts, tmp_path, base, "--on_error", "skip")
     for place, at in [("kept", 3), ("before", 6)]:
-        child = started(place, at, texts, tmp_path / "w", base_model_file, "--on_error", "skip")
+        child = started(place, at, texts, tmp_path / "w", base, "--on_error", "skip")
         child.communicate(timeout=60)
         assert child.returncode == -signal.SIGKILL
     report = tmp_path / "report"
-    ends(texts, tmp_path, base_model_file, "--on_error", "skip", "--report", str(report))
+    ends(texts, tmp_path, base, "--on_error", "skip", "--report", str(report))
     assert (tmp_path / "w").read_bytes() == expected
     assert report.read_bytes() == (tmp_path / "whole.skipped.jsonl").read_bytes()
     faults = [json.loads(line) for line in report.read_text().splitlines()]
     lines = sum(path.read_bytes().count(b"\xff") for path in texts.iterdir())
     assert len(faults) == len({(fault["file"], fault["place"]) for fault in faults}) == lines > 100
     assert load_counted(tmp_path / "w").record["skipped"] == {"faults": lines, "documents": lines}
+
+
+def test_real_text(data: Path, mistral: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BLOCK", "1_000_000")
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    for name in ("ko_small.jsonl.zst", "other.jsonl.zst"):
+        (texts / name).symlink_to(data / name)
+    expected = uninterrupted(texts, tmp_path, mistral)
+    for place, at in [("kept", 4), ("renames", 3), ("write", 1)]:
+        child = started(place, at, texts, tmp_path / "w", mistral)
+        child.communicate(timeout=60)
+        assert child.returncode == -signal.SIGKILL
+    ends(texts, tmp_path, mistral)
+    assert (tmp_path / "w").read_bytes() == expected
 
 
 # ── in this process ──
@@ -231,7 +265,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def stopped(texts: Path, tmp_path: Path, base_model_file: Path, often: None, monkeypatch: pytest.MonkeyPatch) -> Path:
+def stopped(texts: Path, tmp_path: Path, base: Path, often: None, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a count that was stopped when some of it was kept."""
     keep, kept_so_often = Kept.keep, 0
 
@@ -245,7 +279,7 @@ def stopped(texts: Path, tmp_path: Path, base_model_file: Path, often: None, mon
     with monkeypatch.context() as patched:
         patched.setattr(Kept, "keep", stops)
         with pytest.raises(KeyboardInterrupt):
-            count_to(tmp_path / "w", texts, base_model_file, threads=2)
+            count_to(tmp_path / "w", texts, base, threads=2)
     return tmp_path / ".w.counting"
 
 
@@ -256,7 +290,7 @@ def goes_on(texts: Path, out: Path, tokenizer: Path, whole: bytes) -> None:
 
 
 def test_what_a_part_has_beyond_what_was_noted_goes(
-    texts: Path, stopped: Path, tmp_path: Path, base_model_file: Path, whole: bytes
+    texts: Path, stopped: Path, tmp_path: Path, base: Path, whole: bytes
 ) -> None:
     parts = sorted(stopped.glob("*.words"))
     assert len(parts) > 100
@@ -265,7 +299,7 @@ def test_what_a_part_has_beyond_what_was_noted_goes(
             file.write(part.read_bytes()[:1000] + b"\xff")
     (stopped / "005.sorted").write_bytes(b"of a sort that was killed")
     (stopped / "progress.json.part").write_text('{"identi')
-    goes_on(texts, tmp_path / "w", base_model_file, whole)
+    goes_on(texts, tmp_path / "w", base, whole)
 
 
 @pytest.mark.parametrize(
@@ -280,23 +314,23 @@ def test_what_a_part_has_beyond_what_was_noted_goes(
     ],
 )
 def test_damage_to_what_was_kept_is_named_and_nothing_is_changed(
-    spoil: Any, said: str, texts: Path, stopped: Path, tmp_path: Path, base_model_file: Path
+    spoil: Any, said: str, texts: Path, stopped: Path, tmp_path: Path, base: Path
 ) -> None:
     spoil(stopped)
     before = {path.name: path.read_bytes() for path in stopped.iterdir()}
     for _ in range(2):
         with pytest.raises(ArtefactError, match=rf"{said}.*; remove the folder {stopped} to count anew"):
-            count_to(tmp_path / "w", texts, base_model_file)
+            count_to(tmp_path / "w", texts, base)
     assert {path.name: path.read_bytes() for path in stopped.iterdir()} == before
 
 
 def test_what_is_no_longer_the_same_is_named(
-    texts: Path, stopped: Path, tmp_path: Path, base_model_file: Path, whole: bytes
+    texts: Path, stopped: Path, tmp_path: Path, base: Path, whole: bytes
 ) -> None:
     out = tmp_path / "w"
     advice = f"; remove the folder {stopped} to count anew"
 
-    def refused(said: str, tokenizer: Path = base_model_file, corpus: Any = texts, **settings: Any) -> None:
+    def refused(said: str, tokenizer: Path = base, corpus: Any = texts, **settings: Any) -> None:
         with pytest.raises(ArtefactError) as caught:
             count_to(out, corpus, tokenizer, **settings)
         assert str(caught.value).startswith(f"a count of this was interrupted, and {said}")
@@ -305,9 +339,9 @@ def test_what_is_no_longer_the_same_is_named(
 
     refused("column was 'text' and is 'body'", column="body")
     refused("on_error was 'fail' and is 'skip'", on_error="skip")
-    count_to(tmp_path / "old", texts / "0.txt", base_model_file)
+    count_to(tmp_path / "old", texts / "0.txt", base)
     refused("add_to was [] and is ['", add_to=tmp_path / "old")
-    model = json.loads(json_of(base_model_file))
+    model = json.loads(base.read_text())
     model["added_tokens"].pop()
     (tmp_path / "tokenizer.json").write_text(json.dumps(model))
     refused("tokenizer was '", tokenizer=tmp_path / "tokenizer.json")
@@ -329,26 +363,20 @@ def test_what_is_no_longer_the_same_is_named(
     refused("4.txt has changed since")
     (texts / "4.txt").write_bytes(data)
     os.utime(texts / "4.txt", ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    goes_on(texts, out, base_model_file, whole)  # nothing was changed by being refused
-
-
-def json_of(tokenizer: Path) -> str:
-    from kovocab.tokenizer import load_tokenizer
-
-    return load_tokenizer(tokenizer).to_str()
+    goes_on(texts, out, base, whole)  # nothing was changed by being refused
 
 
 def test_two_processes_at_once(
-    texts: Path, whole: bytes, tmp_path: Path, base_model_file: Path, capfd: pytest.CaptureFixture[str]
+    texts: Path, whole: bytes, tmp_path: Path, base: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    first = started("never", 0, texts, tmp_path / "w", base_model_file)
+    first = started("never", 0, texts, tmp_path / "w", base)
     assert first.stdout is not None
     first.stdout.readline()
     first.send_signal(signal.SIGSTOP)
     try:
         with pytest.raises(ArtefactError, match=f"{tmp_path}/w is being counted by another process"):
-            count_to(tmp_path / "w", texts, base_model_file)
-        line = f"count --corpus {texts} --tokenizer {base_model_file} --out {tmp_path}/w".split()
+            count_to(tmp_path / "w", texts, base)
+        line = f"count --corpus {texts} --tokenizer {base} --out {tmp_path}/w".split()
         assert main(line) == 1
         assert capfd.readouterr().err == f"kovocab count: {tmp_path}/w is being counted by another process\n"
     finally:
@@ -360,7 +388,7 @@ def test_two_processes_at_once(
 
 @pytest.mark.parametrize("how", ["longer", "gone", "as long"])
 def test_a_file_that_changes_while_it_is_counted(
-    how: str, texts: Path, tmp_path: Path, base_model_file: Path, often: None, monkeypatch: pytest.MonkeyPatch
+    how: str, texts: Path, tmp_path: Path, base: Path, often: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep = Kept.keep
     path = texts / "0.txt"
@@ -376,38 +404,38 @@ def test_a_file_that_changes_while_it_is_counted(
 
     monkeypatch.setattr(Kept, "keep", changes)
     with pytest.raises(CorpusError, match=r"0\.txt changed while it was counted; wanted files that stand still"):
-        count_to(tmp_path / "w", texts, base_model_file)
+        count_to(tmp_path / "w", texts, base)
     assert not (tmp_path / "w").exists()
 
 
 def test_files_that_share_a_name_are_told_apart(
-    texts: Path, stopped: Path, tmp_path: Path, base_model_file: Path, whole: bytes, monkeypatch: pytest.MonkeyPatch
+    texts: Path, stopped: Path, tmp_path: Path, base: Path, whole: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As one of a bucket and one here may."""
     rows = counting.identities
     monkeypatch.setattr(counting, "identities", lambda files: [row | {"name": "a.txt"} for row in rows(files)])
     monkeypatch.setattr(counting, "_READERS", 1)
     stopped.rename(tmp_path / "another")
-    record, _ = count_to(tmp_path / "w", texts, base_model_file)
+    record, _ = count_to(tmp_path / "w", texts, base)
     assert load_counted(tmp_path / "w").words.equals(load_counted(tmp_path / "whole").words)
     assert record["documents"] == load_counted(tmp_path / "whole").record["documents"]
 
 
-def test_a_count_that_fails_before_anything_is_kept_leaves_nothing(tmp_path: Path, base_model_file: Path) -> None:
+def test_a_count_that_fails_before_anything_is_kept_leaves_nothing(tmp_path: Path, base: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"fine\n\xff\n")
     with pytest.raises(CorpusError, match=r"a\.txt: line 2"):
-        count_to(tmp_path / "new" / "deep" / "w", tmp_path / "a.txt", base_model_file)
+        count_to(tmp_path / "new" / "deep" / "w", tmp_path / "a.txt", base)
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 
-def test_names_that_are_no_utf_8(tmp_path: Path, base_model_file: Path, often: None) -> None:
+def test_names_that_are_no_utf_8(tmp_path: Path, base: Path, often: None) -> None:
     folder = tmp_path / "texts"
     folder.mkdir()
     try:
         (folder / os.fsdecode(b"\xff.txt")).write_bytes(b"the end\n\xff\n")
     except OSError as error:
         pytest.skip(f"such a name cannot be had here: {error}")
-    line = f"count --corpus {folder} --tokenizer {base_model_file} --out {tmp_path}/w --on_error skip"
+    line = f"count --corpus {folder} --tokenizer {base} --out {tmp_path}/w --on_error skip"
     assert main(line.split()) == 3
     assert load_counted(tmp_path / "w").record["corpus"]["files"][0]["name"] == "\udcff.txt"
     fault = json.loads((tmp_path / "w.skipped.jsonl").read_text())
@@ -431,9 +459,9 @@ def small(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_disk_that_fills_while_words_are_spilled(
-    texts: Path, whole: bytes, small: Path, tmp_path: Path, base_model_file: Path
+    texts: Path, whole: bytes, small: Path, tmp_path: Path, base: Path
 ) -> None:
-    child = started("never", 0, texts, small / "w", base_model_file)
+    child = started("never", 0, texts, small / "w", base)
     _, said = child.communicate(timeout=60)
     assert child.returncode == 1
     last = said.splitlines()[-1]
@@ -446,7 +474,7 @@ def test_a_disk_that_fills_while_words_are_spilled(
     assert not (small / "w").exists()
     # On a larger disk it goes on.
     subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
-    ends(texts, small, base_model_file)
+    ends(texts, small, base)
     assert (small / "w").read_bytes() == whole
 
 

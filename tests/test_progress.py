@@ -3,6 +3,8 @@
 import json
 import logging
 import re
+import subprocess
+import sys
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +14,9 @@ import pytest
 
 from kovocab import progress as room
 from kovocab.corpus import Corpus, batches, corpus_files
+from kovocab.counts import read_counted
 from kovocab.progress import progress
+from kovocab.sample import write_sample
 
 TEXT = "가나다라 마바사 " * 40
 
@@ -111,3 +115,58 @@ def test_a_pass_that_fails_does_not_say_that_it_ended(tmp_path: Path, caplog: py
     with pytest.raises(RuntimeError), progress("count", [tmp_path / "a.txt"]):
         raise RuntimeError
     assert caplog.messages == []
+
+
+@pytest.mark.parametrize("fault", [b"", b"\xff\n"])
+def test_lines_for_machines(tmp_path: Path, base_model_file: Path, fault: bytes) -> None:
+    """All that a run says on standard error, in a process of its own."""
+    for number in range(3):
+        write_sample(tmp_path / f"{number}.txt", 300_000, seed=number)
+    with (tmp_path / "0.txt").open("ab") as file:
+        file.write(fault)
+    code = (
+        "import sys; from kovocab import blocks, counting, memory, progress, tally; progress.EVERY = 0.0\n"
+        "memory.LEAST, tally._LEAST, counting.BATCH_SIZE, blocks.BLOCK = 1, 0, 50_000, 50_000\n"
+        "from kovocab.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    line = f"count --corpus {tmp_path}/*.txt --tokenizer {base_model_file} --out {tmp_path}/w --log json --memory 1"
+    if fault:
+        line += " --on_error skip"
+    command = [sys.executable, "-c", code, *line.split(), "--tokens", str(tmp_path / "t")]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert run.returncode == (3 if fault else 0), run.stderr
+    lines = [json.loads(line) for line in run.stderr.splitlines()]
+    record = read_counted(tmp_path / "w")
+    *rest, done = lines
+    assert len(rest) > 10
+    for told in rest:
+        assert told["event"] == "progress"
+        wanted = {"bytes", "seconds", "bytes_per_second", "share", "seconds_left", "distinct_words", "memory"}
+        assert wanted <= told.keys()
+        assert 0 < told["share"] <= 1
+    assert [told["bytes"] for told in rest] == sorted({told["bytes"] for told in rest})
+    assert [told["spilled_bytes"] for told in rest] == sorted(told["spilled_bytes"] for told in rest)
+    assert done["event"] == "done"
+    assert done["verb"] == "count"
+    assert done["bytes"] == record["bytes"]
+    assert done["distinct_words"] == record["distinct_words"]
+    assert done["seconds"] > 0
+    assert done["spilled_bytes"] > record["distinct_words"]
+    assert done["peak_memory"] > 50_000_000
+    assert not {"share", "seconds_left"} & done.keys()
+
+
+def test_other_lines_become_objects_too(capsys: pytest.CaptureFixture[str]) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("as before: %(message)s"))
+    logging.getLogger().addHandler(handler)
+    try:
+        for form in ("json", "text"):
+            with room.all_as(form):  # type: ignore[arg-type]
+                logging.getLogger("kovocab.counts").warning("entries of %s", '"가"')
+        logging.getLogger("kovocab.counts").warning("after")
+    finally:
+        logging.getLogger().removeHandler(handler)
+    first, *rest = capsys.readouterr().err.splitlines()
+    assert json.loads(first) == {"event": "note", "level": "warning", "message": 'entries of "가"'}
+    assert rest == ['as before: entries of "가"', "as before: after"]

@@ -120,6 +120,14 @@ def test_a_consumer_that_stops_early_leaves_no_thread(files: list[Path], stop: s
         del items
 
 
+def test_a_consumer_that_stops_early_does_not_wait_for_the_rest(files: list[Path]) -> None:
+    begun: list[Path] = []
+    items = read_files(files, "text", at_once=2, start=lambda path: begun.append(path) or 0)  # type: ignore[func-returns-value]
+    next(items)
+    items.close()  # type: ignore[attr-defined]
+    assert begun in (files[:1], files[:2])
+
+
 def fails(items: Iterable[object]) -> None:
     for _ in items:
         raise ZeroDivisionError

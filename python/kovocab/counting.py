@@ -115,7 +115,8 @@ class Pass:
         assert self.bar is not None
         for path in self.files:
             seen = self.done.of(self._names[path])
-            self.bar.resumed(seen.bytes)
+            if seen.bytes:
+                self.bar.resumed(seen.bytes)
             if seen.done:
                 self.bar.finished(path, seen.bytes)
         items = read_files(
