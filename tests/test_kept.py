@@ -171,13 +171,8 @@ def test_a_count_that_is_killed_again_and_again(texts: Path, whole: bytes, tmp_p
     counted = [0]
     for threads in ("1", "5", "2"):  # of which nothing depends
         place, at = rng.choice([("kept", 4), ("before", 3), ("renames", 5)])
-<<<<<<< HEAD
-        child = started(place, at, texts, tmp_path / "w", base_model_file, "--threads", threads)
-        _out, said = child.communicate(timeout=60)
-=======
         child = started(place, at, texts, tmp_path / "w", base, "--threads", threads)
         _, said = child.communicate(timeout=60)
->>>>>>> 034a236770541524a80583d2987f2dbc2e124424
         assert child.returncode == -signal.SIGKILL, said
         counted.append(sum(file["documents"] for file in progress(tmp_path).values()))
     assert counted == sorted(set(counted)), "each goes on after the one before"
