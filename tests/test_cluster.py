@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from threading import Event, Thread
 from types import SimpleNamespace
@@ -134,7 +133,6 @@ def test_a_fault_is_the_error_of_one_machine(ray, corpus, base_model_file, tmp_p
     (tmp_path / "none.txt").touch()
     with pytest.raises(CorpusError, match=r"^the corpus holds no documents; wanted at least one$"):
         count_to(tmp_path / "out", tmp_path / "none.txt", base_model_file, engine="ray")
-    # What another process counts of an interrupted one is its own.
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "none.txt"]
 
 
@@ -206,6 +204,46 @@ def test_a_cluster_of_its_own(base_model_file, corpus, tmp_path):
     assert (tmp_path / "many").read_bytes() == (tmp_path / "one").read_bytes()
 
 
+LOSES_A_MACHINE = """
+import sys
+from threading import Thread
+import ray
+from ray.cluster_utils import Cluster
+from kovocab import cluster
+from kovocab.counts import count_to
+
+machine = {"num_cpus": 1, "object_store_memory": 150 << 20}
+machines = Cluster(initialize_head=True, head_node_args=machine | {"include_dashboard": False})
+lost = [machines.add_node(**machine) for _ in range(2)][0]
+ray.init(address=machines.address, log_to_driver=False, logging_level="ERROR")
+check, seen = cluster.Pass.check, []
+
+def lose(passing):  # between the map tasks and the reduce tasks, of which there are more than processors
+    check(passing)
+    machines.remove_node(lost, allow_graceful=False)
+    seen.append(lost)
+
+cluster._PIECES = 3
+cluster.Pass.check = lose
+count_to(*sys.argv[1:4], engine="ray")
+assert seen
+"""
+
+
+@pytest.mark.slow
+def test_a_machine_is_lost_with_what_maps_left_on_it(large, base_model_file, tmp_path):
+    pytest.importorskip("ray", reason="pip install kovocab[ray]")
+    # Their pieces, of more than 100 KB, are on the machines that they ran on, and are to be made again.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    environment |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    command = [sys.executable, "-c", LOSES_A_MACHINE, str(tmp_path / "many"), str(large), str(base_model_file)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=200)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "lost objects" in done.stdout + done.stderr  # Ray says that it makes them again
+    count_to(tmp_path / "one", large, base_model_file)
+    assert (tmp_path / "many").read_bytes() == (tmp_path / "one").read_bytes()
+
+
 # ── without Ray ──
 
 
@@ -225,17 +263,14 @@ def test_every_machine_sees_the_same_files_and_kovocab(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("안녕")
     listed = [(path, identities([path])[0])]
-    job = cluster.Job(version("kovocab"), "text", False, 1, 1 << 30, 1)
-    path.write_text("세상")
-    tokenizer = '{"model": {"type": "BPE", "vocab": {}, "merges": []}}'
-    for gone in (False, True):
-        if gone:
-            path.unlink()
+    cluster._check_shared(*listed[0])
+    for change in (lambda: path.write_text("세상"), path.unlink):
+        change()
         with pytest.raises(CorpusError, match=r"a\.txt is not the same file on every machine"):
             cluster._check_shared(*listed[0])
     job = cluster.Job("0.0.1", "text", False, 1, 1 << 30, 1)
     with pytest.raises(UsageError, match=r"wanted 0\.0\.1 on all"):
-        next(cluster.count_files(job, tokenizer, listed))
+        next(cluster.count_files(job, "", listed))
 
 
 @given(st.lists(st.integers(0, 100), min_size=1, max_size=50), st.integers(1, 200))

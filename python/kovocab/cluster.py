@@ -38,7 +38,6 @@ _TRIES = 3  # more, of a task whose worker was lost
 _WAVES = 4  # map tasks for each that can run at a time, so that a slow one does not hold up the end
 _PIECES = 128  # at most: as many as there are parts
 _PIECE = 4 << 20  # bytes of corpus, at least, in a piece: Ray keeps objects below 100 KB in the driver's memory
-_AT_ONCE = 16  # pieces that a reduce task fetches at once
 _TOKEN = secrets.token_hex(32)  # of clusters that this process starts
 
 
@@ -100,11 +99,11 @@ def count_files(job: Job, tokenizer: str, files: Sequence[Listed]) -> Iterator[b
     yield done, sizes
 
 
-def combine_pieces(pieces: Sequence[Any]) -> tuple[bytes, tuple[int, int]]:
+def combine_pieces(*pieces: bytes) -> tuple[bytes, tuple[int, int]]:
     """Combine the pieces of the same words: the reduce task.
 
-    Args:
-        pieces: References to them, in a list so that Ray does not fetch all before it starts the task.
+    Ray fetches them before it starts the task, and does lost ones again before. A task that fetched its own would hold
+    its processor meanwhile: when a machine is lost, all reduce tasks would wait for maps that have none to run on.
 
     Returns:
         The words in order, as records, and how many distinct words there are and the sum of their counts.
@@ -112,12 +111,10 @@ def combine_pieces(pieces: Sequence[Any]) -> tuple[bytes, tuple[int, int]]:
     Raises:
         OverflowError: a count passes 2^64 - 1.
     """
-    ray = load_ray()
     with TemporaryDirectory(prefix="kovocab-") as folder:
         words, in_order = Path(folder, "000.words"), Path(folder, "000.sorted")
         with words.open("wb") as file:
-            for at in range(0, len(pieces), _AT_ONCE):
-                file.writelines(ray.get(list(pieces[at : at + _AT_ONCE])))
+            file.writelines(pieces)
         totals = _core.sort_parts(folder, 1)
         return in_order.read_bytes(), totals
 
@@ -188,8 +185,8 @@ def count_by_ray(
             distinct = total = 0
             results = {}
             for number, size in enumerate(sizes):
-                asked = reduce.options(num_cpus=room.processors_for(COMBINED * size), num_returns=2, **options)
-                results[number], said = asked.remote([pieces[number] for pieces in of_maps])
+                asked = reduce.options(num_cpus=room.processors_for((COMBINED + 1) * size), num_returns=2, **options)
+                results[number], said = asked.remote(*(pieces[number] for pieces in of_maps))
                 running[said] = number
             for said, number in _as_they_end(ray, running):
                 (folder / f"{number:03}.sorted").write_bytes(ray.get(results.pop(number)))
@@ -218,10 +215,7 @@ def load_ray() -> Any:
 
 
 class _Room:
-    """What a cluster has room for. Memory is asked for as processors, so that Ray can do a lost task again.
-
-    A task that waits for the result of a lost one gives its processors back meanwhile, but not memory that it asked
-    for: if all reduce tasks waited so, no map could run.
+    """What a cluster has room for. Memory is asked for as the processors that have so much to them.
 
     Attributes:
         processors: That a map task asks for.
