@@ -409,7 +409,7 @@ def test_files_that_share_a_name_are_told_apart(
     """As one of a bucket and one here may."""
     rows = counting.identities
     monkeypatch.setattr(counting, "identities", lambda files: [row | {"name": "a.txt"} for row in rows(files)])
-    monkeypatch.setattr(counting, "_READERS", 1)
+    monkeypatch.setattr(counting, "READERS", 1)
     stopped.rename(tmp_path / "another")
     record, _ = count_to(tmp_path / "w", texts, base)
     assert load_counted(tmp_path / "w").words.equals(load_counted(tmp_path / "whole").words)
