@@ -72,10 +72,7 @@ impl WordCounter {
     }
 
     /// Count the words of `documents`; a thread that is free takes the next of them. O(bytes).
-    ///
-    /// # Errors
-    /// If a count passes 2^64 - 1.
-    pub fn update(&mut self, cutter: &Cutter, documents: &[&str]) -> Result<()> {
+    pub fn update(&mut self, cutter: &Cutter, documents: &[&str]) {
         let (tables, tasks) = (&self.tables, tasks(documents));
         let next = AtomicUsize::new(0);
         thread::scope(|scope| {
@@ -85,11 +82,15 @@ impl WordCounter {
                     task.iter().for_each(|text| worker.document(cutter, text, tables));
                     worker.count(cutter, tables);
                 }
-                worker.front.flush(tables)
             };
             let running: Vec<_> = self.workers.iter_mut().map(|worker| scope.spawn(move || work(worker))).collect();
-            running.into_iter().try_for_each(join)
-        })
+            running.into_iter().for_each(join);
+        });
+    }
+
+    /// Bring the words that threads keep to themselves into the tables.
+    fn settle(&mut self) -> Result<()> {
+        self.workers.iter_mut().try_for_each(|worker| worker.front.flush(&self.tables))
     }
 
     /// Add words that were counted before, `▁` for a space.
@@ -108,7 +109,7 @@ impl WordCounter {
         front.flush(tables)
     }
 
-    /// What is in memory.
+    /// What is in memory, but for some thousand words that each thread keeps to itself.
     #[must_use]
     pub fn size(&self) -> Size {
         self.tables.size()
@@ -118,7 +119,8 @@ impl WordCounter {
     ///
     /// # Errors
     /// If a count passes 2^64 - 1.
-    pub fn count_tokens(&self, encoder: &Encoder<'_>) -> Result<Vec<u64>> {
+    pub fn count_tokens(&mut self, encoder: &Encoder<'_>) -> Result<Vec<u64>> {
+        self.settle()?;
         let tables: Vec<_> = (0..self.tables.number()).map(|at| self.tables.table(at)).collect();
         let shares = tables.chunks(tables.len().div_ceil(self.workers.len()));
         encoder.count_shares(
@@ -129,8 +131,9 @@ impl WordCounter {
     /// Append the words to the parts in `folder` and forget them; see [`spill`].
     ///
     /// # Errors
-    /// If a file cannot be written; some words may be there then, and all are still here.
+    /// If a file cannot be written; some words may be there then, and all are still here. If a count passes 2^64 - 1.
     pub fn spill(&mut self, folder: &Path) -> Result<()> {
+        self.settle()?;
         spill(&self.tables, folder, self.workers.len())?;
         self.clear();
         Ok(())
@@ -138,14 +141,15 @@ impl WordCounter {
 
     /// Forget all words.
     pub fn clear(&mut self) {
-        self.tables = Tables::new(self.workers.len());
+        *self = Self::new(self.workers.len());
     }
 
     /// All words in order. O(words log words).
     ///
     /// # Errors
     /// If the sum of all counts passes 2^64 - 1.
-    pub fn sorted(&self) -> Result<Sorted> {
+    pub fn sorted(&mut self) -> Result<Sorted> {
+        self.settle()?;
         let sort = |at| Ok(Part::sort(self.tables.table(at).iter().map(|(_, word, count)| (word, count))));
         Sorted::of(each(self.tables.number(), self.workers.len(), sort)?)
     }
@@ -253,7 +257,7 @@ mod tests {
     fn count(bpe: &Bpe, threads: usize, batches: &[&[&str]]) -> Vec<(String, u64)> {
         let mut counter = WordCounter::new(threads);
         for batch in batches {
-            counter.update(&Cutter::new(bpe).unwrap(), batch).unwrap();
+            counter.update(&Cutter::new(bpe).unwrap(), batch);
         }
         list(counter.sorted().unwrap())
     }

@@ -83,7 +83,8 @@ impl PyWordCounter {
     }
 
     fn update(&mut self, py: Python<'_>, bpe: &PyBpe, documents: PyChunkedArray) -> PyResult<()> {
-        Ok(py.detach(|| self.0.update(&bpe.cutter, &table::texts(documents.chunks())?))?)
+        py.detach(|| table::texts(documents.chunks()).map(|texts| self.0.update(&bpe.cutter, &texts)))?;
+        Ok(())
     }
 
     fn add(&mut self, py: Python<'_>, words: PyChunkedArray, counts: PyChunkedArray) -> PyResult<()> {
@@ -96,7 +97,7 @@ impl PyWordCounter {
         (size.words, size.memory, size.memory_soon)
     }
 
-    fn count_tokens(&self, py: Python<'_>, bpe: &PyBpe) -> PyResult<PyRecordBatch> {
+    fn count_tokens(&mut self, py: Python<'_>, bpe: &PyBpe) -> PyResult<PyRecordBatch> {
         let counts = py.detach(|| self.0.count_tokens(&Encoder::new(&bpe.bpe)))?;
         Ok(table::token_counts(counts)?.into())
     }
@@ -109,7 +110,7 @@ impl PyWordCounter {
         py.detach(|| self.0.clear());
     }
 
-    fn sorted(&self, py: Python<'_>) -> PyResult<PySortedWords> {
+    fn sorted(&mut self, py: Python<'_>) -> PyResult<PySortedWords> {
         Ok(PySortedWords(py.detach(|| self.0.sorted())?))
     }
 }

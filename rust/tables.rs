@@ -19,10 +19,10 @@ use crate::slots::{BATCH, Slot, Slots};
 /// Words are divided into so many parts wherever they leave memory: each part is combined and sorted by itself, so
 /// no more than one part a thread is in memory then. A fixed number, since machines that share the work exchange parts.
 pub const PARTS: usize = 128;
-/// Slots of a front: 64 KiB, a part of a core's own cache.
+/// Slots of a front: 256 KiB, a part of a core's own cache.
 const FRONT: usize = 1 << 13;
-/// Slots that all tables have together at first: 32 MiB.
-const FIRST: usize = 1 << 20;
+/// Slots that all tables have together at first: 64 MiB, which is 1.3 M words.
+const FIRST: usize = 1 << 21;
 
 /// The part that a hash belongs to: by its highest bits, while a place in a table goes by the lowest.
 #[must_use]

@@ -32,7 +32,7 @@ A list of strings is therefore a list of *paths*: pass texts in a list as `pl.Se
 MAGIC = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"x\x01", b"x^", b"x\x9c", b"x\xda")
 """By these Polars would take text for a compressed stream, and may give nothing at all for it."""
 
-BATCH_SIZE = 8 << 20  # the work on a batch outweighs handing it over, and it is small beside the counts
+BATCH_SIZE = 16 << 20  # the work on a batch outweighs handing it over, and it is small beside the counts
 
 
 def corpus_files(corpus: Corpus) -> list[File]:
