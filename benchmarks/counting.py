@@ -1,15 +1,15 @@
 """Exact token and word counts of one text: kovocab against `tokenizers`, tokie, SentencePiece and Polars.
 
     python benchmarks/counting.py CORPUS --tokenizer BASE [--column text] [--rounds 3]
-    python benchmarks/counting.py --generated GB [--slice MB] [--folder DIR]
+    python benchmarks/counting.py --generated GB [--slice MB]
 
 Contenders take turns in each round, with as many threads as there are processors; the ratio is that of the median
 rates. Token counts are compared id by id: nothing is timed that is not also checked. Times mean little on a shared
 machine; ratios mean more, and so do the seconds that processors worked.
 
 CORPUS, or 100 MB of generated text (see text.py) without one, is held in memory, and every contender gets all of it.
-With --generated the text is a Parquet file, which kovocab and Polars' streaming engine read as they count, so that
-reading is in their times; those which need the documents in memory get the first MB of it, and rates are compared.
+With --generated so much text is held in memory too; kovocab and Polars' streaming engine get all of it, the others,
+which would take minutes or much memory, the first MB, and rates are compared.
 """
 
 import argparse
@@ -19,7 +19,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -50,32 +49,28 @@ def main() -> None:
         raise SystemExit("this is a debug build; install kovocab with `make build` and try again")
     column = arguments.column
     threads = len(os.sched_getaffinity(0))
-    with ExitStack() as stack:
-        whole: Path | pl.Series
-        if arguments.generated:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(dir=arguments.folder))
-            whole = Path(folder) / "generated.parquet"
-            text.write([whole], int(arguments.generated * 1e9))
-            part = pl.concat(list(text.blocks(int(arguments.slice * 1e6)))).rechunk()
-            name, size = f"{arguments.generated} GB of generated text", arguments.generated * 1e3
-            print(f"{name} in Parquet; {len(part):,} documents, {megabytes(part):.1f} MB, in memory; {threads} threads")
-        else:
-            read = batches(arguments.corpus, column=column) if arguments.corpus else text.blocks(100_000_000)
-            whole = part = pl.concat(list(read)).rechunk()
-            name, size = arguments.corpus or "generated text", megabytes(part)
-            print(f"{name}: {len(part):,} documents, {size:.1f} MB, in memory; {threads} threads")
-        contenders = make_contenders(whole, size, part, arguments.tokenizer, threads)
-        times: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
-        results: dict[str, Counter[int]] = {}
-        for _ in range(arguments.rounds):
-            for name, contender in contenders.items():
-                start = time.perf_counter(), time.process_time()
-                result = contender.run()
-                times[name].append((time.perf_counter() - start[0], time.process_time() - start[1]))
-                if result is not None:
-                    results[name] = result
-        if arguments.generated:
-            results[OURS] = tokens_of(part, arguments.tokenizer, threads)
+    if arguments.generated:
+        whole = pl.concat(text.blocks(int(arguments.generated * 1e9)), rechunk=False)
+        ends = whole.head(int(arguments.slice * 20_000)).str.len_bytes().cum_sum()
+        part = whole.head(int((ends <= arguments.slice * 1e6).sum())).rechunk()
+        name, size = f"{arguments.generated} GB of generated text", megabytes(whole)
+    else:
+        read = batches(arguments.corpus, column=column) if arguments.corpus else text.blocks(100_000_000)
+        whole = part = pl.concat(list(read)).rechunk()
+        name, size = arguments.corpus or "generated text", megabytes(part)
+    print(f"{name}, {size:,.1f} MB, in memory; slice of {megabytes(part):.1f} MB; {threads} threads")
+    contenders = make_contenders(whole, size, part, arguments.tokenizer, threads)
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
+    results: dict[str, Counter[int]] = {}
+    for _ in range(arguments.rounds):
+        for name, contender in contenders.items():
+            start = time.perf_counter(), time.process_time()
+            result = contender.run()
+            times[name].append((time.perf_counter() - start[0], time.process_time() - start[1]))
+            if result is not None:
+                results[name] = result
+    if arguments.generated:
+        results[OURS] = tokens_of(part, arguments.tokenizer, threads)
     rates = {}
     for name, seconds in times.items():
         wall, processors = (contenders[name].size / statistics.median(kind) for kind in zip(*seconds, strict=True))
@@ -87,7 +82,7 @@ def megabytes(texts: pl.Series) -> float:
     return int(texts.str.len_bytes().sum()) / 1e6
 
 
-def tokens_of(corpus: pl.Series | Path, tokenizer: Path, threads: int) -> Counter[int]:
+def tokens_of(corpus: pl.Series, tokenizer: Path, threads: int) -> Counter[int]:
     table = count_tokens(corpus, tokenizer, threads=threads)
     return Counter({i: n for i, n in table.select("id", "count").iter_rows() if n})
 
@@ -127,7 +122,7 @@ def make_contenders(
     def with_tokie(batch: list[str]) -> Iterable[Iterable[int]]:
         return (encoding.ids for encoding in fast.encode_batch(batch, add_special_tokens=False))
 
-    lazy = pl.scan_parquet(whole) if isinstance(whole, Path) else whole.alias("text").to_frame().lazy()
+    lazy = whole.alias("text").to_frame().lazy()
     in_memory = part.alias("text").to_frame().lazy()
     found = {
         OURS: Contender(size, lambda: tokens_of(whole, source, threads)),
@@ -186,7 +181,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--column", default="text")
     parser.add_argument("--generated", type=float, metavar="GB", help="count so much generated text")
     parser.add_argument("--slice", type=float, metavar="MB", default=100, help="of it, for those who hold it in memory")
-    parser.add_argument("--folder", type=Path, help="where the generated file lies for a while")
     parser.add_argument("--rounds", type=int, default=3)
     return parser.parse_args()
 

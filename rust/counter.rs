@@ -21,7 +21,7 @@ use crate::tables::{Front, Size, Tables};
 use crate::words::{Cut, GAP, SPACE};
 
 /// Bytes of text that a thread takes at a time: enough to forget the taking, and little to wait for at the end.
-const TASK: usize = 1 << 18;
+const TASK: usize = 1 << 16;
 
 /// How documents become words.
 pub struct Cutter {

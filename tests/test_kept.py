@@ -16,7 +16,7 @@ import pytest
 
 from kovocab import blocks, counting, kept
 from kovocab.cli import main
-from kovocab.counts import count_to, load_counted
+from kovocab.counts import count, count_to, load_counted
 from kovocab.errors import ArtefactError, CorpusError
 from kovocab.faults import Fault
 from kovocab.kept import Done, FileProgress, Kept
@@ -233,6 +233,18 @@ def test_faults_are_neither_lost_nor_doubled(texts: Path, tmp_path: Path, base: 
     assert load_counted(tmp_path / "w").record["skipped"] == {"faults": lines, "documents": lines}
 
 
+def test_a_count_that_fails_goes_on_where_what_is_broken_is_skipped(
+    texts: Path, stopped: Path, tmp_path: Path, base: Path
+) -> None:
+    before = progress(tmp_path)
+    assert sum(file["documents"] for file in before.values()) > 0
+    count_to(tmp_path / "w", texts, base, on_error="skip")
+    expected = count(texts, base, on_error="skip")
+    found = load_counted(tmp_path / "w")
+    assert found.words.equals(expected.words)
+    assert found.record == expected.record
+
+
 def test_real_text(data: Path, mistral: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BLOCK", "1_000_000")
     texts = tmp_path / "texts"
@@ -333,7 +345,6 @@ def test_what_is_no_longer_the_same_is_named(
         assert "\n" not in str(caught.value)
 
     refused("column was 'text' and is 'body'", column="body")
-    refused("on_error was 'fail' and is 'skip'", on_error="skip")
     count_to(tmp_path / "old", texts / "0.txt", base)
     refused("add_to was [] and is ['", add_to=tmp_path / "old")
     model = json.loads(base.read_text())

@@ -183,7 +183,7 @@ class _Objects(logging.Formatter):
 
 def _state_in_words(state: Mapping[str, float]) -> str:
     said = []
-    if "distinct_words" in state:
+    if state.get("distinct_words"):
         said.append(f"{state['distinct_words'] / 1e6:.2f} M distinct words in memory")
     if "memory" in state:
         said.append(f"{state['memory'] / 1e9:.2f} GB used")

@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 ROWS = 1 << 20  # of a table at a time, and of a row group
 _LEAST = 128 << 20  # bytes of tables that are worth spilling
+_SORTED = 100  # bytes of memory, at most, that a word takes besides while words are sorted in memory
 COMBINED = 10  # bytes of memory, at most, that a byte of a spilled part takes when it is combined and sorted
 
 
@@ -96,11 +97,11 @@ class Tally:
 
     def finish(self) -> tuple[int, int, Iterator[pl.DataFrame]]:
         """How many distinct words there are, the sum of their counts, and the words in order, `ROWS` at a time."""
-        if not self.spilled:
+        if not self.spilled and memory.used() + _SORTED * self.held <= self._bound:
             words = self._counter.sorted()
             return *words.totals(), _tables(words)
         self.spill()
-        largest = max(self.parts().values())
+        largest = max(1, *self.parts().values())
         threads = max(1, min(self._threads, self._bound // (COMBINED * largest)))
         with _named():
             totals = _core.sort_parts(self._where(), threads)
