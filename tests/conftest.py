@@ -6,7 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from kovocab.counts import Counted, count
+from kovocab.counts import count
+from kovocab.word_counts import Counted
 
 # Real text and tokenizers, beside the checkout (or where KOVOCAB_TEST_DATA says). Not part of the project:
 # what needs them is skipped, visibly, where they are not.

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 import reference
 from kovocab.bpe import train, training_words
-from kovocab.counts import WORDS, Counted
 from kovocab.errors import UsageError
 from kovocab.sample import sample_documents
+from kovocab.word_counts import WORDS, Counted
 
 # Few letters and small counts: ties everywhere, runs of one letter, and tokens that can be made in two ways.
 COUNTS = st.sampled_from(["a", "ab", "abc", "▁ab", "가나다", "ㅋ▁"]).flatmap(

@@ -16,21 +16,22 @@ import pytest
 
 from kovocab import blocks, counting, kept
 from kovocab.cli import main
-from kovocab.counts import count, count_to, load_counted
+from kovocab.counts import count, count_to
 from kovocab.errors import ArtefactError, CorpusError
 from kovocab.faults import Fault
 from kovocab.kept import Done, FileProgress, Kept
 from kovocab.sample import write_sample
 from kovocab.tokenizer import load_tokenizer
+from kovocab.word_counts import load_counted
 
 DRIVER = """
 import os, signal, sys, threading, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # the shell that runs the tests may ignore it
-from kovocab import blocks, corpus, counting, counts, kept, memory, progress, readers, tally, cli
+from kovocab import blocks, corpus, counting, counts, kept, memory, progress, readers, tally, word_counts, cli
 counting.EVERY, counting._WORTH, progress.EVERY = 0.0, 0, 0.0
 counting.BATCH_SIZE = blocks.BLOCK = int(os.environ.get("BLOCK", 60_000))
 memory.LEAST = 1
-counts.ROWS = tally.ROWS = 20_000
+word_counts.ROWS = tally.ROWS = 20_000
 read_file, keep, batches = readers.read_file, kept.Kept.keep, counting.Pass.batches
 end, at, *args = sys.argv[1:]
 number = 0
@@ -77,7 +78,7 @@ def replacing(self, target):
     here("renames")  # the file of progress is written, and not yet in its place
     return replace(self, target)
 kept.Path.replace = replacing
-wrapped(counts, "_write", "write")
+wrapped(counts, "write_words", "write")
 wrapped(counts._Count, "written", "written")
 sys.exit(cli.main(["count", *args]))
 """

@@ -14,9 +14,9 @@ import pytest
 
 from kovocab import progress as room
 from kovocab.corpus import Corpus, batches, corpus_files
-from kovocab.counts import read_counted
 from kovocab.progress import progress
 from kovocab.sample import write_sample
+from kovocab.word_counts import read_counted
 
 TEXT = "가나다라 마바사 " * 40
 

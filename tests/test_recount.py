@@ -13,13 +13,14 @@ from tokenizers import Tokenizer
 from intermediate import tokenizer_merges
 from kovocab import RefineSettings, bpe, count_tokens, refine
 from kovocab import recount as room
-from kovocab.counts import WORDS, Counted, count
+from kovocab.counts import count
 from kovocab.errors import TokenizerError
 from kovocab.recount import Recount
 from kovocab.rounds import TokenCounts
 from kovocab.sample import sample_documents
 from kovocab.tokenizer import build_target, load_tokenizer
 from kovocab.vocabulary import Decisions, Vocabulary
+from kovocab.word_counts import WORDS, Counted
 
 LETTERS = "가나다ㅋ뷁"
 

@@ -18,13 +18,14 @@ import kovocab
 import reference
 from kovocab import RefineSettings, count_tokens, count_words, refine
 from kovocab.artefact import write_record
-from kovocab.counts import Counted, count
+from kovocab.counts import count
 from kovocab.errors import ArtefactError, CycleError, TokenizerError, UsageError
 from kovocab.refine import Refined
 from kovocab.rounds import State, TokenCounts, turn
 from kovocab.sample import sample_documents
 from kovocab.tokenizer import build_target, load_tokenizer
 from kovocab.vocabulary import Decisions, Vocabulary
+from kovocab.word_counts import Counted
 
 # `kovocab.refine` is the function; this is the room it is in.
 ROOM = import_module("kovocab.refine")

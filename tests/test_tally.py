@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kovocab import _core, blocks, corpus, counting, counts, memory, tally
-from kovocab.counts import WORDS, combine, combine_to, count, count_to, count_tokens, count_words, load_counted
+from kovocab import _core, blocks, corpus, counting, counts, memory, tally, word_counts
+from kovocab.counts import combine, combine_to, count, count_to, count_tokens, count_words
 from kovocab.errors import ArtefactError
 from kovocab.sample import sample_documents, write_sample
 from kovocab.tally import Tally
 from kovocab.tokenizer import load_tokenizer
+from kovocab.word_counts import WORDS, load_counted
 
 SPILLS = {"memory": 1}
 """Settings with which every batch is spilled; see `low`."""
@@ -97,7 +98,7 @@ def test_tokens_within_a_bound(base_model_file: Path, texts: Path, tmp_path: Pat
 def test_files_are_combined_within_a_bound(
     base_model_file: Path, texts: Path, tmp_path: Path, low: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counts, "ROWS", 5_000)
+    monkeypatch.setattr(word_counts, "ROWS", 5_000)
     paths = []
     for path in sorted(texts.iterdir()):
         paths.append(tmp_path / f"{path.stem}.words")

@@ -116,9 +116,9 @@ def refine_words(words: str, base: str, out: str, decisions: str | None = None, 
     """
     chosen = RefineSettings(**settings)
     from kovocab.artefact import check_replaceable
-    from kovocab.counts import load_counted
     from kovocab.refine import refine
     from kovocab.vocabulary import Decisions
+    from kovocab.word_counts import load_counted
 
     check_replaceable(out, "refine")
     decided = Decisions() if decisions is None else Decisions.load(decisions)

@@ -9,7 +9,6 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -18,47 +17,26 @@ from typing import Any, Literal, TypeAlias
 
 import polars as pl
 import tokenizers
-from polars.io.plugins import register_io_source
 
 from kovocab import _core, cluster, hangul
-from kovocab.artefact import Record, check_file, new_file
+from kovocab.artefact import Record, check_file
 from kovocab.corpus import Corpus
 from kovocab.counting import Pass, run
-from kovocab.errors import CorpusError, TokenizerError, UsageError
-from kovocab.faults import POLARS_ERRORS, Fault, first_line
+from kovocab.errors import TokenizerError, UsageError
+from kovocab.faults import Fault
 from kovocab.kept import Kept
 from kovocab.memory import bound
 from kovocab.progress import Form
-from kovocab.tally import ROWS, Tally
+from kovocab.tally import Tally
 from kovocab.tokenizer import Source, load_tokenizer
+from kovocab.word_counts import WORDS, Counted, check_words, read_counted, tables_of, write_words
 
 log = logging.getLogger(__name__)
 
 OnError: TypeAlias = Literal["fail", "skip"]
 Engine: TypeAlias = Literal["local", "ray"]
 
-WORDS = pl.Schema({"word": pl.String, "count": pl.UInt64})
-_METADATA = "kovocab"
 _MOST_THREADS = 1024  # each has words of its own
-
-
-@dataclass(frozen=True)
-class Counted:
-    """Word counts with the record of what was counted.
-
-    Attributes:
-        words: `word: str, count: u64`, sorted by count (descending) and word (ascending).
-        record: Corpus fingerprint, tokenizer, cut, sums.
-        skipped: Faults of the corpus that were skipped, the first 100,000 of them.
-    """
-
-    words: pl.DataFrame
-    record: Record
-    skipped: list[Fault] = field(default_factory=list)
-
-    def save(self, path: str | Path) -> None:
-        """Write the words as Parquet, the record in its metadata under the key `kovocab`."""
-        _write(path, (self.words[at : at + ROWS] for at in range(0, len(self.words), ROWS)), self.record)
 
 
 def count(
@@ -140,7 +118,7 @@ def count_to(
         corpus, tokenizer, column, threads, memory, on_error, add_to, log_form, Path(out), engine, address
     ) as counting:
         tables, record = counting.finish()
-        _write(out, tables, record)
+        write_words(out, tables, record)
         counting.written()
     return record, counting.skipped
 
@@ -208,7 +186,7 @@ def count_tokens_of(path: str | Path, tokenizer: Source, *, threads: int | None 
     loaded = load_tokenizer(tokenizer)
     bpe = _bpe(loaded)
     total = _Total()
-    for words in _tables_of(path):
+    for words in tables_of(path):
         total.add(pl.DataFrame(bpe.count_tokens(words["word"], words["count"], threads_of(threads))))
     return _named(total.counts, loaded)
 
@@ -246,46 +224,8 @@ def combine_to(out: str | Path, paths: Sequence[str | Path], *, memory: str | in
         _add_files(tally, paths)
         distinct, total, tables = tally.finish()
         record = _record(_combined(parts), parts[0], distinct, total)
-        _write(out, tables, record)
+        write_words(out, tables, record)
     return record
-
-
-def load_counted(path: str | Path) -> Counted:
-    """Read what `Counted.save` or `count_to` wrote.
-
-    Raises:
-        CorpusError: the file is missing, not Parquet, or not of `kovocab count`.
-    """
-    record = read_counted(path)
-    return Counted(pl.concat([pl.DataFrame(schema=WORDS), *_tables_of(path)]), record)
-
-
-def read_counted(path: str | Path) -> Record:
-    """Read the record of what `Counted.save` or `count_to` wrote; errors as `load_counted`."""
-    wanted = "wanted word counts as `kovocab count` leaves them"
-    try:
-        metadata = pl.read_parquet_metadata(path)
-        schema = pl.scan_parquet(path, glob=False).collect_schema()
-    except POLARS_ERRORS as error:
-        raise CorpusError(f"{path} cannot be read ({first_line(error)}); {wanted}") from error
-    if _METADATA not in metadata or schema != WORDS:
-        raise CorpusError(f"{path} holds {dict(schema)}; {wanted}: {dict(WORDS)} and their record")
-    record: Record = json.loads(metadata[_METADATA])
-    return record
-
-
-def check_words(words: pl.DataFrame) -> pl.DataFrame:
-    """Hand back `words` if they are word counts: `word: str, count: u64`, without nulls.
-
-    Raises:
-        UsageError: they are not; says what they are, or which row is null.
-    """
-    if words.schema != WORDS:
-        raise UsageError(f"word counts have the columns {dict(words.schema)}; wanted {dict(WORDS)}")
-    if sum(words.null_count().row(0)):
-        row = words.select(pl.any_horizontal(pl.all().is_null()).arg_max()).item()
-        raise UsageError(f"row {row} of the word counts is null; wanted {dict(WORDS)}")
-    return words
 
 
 def digest(tokenizer: tokenizers.Tokenizer) -> str:
@@ -433,24 +373,10 @@ class _Count:
 
 def _add_files(tally: Tally, paths: Iterable[str | Path]) -> None:
     for path in paths:
-        for words in _tables_of(path):
+        for words in tables_of(path):
             tally.add(words)
             if tally.full():
                 tally.spill()
-
-
-def _tables_of(path: str | Path) -> Iterator[pl.DataFrame]:
-    """Word counts of a file, some at a time."""
-    query = pl.scan_parquet(path, glob=False)
-    try:
-        left = query.select(pl.len()).collect().item()
-        for words in query.collect_batches(chunk_size=ROWS, maintain_order=True):
-            left -= len(words)
-            yield check_words(words)
-    except POLARS_ERRORS as error:
-        raise CorpusError(f"{path} cannot be read: {first_line(error)}") from error
-    if left:  # where Polars panics, its batches just end
-        raise CorpusError(f"{path} cannot be read: {left:,} words are missing")
 
 
 def _same_cut(parts: Sequence[Record], wanted: Record) -> None:
@@ -488,21 +414,6 @@ def _no_overflow() -> Iterator[None]:
         yield
     except OverflowError as error:
         raise UsageError(f"{error}; wanted counts that add up to less") from error
-
-
-def _write(path: str | Path, tables: Iterable[pl.DataFrame], record: Record) -> None:
-    """Write words as Parquet, without having them all in memory; the same bytes however they are divided."""
-    given = iter(tables)
-
-    def source(*_: object) -> Iterator[pl.DataFrame]:
-        yield from given
-
-    with new_file(path) as beside:
-        frame = register_io_source(source, schema=WORDS)
-        # A file's name may be no UTF-8, and then holds what JSON writes as \\udcff too.
-        said = json.dumps(record, ensure_ascii=False).encode("utf-8", errors="backslashreplace").decode()
-        metadata = {_METADATA: said}
-        frame.sink_parquet(beside, metadata=metadata, row_group_size=ROWS, maintain_order=True)
 
 
 def _count_documents(texts: Iterator[pl.Series], tokenizer: tokenizers.Tokenizer) -> pl.DataFrame:

@@ -177,7 +177,7 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
     if changes:
         more = f", and {len(changes) - 1} other files are not as they were" if len(changes) > 1 else ""
         return changes[0] + more
-    if before.get("on_error") == "fail":  # nothing was skipped: a count that failed may go on with what is broken skipped
+    if before.get("on_error") == "fail":  # nothing was skipped yet: a count that failed may go on, skipping
         before = {**before, "on_error": now["on_error"]}
     keys = [key for key in now if key != "files" and before.get(key) != now[key]]
     return f"{keys[0]} was {before.get(keys[0])!r} and is {now[keys[0]]!r}" if keys else None

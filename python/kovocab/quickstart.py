@@ -72,7 +72,7 @@ def walk(out: Path, corpus: str | None, min_count: int | None) -> None:
         _run("sample", out=f"{out}/held_out.txt", megabytes=0.2, language="ko", seed=1)
     _run("count", corpus=korean, tokenizer=base, out=words)
     if min_count is None:
-        from kovocab.counts import load_counted
+        from kovocab.word_counts import load_counted
 
         min_count = min(6000, max(10, load_counted(words).record["bytes"] // 100_000))
     thresholds = {"min_count": min_count, "min_syllable_count": min_count, "prune": "leaf"}
