@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kovocab import _core, blocks, corpus, counting, counts, memory, tally, word_counts
+from kovocab import _core, blocks, corpus, counting, memory, tally, word_counts
 from kovocab.counts import combine, combine_to, count, count_to, count_tokens, count_words
 from kovocab.errors import ArtefactError
 from kovocab.sample import sample_documents, write_sample
@@ -63,7 +63,7 @@ def texts(tmp_path: Path) -> Path:
 def test_a_run_that_spills_ends_as_one_that_does_not(
     base_model_file: Path, texts: Path, tmp_path: Path, low: list[int], threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for room in (tally, counts):
+    for room in (tally, word_counts):
         monkeypatch.setattr(room, "ROWS", 10_000)  # so that there are many tables and row groups
     whole, whole_record = tmp_path / "whole", count_to(tmp_path / "whole", texts, base_model_file, threads=1)[0]
     assert low == []
