@@ -60,6 +60,9 @@ def main(args: list[str]) -> int:
         Fit(configuration)()
     else:
         evaluate(configuration, verb)
+    if torch.distributed.is_initialized():
+        # Gloo's threads may still hold tensors, and abort the process when Python ends below them.
+        torch.distributed.destroy_process_group()
     return 0
 
 
