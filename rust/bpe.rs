@@ -4,6 +4,8 @@
 //! pre-tokenizer but a Metaspace that does not split, and spaces turned into `▁`. Anything else is refused with
 //! the reason, and the caller counts documents with the tokenizer itself.
 
+use std::collections::HashMap;
+
 use rustc_hash::FxHashMap;
 
 use crate::error::Result;
@@ -46,8 +48,23 @@ pub struct Bpe {
     pub entries: Vec<String>,
     /// Rank of each pair of ids.
     pub ranks: Pairs,
-    plane: Vec<u32>,
-    beyond: FxHashMap<char, u32>,
+    plane: Vec<Character>,
+    beyond: FxHashMap<u32, Character>,
+}
+
+/// A character as a token.
+#[derive(Clone, Copy)]
+pub(crate) struct Character {
+    /// Its id, or [`NONE`].
+    pub(crate) id: u32,
+    /// Whether any entry has a character before it.
+    pub(crate) before: bool,
+    /// Whether any entry has a character after it.
+    pub(crate) after: bool,
+}
+
+impl Character {
+    const NONE: Self = Self { id: NONE, before: false, after: false };
 }
 
 impl Bpe {
@@ -66,18 +83,6 @@ impl Bpe {
             .map(|byte| model.vocab.get(&format!("<0x{byte:02X}>")).copied())
             .collect::<Option<Vec<_>>>()
             .ok_or_else(|| refuse("its vocabulary lacks some of the 256 byte tokens"))?;
-
-        let mut plane = vec![NONE; 1 << 16];
-        let mut beyond = FxHashMap::default();
-        for (token, &id) in &model.vocab {
-            let mut chars = token.chars();
-            if let (Some(c), None) = (chars.next(), chars.next()) {
-                match plane.get_mut(c as usize) {
-                    Some(slot) => *slot = id,
-                    None => _ = beyond.insert(c, id),
-                }
-            }
-        }
 
         if size > Pairs::MOST || model.merges.len() > Pairs::MOST {
             return Err(refuse(format!("it has more than {} tokens or merges", Pairs::MOST)));
@@ -104,6 +109,7 @@ impl Bpe {
             parts.push(pair);
             entries.push(entry);
         }
+        let (plane, beyond) = characters(&model.vocab, &entries);
         let cut = Cut::check(entries.iter().map(String::as_str));
         Ok(Self { size, special, prefix, cut, bytes, merged, parts, entries, ranks, plane, beyond })
     }
@@ -112,18 +118,50 @@ impl Bpe {
     #[must_use]
     #[inline]
     pub fn char_id(&self, c: char) -> u32 {
-        match self.plane.get(c as usize) {
-            Some(&id) => id,
-            None => self.beyond.get(&c).copied().unwrap_or(NONE),
+        self.character(c.into()).id
+    }
+
+    /// The character of a code as a token.
+    #[inline]
+    pub(crate) fn character(&self, code: u32) -> Character {
+        match self.plane.get(code as usize) {
+            Some(&character) => character,
+            None => self.beyond.get(&code).copied().unwrap_or(Character::NONE),
         }
     }
 
     /// The tokens that are one character each, in no order.
     pub fn characters(&self) -> impl Iterator<Item = (char, u32)> {
-        let plane = (0..).zip(&self.plane).filter(|(_, id)| **id != NONE);
-        let plane = plane.filter_map(|(c, &id)| char::from_u32(c).map(|c| (c, id)));
-        plane.chain(self.beyond.iter().map(|(&c, &id)| (c, id)))
+        let plane = (0..).zip(&self.plane).filter(|(_, character)| character.id != NONE);
+        let all = plane.chain(self.beyond.iter().map(|(&code, character)| (code, character)));
+        all.filter_map(|(code, character)| char::from_u32(code).map(|c| (c, character.id)))
     }
+}
+
+/// The tokens that are one character each, by code: up to 2^16 in a row, and the others.
+fn characters(vocab: &HashMap<String, u32>, entries: &[String]) -> (Vec<Character>, FxHashMap<u32, Character>) {
+    let mut plane = vec![Character::NONE; 1 << 16];
+    let mut beyond = FxHashMap::default();
+    for (token, &id) in vocab {
+        let mut chars = token.chars();
+        if let (Some(c), None) = (chars.next(), chars.next()) {
+            let character = Character { id, ..Character::NONE };
+            match plane.get_mut(c as usize) {
+                Some(slot) => *slot = character,
+                None => _ = beyond.insert(u32::from(c), character),
+            }
+        }
+    }
+    let mut mark = |c: char, set: fn(&mut Character)| {
+        let character = plane.get_mut(c as usize).or_else(|| beyond.get_mut(&u32::from(c)));
+        // An entry may have a character that is no token, and is then never made.
+        character.filter(|character| character.id != NONE).map(set);
+    };
+    for entry in entries {
+        entry.chars().skip(1).for_each(|c| mark(c, |character| character.before = true));
+        entry.chars().rev().skip(1).for_each(|c| mark(c, |character| character.after = true));
+    }
+    (plane, beyond)
 }
 
 /// Pair of ids → rank: open addressing, at most half full. A slot is 64 bits, 21 for each id and 22 for the rank,

@@ -20,7 +20,7 @@ const LONG: usize = 64;
 /// Encodes words; shared between threads, each with its own [`Scratch`].
 pub struct Encoder<'a> {
     bpe: &'a Bpe,
-    special: FxHashMap<&'a str, u32>,
+    special: FxHashMap<&'a [u8], u32>,
 }
 
 /// Space that encoding works in, kept from word to word.
@@ -112,30 +112,50 @@ impl<'a> Encoder<'a> {
     /// An encoder by `bpe`.
     #[must_use]
     pub fn new(bpe: &'a Bpe) -> Self {
-        Self { bpe, special: bpe.special.iter().map(|(token, id)| (token.as_str(), *id)).collect() }
+        Self { bpe, special: bpe.special.iter().map(|(token, id)| (token.as_bytes(), *id)).collect() }
     }
 
-    /// Ids of one word as [`crate::counter`] leaves it: normalised, or a special token. `▁` may be written as a
-    /// space, as it is inside the engine: a normalised word holds no other.
-    pub fn encode<'s>(&self, word: &str, scratch: &'s mut Scratch) -> &'s [u32] {
-        scratch.ids.clear();
+    /// Call `found` with the ids of one word, some at a time, in order. The word is as [`crate::counter`] leaves it:
+    /// UTF-8, normalised, or a special token. `▁` may be written as a space, as it is inside the engine: a normalised
+    /// word holds no other.
+    ///
+    /// Between two characters that no entry has side by side nothing merges, so what is on either side is encoded by
+    /// itself. Two flags a character tell most such places: to an English base nearly all those between syllables.
+    #[inline]
+    pub fn encode(&self, word: &[u8], scratch: &mut Scratch, mut found: impl FnMut(&[u32])) {
         if let Some(&id) = self.special.get(word) {
-            scratch.ids.push(id);
-            return &scratch.ids;
+            found(&[id]);
+            return;
         }
-        for c in word.chars() {
-            let c = if c == ' ' { SPACE } else { c };
-            match self.bpe.char_id(c) {
-                NONE => {
-                    let mut utf8 = [0; 4];
-                    let bytes = c.encode_utf8(&mut utf8).bytes();
-                    scratch.ids.extend(bytes.map(|byte| self.bpe.bytes[usize::from(byte)]));
+        let mut joins = false;
+        let mut rest = word;
+        while let Some((code, length)) = first(rest) {
+            let (utf8, after) = rest.split_at(length);
+            rest = after;
+            let character = self.bpe.character(code);
+            if !(joins && character.before) {
+                self.flush(scratch, &mut found);
+            }
+            joins = character.after;
+            if character.id == NONE {
+                let utf8 = if code == u32::from(SPACE) { "\u{2581}".as_bytes() } else { utf8 };
+                for &byte in utf8 {
+                    found(&[self.bpe.bytes[usize::from(byte)]]);
                 }
-                id => scratch.ids.push(id),
+            } else {
+                scratch.ids.push(character.id);
             }
         }
-        scratch.merge(&self.bpe.ranks, &self.bpe.merged);
-        &scratch.ids
+        self.flush(scratch, &mut found);
+    }
+
+    #[inline]
+    fn flush(&self, scratch: &mut Scratch, found: &mut impl FnMut(&[u32])) {
+        if scratch.ids.len() > 1 {
+            scratch.merge(&self.bpe.ranks, &self.bpe.merged);
+        }
+        found(&scratch.ids);
+        scratch.ids.clear();
     }
 
     /// Count of each id over `words`, each taken as often as its count says. O(all bytes of `words`).
@@ -154,7 +174,7 @@ impl<'a> Encoder<'a> {
     pub fn count_shares<S, W>(&self, shares: impl Iterator<Item = S>) -> Result<Vec<u64>>
     where
         S: Iterator<Item = (W, u64)> + Send,
-        W: AsRef<str>,
+        W: AsRef<[u8]>,
     {
         let parts = thread::scope(|scope| {
             let workers: Vec<_> = shares.map(|share| scope.spawn(move || self.count_share(share))).collect();
@@ -169,16 +189,35 @@ impl<'a> Encoder<'a> {
         Ok(total)
     }
 
-    fn count_share<W: AsRef<str>>(&self, share: impl Iterator<Item = (W, u64)>) -> Result<Vec<u64>> {
+    fn count_share<W: AsRef<[u8]>>(&self, share: impl Iterator<Item = (W, u64)>) -> Result<Vec<u64>> {
         let mut scratch = Scratch::default();
         let mut counts = vec![0_u64; self.bpe.size];
+        let mut over = false;
         for (word, count) in share {
-            for &id in self.encode(word.as_ref(), &mut scratch) {
-                let sum = &mut counts[id as usize];
-                *sum = sum.checked_add(count).ok_or(Error::Overflow)?;
-            }
+            self.encode(word.as_ref(), &mut scratch, |ids| {
+                for &id in ids {
+                    let (sum, passed) = counts[id as usize].overflowing_add(count);
+                    counts[id as usize] = sum;
+                    over |= passed;
+                }
+            });
         }
-        Ok(counts)
+        if over { Err(Error::Overflow) } else { Ok(counts) }
+    }
+}
+
+/// The code of the first character and how many bytes it takes. Words were text before, and are not checked again:
+/// that would be a quarter of their encoding.
+#[inline]
+fn first(word: &[u8]) -> Option<(u32, usize)> {
+    let low = |byte: u8| u32::from(byte & 0x3F);
+    match *word {
+        [b' ', ..] => Some((u32::from(SPACE), 1)),
+        [a @ ..0x80, ..] => Some((u32::from(a), 1)),
+        [a @ 0xE0..0xF0, b, c, ..] => Some((u32::from(a & 0xF) << 12 | low(b) << 6 | low(c), 3)),
+        [a @ ..0xE0, b, ..] => Some((u32::from(a & 0x1F) << 6 | low(b), 2)),
+        [a, b, c, d, ..] => Some((u32::from(a & 7) << 18 | low(b) << 12 | low(c) << 6 | low(d), 4)),
+        _ => None,
     }
 }
 
@@ -228,7 +267,9 @@ mod tests {
             let mut heap = Scratch { ids: symbols, ..Scratch::default() };
             heap.merge_by_heap(&bpe.ranks, &bpe.merged);
             prop_assert_eq!(&scan.ids, &heap.ids);
-            prop_assert_eq!(encoder.encode(&word, &mut heap), &scan.ids);
+            let mut found = vec![];
+            encoder.encode(word.as_bytes(), &mut Scratch::default(), |ids| found.extend_from_slice(ids));
+            prop_assert_eq!(found, scan.ids);
         }
     }
 

@@ -32,10 +32,9 @@ impl Word<'_> {
     }
 }
 
-impl AsRef<str> for Word<'_> {
-    /// The word as text; nothing where it was not added at character boundaries.
-    fn as_ref(&self) -> &str {
-        std::str::from_utf8(self.bytes()).unwrap_or_default()
+impl AsRef<[u8]> for Word<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes()
     }
 }
 
@@ -52,6 +51,20 @@ pub fn word<'a>(key: &Key, arena: &'a [u8]) -> Word<'a> {
     Word::Short(bytes)
 }
 
+/// By length, the bits of a key that hold bytes of the word: whole numbers of eight, a part of one, none of the rest.
+const KEEP: [Key; SHORT + 1] = {
+    let mut keep = [[0; 3]; SHORT + 1];
+    let mut at = 0;
+    while at < 8 * SHORT * (SHORT + 1) {
+        let (length, bit) = (at / (8 * SHORT), at % (8 * SHORT));
+        if bit < 8 * length {
+            keep[length][bit / 64] |= 1 << (bit % 64);
+        }
+        at += 1;
+    }
+    keep
+};
+
 /// The key of the word `text[start..end]`, of 1 to 23 bytes.
 #[must_use]
 #[inline]
@@ -59,10 +72,8 @@ pub fn short_key(text: &[u8], start: usize, end: usize) -> Key {
     let length = end - start;
     let mut key = if let Some(window) = text.get(start..start + 24) {
         let mut key = [load(window, 0), load(window, 8), load(window, 16)];
-        // Keep `length` bytes: whole words of eight, a part of one, none of the rest.
-        for (index, word) in key.iter_mut().enumerate() {
-            let keep = length.saturating_sub(index * 8).min(8);
-            *word &= if keep == 0 { 0 } else { u64::MAX >> (64 - 8 * keep) };
+        for (word, mask) in key.iter_mut().zip(&KEEP[length % KEEP.len()]) {
+            *word &= mask;
         }
         key
     } else {

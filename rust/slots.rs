@@ -23,6 +23,11 @@ pub struct Slot {
     pub count: u64,
 }
 
+impl Slot {
+    /// No word.
+    pub const NONE: Self = Self { key: [0; 3], count: 0 };
+}
+
 /// Words that are added together. Slots are far apart and seldom in a cache: read one by one, each word would wait
 /// for its own. The first loop of [`Slots::add_all`] reads the slots of all of them, which do not depend on one
 /// another, so the processor fetches them side by side; the second finds them near.

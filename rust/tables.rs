@@ -7,13 +7,12 @@
 //! once, so a lock is taken once in [`BATCH`] words that wait, which is more than a hundred words of text. The
 //! threads share the tables, so that no word is held twice.
 
+use std::hint::black_box;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bytemuck::Zeroable;
-
 use crate::error::{Error, Result};
-use crate::keys::{SHORT, Word, hash_long, hash_of, hash_short, same, short_key, to_usize};
+use crate::keys::{Key, SHORT, Word, hash_long, hash_of, hash_short, same, short_key, to_usize};
 use crate::slots::{BATCH, Slot, Slots};
 
 /// Words are divided into so many parts wherever they leave memory: each part is combined and sorted by itself, so
@@ -97,9 +96,26 @@ pub struct Size {
     pub memory_soon: usize,
 }
 
+/// Two words that share a place in a front. A new word takes the second, which makes way; seen again there, the two
+/// change places: so a word that comes once does not drive out one that comes often. A cache line.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Pair(Slot, Slot);
+
+impl Pair {
+    const NONE: Self = Self(Slot::NONE, Slot::NONE);
+}
+
 /// What a thread keeps to itself.
 pub struct Front {
-    recent: Vec<Slot>,
+    recent: Vec<Pair>,
+    pushed: [(Key, u64); BATCH],
+    number: usize,
+    queues: Queues,
+}
+
+/// Words that wait for their tables.
+struct Queues {
     waiting: Vec<Slot>,
     queued: Vec<usize>,
     over: bool,
@@ -109,50 +125,81 @@ impl Front {
     /// A front to `tables`.
     #[must_use]
     pub fn new(tables: &Tables) -> Self {
-        Self {
-            recent: vec![Slot::zeroed(); FRONT],
-            waiting: vec![Slot::zeroed(); tables.number() * BATCH],
+        let queues = Queues {
+            waiting: vec![Slot::NONE; tables.number() * BATCH],
             queued: vec![0; tables.number()],
             over: false,
-        }
+        };
+        Self { recent: vec![Pair::NONE; FRONT], pushed: [([0; 3], 0); BATCH], number: 0, queues }
     }
 
     /// Add 1 to the word `text[start..end]`, which is not empty; it is in `tables` when [`Front::flush`] returns.
     #[inline]
     pub fn push(&mut self, text: &[u8], start: usize, end: usize, tables: &Tables) {
         if end - start > SHORT {
-            self.push_long(&text[start..end], 1, tables);
+            self.queues.push_long(&text[start..end], 1, tables);
             return;
         }
         let key = short_key(text, start, end);
-        let slot = &mut self.recent[to_usize(hash_short(&key)) % FRONT];
-        if same(&slot.key, &key) {
-            slot.count += 1;
-            return;
+        self.pushed[self.number] = (key, hash_short(&key));
+        self.number += 1;
+        if self.number == BATCH {
+            self.meet(tables);
         }
-        let old = std::mem::replace(slot, Slot { key, count: 1 });
-        if old.count > 0 {
-            self.queue(old, tables);
+    }
+
+    /// What was pushed meets the recent words. Where a jump was foretold wrong, the processor knows late if it has yet
+    /// to hash the word and to fetch its place; both are done for all words before.
+    fn meet(&mut self, tables: &Tables) {
+        let Self { recent, pushed, number, queues } = self;
+        let pushed = &pushed[..std::mem::take(number)];
+        black_box(pushed.iter().fold(0, |read, (_, hash)| read ^ recent[to_usize(*hash) % FRONT].0.count));
+        for (key, hash) in pushed {
+            let Pair(kept, tried) = &mut recent[to_usize(*hash) % FRONT];
+            if same(&kept.key, key) {
+                kept.count += 1;
+                continue;
+            }
+            if same(&tried.key, key) {
+                tried.count += 1;
+                std::mem::swap(kept, tried);
+                continue;
+            }
+            let old = std::mem::replace(tried, Slot { key: *key, count: 1 });
+            if old.count > 0 {
+                queues.add(old, tables);
+            }
         }
     }
 
     /// Add `count`, which is not 0, to `word`, which is not empty, past the front.
     pub fn add(&mut self, word: &[u8], count: u64, tables: &Tables) {
         if word.len() > SHORT {
-            self.push_long(word, count, tables);
+            self.queues.push_long(word, count, tables);
         } else {
-            self.queue(Slot { key: short_key(word, 0, word.len()), count }, tables);
+            self.queues.add(Slot { key: short_key(word, 0, word.len()), count }, tables);
         }
     }
 
-    #[cold]
-    fn push_long(&mut self, word: &[u8], count: u64, tables: &Tables) {
-        let hash = hash_long(word);
-        self.over |= !tables.table(tables.table_of(hash)).add_long(word, hash, count);
+    /// Add everything that was pushed to `tables`.
+    ///
+    /// # Errors
+    /// If a word's count has passed 2^64 - 1.
+    pub fn flush(&mut self, tables: &Tables) -> Result<()> {
+        self.meet(tables);
+        for pair in &mut self.recent {
+            let Pair(kept, tried) = std::mem::replace(pair, Pair::NONE);
+            for slot in [kept, tried].into_iter().filter(|slot| slot.count > 0) {
+                self.queues.add(slot, tables);
+            }
+        }
+        self.queues.flush(tables)
     }
+}
 
+impl Queues {
     #[inline]
-    fn queue(&mut self, slot: Slot, tables: &Tables) {
+    fn add(&mut self, slot: Slot, tables: &Tables) {
         let table = tables.table_of(hash_of(&slot.key));
         let queued = &mut self.queued[table];
         self.waiting[table * BATCH + *queued] = slot;
@@ -163,17 +210,13 @@ impl Front {
         }
     }
 
-    /// Add everything that was pushed to `tables`.
-    ///
-    /// # Errors
-    /// If a word's count has passed 2^64 - 1.
-    pub fn flush(&mut self, tables: &Tables) -> Result<()> {
-        for at in 0..FRONT {
-            let slot = std::mem::replace(&mut self.recent[at], Slot::zeroed());
-            if slot.count > 0 {
-                self.queue(slot, tables);
-            }
-        }
+    #[cold]
+    fn push_long(&mut self, word: &[u8], count: u64, tables: &Tables) {
+        let hash = hash_long(word);
+        self.over |= !tables.table(tables.table_of(hash)).add_long(word, hash, count);
+    }
+
+    fn flush(&mut self, tables: &Tables) -> Result<()> {
         for (at, queued) in self.queued.iter_mut().enumerate() {
             let from = at * BATCH;
             self.over |= !tables.table(at).add_all(&self.waiting[from..from + std::mem::take(queued)]);

@@ -57,6 +57,10 @@ fn main() {
                 let mut sorted = counted(threads).sorted().expect("it is in memory");
                 _ = sorted.take(usize::MAX, |word, count| _ = black_box((word, count)));
             });
+            let mut words = counted(threads);
+            time(&format!("tokens of the words, {threads} threads"), &mut || {
+                _ = black_box(words.count_tokens(&Encoder::new(&bpe)));
+            });
             time(&format!("tokens, {threads} threads"), &mut || {
                 _ = black_box(counted(threads).count_tokens(&Encoder::new(&bpe)));
             });
