@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from kovocab import memory
+from kovocab import _core, memory
 from kovocab.corpus import BATCH_SIZE, Corpus, batches, corpus_files
 from kovocab.errors import CorpusError
 from kovocab.faults import Fault
@@ -149,13 +149,13 @@ class Pass:
             yield pl.concat(held, rechunk=False), size
 
 
-def run(passing: Pass, tally: Tally, count: Callable[[pl.Series], None], kept: Kept | None = None) -> None:
+def run(passing: Pass, tally: Tally, bpe: _core.Bpe, kept: Kept | None = None) -> None:
     """Count the words of a corpus; spill where they pass the bound, and now and then where progress is kept.
 
     Args:
         passing: The pass.
-        tally: What `count` adds words to.
-        count: Called with each batch of documents.
+        tally: What words are added to.
+        bpe: What cuts them.
         kept: Where progress is kept, if it is.
 
     Raises:
@@ -167,14 +167,14 @@ def run(passing: Pass, tally: Tally, count: Callable[[pl.Series], None], kept: K
         begun = time.monotonic()
         if tally.full() or (kept is not None and begun - last >= max(EVERY, _WORTH * took)):
             # Nothing but `batch` was given and is not counted yet: it is counted first.
-            count(batch)
+            tally.update(bpe, batch)
             tally.spill()
             if kept is not None:
                 kept.keep(passing.done, tally.parts())
             last = time.monotonic()
             took = last - begun
         else:
-            count(batch)
+            tally.update(bpe, batch)
 
 
 def _unique(names: Iterable[str]) -> list[str]:

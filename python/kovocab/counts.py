@@ -177,7 +177,7 @@ def count_tokens(
             return _named(_count_documents(passing.batches(), loaded), loaded)
     with TokenTally(bpe, threads, bound(memory)) as tally:
         with passing.told(tally.state):
-            run(passing, tally, lambda batch: tally.update(bpe, batch))
+            run(passing, tally, bpe)
         return _named(tally.counts(), loaded)
 
 
@@ -351,7 +351,7 @@ class _Count:
                 folder, tokenizer = Path(self._scratch.name), self._loaded.to_str()
                 counted = cluster.count_by_ray(self._pass, self._tally, folder, tokenizer, **self._asked)
             else:
-                run(self._pass, self._tally, lambda batch: self._tally.update(self._bpe, batch), self._kept)
+                run(self._pass, self._tally, self._bpe, self._kept)
                 counted = self._tally.finish()
             self._distinct, total, tables = counted
         corpus: Record = {"kind": "memory"}
