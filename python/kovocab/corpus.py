@@ -78,8 +78,7 @@ def batches(
         empty = False
         yield batch
     if empty:
-        name = shown(corpus) if isinstance(corpus, str | Path) else "the corpus"
-        raise CorpusError(f"{name} holds no documents; wanted at least one")
+        raise no_documents(corpus)
 
 
 def read_file(path: File, column: str = "text", *, start: int = 0, skip: Skip | None = None) -> Iterator[pl.Series]:
@@ -130,10 +129,20 @@ def fingerprint(corpus: Corpus, column: str = "text") -> dict[str, Any]:
         `{"kind": "files", "column", "bytes", "files": [{"name", "bytes", "blake2b"}, ...]}`, or
         `{"kind": "memory"}`.
     """
-    if not _is_paths(corpus):
+    return fingerprint_of(identities(corpus_files(corpus)), column)
+
+
+def fingerprint_of(rows: list[dict[str, Any]], column: str) -> dict[str, Any]:
+    """The fingerprint of the corpus whose files `files.identities` tells, none if it is in memory."""
+    if not rows:
         return {"kind": "memory"}
-    rows = identities(files(corpus))
     return {"kind": "files", "column": column, "bytes": sum(row["bytes"] for row in rows), "files": rows}
+
+
+def no_documents(corpus: Corpus) -> CorpusError:
+    """The error that a corpus is empty."""
+    name = shown(corpus) if isinstance(corpus, str | Path) else "the corpus"
+    return CorpusError(f"{name} holds no documents; wanted at least one")
 
 
 def _is_paths(corpus: Corpus) -> TypeGuard[str | Path | Sequence[str | Path]]:

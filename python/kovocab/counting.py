@@ -9,20 +9,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from kovocab import _core, memory
-from kovocab.corpus import BATCH_SIZE, Corpus, batches, corpus_files
+from kovocab.corpus import BATCH_SIZE, Corpus, batches, corpus_files, no_documents
 from kovocab.errors import CorpusError
 from kovocab.faults import Fault
 from kovocab.files import File, identities
 from kovocab.kept import Done, Kept
 from kovocab.progress import Form, Progress, progress
 from kovocab.readers import read_files
-from kovocab.remote import Remote, shown
+from kovocab.remote import Remote
 from kovocab.tally import Tally
 
 EVERY = 10.0  # seconds of counting, at least, between two times that progress is kept
@@ -53,7 +52,7 @@ class Pass:
 
     def __post_init__(self) -> None:
         self.files = corpus_files(self.corpus)
-        self.identities = identities(self.files) if self.files else []
+        self.identities = identities(self.files)
         self._names = dict(zip(self.files, _unique(row["name"] for row in self.identities), strict=True))
         self._stood = {path: _state(path) for path in self.files}
         self.bar: Progress | None = None
@@ -103,8 +102,7 @@ class Pass:
         if changed := [path for path in self.files if _state(path) != self._stood[path]]:
             raise CorpusError(f"{changed[0]} changed while it was counted; wanted files that stand still")
         if not self.documents:
-            name = shown(self.corpus) if isinstance(self.corpus, str | Path) else "the corpus"
-            raise CorpusError(f"{name} holds no documents; wanted at least one")
+            raise no_documents(self.corpus)
 
     def _in_memory(self) -> Iterator[tuple[pl.Series, int]]:
         seen = self.done.of("")
@@ -165,16 +163,14 @@ def run(passing: Pass, tally: Tally, bpe: _core.Bpe, kept: Kept | None = None) -
     last, took = time.monotonic(), 0.0
     for batch in passing.batches():
         begun = time.monotonic()
-        if tally.full() or (kept is not None and begun - last >= max(EVERY, _WORTH * took)):
-            # Nothing but `batch` was given and is not counted yet: it is counted first.
-            tally.update(bpe, batch)
+        spills = tally.full() or (kept is not None and begun - last >= max(EVERY, _WORTH * took))
+        tally.update(bpe, batch)  # before words are spilled: `passing.done` says that it was counted
+        if spills:
             tally.spill()
             if kept is not None:
                 kept.keep(passing.done, tally.parts())
             last = time.monotonic()
             took = last - begun
-        else:
-            tally.update(bpe, batch)
 
 
 def _unique(names: Iterable[str]) -> list[str]:

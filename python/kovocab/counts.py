@@ -20,7 +20,7 @@ import tokenizers
 
 from kovocab import _core, cluster, hangul
 from kovocab.artefact import Record, check_file
-from kovocab.corpus import Corpus
+from kovocab.corpus import Corpus, fingerprint_of
 from kovocab.counting import Pass, run
 from kovocab.errors import TokenizerError, UsageError
 from kovocab.faults import Fault
@@ -354,12 +354,8 @@ class _Count:
                 run(self._pass, self._tally, self._bpe, self._kept)
                 counted = self._tally.finish()
             self._distinct, total, tables = counted
-        corpus: Record = {"kind": "memory"}
-        if self._pass.files:
-            rows = self._pass.identities
-            size = sum(row["bytes"] for row in rows)
-            corpus = {"kind": "files", "column": self._pass.column, "bytes": size, "files": rows}
-        now = {"corpus": corpus, "documents": self._pass.documents, "bytes": self._pass.bytes}
+        corpus = fingerprint_of(self._pass.identities, self._pass.column)
+        now: Record = {"corpus": corpus, "documents": self._pass.documents, "bytes": self._pass.bytes}
         if self._pass.skip:
             now["skipped"] = {"faults": done.faults, "documents": done.lost}
         sums = _combined([*self._before, now]) if self._before else now
