@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kovocab import cluster
+from kovocab import cluster, tasks
 from kovocab.counts import count_to
 from kovocab.errors import ClusterError, CorpusError, UsageError
 from kovocab.files import identities
@@ -263,14 +263,14 @@ def test_every_machine_sees_the_same_files_and_kovocab(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("안녕")
     listed = [(path, identities([path])[0])]
-    cluster._check_shared(*listed[0])
+    tasks._check_shared(*listed[0])
     for change in (lambda: path.write_text("세상"), path.unlink):
         change()
         with pytest.raises(CorpusError, match=r"a\.txt is not the same file on every machine"):
-            cluster._check_shared(*listed[0])
-    job = cluster.Job("0.0.1", "text", False, 1, 1 << 30, 1)
+            tasks._check_shared(*listed[0])
+    job = tasks.Job("0.0.1", "text", False, 1, 1 << 30, 1)
     with pytest.raises(UsageError, match=r"wanted 0\.0\.1 on all"):
-        next(cluster.count_files(job, "", listed))
+        next(tasks.count_files(job, "", listed))
 
 
 @given(st.lists(st.integers(0, 100), min_size=1, max_size=50), st.integers(1, 200))
