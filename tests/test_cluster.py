@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kovocab import cluster, tasks
+from kovocab import cluster, counting, tasks
 from kovocab.counts import count_to
 from kovocab.errors import ClusterError, CorpusError, UsageError
 from kovocab.files import identities
@@ -134,6 +134,14 @@ def test_a_fault_is_the_error_of_one_machine(ray, corpus, base_model_file, tmp_p
     with pytest.raises(CorpusError, match=r"none\.txt holds no documents; wanted at least one$"):
         count_to(tmp_path / "out", tmp_path / "none.txt", base_model_file, engine="ray")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "none.txt"]
+
+
+def test_files_of_one_name(ray, corpus, base_model_file, tmp_path, monkeypatch):
+    rows = counting.identities  # as of several stores
+    monkeypatch.setattr(counting, "identities", lambda files: [row | {"name": "a.txt"} for row in rows(files)])
+    one = count_to(tmp_path / "one", corpus, base_model_file)
+    assert count_to(tmp_path / "many", corpus, base_model_file, engine="ray") == one
+    assert (tmp_path / "many").read_bytes() == (tmp_path / "one").read_bytes()
 
 
 @pytest.mark.skipif(not PROC.is_dir(), reason="finds the workers in /proc")

@@ -70,8 +70,13 @@ def count_by_ray(
     with _connected(address) as ray:
         room = _Room(ray, threads or 1, memory)
         total = sum(identity["bytes"] for identity in passing.identities)
-        files = {_absolute(path): path for path in passing.files}  # a worker stands in another folder
-        shards = _shards(list(zip(files, passing.identities, strict=True)), ceil(total / room.tasks / _WAVES))
+        listed: list[Listed] = [
+            (_absolute(path), identity | {"name": passing.names[path]})  # a worker stands in another folder
+            for path, identity in zip(passing.files, passing.identities, strict=True)
+        ]
+        named = {passing.names[path]: path for path in passing.files}
+        shown = {str(_absolute(path)): str(path) for path in passing.files}
+        shards = _shards(listed, ceil(total / room.tasks / _WAVES))
         count = max(1, min(_PIECES, total // len(shards) // _PIECE))
         job = Job(version("kovocab"), passing.column, passing.skip, threads or 1, room.memory, count)
         environment = {"env_vars": {"POLARS_MAX_THREADS": str(job.threads)}}  # else one a processor, in each task
@@ -92,7 +97,7 @@ def count_by_ray(
             for said, _ in _as_they_end(ray, running):
                 done, its_sizes = ray.get(said)
                 sizes = [size + more for size, more in zip(sizes, its_sizes, strict=True)]
-                _note(passing, done, {str(path): str(given) for path, given in files.items()})
+                _note(passing, done, named, shown)
             passing.check()
 
             if before:
@@ -223,12 +228,11 @@ def _as_they_end(ray: Any, running: dict[Any, int]) -> Iterator[tuple[Any, int]]
             del running[said]
 
 
-def _note(passing: Pass, done: Done, shown: dict[str, str]) -> None:
-    """Note in the pass what a map task has counted; `shown` has the names of files as they were given."""
+def _note(passing: Pass, done: Done, named: dict[str, File], shown: dict[str, str]) -> None:
+    """Note in the pass what a map task has counted; `shown` has the paths of files as they were given."""
     assert passing.bar is not None
     done.skipped = [replace(fault, file=shown.get(fault.file, fault.file)) for fault in done.skipped]
     passing.done.add(done)
-    for path, identity in zip(passing.files, passing.identities, strict=True):
-        if file := done.files.get(identity["name"]):
-            passing.bar.update(file.bytes)
-            passing.bar.finished(path, file.bytes)
+    for name, file in done.files.items():
+        passing.bar.update(file.bytes)
+        passing.bar.finished(named[name], file.bytes)

@@ -40,6 +40,8 @@ class Pass:
         skip: Whether faults of the corpus are skipped.
         form: Of log lines.
         files: The files of the corpus; none where it is in memory.
+        identities: What identifies each, see `files.identities`.
+        names: What each is called in `done`: no two alike.
         done: What was counted of each, by name, and the faults.
     """
 
@@ -53,7 +55,7 @@ class Pass:
     def __post_init__(self) -> None:
         self.files = corpus_files(self.corpus)
         self.identities = identities(self.files)
-        self._names = dict(zip(self.files, _unique(row["name"] for row in self.identities), strict=True))
+        self.names = dict(zip(self.files, _unique(row["name"] for row in self.identities), strict=True))
         self._stood = {path: _state(path) for path in self.files}
         self.bar: Progress | None = None
 
@@ -61,7 +63,7 @@ class Pass:
     def stood(self) -> list[dict[str, Any]]:
         """The files as they stood when the pass began: name, size, fingerprint, time of the last change."""
         rows = zip(self.files, self.identities, strict=True)
-        return [row | {"name": self._names[path], "state": self._stood[path]} for path, row in rows]
+        return [row | {"name": self.names[path], "state": self._stood[path]} for path, row in rows]
 
     def end(self, distinct_words: int) -> None:
         """Tell machines that the pass has ended, and what it came to."""
@@ -112,23 +114,23 @@ class Pass:
     def _of_files(self) -> Iterator[tuple[pl.Series, int]]:
         assert self.bar is not None
         for path in self.files:
-            seen = self.done.of(self._names[path])
+            seen = self.done.of(self.names[path])
             if seen.bytes:
                 self.bar.resumed(seen.bytes)
             if seen.done:
                 self.bar.finished(path, seen.bytes)
         items = read_files(
-            [path for path in self.files if not self.done.of(self._names[path]).done],
+            [path for path in self.files if not self.done.of(self.names[path]).done],
             self.column,
             at_once=min(self.threads, READERS),
             skip=self.skip,
-            start=lambda path: self.done.of(self._names[path]).documents,
+            start=lambda path: self.done.of(self.names[path]).documents,
         )
         told: Counter[File] = Counter()
         held: list[pl.Series] = []
         size = 0
         for path, item in items:
-            seen = self.done.of(self._names[path])
+            seen = self.done.of(self.names[path])
             if item is None:
                 seen.done = True
                 self.bar.finished(path, seen.bytes)

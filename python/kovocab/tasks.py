@@ -22,7 +22,7 @@ from kovocab.readers import read_files
 from kovocab.tally import Tally
 
 Listed = tuple[File, dict[str, Any]]
-"""A file of the corpus and its identity, see `files.identities`."""
+"""A file of the corpus and its identity, see `files.identities`, with a name that no other has."""
 
 
 @dataclass(frozen=True)
