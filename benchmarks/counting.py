@@ -30,7 +30,8 @@ import tokie
 
 from kovocab import _core
 from kovocab.corpus import batches
-from kovocab.counts import count_tokens, count_words
+from kovocab.counts import count_words
+from kovocab.token_counts import count_tokens
 from kovocab.tokenizer import load_tokenizer
 
 SPECIAL = ("<unk>", "<s>", "</s>")

@@ -24,13 +24,14 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 
 from kovocab import _core, bpe
 from kovocab.corpus import batches
-from kovocab.counts import count, segments
+from kovocab.counts import count
 from kovocab.fertility import fertility
 from kovocab.hangul import CANDIDATE
 from kovocab.recount import Recount
 from kovocab.refine import refine
 from kovocab.rounds import State, turn
 from kovocab.settings import RefineSettings
+from kovocab.token_counts import segments
 from kovocab.tokenizer import base_pieces, build_target, load_tokenizer
 from kovocab.vocabulary import Vocabulary
 

@@ -8,11 +8,9 @@ import mistral_common
 import polars as pl
 from text import blocks
 
-from kovocab import _core
 from kovocab.corpus import batches
-from kovocab.counts import threads_of
 from kovocab.memory import bound
-from kovocab.tally import Tally
+from kovocab.tally import Tally, bpe_of, threads_of
 from kovocab.tokenizer import load_tokenizer
 
 BASE = Path(mistral_common.__file__).parent / "data" / "tokenizer.model.v1"
@@ -46,7 +44,7 @@ def fit(corpus: str, sizes: Sequence[int], seed: int) -> None:
 
 def count(texts: Iterable[pl.Series]) -> pl.DataFrame:
     """The words of `texts`, by how common they are."""
-    bpe = _core.Bpe(load_tokenizer(BASE).to_str())
+    bpe = bpe_of(load_tokenizer(BASE))
     with Tally(threads_of(None), bound(None)) as tally:
         for batch in texts:
             tally.update(bpe, batch)

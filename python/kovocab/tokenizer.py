@@ -8,6 +8,7 @@ out of its own text.
 
 import json
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,13 @@ def load_tokenizer(source: Source) -> tokenizers.Tokenizer:
     except Exception as error:  # tokenizers raises bare Exceptions
         raise TokenizerError(f"{path} is not a tokenizer.json: {error}") from error
     return _whole(tokenizer)
+
+
+def digest(tokenizer: tokenizers.Tokenizer) -> str:
+    """SHA-256, in hexadecimal, of all that decides a tokenizer's ids: the same on every machine."""
+    config = json.loads(tokenizer.to_str())
+    decides = [config[part] for part in ("added_tokens", "normalizer", "pre_tokenizer", "model")]
+    return sha256(json.dumps(decides).encode()).hexdigest()
 
 
 def first_new_id(base: tokenizers.Tokenizer) -> int:
