@@ -20,9 +20,10 @@ from statistics import median
 from typing import TypeVar
 
 import polars as pl
+from setting import check_build
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-from kovocab import _core, bpe
+from kovocab import bpe
 from kovocab.corpus import batches
 from kovocab.counts import count
 from kovocab.fertility import fertility
@@ -43,8 +44,7 @@ T = TypeVar("T")
 
 def main() -> None:
     arguments = parse()
-    if _core.build_profile != "release":
-        raise SystemExit("this is a debug build; install kovocab with `make build` and try again")
+    check_build()
     logging.basicConfig(level=logging.INFO, format="  %(message)s")
     texts = pl.concat(list(batches(arguments.corpus, column=arguments.column))).rechunk()
     if arguments.rounds:
