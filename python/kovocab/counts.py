@@ -208,21 +208,20 @@ class _Count:
         self._pass = Pass(corpus, column, threads, on_error == "skip", form)
         self._kept: Kept | None = None
         self._scratch: TemporaryDirectory[str] | None = None
+        spills: Path | None = None
         if out is not None and engine == "ray":
             if not self._pass.files:
                 raise UsageError("the engine ray counts files, and the corpus is in memory; wanted the engine local")
             out.parent.mkdir(parents=True, exist_ok=True)
             self._scratch = TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent)
+            spills = Path(self._scratch.name)
         elif out is not None and self._pass.files:
             identity = {"kovocab": version("kovocab"), "column": column, "on_error": on_error} | self._made_for
             identity["add_to"] = [sha256(json.dumps(record).encode()).hexdigest() for record in self._before]
             self._kept = Kept(out, identity | {"files": self._pass.stood})
-            self._pass.done = self._kept.done
+            spills, self._pass.done = self._kept.folder, self._kept.done
             if documents := self._pass.documents:
                 log.info("count: goes on after %s documents that were counted before", f"{documents:,}")
-        spills = self._kept.folder if self._kept is not None else None
-        if self._scratch is not None:
-            spills = Path(self._scratch.name)
         self._tally = Tally(threads, limit, spills)
         self._forget = False
 
