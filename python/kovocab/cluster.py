@@ -66,18 +66,17 @@ def count_by_ray(
         UsageError: Ray is not installed, or no machine of the cluster has `threads` and `memory`.
         OverflowError: a count passes 2^64 - 1.
     """
-    assert passing.bar is not None
     with _connected(address) as ray:
         room = _Room(ray, threads or 1, memory)
-        total = sum(identity["bytes"] for identity in passing.identities)
+        bytes_ = sum(identity["bytes"] for identity in passing.identities)
         listed: list[Listed] = [
             (_absolute(path), identity | {"name": passing.names[path]})  # a worker stands in another folder
             for path, identity in zip(passing.files, passing.identities, strict=True)
         ]
         named = {passing.names[path]: path for path in passing.files}
         shown = {str(_absolute(path)): str(path) for path in passing.files}
-        shards = _shards(listed, ceil(total / room.tasks / _WAVES))
-        count = max(1, min(_PIECES, total // len(shards) // _PIECE))
+        shards = _shards(listed, ceil(bytes_ / room.tasks / _WAVES))
+        count = max(1, min(_PIECES, bytes_ // len(shards) // _PIECE))
         job = Job(version("kovocab"), passing.column, passing.skip, threads or 1, room.memory, count)
         environment = {"env_vars": {"POLARS_MAX_THREADS": str(job.threads)}}  # else one a processor, in each task
         options = {"max_retries": _TRIES, "runtime_env": environment}
@@ -229,7 +228,7 @@ def _as_they_end(ray: Any, running: dict[Any, int]) -> Iterator[tuple[Any, int]]
 
 
 def _note(passing: Pass, done: Done, named: dict[str, File], shown: dict[str, str]) -> None:
-    """Note in the pass what a map task has counted; `shown` has the paths of files as they were given."""
+    """Note in the pass what a map task has counted: `named` has its files, `shown` their paths as they were given."""
     assert passing.bar is not None
     done.skipped = [replace(fault, file=shown.get(fault.file, fault.file)) for fault in done.skipped]
     passing.done.add(done)
