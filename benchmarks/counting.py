@@ -13,7 +13,6 @@ which would take minutes or much memory, the first MB, and rates are compared.
 """
 
 import argparse
-import os
 import statistics
 import tempfile
 import time
@@ -22,15 +21,16 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import mistral_common
 import polars as pl
 import sentencepiece
 import text
 import tokie
+from setting import BASE, THREADS, check_build
 
 from kovocab import _core
 from kovocab.corpus import batches
-from kovocab.counts import count_tokens, count_words
+from kovocab.counts import count_words
+from kovocab.token_counts import count_tokens
 from kovocab.tokenizer import load_tokenizer
 
 SPECIAL = ("<unk>", "<s>", "</s>")
@@ -45,10 +45,8 @@ class Contender(NamedTuple):
 
 def main() -> None:
     arguments = parse()
-    if _core.build_profile != "release":
-        raise SystemExit("this is a debug build; install kovocab with `make build` and try again")
+    check_build()
     column = arguments.column
-    threads = len(os.sched_getaffinity(0))
     if arguments.generated:
         whole = pl.concat(text.blocks(int(arguments.generated * 1e9)), rechunk=False)
         ends = whole.head(int(arguments.slice * 20_000)).str.len_bytes().cum_sum()
@@ -58,8 +56,8 @@ def main() -> None:
         read = batches(arguments.corpus, column=column) if arguments.corpus else text.blocks(100_000_000)
         whole = part = pl.concat(list(read)).rechunk()
         name, size = arguments.corpus or "generated text", megabytes(part)
-    print(f"{name}, {size:,.1f} MB, in memory; slice of {megabytes(part):.1f} MB; {threads} threads")
-    contenders = make_contenders(whole, size, part, arguments.tokenizer, threads)
+    print(f"{name}, {size:,.1f} MB, in memory; slice of {megabytes(part):.1f} MB; {THREADS} threads")
+    contenders = make_contenders(whole, size, part, arguments.tokenizer)
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
     results: dict[str, Counter[int]] = {}
     for _ in range(arguments.rounds):
@@ -70,7 +68,7 @@ def main() -> None:
             if result is not None:
                 results[name] = result
     if arguments.generated:
-        results[OURS] = tokens_of(part, arguments.tokenizer, threads)
+        results[OURS] = tokens_of(part, arguments.tokenizer)
     rates = {}
     for name, seconds in times.items():
         wall, processors = (contenders[name].size / statistics.median(kind) for kind in zip(*seconds, strict=True))
@@ -82,14 +80,12 @@ def megabytes(texts: pl.Series) -> float:
     return int(texts.str.len_bytes().sum()) / 1e6
 
 
-def tokens_of(corpus: pl.Series, tokenizer: Path, threads: int) -> Counter[int]:
-    table = count_tokens(corpus, tokenizer, threads=threads)
+def tokens_of(corpus: pl.Series, tokenizer: Path) -> Counter[int]:
+    table = count_tokens(corpus, tokenizer)
     return Counter({i: n for i, n in table.select("id", "count").iter_rows() if n})
 
 
-def make_contenders(
-    whole: pl.Series | Path, size: float, part: pl.Series, source: Path, threads: int
-) -> dict[str, Contender]:
+def make_contenders(whole: pl.Series, size: float, part: pl.Series, source: Path) -> dict[str, Contender]:
     tokenizer = load_tokenizer(source)
     bpe = _core.Bpe(tokenizer.to_str())
     documents = part.to_list()
@@ -98,7 +94,7 @@ def make_contenders(
         fast = tokie.Tokenizer.from_json(f"{folder}/tokenizer.json")
 
     def words_in_table() -> None:
-        counter = _core.WordCounter(threads)
+        counter = _core.WordCounter(THREADS)
         for batch in batches(whole):
             counter.update(bpe, batch)
 
@@ -125,9 +121,9 @@ def make_contenders(
     lazy = whole.alias("text").to_frame().lazy()
     in_memory = part.alias("text").to_frame().lazy()
     found = {
-        OURS: Contender(size, lambda: tokens_of(whole, source, threads)),
+        OURS: Contender(size, lambda: tokens_of(whole, source)),
         WORDS_ONLY: Contender(size, words_in_table),
-        "kovocab, words, sorted": Contender(size, lambda: void(count_words(whole, tokenizer, threads=threads))),
+        "kovocab, words, sorted": Contender(size, lambda: void(count_words(whole, tokenizer))),
         "polars split, explode, group_by; streaming": Contender(size, lambda: polars_words(lazy, "streaming")),
         "polars split, explode, group_by; in memory": Contender(
             megabytes(part), lambda: polars_words(in_memory, "in-memory")
@@ -140,7 +136,7 @@ def make_contenders(
         processor = sentencepiece.SentencePieceProcessor(model_file=str(model))
 
         def with_sentencepiece(batch: list[str]) -> Iterable[Iterable[int]]:
-            return processor.encode(batch, num_threads=threads)
+            return processor.encode(batch, num_threads=THREADS)
 
         found["sentencepiece encode + Counter"] = counting(with_sentencepiece)
     return found
@@ -175,9 +171,8 @@ def differing_ids(ours: Counter[int], theirs: Counter[int]) -> int:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    base = Path(mistral_common.__file__).parent / "data" / "tokenizer.model.v1"
     parser.add_argument("corpus", nargs="?", help="100 MB of generated text when left out")
-    parser.add_argument("--tokenizer", type=Path, default=base)
+    parser.add_argument("--tokenizer", type=Path, default=BASE)
     parser.add_argument("--column", default="text")
     parser.add_argument("--generated", type=float, metavar="GB", help="count so much generated text")
     parser.add_argument("--slice", type=float, metavar="MB", default=100, help="of it, for those who hold it in memory")

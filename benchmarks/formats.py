@@ -9,7 +9,6 @@ newlines are spaces and its words a few less.
 """
 
 import argparse
-import os
 import statistics
 import tempfile
 import time
@@ -17,33 +16,32 @@ from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
 
-import mistral_common
 import polars as pl
 import text
+from setting import BASE, THREADS, check_build
 
 from kovocab import _core
 from kovocab.corpus import Corpus, batches, corpus_files
 from kovocab.readers import read_files
+from kovocab.tally import bpe_of
 from kovocab.tokenizer import load_tokenizer
 
 SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt", ".txt.gz", ".txt.zst")
-BASE = Path(mistral_common.__file__).parent / "data" / "tokenizer.model.v1"
 
 
 def main() -> None:
     arguments = parse()
-    if _core.build_profile != "release":
-        raise SystemExit("this is a debug build; install kovocab with `make build` and try again")
-    bpe, threads = _core.Bpe(load_tokenizer(BASE).to_str()), len(os.sched_getaffinity(0))
+    check_build()
+    bpe = bpe_of(load_tokenizer(BASE))
 
     def documents(corpus: Corpus) -> Iterator[pl.Series]:
         if isinstance(corpus, pl.Series):
             return batches(corpus)
-        items = read_files(corpus_files(corpus), "text", at_once=threads)
+        items = read_files(corpus_files(corpus), "text", at_once=THREADS)
         return (item for _, item in items if isinstance(item, pl.Series))
 
     def count(corpus: Corpus) -> None:
-        counter = _core.WordCounter(threads)
+        counter = _core.WordCounter(THREADS)
         for batch in documents(corpus):
             counter.update(bpe, batch)
 
@@ -54,7 +52,7 @@ def main() -> None:
     asked = int(arguments.gigabytes * 1e9)
     held = pl.concat(list(text.blocks(asked))).rechunk()
     size = int(held.str.len_bytes().sum()) / 1e6
-    print(f"{size:,.0f} MB of generated text, {threads} threads; MB of text a second\n")
+    print(f"{size:,.0f} MB of generated text, {THREADS} threads; MB of text a second\n")
     print("| format | files | MB on disk | read | counted from file | counted from memory | the file takes longer by |")
     print("|---|--:|--:|--:|--:|--:|--:|", flush=True)
     for suffix, number in product(SUFFIXES, (1, arguments.shards)):

@@ -20,17 +20,19 @@ from statistics import median
 from typing import TypeVar
 
 import polars as pl
+from setting import check_build
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-from kovocab import _core, bpe
+from kovocab import bpe
 from kovocab.corpus import batches
-from kovocab.counts import count, segments
+from kovocab.counts import count
 from kovocab.fertility import fertility
 from kovocab.hangul import CANDIDATE
 from kovocab.recount import Recount
 from kovocab.refine import refine
 from kovocab.rounds import State, turn
 from kovocab.settings import RefineSettings
+from kovocab.token_counts import segments
 from kovocab.tokenizer import base_pieces, build_target, load_tokenizer
 from kovocab.vocabulary import Vocabulary
 
@@ -42,8 +44,7 @@ T = TypeVar("T")
 
 def main() -> None:
     arguments = parse()
-    if _core.build_profile != "release":
-        raise SystemExit("this is a debug build; install kovocab with `make build` and try again")
+    check_build()
     logging.basicConfig(level=logging.INFO, format="  %(message)s")
     texts = pl.concat(list(batches(arguments.corpus, column=arguments.column))).rechunk()
     if arguments.rounds:

@@ -12,7 +12,6 @@ straight line, the file by its bytes a word.
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -20,13 +19,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import mistral_common
 import numpy as np
 import text
+from setting import BASE, THREADS, check_build
 
-from kovocab import _core
-
-BASE = Path(mistral_common.__file__).parent / "data" / "tokenizer.model.v1"
 AHEAD = (100e9, 1e12)
 
 # A process counts what it was before it became another program to its peak: so this small one stands between.
@@ -59,9 +55,8 @@ class Row(NamedTuple):
 
 def main() -> None:
     arguments = parse()
-    if _core.build_profile != "release":
-        raise SystemExit("this is a debug build; install kovocab with `make build` and try again")
-    print(f"{len(os.sched_getaffinity(0))} threads, --memory {arguments.memory}; generated text in Parquet\n")
+    check_build()
+    print(f"{THREADS} threads, --memory {arguments.memory}; generated text in Parquet\n")
     print(HEAD, flush=True)
     rows, unbounded = [], []
     with tempfile.TemporaryDirectory(dir=arguments.folder) as made:

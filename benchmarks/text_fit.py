@@ -2,21 +2,16 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
-import mistral_common
 import polars as pl
+from setting import BASE, THREADS
 from text import blocks
 
-from kovocab import _core
 from kovocab.corpus import batches
-from kovocab.counts import threads_of
+from kovocab.hangul import HANGUL
 from kovocab.memory import bound
-from kovocab.tally import Tally
+from kovocab.tally import Tally, bpe_of
 from kovocab.tokenizer import load_tokenizer
-
-BASE = Path(mistral_common.__file__).parent / "data" / "tokenizer.model.v1"
-HANGUL = "[\\x{AC00}-\\x{D7A3}\\x{1100}-\\x{11FF}\\x{3130}-\\x{318F}]"
 
 
 def fit(corpus: str, sizes: Sequence[int], seed: int) -> None:
@@ -31,7 +26,7 @@ def fit(corpus: str, sizes: Sequence[int], seed: int) -> None:
         theirs = [real.filter(ends <= size)] if size <= whole else None
         found = [None if theirs is None else count(theirs), count(blocks(size, seed))]
         now = [size, *(None if words is None else len(words) for words in found)]
-        hangul = [None if words is None else int(words["word"].str.contains(HANGUL).sum()) for words in found]
+        hangul = [None if words is None else int(words["word"].str.contains(f"[{HANGUL}]").sum()) for words in found]
         cells = [shown(number) for number in (*now[1:], *hangul)] + [exponent(before, now, i) for i in (1, 2)]
         print(f"| {size / 1e6:,.0f} | " + " | ".join(cells) + " |", flush=True)
         before = now
@@ -46,8 +41,8 @@ def fit(corpus: str, sizes: Sequence[int], seed: int) -> None:
 
 def count(texts: Iterable[pl.Series]) -> pl.DataFrame:
     """The words of `texts`, by how common they are."""
-    bpe = _core.Bpe(load_tokenizer(BASE).to_str())
-    with Tally(threads_of(None), bound(None)) as tally:
+    bpe = bpe_of(load_tokenizer(BASE))
+    with Tally(THREADS, bound(None)) as tally:
         for batch in texts:
             tally.update(bpe, batch)
             if tally.full():
@@ -59,7 +54,7 @@ def describe(words: pl.DataFrame, size: int) -> dict[str, float]:
     """Shares of the most common words, and of what they are made of."""
     counts = words["count"]
     total = int(counts.sum())
-    hangul = words["word"].str.contains(HANGUL)
+    hangul = words["word"].str.contains(f"[{HANGUL}]")
     described = {"bytes a word": size / total, "words without Hangul": int(counts.filter(~hangul).sum()) / total}
     described["bytes a distinct word"] = float(words["word"].str.len_bytes().mean())
     described["words counted once, of distinct words"] = int((counts == 1).sum()) / len(words)

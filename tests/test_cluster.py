@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kovocab import cluster
+from kovocab import cluster, counting, tasks
 from kovocab.counts import count_to
 from kovocab.errors import ClusterError, CorpusError, UsageError
 from kovocab.files import identities
@@ -134,6 +134,14 @@ def test_a_fault_is_the_error_of_one_machine(ray, corpus, base_model_file, tmp_p
     with pytest.raises(CorpusError, match=r"none\.txt holds no documents; wanted at least one$"):
         count_to(tmp_path / "out", tmp_path / "none.txt", base_model_file, engine="ray")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "none.txt"]
+
+
+def test_files_of_one_name(ray, corpus, base_model_file, tmp_path, monkeypatch):
+    rows = counting.identities  # as of several stores
+    monkeypatch.setattr(counting, "identities", lambda files: [row | {"name": "a.txt"} for row in rows(files)])
+    one = count_to(tmp_path / "one", corpus, base_model_file)
+    assert count_to(tmp_path / "many", corpus, base_model_file, engine="ray") == one
+    assert (tmp_path / "many").read_bytes() == (tmp_path / "one").read_bytes()
 
 
 @pytest.mark.skipif(not PROC.is_dir(), reason="finds the workers in /proc")
@@ -263,14 +271,14 @@ def test_every_machine_sees_the_same_files_and_kovocab(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("안녕")
     listed = [(path, identities([path])[0])]
-    cluster._check_shared(*listed[0])
+    tasks._check_shared(*listed[0])
     for change in (lambda: path.write_text("세상"), path.unlink):
         change()
         with pytest.raises(CorpusError, match=r"a\.txt is not the same file on every machine"):
-            cluster._check_shared(*listed[0])
-    job = cluster.Job("0.0.1", "text", False, 1, 1 << 30, 1)
+            tasks._check_shared(*listed[0])
+    job = tasks.Job("0.0.1", "text", False, 1, 1 << 30, 1)
     with pytest.raises(UsageError, match=r"wanted 0\.0\.1 on all"):
-        next(cluster.count_files(job, "", listed))
+        next(tasks.count_files(job, "", listed))
 
 
 @given(st.lists(st.integers(0, 100), min_size=1, max_size=50), st.integers(1, 200))

@@ -540,13 +540,12 @@ def test_a_folder_that_vanishes_while_it_is_read(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         (tmp_path / f"{name}.txt").write_text(f"{name}\n" * 9)
 
-    def vanish(path: Path, size: int) -> None:
-        if path.name == "a.txt":
-            for name in ("b", "c"):
-                (tmp_path / f"{name}.txt").unlink()
-
     faults: list[Fault] = []
-    assert read(tmp_path, batch_size=1, finished=vanish, skip=faults.append) == ["a"] * 9
+    reading = batches(tmp_path, batch_size=1, skip=faults.append)
+    found = list(next(reading))
+    for name in ("b", "c"):
+        (tmp_path / f"{name}.txt").unlink()
+    assert found + [text for batch in reading for text in batch] == ["a"] * 9
     assert [str(fault) for fault in faults] == [
         f"{tmp_path}/{name}.txt: cannot be read: No such file or directory" for name in ("b", "c")
     ]

@@ -24,10 +24,11 @@ from tokenizers import Tokenizer, models, normalizers, trainers
 
 import reference
 from kovocab import _core, combine, count_tokens, count_words
-from kovocab.counts import combine_to, count, count_to, count_tokens_of, digest
+from kovocab.counts import combine_to, count, count_to
 from kovocab.errors import CorpusError, TokenizerError, UsageError
 from kovocab.sample import sample_documents
-from kovocab.tokenizer import load_tokenizer
+from kovocab.token_counts import count_tokens_of
+from kovocab.tokenizer import digest, load_tokenizer
 from kovocab.word_counts import WORDS, Counted, load_counted, read_counted
 
 CHANGES: dict[str, tuple[str, dict[str, Any]]] = {

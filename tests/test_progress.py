@@ -36,12 +36,17 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 def read(corpus: Corpus, column: str = "text") -> tuple[list[float], int]:
     """What a pass took for the size of the text, before each batch and at its end, and what it was."""
     totals, read = [], 0
-    with progress("count", corpus_files(corpus), column) as watch:
-        for batch in batches(corpus, column=column, batch_size=20_000, finished=watch.finished):
-            totals.append(float(watch.total))
-            size = int(batch.str.len_bytes().sum())
-            watch.update(size)
-            read += size
+    files = corpus_files(corpus)
+    with progress("count", files, column) as watch:
+        for part in files or [corpus]:
+            before = read
+            for batch in batches(part, column=column, batch_size=20_000):
+                totals.append(float(watch.total))
+                size = int(batch.str.len_bytes().sum())
+                watch.update(size)
+                read += size
+            if files:
+                watch.finished(part, read - before)
         totals.append(float(watch.total))
     return totals, read
 

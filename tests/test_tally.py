@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kovocab import _core, blocks, corpus, counting, memory, tally, word_counts
-from kovocab.counts import combine, combine_to, count, count_to, count_tokens, count_words
+from kovocab.counts import combine, combine_to, count, count_to, count_words
 from kovocab.errors import ArtefactError
 from kovocab.sample import sample_documents, write_sample
 from kovocab.tally import Tally
+from kovocab.token_counts import count_tokens
 from kovocab.tokenizer import load_tokenizer
 from kovocab.word_counts import WORDS, load_counted
 

@@ -9,19 +9,20 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kovocab.counts import combine, count, count_to, count_tokens, count_words
+    from kovocab.counts import combine, count, count_to, count_words
     from kovocab.embeddings import expand
     from kovocab.freezing import StageFreezing
     from kovocab.refine import refine
     from kovocab.sample import sample_documents, write_sample
     from kovocab.settings import RefineSettings
     from kovocab.stages import STAGES, Stage
+    from kovocab.token_counts import count_tokens
 
 _ROOMS = {
     "count": "counts",
     "count_to": "counts",
     "count_words": "counts",
-    "count_tokens": "counts",
+    "count_tokens": "token_counts",
     "combine": "counts",
     "refine": "refine",
     "RefineSettings": "settings",

@@ -1,9 +1,8 @@
 """The cluster: a corpus counted by Ray on many machines, its words on no one of them.
 
-A map task counts some files as one machine would, in bounded memory, and leaves its words in pieces: what is spilled
-is parted by the word's hash, and the parts of one piece go to one reduce task, which combines and sorts what all maps
-have of them. The sorted pieces lie beside the file that is written, and are combined as they are read, by the code
-that does it on one machine: so the file is the same, byte for byte. Ray does the tasks of a lost worker again.
+Map tasks count some files each, reduce tasks combine and sort some of the words each (`tasks`). The sorted pieces lie
+beside the file that is written, and are combined as they are read, by the code that does it on one machine: so the
+file is the same, byte for byte. Ray does the tasks of a lost worker again.
 """
 
 import logging
@@ -11,112 +10,29 @@ import os
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import version
 from math import ceil
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
 
-from kovocab import _core
-from kovocab.counting import READERS, Pass
-from kovocab.errors import ClusterError, CorpusError, UsageError
-from kovocab.faults import Fault, first_line
-from kovocab.files import File, identities
+from kovocab.counting import Pass
+from kovocab.errors import ClusterError, UsageError
+from kovocab.faults import first_line
+from kovocab.files import File
 from kovocab.kept import Done
 from kovocab.memory import LEAST, bound
-from kovocab.readers import read_files
 from kovocab.tally import COMBINED, Tally, sorted_words
-
-Listed = tuple[File, dict[str, Any]]
-"""A file of the corpus and its identity, see `files.identities`."""
+from kovocab.tasks import Job, Listed, combine_pieces, count_files, take_pieces
 
 _TRIES = 3  # more, of a task whose worker was lost
 _WAVES = 4  # map tasks for each that can run at a time, so that a slow one does not hold up the end
 _PIECES = 128  # at most: as many as there are parts
 _PIECE = 4 << 20  # bytes of corpus, at least, in a piece: Ray keeps objects below 100 KB in the driver's memory
 _TOKEN = secrets.token_hex(32)  # of clusters that this process starts
-
-
-@dataclass(frozen=True)
-class Job:
-    """What every map task is told.
-
-    Attributes:
-        kovocab: The driver's version.
-        column: The Parquet column or JSON key that holds the text.
-        skip: Whether faults of the corpus are skipped.
-        threads: How many threads count.
-        memory: Bytes that the task may use.
-        pieces: How many pieces the words are left in.
-    """
-
-    kovocab: str
-    column: str
-    skip: bool
-    threads: int
-    memory: int
-    pieces: int
-
-
-def count_files(job: Job, tokenizer: str, files: Sequence[Listed]) -> Iterator[bytes | tuple[Done, list[int]]]:
-    """Count the words of some files: the map task.
-
-    Yields:
-        The pieces, and then what was counted and the size of each piece in bytes.
-
-    Raises:
-        CorpusError: as on one machine; or a file is not the one that the driver saw.
-        UsageError: another version of kovocab is installed here.
-    """
-    if (here := version("kovocab")) != job.kovocab:
-        raise UsageError(f"kovocab is {here} on a machine of the cluster; wanted {job.kovocab} on all")
-    bpe = _core.Bpe(tokenizer)
-    done = Done()
-    for path, identity in files:
-        _check_shared(path, identity)
-    names = {path: identity["name"] for path, identity in files}
-    with TemporaryDirectory(prefix="kovocab-") as folder, Tally(job.threads, job.memory, Path(folder)) as tally:
-        for path, item in read_files(list(names), job.column, at_once=min(job.threads, READERS), skip=job.skip):
-            seen = done.of(names[path])
-            if item is None:
-                seen.done = True
-            elif isinstance(item, Fault):
-                done.skip(item)
-            elif len(item):
-                if tally.full():
-                    tally.spill()
-                tally.update(bpe, item)
-                seen.add(item)
-        tally.spill()
-        sizes: list[int] = []
-        for piece in _pieces(Path(folder), job.pieces):
-            sizes.append(len(piece))
-            yield piece
-    yield done, sizes
-
-
-def combine_pieces(*pieces: bytes) -> tuple[bytes, tuple[int, int]]:
-    """Combine the pieces of the same words: the reduce task.
-
-    Ray fetches them before it starts the task, and does lost ones again before. A task that fetched its own would hold
-    its processor meanwhile: when a machine is lost, all reduce tasks would wait for maps that have none to run on.
-
-    Returns:
-        The words in order, as records, and how many distinct words there are and the sum of their counts.
-
-    Raises:
-        OverflowError: a count passes 2^64 - 1.
-    """
-    with TemporaryDirectory(prefix="kovocab-") as folder:
-        words, in_order = Path(folder, "000.words"), Path(folder, "000.sorted")
-        with words.open("wb") as file:
-            file.writelines(pieces)
-        totals = _core.sort_parts(folder, 1)
-        return in_order.read_bytes(), totals
 
 
 def count_by_ray(
@@ -150,20 +66,24 @@ def count_by_ray(
         UsageError: Ray is not installed, or no machine of the cluster has `threads` and `memory`.
         OverflowError: a count passes 2^64 - 1.
     """
-    assert passing.bar is not None
     with _connected(address) as ray:
         room = _Room(ray, threads or 1, memory)
-        total = sum(identity["bytes"] for identity in passing.identities)
-        files = {_absolute(path): path for path in passing.files}  # a worker stands in another folder
-        shards = _shards(list(zip(files, passing.identities, strict=True)), ceil(total / room.tasks / _WAVES))
-        count = max(1, min(_PIECES, total // len(shards) // _PIECE))
+        bytes_ = sum(identity["bytes"] for identity in passing.identities)
+        listed: list[Listed] = [
+            (_absolute(path), identity | {"name": passing.names[path]})  # a worker stands in another folder
+            for path, identity in zip(passing.files, passing.identities, strict=True)
+        ]
+        named = {passing.names[path]: path for path in passing.files}
+        shown = {str(_absolute(path)): str(path) for path in passing.files}
+        shards = _shards(listed, ceil(bytes_ / room.tasks / _WAVES))
+        count = max(1, min(_PIECES, bytes_ // len(shards) // _PIECE))
         job = Job(version("kovocab"), passing.column, passing.skip, threads or 1, room.memory, count)
         environment = {"env_vars": {"POLARS_MAX_THREADS": str(job.threads)}}  # else one a processor, in each task
         options = {"max_retries": _TRIES, "runtime_env": environment}
         map_ = ray.remote(count_files).options(num_cpus=room.processors, num_returns=count + 1, **options)
         reduce = ray.remote(combine_pieces)
         tally.spill()
-        before = [ray.put(piece) for piece in _pieces(folder, count)] if tally.spilled else []
+        before = [ray.put(piece) for piece in take_pieces(folder, count)] if tally.spilled else []
         running: dict[Any, int] = {}
         try:
             base = ray.put(tokenizer)
@@ -176,8 +96,7 @@ def count_by_ray(
             for said, _ in _as_they_end(ray, running):
                 done, its_sizes = ray.get(said)
                 sizes = [size + more for size, more in zip(sizes, its_sizes, strict=True)]
-                _note(passing, done, {str(path): str(given) for path, given in files.items()})
-            passing.done.skipped.sort(key=lambda fault: fault.file)
+                _note(passing, done, named, shown)
             passing.check()
 
             if before:
@@ -282,28 +201,8 @@ def _connect(ray: Any, address: str) -> None:
         os.environ.update(before)
 
 
-def _check_shared(path: File, identity: dict[str, Any]) -> None:
-    """A file of the same name on a machine's own disk may be another."""
-    try:
-        same = identities([path])[0] | {"name": identity["name"]} == identity
-    except OSError:
-        same = False
-    if not same:
-        raise CorpusError(f"{path} is not the same file on every machine; wanted storage that all share")
-
-
 def _absolute(path: File) -> File:
     return path.absolute() if isinstance(path, Path) else path
-
-
-def _pieces(folder: Path, count: int) -> Iterator[bytes]:
-    """The words that were spilled in `folder`, in `count` pieces, by their parts; what was given is gone from there."""
-    parts = sorted(folder.glob("*.words"))
-    for number in range(count):
-        of_piece = [part for part in parts if int(part.stem) % count == number]
-        yield b"".join(part.read_bytes() for part in of_piece)
-        for part in of_piece:
-            part.unlink()
 
 
 def _shards(files: Sequence[Listed], size: int) -> list[list[Listed]]:
@@ -328,12 +227,11 @@ def _as_they_end(ray: Any, running: dict[Any, int]) -> Iterator[tuple[Any, int]]
             del running[said]
 
 
-def _note(passing: Pass, done: Done, shown: dict[str, str]) -> None:
-    """Note in the pass what a map task has counted; `shown` has the names of files as they were given."""
+def _note(passing: Pass, done: Done, named: dict[str, File], shown: dict[str, str]) -> None:
+    """Note in the pass what a map task has counted: `named` has its files, `shown` their paths as they were given."""
     assert passing.bar is not None
     done.skipped = [replace(fault, file=shown.get(fault.file, fault.file)) for fault in done.skipped]
     passing.done.add(done)
-    for path, identity in zip(passing.files, passing.identities, strict=True):
-        if file := done.files.get(identity["name"]):
-            passing.bar.update(file.bytes)
-            passing.bar.finished(path, file.bytes)
+    for name, file in done.files.items():
+        passing.bar.update(file.bytes)
+        passing.bar.finished(named[name], file.bytes)

@@ -52,7 +52,7 @@ def count_corpus(
         engine: What counts: this machine, or a cluster of Ray, where threads and memory are those of a task.
         address: Of the cluster, auto say; by default what RAY_ADDRESS names, or one on this machine alone.
     """
-    from kovocab import counts
+    from kovocab import counts, token_counts
     from kovocab.artefact import check_file, new_file
     from kovocab.progress import all_as
 
@@ -69,7 +69,7 @@ def count_corpus(
             add_to=add_to or (), log_form=log, engine=engine, address=address,
         )  # fmt: skip
         if tokens is not None:
-            table = counts.count_tokens_of(out, tokenizer, threads=threads)
+            table = token_counts.count_tokens_of(out, tokenizer, threads=threads)
             with new_file(tokens) as beside:
                 table.write_parquet(beside)
     print(

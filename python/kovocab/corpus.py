@@ -5,7 +5,7 @@ read in a way that turns what it would let pass into a null or an error, and onl
 block again, slowly, to say which line is at fault.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, TypeGuard
 
@@ -45,7 +45,6 @@ def batches(
     *,
     column: str = "text",
     batch_size: int = BATCH_SIZE,
-    finished: Callable[[File, int], None] | None = None,
     skip: Skip | None = None,
 ) -> Iterator[pl.Series]:
     """Read a corpus, in order, as series of documents.
@@ -58,8 +57,6 @@ def batches(
         corpus: see `Corpus`.
         column: the column (Parquet, frame) or key (JSON) that holds the text.
         batch_size: bytes of text, at most, in a batch; a larger document comes alone.
-        finished: called with each file that was read to its end and the bytes of text it held; its last
-            batch may be still to come.
         skip: told of each fault in the corpus, which is then skipped, see `read_file`; None: the first fault is
             an error.
 
@@ -74,12 +71,11 @@ def batches(
     if batch_size < 1:
         raise UsageError(f"batch_size is {batch_size}; wanted at least 1 byte")
     empty = True
-    for batch in _sized(_parts(corpus, column, finished, skip), batch_size):
+    for batch in _sized(_parts(corpus, column, skip), batch_size):
         empty = False
         yield batch
     if empty:
-        name = shown(corpus) if isinstance(corpus, str | Path) else "the corpus"
-        raise CorpusError(f"{name} holds no documents; wanted at least one")
+        raise no_documents(corpus)
 
 
 def read_file(path: File, column: str = "text", *, start: int = 0, skip: Skip | None = None) -> Iterator[pl.Series]:
@@ -130,28 +126,31 @@ def fingerprint(corpus: Corpus, column: str = "text") -> dict[str, Any]:
         `{"kind": "files", "column", "bytes", "files": [{"name", "bytes", "blake2b"}, ...]}`, or
         `{"kind": "memory"}`.
     """
-    if not _is_paths(corpus):
+    return fingerprint_of(identities(corpus_files(corpus)), column)
+
+
+def fingerprint_of(rows: list[dict[str, Any]], column: str) -> dict[str, Any]:
+    """The fingerprint of the corpus whose files `files.identities` tells, none if it is in memory."""
+    if not rows:
         return {"kind": "memory"}
-    rows = identities(files(corpus))
     return {"kind": "files", "column": column, "bytes": sum(row["bytes"] for row in rows), "files": rows}
+
+
+def no_documents(corpus: Corpus) -> CorpusError:
+    """The error that a corpus is empty."""
+    name = shown(corpus) if isinstance(corpus, str | Path) else "the corpus"
+    return CorpusError(f"{name} holds no documents; wanted at least one")
 
 
 def _is_paths(corpus: Corpus) -> TypeGuard[str | Path | Sequence[str | Path]]:
     return isinstance(corpus, str | Path | list | tuple)
 
 
-def _parts(
-    corpus: Corpus, column: str, finished: Callable[[File, int], None] | None, skip: Skip | None
-) -> Iterator[pl.Series]:
+def _parts(corpus: Corpus, column: str, skip: Skip | None) -> Iterator[pl.Series]:
     """Documents in pieces of whatever size is at hand."""
     if _is_paths(corpus):
         for path in files(corpus):
-            size = 0
-            for part in read_file(path, column, skip=skip):
-                yield part
-                size += int(part.str.len_bytes().sum())
-            if finished is not None:
-                finished(path, size)
+            yield from read_file(path, column, skip=skip)
     elif isinstance(corpus, pl.DataFrame | pl.LazyFrame):
         yield from read_frame(corpus, column, "the frame", skip or fail)
     elif isinstance(corpus, pl.Series):

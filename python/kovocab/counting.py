@@ -9,20 +9,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from kovocab import memory
-from kovocab.corpus import BATCH_SIZE, Corpus, batches, corpus_files
+from kovocab import _core, memory
+from kovocab.corpus import BATCH_SIZE, Corpus, batches, corpus_files, no_documents
 from kovocab.errors import CorpusError
 from kovocab.faults import Fault
 from kovocab.files import File, identities
 from kovocab.kept import Done, Kept
 from kovocab.progress import Form, Progress, progress
 from kovocab.readers import read_files
-from kovocab.remote import Remote, shown
+from kovocab.remote import Remote
 from kovocab.tally import Tally
 
 EVERY = 10.0  # seconds of counting, at least, between two times that progress is kept
@@ -41,6 +40,8 @@ class Pass:
         skip: Whether faults of the corpus are skipped.
         form: Of log lines.
         files: The files of the corpus; none where it is in memory.
+        identities: What identifies each, see `files.identities`.
+        names: What each is called in `done`: no two alike.
         done: What was counted of each, by name, and the faults.
     """
 
@@ -53,8 +54,8 @@ class Pass:
 
     def __post_init__(self) -> None:
         self.files = corpus_files(self.corpus)
-        self.identities = identities(self.files) if self.files else []
-        self._names = dict(zip(self.files, _unique(row["name"] for row in self.identities), strict=True))
+        self.identities = identities(self.files)
+        self.names = dict(zip(self.files, _unique(row["name"] for row in self.identities), strict=True))
         self._stood = {path: _state(path) for path in self.files}
         self.bar: Progress | None = None
 
@@ -62,7 +63,7 @@ class Pass:
     def stood(self) -> list[dict[str, Any]]:
         """The files as they stood when the pass began: name, size, fingerprint, time of the last change."""
         rows = zip(self.files, self.identities, strict=True)
-        return [row | {"name": self._names[path], "state": self._stood[path]} for path, row in rows]
+        return [row | {"name": self.names[path], "state": self._stood[path]} for path, row in rows]
 
     def end(self, distinct_words: int) -> None:
         """Tell machines that the pass has ended, and what it came to."""
@@ -103,8 +104,7 @@ class Pass:
         if changed := [path for path in self.files if _state(path) != self._stood[path]]:
             raise CorpusError(f"{changed[0]} changed while it was counted; wanted files that stand still")
         if not self.documents:
-            name = shown(self.corpus) if isinstance(self.corpus, str | Path) else "the corpus"
-            raise CorpusError(f"{name} holds no documents; wanted at least one")
+            raise no_documents(self.corpus)
 
     def _in_memory(self) -> Iterator[tuple[pl.Series, int]]:
         seen = self.done.of("")
@@ -114,23 +114,23 @@ class Pass:
     def _of_files(self) -> Iterator[tuple[pl.Series, int]]:
         assert self.bar is not None
         for path in self.files:
-            seen = self.done.of(self._names[path])
+            seen = self.done.of(self.names[path])
             if seen.bytes:
                 self.bar.resumed(seen.bytes)
             if seen.done:
                 self.bar.finished(path, seen.bytes)
         items = read_files(
-            [path for path in self.files if not self.done.of(self._names[path]).done],
+            [path for path in self.files if not self.done.of(self.names[path]).done],
             self.column,
             at_once=min(self.threads, READERS),
             skip=self.skip,
-            start=lambda path: self.done.of(self._names[path]).documents,
+            start=lambda path: self.done.of(self.names[path]).documents,
         )
         told: Counter[File] = Counter()
         held: list[pl.Series] = []
         size = 0
         for path, item in items:
-            seen = self.done.of(self._names[path])
+            seen = self.done.of(self.names[path])
             if item is None:
                 seen.done = True
                 self.bar.finished(path, seen.bytes)
@@ -149,13 +149,13 @@ class Pass:
             yield pl.concat(held, rechunk=False), size
 
 
-def run(passing: Pass, tally: Tally, count: Callable[[pl.Series], None], kept: Kept | None = None) -> None:
+def run(passing: Pass, tally: Tally, bpe: _core.Bpe, kept: Kept | None = None) -> None:
     """Count the words of a corpus; spill where they pass the bound, and now and then where progress is kept.
 
     Args:
         passing: The pass.
-        tally: What `count` adds words to.
-        count: Called with each batch of documents.
+        tally: What words are added to.
+        bpe: What cuts them.
         kept: Where progress is kept, if it is.
 
     Raises:
@@ -165,16 +165,14 @@ def run(passing: Pass, tally: Tally, count: Callable[[pl.Series], None], kept: K
     last, took = time.monotonic(), 0.0
     for batch in passing.batches():
         begun = time.monotonic()
-        if tally.full() or (kept is not None and begun - last >= max(EVERY, _WORTH * took)):
-            # Nothing but `batch` was given and is not counted yet: it is counted first.
-            count(batch)
+        spills = tally.full() or (kept is not None and begun - last >= max(EVERY, _WORTH * took))
+        tally.update(bpe, batch)  # before words are spilled: `passing.done` says that it was counted
+        if spills:
             tally.spill()
             if kept is not None:
                 kept.keep(passing.done, tally.parts())
             last = time.monotonic()
             took = last - begun
-        else:
-            count(batch)
 
 
 def _unique(names: Iterable[str]) -> list[str]:

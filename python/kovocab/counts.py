@@ -1,4 +1,4 @@
-"""Counts: a corpus read once into word counts, and token counts derived from them, exactly.
+"""Counts: a corpus read once into word counts, exactly; `token_counts` derives the rest from them.
 
 The corpus comes in batches from `counting`, the counting is Rust's (`tally`). Word counts are a plain frame,
 `word: str, count: u64`; on disk they are a Parquet file whose metadata hold the record of what made it.
@@ -6,7 +6,6 @@ The corpus comes in batches from `counting`, the counting is Rust's (`tally`). W
 
 import json
 import logging
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
@@ -16,27 +15,34 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal, TypeAlias
 
 import polars as pl
-import tokenizers
 
-from kovocab import _core, cluster, hangul
+from kovocab import cluster
 from kovocab.artefact import Record, check_file
-from kovocab.corpus import Corpus
+from kovocab.corpus import Corpus, fingerprint_of
 from kovocab.counting import Pass, run
-from kovocab.errors import TokenizerError, UsageError
+from kovocab.errors import UsageError
 from kovocab.faults import Fault
 from kovocab.kept import Kept
 from kovocab.memory import bound
 from kovocab.progress import Form
-from kovocab.tally import Tally
-from kovocab.tokenizer import Source, load_tokenizer
-from kovocab.word_counts import WORDS, Counted, check_words, read_counted, tables_of, write_words
+from kovocab.tally import Tally, bpe_of, threads_of
+from kovocab.tokenizer import Source, digest, load_tokenizer
+from kovocab.word_counts import (
+    WORDS,
+    Counted,
+    check_same_cut,
+    check_words,
+    combined,
+    new_record,
+    read_counted,
+    tables_of,
+    write_words,
+)
 
 log = logging.getLogger(__name__)
 
 OnError: TypeAlias = Literal["fail", "skip"]
 Engine: TypeAlias = Literal["local", "ray"]
-
-_MOST_THREADS = 1024  # each has words of its own
 
 
 def count(
@@ -132,70 +138,6 @@ def count_words(corpus: Corpus, tokenizer: Source, **settings: Any) -> pl.DataFr
     return count(corpus, tokenizer, **settings).words
 
 
-def count_tokens(
-    words_or_corpus: pl.DataFrame | Corpus,
-    tokenizer: Source,
-    *,
-    column: str = "text",
-    threads: int | None = None,
-    memory: str | int | None = None,
-) -> pl.DataFrame:
-    """Count how often each token of `tokenizer` is emitted, special tokens in the text included.
-
-    The counts are those of the tokenizer itself on every document, without the special tokens that a template
-    puts round it. A SentencePiece-style tokenizer is counted through words; any other, or one whose vocabulary
-    spans words, by encoding whole documents with `tokenizers`, slower but right.
-
-    Args:
-        words_or_corpus: A frame of word counts (columns `word` and `count`), or a corpus.
-        tokenizer: Any tokenizer. Word counts must have been made with the same cut.
-        column: The Parquet column or JSON key that holds the text.
-        threads: How many threads count; all processors when None.
-        memory: As for `count`; nothing is spilled, since words that were encoded can be forgotten.
-
-    Returns:
-        `id: u32, token: str, count: u64, hangul: bool`, a row for each id, by id.
-
-    Raises:
-        CorpusError: a file cannot be read, or the corpus holds no documents.
-        TokenizerError: word counts were given with a tokenizer that is not SentencePiece-style.
-        UsageError: the frame's columns are not of the right types, or `threads` is less than 1.
-    """
-    threads = threads_of(threads)
-    loaded = load_tokenizer(tokenizer)
-    if isinstance(words_or_corpus, pl.DataFrame) and words_or_corpus.columns == ["word", "count"]:
-        words = check_words(words_or_corpus)
-        return _named(pl.DataFrame(_bpe(loaded).count_tokens(words["word"], words["count"], threads)), loaded)
-    passing = Pass(words_or_corpus, column, threads)
-    try:
-        bpe = _bpe(loaded)
-        if not bpe.cut[0]:
-            raise TokenizerError("entries of its vocabulary span words")
-    except TokenizerError as error:
-        log.warning("counting whole documents, which is slower: %s", error.__cause__ or error)
-        with passing.told(dict):
-            return _named(_count_documents(passing.batches(), loaded), loaded)
-    with TokenTally(bpe, threads, bound(memory)) as tally:
-        with passing.told(tally.state):
-            run(passing, tally, lambda batch: tally.update(bpe, batch))
-        return _named(tally.counts(), loaded)
-
-
-def count_tokens_of(path: str | Path, tokenizer: Source, *, threads: int | None = None) -> pl.DataFrame:
-    """`count_tokens` of a file of word counts that need not fit the memory."""
-    loaded = load_tokenizer(tokenizer)
-    bpe = _bpe(loaded)
-    total = _Total()
-    for words in tables_of(path):
-        total.add(pl.DataFrame(bpe.count_tokens(words["word"], words["count"], threads_of(threads))))
-    return _named(total.counts, loaded)
-
-
-def segments(words: pl.DataFrame, tokenizer: tokenizers.Tokenizer) -> _core.Segments:
-    """Word counts as the engine counts them again when tokens go (`rust/segments.rs`); errors are `count_tokens`'."""
-    return _core.Segments(_bpe(tokenizer), words["word"], words["count"], threads_of(None))
-
-
 def combine(*tables: pl.DataFrame) -> pl.DataFrame:
     """Add word counts: yesterday's and today's, or one corpus' and another's, made with the same cut.
 
@@ -219,54 +161,13 @@ def combine_to(out: str | Path, paths: Sequence[str | Path], *, memory: str | in
     if not paths:
         raise UsageError("there are no word counts to combine; wanted at least one")
     parts = [read_counted(path) for path in paths]
-    _same_cut(parts, parts[0])
+    check_same_cut(parts, parts[0])
     with Tally(threads_of(None), bound(memory)) as tally, _no_overflow():
         _add_files(tally, paths)
         distinct, total, tables = tally.finish()
-        record = _record(_combined(parts), parts[0], distinct, total)
+        record = new_record(combined(parts), parts[0], distinct, total)
         write_words(out, tables, record)
     return record
-
-
-def digest(tokenizer: tokenizers.Tokenizer) -> str:
-    """SHA-256, in hexadecimal, of all that decides a tokenizer's ids: the same on every machine."""
-    config = json.loads(tokenizer.to_str())
-    decides = [config[part] for part in ("added_tokens", "normalizer", "pre_tokenizer", "model")]
-    return sha256(json.dumps(decides).encode()).hexdigest()
-
-
-class TokenTally(Tally):
-    """A tally that encodes words where they pass the bound, and forgets them: only token counts are wanted."""
-
-    def __init__(self, bpe: _core.Bpe, threads: int, bound: int) -> None:
-        super().__init__(threads, bound)
-        self._bpe = bpe
-        self._total = _Total()
-
-    def spill(self) -> None:
-        """Encode the words in memory and forget them."""
-        self._total.add(self.count_tokens(self._bpe))
-
-    def counts(self) -> pl.DataFrame:
-        """How often each token was emitted: `id: u32, count: u64`."""
-        self.spill()
-        return self._total.counts
-
-
-class _Total:
-    """The sum of tables of token counts; a sum that passes 2^64 - 1 is an error."""
-
-    def __init__(self) -> None:
-        self.counts = pl.DataFrame(schema={"id": pl.UInt32, "count": pl.UInt64})
-
-    def add(self, more: pl.DataFrame) -> None:
-        if self.counts.is_empty():
-            self.counts = more
-            return
-        total = self.counts["count"] + more["count"]
-        if (total < more["count"]).any():  # Polars adds modulo 2^64
-            raise OverflowError("a count passes 2^64 - 1")
-        self.counts = more.with_columns(total)
 
 
 class _Count:
@@ -296,32 +197,31 @@ class _Count:
         self._asked: dict[str, Any] = {"threads": threads, "memory": memory, "address": address}
         threads, limit = threads_of(threads), bound(memory)
         self._loaded = loaded = load_tokenizer(tokenizer)
-        self._bpe = _bpe(loaded)
+        self._bpe = bpe_of(loaded)
         for kind, cut in zip(("spaces", "newlines", "Hangul"), self._bpe.cut, strict=True):
             if not cut:
                 log.warning("entries of the vocabulary span %s: text is not cut there, which is slower", kind)
         self._made_for = {"tokenizer": digest(loaded), "cut": list(self._bpe.cut)}
         self._add_to = [add_to] if isinstance(add_to, str | Path) else list(add_to)
         self._before = [read_counted(path) for path in self._add_to]
-        _same_cut(self._before, self._made_for)
+        check_same_cut(self._before, self._made_for)
         self._pass = Pass(corpus, column, threads, on_error == "skip", form)
         self._kept: Kept | None = None
         self._scratch: TemporaryDirectory[str] | None = None
+        spills: Path | None = None
         if out is not None and engine == "ray":
             if not self._pass.files:
                 raise UsageError("the engine ray counts files, and the corpus is in memory; wanted the engine local")
             out.parent.mkdir(parents=True, exist_ok=True)
             self._scratch = TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent)
+            spills = Path(self._scratch.name)
         elif out is not None and self._pass.files:
             identity = {"kovocab": version("kovocab"), "column": column, "on_error": on_error} | self._made_for
             identity["add_to"] = [sha256(json.dumps(record).encode()).hexdigest() for record in self._before]
             self._kept = Kept(out, identity | {"files": self._pass.stood})
-            self._pass.done = self._kept.done
+            spills, self._pass.done = self._kept.folder, self._kept.done
             if documents := self._pass.documents:
                 log.info("count: goes on after %s documents that were counted before", f"{documents:,}")
-        spills = self._kept.folder if self._kept is not None else None
-        if self._scratch is not None:
-            spills = Path(self._scratch.name)
         self._tally = Tally(threads, limit, spills)
         self._forget = False
 
@@ -351,19 +251,15 @@ class _Count:
                 folder, tokenizer = Path(self._scratch.name), self._loaded.to_str()
                 counted = cluster.count_by_ray(self._pass, self._tally, folder, tokenizer, **self._asked)
             else:
-                run(self._pass, self._tally, lambda batch: self._tally.update(self._bpe, batch), self._kept)
+                run(self._pass, self._tally, self._bpe, self._kept)
                 counted = self._tally.finish()
             self._distinct, total, tables = counted
-        corpus: Record = {"kind": "memory"}
-        if self._pass.files:
-            rows = self._pass.identities
-            size = sum(row["bytes"] for row in rows)
-            corpus = {"kind": "files", "column": self._pass.column, "bytes": size, "files": rows}
-        now = {"corpus": corpus, "documents": self._pass.documents, "bytes": self._pass.bytes}
+        corpus = fingerprint_of(self._pass.identities, self._pass.column)
+        now: Record = {"corpus": corpus, "documents": self._pass.documents, "bytes": self._pass.bytes}
         if self._pass.skip:
             now["skipped"] = {"faults": done.faults, "documents": done.lost}
-        sums = _combined([*self._before, now]) if self._before else now
-        return tables, _record(sums, self._made_for, self._distinct, total)
+        sums = combined([*self._before, now]) if self._before else now
+        return tables, new_record(sums, self._made_for, self._distinct, total)
 
     def written(self) -> None:
         """The words are where they belong: what was kept of them goes, and machines are told of the end."""
@@ -379,79 +275,9 @@ def _add_files(tally: Tally, paths: Iterable[str | Path]) -> None:
                 tally.spill()
 
 
-def _same_cut(parts: Sequence[Record], wanted: Record) -> None:
-    if any(part["tokenizer"] != wanted["tokenizer"] for part in parts):
-        raise UsageError("the word counts were made with different tokenizers, so their words differ; count again")
-
-
-def _combined(parts: Sequence[Record]) -> Record:
-    """What the counts of several corpora were made from."""
-    together: Record = {
-        "corpus": {"kind": "combined", "parts": [part["corpus"] for part in parts]},
-        "documents": sum(part["documents"] for part in parts),
-        "bytes": sum(part["bytes"] for part in parts),
-    }
-    if skipped := [part["skipped"] for part in parts if "skipped" in part]:
-        together["skipped"] = {key: sum(part[key] for part in skipped) for key in ("faults", "documents")}
-    return together
-
-
-def _record(sums: Record, made_for: Record, distinct: int, total: int) -> Record:
-    return {
-        "verb": "count",
-        "kovocab": version("kovocab"),
-        **sums,
-        "words": total,
-        "distinct_words": distinct,
-        "tokenizer": made_for["tokenizer"],
-        "cut": made_for["cut"],
-    }
-
-
 @contextmanager
 def _no_overflow() -> Iterator[None]:
     try:
         yield
     except OverflowError as error:
         raise UsageError(f"{error}; wanted counts that add up to less") from error
-
-
-def _count_documents(texts: Iterator[pl.Series], tokenizer: tokenizers.Tokenizer) -> pl.DataFrame:
-    size = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
-    total = pl.Series("count", [0], dtype=pl.UInt64).new_from_index(0, size)
-    # An encoding takes some hundred bytes a token: a few documents at a time.
-    for batch in (whole[at : at + 2_000] for whole in texts for at in range(0, len(whole), 2_000)):
-        encodings = tokenizer.encode_batch_fast(batch.to_list(), add_special_tokens=False)
-        ids = pl.Series("id", [token for encoding in encodings for token in encoding.ids], dtype=pl.UInt32)
-        found = ids.value_counts()
-        total = total.scatter(found["id"], total.gather(found["id"]) + found["count"].cast(pl.UInt64))
-    return pl.DataFrame({"id": pl.arange(size, eager=True, dtype=pl.UInt32), "count": total})
-
-
-def _named(table: pl.DataFrame, tokenizer: tokenizers.Tokenizer) -> pl.DataFrame:
-    names = {i: token for token, i in tokenizer.get_vocab(with_added_tokens=True).items()}
-    tokens = pl.Series("token", [names.get(i) for i in range(len(table))], dtype=pl.String)
-    return table.select("id", tokens, "count").with_columns(
-        hangul=pl.col("token").str.contains(f"[{hangul.HANGUL}]").fill_null(False)
-    )
-
-
-def _bpe(tokenizer: tokenizers.Tokenizer) -> _core.Bpe:
-    try:
-        if tokenizer.encode_special_tokens:
-            raise _core.UnreadableTokenizer("special tokens are encoded as text")  # a switch that its JSON lacks
-        return _core.Bpe(tokenizer.to_str())
-    except _core.UnreadableTokenizer as error:
-        raise TokenizerError(
-            f"words are cut for SentencePiece-style tokenizers only, and of this one {error}; "
-            "count_tokens on a corpus takes any tokenizer"
-        ) from error
-
-
-def threads_of(threads: int | None) -> int:
-    """How many threads to work in: `threads`, or one a processor when None."""
-    if threads is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not 1 <= threads <= _MOST_THREADS:
-        raise UsageError(f"threads is {threads}; wanted 1 to {_MOST_THREADS:,}")
-    return threads

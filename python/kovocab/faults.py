@@ -16,7 +16,6 @@ from kovocab.errors import CorpusError
 POLARS_ERRORS = (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
 """What Polars raises where it cannot read."""
 
-
 LONGEST = (1 << 32) - 1
 """Bytes in a text, at most, that Polars can hold."""
 

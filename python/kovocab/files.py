@@ -74,26 +74,25 @@ def identities(paths: Sequence[File]) -> list[dict[str, Any]]:
     roots = {type_: commonpath(of_type) for type_, of_type in parents.items()}
     rows = []
     for path, place in zip(paths, places, strict=True):
-        size = path.stat().st_size
-        known = path.identity if isinstance(path, Remote) else {}
         name = place.relative_to(roots[type(place)]).as_posix()
-        rows.append({"name": name, "bytes": size, **(known or {"blake2b": _sample(path)})})
+        try:
+            size = path.stat().st_size
+            known = path.identity if isinstance(path, Remote) else {}
+            rows.append({"name": name, "bytes": size, **(known or {"blake2b": _sample(path, size)})})
+        except CorpusError:
+            raise
+        except OSError as error:
+            raise CorpusError(f"{path}: cannot be read: {error.strerror}") from error
     return rows
 
 
-def _sample(path: File) -> str:
+def _sample(path: File, size: int) -> str:
     """Hash the size of a file and its first, middle and last 64 KiB."""
-    try:
-        size = path.stat().st_size
-        digest = blake2b(str(size).encode(), digest_size=16)
-        with path.open("rb") as file:
-            for start in (0, max(0, size // 2 - (32 << 10)), max(0, size - (64 << 10))):
-                file.seek(start)
-                digest.update(file.read(64 << 10))
-    except CorpusError:
-        raise
-    except OSError as error:
-        raise CorpusError(f"{path}: cannot be read: {error.strerror}") from error
+    digest = blake2b(str(size).encode(), digest_size=16)
+    with path.open("rb") as file:
+        for start in (0, max(0, size // 2 - (32 << 10)), max(0, size - (64 << 10))):
+            file.seek(start)
+            digest.update(file.read(64 << 10))
     return digest.hexdigest()
 
 

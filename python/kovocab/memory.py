@@ -9,7 +9,7 @@ from pathlib import Path
 from kovocab.errors import UsageError
 
 UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-UNITS |= {unit[0] + "iB": 2 ** (10 * power) for power, unit in enumerate(("KB", "MB", "GB", "TB"), start=1)}
+UNITS |= {"KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
 LEAST = 512 << 20  # Python, Polars, the batches that are read ahead and the smallest tables
 
 
@@ -25,10 +25,9 @@ def bound(memory: str | int | None) -> int:
     if memory is None:
         return max(LEAST, total() // 2)
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]i?B|)", str(memory).strip(), re.IGNORECASE)
-    units = {unit.upper(): size for unit, size in UNITS.items()}
     if found is None:
         raise UsageError(f"memory is {memory!r}; wanted bytes, or a size such as 4GB or 512MiB")
-    size = int(float(found[1]) * units[found[2].upper()])
+    size = int(float(found[1]) * UNITS[found[2].upper()])
     if size < LEAST:
         raise UsageError(f"memory is {memory}; wanted at least {LEAST >> 20}MiB")
     return size

@@ -72,9 +72,9 @@ def walk(out: Path, corpus: str | None, min_count: int | None) -> None:
         _run("sample", out=f"{out}/held_out.txt", megabytes=0.2, language="ko", seed=1)
     _run("count", corpus=korean, tokenizer=base, out=words)
     if min_count is None:
-        from kovocab.word_counts import load_counted
+        from kovocab.word_counts import read_counted
 
-        min_count = min(6000, max(10, load_counted(words).record["bytes"] // 100_000))
+        min_count = min(6000, max(10, read_counted(words)["bytes"] // 100_000))
     thresholds = {"min_count": min_count, "min_syllable_count": min_count, "prune": "leaf"}
     _run("refine", words=words, base=base, out=f"{out}/tokenizer", **thresholds)
     _run("expand", model=base, tokenizer=f"{out}/tokenizer", out=f"{out}/expanded", pad_to_multiple_of=64)

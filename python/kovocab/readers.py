@@ -39,7 +39,7 @@ def read_files(
 
     def put(path: File | None, item: Item) -> None:
         if stopped.is_set():
-            raise GeneratorExit
+            raise GeneratorExit  # through `read_file` too, which takes an Exception for a fault
         items.put((path, item))
 
     def work() -> None:

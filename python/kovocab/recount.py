@@ -11,10 +11,10 @@ import logging
 import polars as pl
 import tokenizers
 
-from kovocab.counts import count_tokens, segments
 from kovocab.errors import TokenizerError
 from kovocab.rounds import TokenCounts
 from kovocab.target import merges_hangul
+from kovocab.token_counts import count_tokens, named, segments
 from kovocab.tokenizer import build_target
 from kovocab.vocabulary import Vocabulary
 
@@ -66,7 +66,7 @@ class Recount:
             changed = self._segments.change(self._ids.filter(gone), self._ids.filter(come))
             log.debug("%d segments encoded again", changed)
             self._there = vocabulary.there
-        counts = self._by_id()
+        counts = self._by_id()["count"]
         emitted = int(counts.sum())
         by_row = counts.gather(self._ids).fill_null(0)
         return TokenCounts(by_row, emitted / self._times, self._bytes / emitted)
@@ -82,17 +82,13 @@ class Recount:
         Raises:
             TokenizerError: they differ; names a token.
         """
-        names = {i: token for token, i in self._target.get_vocab(with_added_tokens=True).items()}
-        counts = self._by_id()
-        tokens = pl.Series("token", [names.get(i) for i in range(len(counts))], dtype=pl.String)
-        ours = pl.DataFrame([tokens, counts])
-        built = count_tokens(self._words, target).select("token", "count")
-        seen = [table.filter(pl.col("count") > 0).sort("token") for table in (ours, built)]
+        ours, built = named(self._by_id(), self._target), count_tokens(self._words, target)
+        seen = [table.filter(pl.col("count") > 0).select("token", "count").sort("token") for table in (ours, built)]
         if not seen[0].equals(seen[1]):
             token = pl.concat([seen[0].join(seen[1], on=["token", "count"], how="anti"), seen[1]])["token"][0]
             raise TokenizerError(
                 f"the target emits {token!r} more or less often than refine counted: a fault of kovocab"
             )
 
-    def _by_id(self) -> pl.Series:
-        return pl.DataFrame(self._segments.count_tokens())["count"]
+    def _by_id(self) -> pl.DataFrame:
+        return pl.DataFrame(self._segments.count_tokens())

@@ -17,13 +17,12 @@ import tokenizers
 
 from kovocab import bpe, promises
 from kovocab.artefact import Record, new_folder, write_record
-from kovocab.counts import digest
 from kovocab.errors import CycleError, TokenizerError, UsageError
 from kovocab.hangul import CANDIDATE
 from kovocab.recount import Recount
 from kovocab.rounds import Round, State, TokenCounts, turn
 from kovocab.settings import RefineSettings
-from kovocab.tokenizer import Source, base_pieces, build_target, first_new_id, load_tokenizer, save_tokenizer
+from kovocab.tokenizer import Source, base_pieces, build_target, digest, first_new_id, load_tokenizer, save_tokenizer
 from kovocab.vocabulary import Decisions, Vocabulary
 from kovocab.word_counts import Counted, check_words
 

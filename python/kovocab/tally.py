@@ -1,6 +1,7 @@
 """The tally: word counts that keep within a bound of memory, on disk where they do not fit."""
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,13 +10,15 @@ from types import TracebackType
 from typing import Self
 
 import polars as pl
+import tokenizers
 
 from kovocab import _core, memory
-from kovocab.errors import ArtefactError
+from kovocab.errors import ArtefactError, TokenizerError, UsageError
 
 log = logging.getLogger(__name__)
 
 ROWS = 1 << 20  # of a table at a time, and of a row group
+_MOST_THREADS = 1024  # each has words of its own
 _LEAST = 128 << 20  # bytes of tables that are worth spilling
 _SORTED = 100  # bytes of memory, at most, that a word takes besides while words are sorted in memory
 COMBINED = 10  # bytes of memory, at most, that a byte of a spilled part takes when it is combined and sorted
@@ -73,12 +76,6 @@ class Tally:
         _, now, soon = self._counter.size()
         return now >= _LEAST and memory.used() + soon - now > self._bound
 
-    def count_tokens(self, bpe: _core.Bpe) -> pl.DataFrame:
-        """How often each token is emitted by the words in memory, which are forgotten: `id: u32, count: u64`."""
-        found = pl.DataFrame(self._counter.count_tokens(bpe))
-        self._counter.clear()
-        return found
-
     def spill(self) -> None:
         """Move the words to the disk.
 
@@ -131,3 +128,33 @@ def sorted_words(folder: Path) -> Iterator[pl.DataFrame]:
 def _tables(words: _core.SortedWords) -> Iterator[pl.DataFrame]:
     while (table := words.take(ROWS)) is not None:
         yield pl.DataFrame(table)
+
+
+def bpe_of(tokenizer: tokenizers.Tokenizer) -> _core.Bpe:
+    """A tokenizer as the engine has it, which cuts words.
+
+    Raises:
+        TokenizerError: it is not SentencePiece-style; says what it is.
+    """
+    try:
+        if tokenizer.encode_special_tokens:
+            raise _core.UnreadableTokenizer("special tokens are encoded as text")  # a switch that its JSON lacks
+        return _core.Bpe(tokenizer.to_str())
+    except _core.UnreadableTokenizer as error:
+        raise TokenizerError(
+            f"words are cut for SentencePiece-style tokenizers only, and of this one {error}; "
+            "count_tokens on a corpus takes any tokenizer"
+        ) from error
+
+
+def threads_of(threads: int | None) -> int:
+    """How many threads to work in: `threads`, or one a processor when None.
+
+    Raises:
+        UsageError: `threads` is less than 1, or more than 1,024.
+    """
+    if threads is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not 1 <= threads <= _MOST_THREADS:
+        raise UsageError(f"threads is {threads}; wanted 1 to {_MOST_THREADS:,}")
+    return threads

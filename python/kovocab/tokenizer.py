@@ -8,6 +8,7 @@ out of its own text.
 
 import json
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,13 @@ def load_tokenizer(source: Source) -> tokenizers.Tokenizer:
     except Exception as error:  # tokenizers raises bare Exceptions
         raise TokenizerError(f"{path} is not a tokenizer.json: {error}") from error
     return _whole(tokenizer)
+
+
+def digest(tokenizer: tokenizers.Tokenizer) -> str:
+    """SHA-256, in hexadecimal, of all that decides a tokenizer's ids: the same on every machine."""
+    config = json.loads(tokenizer.to_str())
+    decides = [config[part] for part in ("added_tokens", "normalizer", "pre_tokenizer", "model")]
+    return sha256(json.dumps(decides).encode()).hexdigest()
 
 
 def first_new_id(base: tokenizers.Tokenizer) -> int:
@@ -164,7 +172,7 @@ def save_tokenizer(
             files["tokenizer.model"] = _matching_model(target, data, vocabulary, model)
         if source.is_dir():
             if (source / "tokenizer_config.json").is_file():
-                config = _read_config(source / "tokenizer_config.json")
+                config = read_config(source / "tokenizer_config.json")
             files |= {name: _read(source / name) for name in _COPIED if (source / name).is_file()}
     config = _tokenizer_config(target) | {k: v for k, v in config.items() if k not in _OF_ITS_CLASS}
     # transformers' LlamaTokenizer takes only vocab and merges from tokenizer.json and makes the rest itself;
@@ -175,6 +183,21 @@ def save_tokenizer(
     for name, content in files.items():
         with new_file(folder / name) as path:
             path.write_bytes(content)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a tokenizer_config.json.
+
+    Raises:
+        TokenizerError: it cannot be read, or is no JSON object.
+    """
+    try:
+        config = json.loads(_read(path))
+    except ValueError as error:
+        raise TokenizerError(f"{path} is not JSON and cannot be read: {error}") from error
+    if not isinstance(config, dict):
+        raise TokenizerError(f"{path} is not a tokenizer_config.json: wanted an object, got {type(config).__name__}")
+    return config
 
 
 def _whole(tokenizer: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
@@ -199,16 +222,6 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise TokenizerError(f"{path} cannot be read: {error.strerror}") from error
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(_read(path))
-    except ValueError as error:
-        raise TokenizerError(f"{path} is not JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise TokenizerError(f"{path} is not a tokenizer_config.json: wanted an object, got {type(config).__name__}")
-    return config
 
 
 def _matching_model(target: tokenizers.Tokenizer, data: bytes, vocabulary: "pl.DataFrame", path: Path) -> bytes:

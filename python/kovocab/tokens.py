@@ -22,7 +22,7 @@ from kovocab.artefact import RECORD, Record, new_folder, read_record, write_reco
 from kovocab.corpus import batches, fingerprint
 from kovocab.errors import CorpusError, TokenizerError, UsageError
 from kovocab.remote import shown
-from kovocab.tokenizer import load_tokenizer
+from kovocab.tokenizer import load_tokenizer, read_config
 
 log = logging.getLogger(__name__)
 
@@ -253,13 +253,7 @@ def _eos(tokenizer: Tokenizer, where: str | Path) -> str | None:
 
 def _said_eos(config: Path) -> str | None:
     """The `eos_token` of a tokenizer_config.json: a string, or an object with its `content`."""
-    try:
-        said = json.loads(config.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise TokenizerError(f"{config} cannot be read: {error}") from error
-    if not isinstance(said, dict):
-        raise TokenizerError(f"{config} is not a tokenizer_config.json: wanted an object, got {type(said).__name__}")
-    eos = said.get("eos_token")
+    eos = read_config(config).get("eos_token")
     if isinstance(eos, dict):
         eos = eos.get("content")
     if not isinstance(eos, str | None):

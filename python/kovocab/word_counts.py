@@ -4,8 +4,9 @@ The file need not fit the memory, neither where it is written nor where it is re
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 
 import polars as pl
@@ -104,3 +105,45 @@ def write_words(path: str | Path, tables: Iterable[pl.DataFrame], record: Record
         said = json.dumps(record, ensure_ascii=False).encode("utf-8", errors="backslashreplace").decode()
         metadata = {_METADATA: said}
         frame.sink_parquet(beside, metadata=metadata, row_group_size=ROWS, maintain_order=True)
+
+
+def check_same_cut(parts: Sequence[Record], wanted: Record) -> None:
+    """Check that word counts can be added.
+
+    Raises:
+        UsageError: a record of `parts` is of another tokenizer than `wanted`.
+    """
+    if any(part["tokenizer"] != wanted["tokenizer"] for part in parts):
+        raise UsageError("the word counts were made with different tokenizers, so their words differ; count again")
+
+
+def combined(parts: Sequence[Record]) -> Record:
+    """What the counts of several corpora were made from, by their records."""
+    together: Record = {
+        "corpus": {"kind": "combined", "parts": [part["corpus"] for part in parts]},
+        "documents": sum(part["documents"] for part in parts),
+        "bytes": sum(part["bytes"] for part in parts),
+    }
+    if skipped := [part["skipped"] for part in parts if "skipped" in part]:
+        together["skipped"] = {key: sum(part[key] for part in skipped) for key in ("faults", "documents")}
+    return together
+
+
+def new_record(made_from: Record, made_for: Record, distinct: int, total: int) -> Record:
+    """The record of word counts.
+
+    Args:
+        made_from: Corpus, documents, bytes, what was skipped.
+        made_for: Tokenizer and cut; another record will do.
+        distinct: How many distinct words there are.
+        total: The sum of their counts.
+    """
+    return {
+        "verb": "count",
+        "kovocab": version("kovocab"),
+        **made_from,
+        "words": total,
+        "distinct_words": distinct,
+        "tokenizer": made_for["tokenizer"],
+        "cut": made_for["cut"],
+    }
