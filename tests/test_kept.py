@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -453,21 +453,11 @@ def test_names_that_are_no_utf_8(tmp_path: Path, base: Path, often: None) -> Non
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 3 MB, or a skip that says why there is none."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
-    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
-    if mounted.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+def small(disk: Callable[[str], Path]) -> Path:
+    return disk("3m")
 
 
-def test_a_disk_that_fills_while_words_are_spilled(
-    texts: Path, whole: bytes, small: Path, tmp_path: Path, base: Path
-) -> None:
+def test_a_disk_that_fills_while_words_are_spilled(texts: Path, whole: bytes, small: Path, base: Path) -> None:
     child = started("never", 0, texts, small / "w", base)
     _, said = child.communicate(timeout=60)
     assert child.returncode == 1
