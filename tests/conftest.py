@@ -7,8 +7,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from tokenizers import Tokenizer
 
 from kovocab.counts import count
+from kovocab.tokenizer import load_tokenizer
 from kovocab.word_counts import Counted
 
 # Real text and tokenizers, beside the checkout (or where KOVOCAB_TEST_DATA says). Not part of the project:
@@ -29,6 +31,12 @@ def base_model_file() -> Path:
     """A real 32,000-piece SentencePiece `tokenizer.model`, from the package mistral_common."""
     mistral_common = pytest.importorskip("mistral_common", reason="pip install kovocab[quickstart]")
     return Path(mistral_common.__file__).parent / "data" / "tokenizer.model.v1"
+
+
+@pytest.fixture(scope="session")
+def base(base_model_file: Path) -> Tokenizer:
+    """The tokenizer of that model; nothing of it may be changed."""
+    return load_tokenizer(base_model_file)
 
 
 @pytest.fixture(scope="session")

@@ -86,11 +86,6 @@ def changed(tokenizer: Tokenizer, change: dict[str, Any]) -> Tokenizer:
     return Tokenizer.from_str(json.dumps(json.loads(tokenizer.to_str()) | change))
 
 
-@pytest.fixture(scope="module")
-def base(base_model_file: Path) -> Tokenizer:
-    return load_tokenizer(base_model_file)
-
-
 @pytest.fixture(scope="module", params=CHANGES)
 def kind(request: pytest.FixtureRequest, base: Tokenizer) -> tuple[str, Tokenizer, _core.Bpe]:
     prefix, change = CHANGES[request.param]

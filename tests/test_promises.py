@@ -22,7 +22,7 @@ from kovocab.promises import (
     check_reachable,
     check_text_without_hangul,
 )
-from kovocab.tokenizer import build_target, build_target_model, first_new_id, load_tokenizer
+from kovocab.tokenizer import build_target, build_target_model, first_new_id
 
 SENTENCES = [
     "안녕하세요 여러분, 한국어 문장입니다. 안녕하세요!",
@@ -30,11 +30,6 @@ SENTENCES = [
     "ㅋㅋㅋ 안녕 여러분 ㅠㅠ",
     "No Hangul here.",
 ]
-
-
-@pytest.fixture(scope="module")
-def base(base_model_file: Path) -> Tokenizer:
-    return load_tokenizer(base_model_file)
 
 
 @pytest.fixture(scope="module")

@@ -127,9 +127,9 @@ def test_every_round_on_real_text(
     assert ROUNDS[0] > ROUNDS[-1]
 
 
-def test_every_round_of_a_base_that_merges_hangul(base_model_file: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_round_of_a_base_that_merges_hangul(base: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(import_module("kovocab.refine"), "Recount", Checked)
-    base, texts = load_tokenizer(base_model_file), pl.Series(list(sample_documents(100_000)))
+    texts = pl.Series(list(sample_documents(100_000)))
     once = refine(count(texts, base), base, RefineSettings(8, 8, 2_000))
     target = build_target(base, once.vocabulary.head(len(once.vocabulary) // 2))
     ROUNDS.clear()

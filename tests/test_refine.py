@@ -35,11 +35,6 @@ Refiner = Callable[[RefineSettings], Refined]
 
 
 @pytest.fixture(scope="module")
-def base(base_model_file: Path) -> Tokenizer:
-    return load_tokenizer(base_model_file)
-
-
-@pytest.fixture(scope="module")
 def sample() -> list[str]:
     return list(sample_documents(300_000))
 

@@ -22,6 +22,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
 from kovocab import blocks, remote, stores
 from kovocab.cli import main
@@ -102,10 +103,10 @@ def test_every_format_gives_the_same_documents(tmp_path: Path, s3: Any, suffix: 
         assert there.read() == here.read()
 
 
-def test_words_are_those_of_local_files(tmp_path: Path, s3: Any, base_model_file: Path) -> None:
+def test_words_are_those_of_local_files(tmp_path: Path, s3: Any, base: Tokenizer) -> None:
     for n, suffix in enumerate(SUFFIXES):
         put(s3, write(tmp_path, suffix, [f"문서 {i % (n + 5)}, text" for i in range(100)]), f"words/corpus{suffix}")
-    here, there = count(tmp_path, base_model_file), count("s3://corpus/words", base_model_file)
+    here, there = count(tmp_path, base), count("s3://corpus/words", base)
     assert there.words.equals(here.words)
     assert there.record["documents"] == here.record["documents"] == 100 * len(SUFFIXES)
 
@@ -223,11 +224,11 @@ def test_without_an_etag_the_content_identifies(tmp_path: Path, s3: Any) -> None
 
 
 def test_secrets_are_neither_shown_nor_recorded(
-    tmp_path: Path, s3: Any, base_model_file: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, s3: Any, base: Tokenizer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     link = signed(s3, put(s3, write(tmp_path, ".jsonl", SAMPLE), "secret/한 글.jsonl"))
-    counted = count(link, base_model_file)
+    counted = count(link, base)
     assert counted.record["corpus"]["files"][0]["name"] == "한 글.jsonl"
     told = [json.dumps(counted.record), caplog.text, repr(files(link)), str(files(link)[0])]
     for url in (

@@ -67,11 +67,6 @@ def changed_json(base: Tokenizer, change: Callable[[dict[str, Any]], object]) ->
     return Tokenizer.from_str(json.dumps(config))
 
 
-@pytest.fixture(scope="module")
-def base(base_model_file: Path) -> Tokenizer:
-    return load_tokenizer(base_model_file)
-
-
 # Loading
 
 
