@@ -1,7 +1,5 @@
 """The promises: kept on real text and on random strings; and each check catches a target that breaks it."""
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from intermediate import tokenizer_merges, train_vocabulary, vocabulary
+from intermediate import changed, tokenizer_merges, train_vocabulary, vocabulary
 from kovocab.errors import TokenizerError
 from kovocab.hangul import has_hangul
 from kovocab.promises import (
@@ -45,12 +43,6 @@ def target(base: Tokenizer, rows: pl.DataFrame) -> Tokenizer:
 @pytest.fixture(scope="module")
 def model(base_model_file: Path, rows: pl.DataFrame) -> bytes:
     return build_target_model(base_model_file.read_bytes(), rows)
-
-
-def changed(tokenizer: Tokenizer, change: Callable[[dict[str, Any]], object]) -> Tokenizer:
-    config = json.loads(tokenizer.to_str())
-    change(config)
-    return Tokenizer.from_str(json.dumps(config))
 
 
 # Kept
