@@ -409,7 +409,7 @@ def test_combine_is_counting_both_at_once(base: Tokenizer, sample: list[str], tm
 
 
 def table(*rows: tuple[str | None, int]) -> pl.DataFrame:
-    return pl.DataFrame(rows, {"word": pl.String, "count": pl.UInt64}, orient="row")
+    return pl.DataFrame(rows, WORDS, orient="row")
 
 
 def test_counts_are_64_bit_and_do_not_wrap(base: Tokenizer) -> None:

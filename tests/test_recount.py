@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from intermediate import changed, tokenizer_merges
+from intermediate import changed, tokenizer_merges, words_of
 from kovocab import RefineSettings, bpe, count_tokens, refine
 from kovocab import recount as room
 from kovocab.counts import count
@@ -20,7 +20,7 @@ from kovocab.rounds import TokenCounts
 from kovocab.sample import sample_documents
 from kovocab.tokenizer import build_target, load_tokenizer
 from kovocab.vocabulary import Decisions, Vocabulary
-from kovocab.word_counts import WORDS, Counted
+from kovocab.word_counts import Counted
 
 LETTERS = "가나다ㅋ뷁"
 
@@ -50,10 +50,6 @@ WORD_COUNTS = st.dictionaries(
 )
 
 
-def frame(counts: dict[str, int]) -> pl.DataFrame:
-    return pl.DataFrame(list(counts.items()), WORDS, orient="row")
-
-
 def built_anew(words: pl.DataFrame, base: Tokenizer, vocabulary: Vocabulary) -> tuple[dict[str, int], int]:
     """New tokens' counts and the sum of all, by the target built for real."""
     table = count_tokens(words, build_target(base, vocabulary.frame()))
@@ -72,7 +68,7 @@ def same(recount: Recount, counts: TokenCounts, words: pl.DataFrame, base: Token
 @settings(max_examples=300, deadline=None)
 @given(counts=WORD_COUNTS, data=st.data())
 def test_every_round_counts_as_its_own_target_does(kind: str, counts: dict[str, int], data: st.DataObject) -> None:
-    words, base = frame(counts), BASES[kind]
+    words, base = words_of(counts), BASES[kind]
     trained = bpe.train(bpe.training_words(words), 40)
     first = Vocabulary.of(trained, base.get_vocab(with_added_tokens=True))
     tokens = first.table["token"].to_list()
@@ -138,7 +134,7 @@ def test_every_round_of_a_base_that_merges_hangul(base: Tokenizer, monkeypatch: 
 
 
 def test_a_round_encodes_only_what_it_touches(caplog: pytest.LogCaptureFixture) -> None:
-    words = frame({"▁가나": 5, "다다": 4, "가나다ㅋ": 3, "뷁": 2})
+    words = words_of({"▁가나": 5, "다다": 4, "가나다ㅋ": 3, "뷁": 2})
     vocabulary = Vocabulary.of(bpe.train(bpe.training_words(words), 40), BASES["plain"].get_vocab())
     recount = Recount(words, BASES["plain"], vocabulary)
     caplog.set_level("DEBUG", logger=room.__name__)

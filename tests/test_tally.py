@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from intermediate import words_of
 from kovocab import _core, blocks, corpus, counting, memory, tally, word_counts
 from kovocab.counts import combine, combine_to, count, count_to, count_tokens, count_words
 from kovocab.errors import ArtefactError
@@ -158,8 +159,7 @@ def test_words_that_are_added_and_spilled_are_summed(
     expected: dict[str, int] = {}
     with Tally(threads, 1 << 40) as words:
         for at, table in enumerate(tables):
-            rows = pl.DataFrame(list(table.items()), WORDS, orient="row")
-            words.add(rows)
+            words.add(words_of(table))
             for word, number in table.items():
                 expected[word] = expected.get(word, 0) + number
             if at in spills:
