@@ -25,9 +25,9 @@ from kovocab.tokenizer import load_tokenizer
 from kovocab.word_counts import load_counted
 
 DRIVER = """
-import os, signal, sys, threading, time
+import os, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # the shell that runs the tests may ignore it
-from kovocab import blocks, corpus, counting, counts, kept, memory, progress, readers, tally, word_counts, cli
+from kovocab import blocks, counting, counts, kept, memory, progress, readers, tally, word_counts, cli
 counting.EVERY, counting._WORTH, progress.EVERY = 0.0, 0, 0.0
 counting.BATCH_SIZE = blocks.BLOCK = int(os.environ.get("BLOCK", 60_000))
 memory.LEAST = 1
@@ -93,31 +93,37 @@ def base(base_model_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture(scope="module")
-def made(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
-    """A corpus, and the file of a count of it that nothing stopped: the same of each copy."""
-    folder = tmp_path_factory.mktemp("made") / "texts"
-    folder.mkdir()
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("corpus")
     for seed in range(6):
         write_sample(folder / f"{seed}{'.jsonl' if seed % 2 else '.txt'}", 200_000 + 100_000 * seed, seed=seed)
-    return folder, uninterrupted(folder, folder.parent, base)
+    return folder
 
 
 @pytest.fixture
-def texts(made: tuple[Path, bytes], tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made[0], tmp_path / "texts"))
+def texts(corpus: Path, tmp_path: Path) -> Path:
+    """A copy of the corpus."""
+    return Path(shutil.copytree(corpus, tmp_path / "texts"))
 
 
-@pytest.fixture
-def whole(made: tuple[Path, bytes], tmp_path: Path) -> bytes:
-    (tmp_path / "whole").write_bytes(made[1])
-    return made[1]
+@pytest.fixture(scope="module")
+def whole(corpus: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a count of the corpus that nothing stopped: the same of each copy."""
+    return uninterrupted(corpus, tmp_path_factory.mktemp("made"), base)
 
 
-def uninterrupted(texts: Path, folder: Path, tokenizer: Path, *more: str) -> bytes:
+def uninterrupted(texts: Path, folder: Path, tokenizer: Path, *more: str) -> Path:
     child = started("never", 0, texts, folder / "whole", tokenizer, *more)
     said = child.communicate(timeout=60)
     assert child.returncode in (0, 3), said
-    return (folder / "whole").read_bytes()
+    return folder / "whole"
+
+
+def killed(place: str, at: int, texts: Path, out: Path, tokenizer: Path, *more: str) -> None:
+    child = started(place, at, texts, out, tokenizer, *more)
+    told, said = child.communicate(timeout=60)
+    assert child.returncode == -signal.SIGKILL, said
+    assert f"killed at {place}" in told
 
 
 def started(place: str, at: int, texts: Path, out: Path, tokenizer: Path, *more: str) -> "subprocess.Popen[str]":
@@ -131,8 +137,8 @@ def progress(folder: Path) -> dict[str, Any]:
     return json.loads(path.read_text())["done"]["files"] if path.exists() else {}
 
 
-def ends(texts: Path, folder: Path, tokenizer: Path, *more: str) -> str:
-    """Run to the end; check that what was counted before is not read again, and give what was said."""
+def ends(texts: Path, folder: Path, tokenizer: Path, *more: str) -> None:
+    """Run to the end; check that what was counted before is not read again."""
     before = progress(folder)
     child = started("never", 0, texts, folder / "w", tokenizer, *more)
     out, said = child.communicate(timeout=60)
@@ -145,7 +151,6 @@ def ends(texts: Path, folder: Path, tokenizer: Path, *more: str) -> str:
     lines = [json.loads(line) for line in said.splitlines()]
     assert lines[-1]["event"] == "done"
     assert not (folder / ".w.counting").exists()
-    return out
 
 
 PLACES = [
@@ -155,39 +160,32 @@ PLACES = [
 
 @pytest.mark.parametrize(("place", "at"), PLACES)
 def test_a_count_that_is_killed_goes_on(
-    place: str, at: int, texts: Path, whole: bytes, tmp_path: Path, base: Path
+    place: str, at: int, texts: Path, whole: Path, tmp_path: Path, base: Path
 ) -> None:
-    child = started(place, at, texts, tmp_path / "w", base)
-    out, said = child.communicate(timeout=60)
-    assert child.returncode == -signal.SIGKILL, said
-    assert f"killed at {place}" in out
+    killed(place, at, texts, tmp_path / "w", base)
     assert bool(progress(tmp_path)) == ((place, at) not in [("before", 1), ("renames", 1)])
     assert (tmp_path / "w").exists() == (place == "written")
     ends(texts, tmp_path, base)
-    assert (tmp_path / "w").read_bytes() == whole
+    assert (tmp_path / "w").read_bytes() == whole.read_bytes()
 
 
-def test_a_count_that_is_killed_again_and_again(texts: Path, whole: bytes, tmp_path: Path, base: Path) -> None:
+def test_a_count_that_is_killed_again_and_again(texts: Path, whole: Path, tmp_path: Path, base: Path) -> None:
     rng = random.Random(7)
     counted = [0]
     for threads in ("1", "5", "2"):  # of which nothing depends
         place, at = rng.choice([("kept", 4), ("before", 3), ("renames", 5)])
-        child = started(place, at, texts, tmp_path / "w", base, "--threads", threads)
-        _, said = child.communicate(timeout=60)
-        assert child.returncode == -signal.SIGKILL, said
+        killed(place, at, texts, tmp_path / "w", base, "--threads", threads)
         counted.append(sum(file["documents"] for file in progress(tmp_path).values()))
     assert counted == sorted(set(counted)), "each goes on after the one before"
     for place in ("sort", "write"):
-        child = started(place, 1, texts, tmp_path / "w", base)
-        child.communicate(timeout=60)
-        assert child.returncode == -signal.SIGKILL
+        killed(place, 1, texts, tmp_path / "w", base)
     ends(texts, tmp_path, base)
-    assert (tmp_path / "w").read_bytes() == whole
+    assert (tmp_path / "w").read_bytes() == whole.read_bytes()
 
 
-def test_a_count_that_is_killed_at_random_moments(texts: Path, whole: bytes, tmp_path: Path, base: Path) -> None:
+def test_a_count_that_is_killed_at_random_moments(texts: Path, whole: Path, tmp_path: Path, base: Path) -> None:
     rng = random.Random(11)
-    killed = 0
+    struck = 0
     for _ in range(4):
         child = started("never", 0, texts, tmp_path / "w", base)
         assert child.stdout is not None
@@ -195,22 +193,22 @@ def test_a_count_that_is_killed_at_random_moments(texts: Path, whole: bytes, tmp
         time.sleep(rng.uniform(0, 0.25))
         child.kill()
         child.communicate(timeout=60)
-        killed += child.returncode == -signal.SIGKILL
-    assert killed > 1
+        struck += child.returncode == -signal.SIGKILL
+    assert struck > 1
     ends(texts, tmp_path, base)
-    assert (tmp_path / "w").read_bytes() == whole
+    assert (tmp_path / "w").read_bytes() == whole.read_bytes()
 
 
-def test_ctrl_c_and_the_same_command_again(texts: Path, whole: bytes, tmp_path: Path, base: Path) -> None:
+def test_ctrl_c_and_the_same_command_again(texts: Path, whole: Path, tmp_path: Path, base: Path) -> None:
     child = started("ctrl-c", 5, texts, tmp_path / "w", base)
     _, said = child.communicate(timeout=60)
     assert child.returncode == 130
     assert said.endswith("kovocab count: stopped\n")
     assert "Traceback" not in said
     assert progress(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"texts", "whole", ".w.counting"}
+    assert {path.name for path in tmp_path.iterdir()} == {"texts", ".w.counting"}
     ends(texts, tmp_path, base)
-    assert (tmp_path / "w").read_bytes() == whole
+    assert (tmp_path / "w").read_bytes() == whole.read_bytes()
 
 
 def test_faults_are_neither_lost_nor_doubled(texts: Path, tmp_path: Path, base: Path) -> None:
@@ -221,12 +219,10 @@ def test_faults_are_neither_lost_nor_doubled(texts: Path, tmp_path: Path, base: 
         path.write_bytes(b"\n".join(lines) + b"\n")
     expected = uninterrupted(texts, tmp_path, base, "--on_error", "skip")
     for place, at in [("kept", 3), ("before", 6)]:
-        child = started(place, at, texts, tmp_path / "w", base, "--on_error", "skip")
-        child.communicate(timeout=60)
-        assert child.returncode == -signal.SIGKILL
+        killed(place, at, texts, tmp_path / "w", base, "--on_error", "skip")
     report = tmp_path / "report"
     ends(texts, tmp_path, base, "--on_error", "skip", "--report", str(report))
-    assert (tmp_path / "w").read_bytes() == expected
+    assert (tmp_path / "w").read_bytes() == expected.read_bytes()
     assert report.read_bytes() == (tmp_path / "whole.skipped.jsonl").read_bytes()
     faults = [json.loads(line) for line in report.read_text().splitlines()]
     lines = sum(path.read_bytes().count(b"\xff") for path in texts.iterdir())
@@ -254,11 +250,9 @@ def test_real_text(data: Path, mistral: Path, tmp_path: Path, monkeypatch: pytes
         (texts / name).symlink_to(data / name)
     expected = uninterrupted(texts, tmp_path, mistral)
     for place, at in [("kept", 4), ("renames", 3), ("write", 1)]:
-        child = started(place, at, texts, tmp_path / "w", mistral)
-        child.communicate(timeout=60)
-        assert child.returncode == -signal.SIGKILL
+        killed(place, at, texts, tmp_path / "w", mistral)
     ends(texts, tmp_path, mistral)
-    assert (tmp_path / "w").read_bytes() == expected
+    assert (tmp_path / "w").read_bytes() == expected.read_bytes()
 
 
 # ── in this process ──
@@ -291,14 +285,14 @@ def stopped(texts: Path, tmp_path: Path, base: Path, often: None, monkeypatch: p
     return tmp_path / ".w.counting"
 
 
-def goes_on(texts: Path, out: Path, tokenizer: Path, whole: bytes) -> None:
+def goes_on(texts: Path, out: Path, tokenizer: Path, whole: Path) -> None:
     count_to(out, texts, tokenizer)
-    assert load_counted(out).words.equals(load_counted(out.with_name("whole")).words)
+    assert load_counted(out).words.equals(load_counted(whole).words)
     assert not (out.parent / ".w.counting").exists()
 
 
 def test_what_a_part_has_beyond_what_was_noted_goes(
-    texts: Path, stopped: Path, tmp_path: Path, base: Path, whole: bytes
+    texts: Path, stopped: Path, tmp_path: Path, base: Path, whole: Path
 ) -> None:
     parts = sorted(stopped.glob("*.words"))
     assert len(parts) > 100
@@ -333,7 +327,7 @@ def test_damage_to_what_was_kept_is_named_and_nothing_is_changed(
 
 
 def test_what_is_no_longer_the_same_is_named(
-    texts: Path, stopped: Path, tmp_path: Path, base: Path, whole: bytes
+    texts: Path, stopped: Path, tmp_path: Path, base: Path, whole: Path
 ) -> None:
     out = tmp_path / "w"
     advice = f"; remove the folder {stopped} to count anew"
@@ -374,7 +368,7 @@ def test_what_is_no_longer_the_same_is_named(
 
 
 def test_two_processes_at_once(
-    texts: Path, whole: bytes, tmp_path: Path, base: Path, capfd: pytest.CaptureFixture[str]
+    texts: Path, whole: Path, tmp_path: Path, base: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     first = started("never", 0, texts, tmp_path / "w", base)
     assert first.stdout is not None
@@ -390,7 +384,7 @@ def test_two_processes_at_once(
         first.send_signal(signal.SIGCONT)
     _, said = first.communicate(timeout=60)
     assert first.returncode == 0, said
-    assert (tmp_path / "w").read_bytes() == whole
+    assert (tmp_path / "w").read_bytes() == whole.read_bytes()
 
 
 @pytest.mark.parametrize("how", ["longer", "gone", "as long"])
@@ -416,7 +410,7 @@ def test_a_file_that_changes_while_it_is_counted(
 
 
 def test_files_that_share_a_name_are_told_apart(
-    texts: Path, stopped: Path, tmp_path: Path, base: Path, whole: bytes, monkeypatch: pytest.MonkeyPatch
+    texts: Path, stopped: Path, tmp_path: Path, base: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As one of a bucket and one here may."""
     rows = counting.identities
@@ -424,8 +418,8 @@ def test_files_that_share_a_name_are_told_apart(
     monkeypatch.setattr(counting, "READERS", 1)
     stopped.rename(tmp_path / "another")
     record, _ = count_to(tmp_path / "w", texts, base)
-    assert load_counted(tmp_path / "w").words.equals(load_counted(tmp_path / "whole").words)
-    assert record["documents"] == load_counted(tmp_path / "whole").record["documents"]
+    assert load_counted(tmp_path / "w").words.equals(load_counted(whole).words)
+    assert record["documents"] == load_counted(whole).record["documents"]
 
 
 def test_a_count_that_fails_before_anything_is_kept_leaves_nothing(tmp_path: Path, base: Path) -> None:
@@ -457,7 +451,7 @@ def small(disk: Callable[[str], Path]) -> Path:
     return disk("3m")
 
 
-def test_a_disk_that_fills_while_words_are_spilled(texts: Path, whole: bytes, small: Path, base: Path) -> None:
+def test_a_disk_that_fills_while_words_are_spilled(texts: Path, whole: Path, small: Path, base: Path) -> None:
     child = started("never", 0, texts, small / "w", base)
     _, said = child.communicate(timeout=60)
     assert child.returncode == 1
@@ -472,7 +466,7 @@ def test_a_disk_that_fills_while_words_are_spilled(texts: Path, whole: bytes, sm
     # On a larger disk it goes on.
     subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
     ends(texts, small, base)
-    assert (small / "w").read_bytes() == whole
+    assert (small / "w").read_bytes() == whole.read_bytes()
 
 
 def test_progress_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
