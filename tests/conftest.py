@@ -13,6 +13,8 @@ from kovocab.counts import count
 from kovocab.tokenizer import load_tokenizer
 from kovocab.word_counts import Counted
 
+pytest.register_assert_rewrite("corpora", "street")
+
 # Real text and tokenizers, beside the checkout (or where KOVOCAB_TEST_DATA says). Not part of the project:
 # what needs them is skipped, visibly, where they are not.
 DATA = Path(os.environ.get("KOVOCAB_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
