@@ -86,15 +86,22 @@ def large(texts: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def running(task: str) -> list[int]:
-    """The processes that work on `task` now."""
+    """The processes that work on `task` now, of this cluster: the tests of another checkout may have theirs."""
     found = []
     for process in PROC.glob("[0-9]*"):
         try:
-            if (process / "cmdline").read_bytes().startswith(f"ray::{task}".encode()):
+            if (process / "cmdline").read_bytes().startswith(f"ray::{task}".encode()) and ours(int(process.name)):
                 found.append(int(process.name))
         except OSError:
             continue
     return found
+
+
+def ours(process: int) -> bool:
+    """Whether it descends from this process."""
+    while process not in (0, os.getpid()):
+        process = int((PROC / str(process) / "stat").read_text().rpartition(")")[2].split()[1])  # its parent
+    return process != 0
 
 
 def test_the_file_is_that_of_one_machine(ray, corpus, base_model_file, tmp_path):
