@@ -470,7 +470,7 @@ def test_other_threads_run_while_text_is_counted(base: Tokenizer) -> None:
     assert sum(start < at < end for at in ticks) > 5
 
 
-def test_ctrl_c_stops_between_batches(base: Tokenizer) -> None:
+def test_ctrl_c_stops_between_batches(base: Tokenizer, ctrl_c: None) -> None:
     made = 0
 
     def endless() -> Iterator[str]:
