@@ -24,64 +24,7 @@ from kovocab.sample import write_sample
 from kovocab.tokenizer import load_tokenizer
 from kovocab.word_counts import load_counted
 
-DRIVER = """
-import os, signal, sys, time
-signal.signal(signal.SIGINT, signal.default_int_handler)  # the shell that runs the tests may ignore it
-from kovocab import blocks, counting, counts, kept, memory, progress, readers, tally, word_counts, cli
-counting.EVERY, counting._WORTH, progress.EVERY = 0.0, 0, 0.0
-counting.BATCH_SIZE = blocks.BLOCK = int(os.environ.get("BLOCK", 60_000))
-memory.LEAST = 1
-word_counts.ROWS = tally.ROWS = 20_000
-read_file, keep, batches = readers.read_file, kept.Kept.keep, counting.Pass.batches
-end, at, *args = sys.argv[1:]
-number = 0
-
-def here(place):
-    global number
-    number += place == end
-    if place == end and number == int(at):
-        os.write(1, f"killed at {place}\\n".encode())
-        os.kill(os.getpid(), signal.SIGINT if end == "ctrl-c" else signal.SIGKILL)
-
-def told(path, *rest, start=0, **more):
-    os.write(1, f"read {path.name} {start}\\n".encode())  # at once, whichever thread it is
-    return read_file(path, *rest, start=start, **more)
-
-def keeping(self, done, parts):
-    here("before")
-    keep(self, done, parts)
-    here("kept")
-    here("ctrl-c")
-
-def slow(self):
-    for batch in batches(self):
-        time.sleep(0.003)
-        yield batch
-
-def wrapped(room, name, place):
-    function = getattr(room, name)
-    def inner(*args):
-        here(place)
-        return function(*args)
-    setattr(room, name, inner)
-
-class Core:
-    def __getattr__(self, name):
-        if name == "sort_parts":
-            here("sort")
-        return getattr(core, name)
-
-core, tally._core = tally._core, Core()
-readers.read_file, kept.Kept.keep, counting.Pass.batches = told, keeping, slow
-replace = kept.Path.replace
-def replacing(self, target):
-    here("renames")  # the file of progress is written, and not yet in its place
-    return replace(self, target)
-kept.Path.replace = replacing
-wrapped(counts, "write_words", "write")
-wrapped(counts._Count, "written", "written")
-sys.exit(cli.main(["count", *args]))
-"""
+KILLABLE = Path(__file__).with_name("killable.py")
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +71,7 @@ def killed(place: str, at: int, texts: Path, out: Path, tokenizer: Path, *more: 
 
 def started(place: str, at: int, texts: Path, out: Path, tokenizer: Path, *more: str) -> "subprocess.Popen[str]":
     line = ["--corpus", texts, "--tokenizer", tokenizer, "--out", out, "--log", "json", "--threads", "3", *more]
-    command = [sys.executable, "-c", DRIVER, place, str(at), *map(str, line)]
+    command = [sys.executable, str(KILLABLE), place, str(at), *map(str, line)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
