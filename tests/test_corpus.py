@@ -167,7 +167,7 @@ def test_an_empty_file_is_no_fault_but_an_empty_corpus_is(tmp_path: Path) -> Non
     for suffix in SUFFIXES:
         path = write(tmp_path, suffix, [])
         fault(path, str(path), "holds no documents")
-        fault(pl.Series([], dtype=pl.String), "holds no documents")
+    fault(pl.Series([], dtype=pl.String), "holds no documents")
     one = tmp_path / "one.txt"
     one.write_text("하나")
     assert read(tmp_path) == ["하나"]
