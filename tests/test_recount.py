@@ -50,18 +50,15 @@ WORD_COUNTS = st.dictionaries(
 )
 
 
-def built_anew(words: pl.DataFrame, base: Tokenizer, vocabulary: Vocabulary) -> tuple[dict[str, int], int]:
-    """New tokens' counts and the sum of all, by the target built for real."""
-    table = count_tokens(words, build_target(base, vocabulary.frame()))
-    return dict(table.select("token", "count").iter_rows()), int(table["count"].sum())
-
-
 def same(recount: Recount, counts: TokenCounts, words: pl.DataFrame, base: Tokenizer, vocabulary: Vocabulary) -> None:
-    by_token, emitted = built_anew(words, base, vocabulary)
+    """The counts are those of the target that is built for real."""
+    target = build_target(base, vocabulary.frame())
+    table = count_tokens(words, target)
+    by_token = dict(table.select("token", "count").iter_rows())
     there = vocabulary.tokens(vocabulary.there)
     assert counts.by_row.filter(vocabulary.there).to_list() == [by_token[token] for token in there]
-    assert counts.tokens_per_word == emitted / words["count"].sum()
-    recount.check(build_target(base, vocabulary.frame()))
+    assert counts.tokens_per_word == table["count"].sum() / words["count"].sum()
+    recount.check(target)
 
 
 @pytest.mark.parametrize("kind", BASES)
