@@ -1,13 +1,20 @@
-"""What tests share: where the real text lies, and a base tokenizer that a package carries."""
+"""What tests share: where the real text lies, a base tokenizer that a package carries, a folder, a disk."""
 
 import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
+from tokenizers import Tokenizer
 
 from kovocab.counts import count
+from kovocab.tokenizer import load_tokenizer
 from kovocab.word_counts import Counted
+
+pytest.register_assert_rewrite("corpora", "street")
 
 # Real text and tokenizers, beside the checkout (or where KOVOCAB_TEST_DATA says). Not part of the project:
 # what needs them is skipped, visibly, where they are not.
@@ -27,6 +34,12 @@ def base_model_file() -> Path:
     """A real 32,000-piece SentencePiece `tokenizer.model`, from the package mistral_common."""
     mistral_common = pytest.importorskip("mistral_common", reason="pip install kovocab[quickstart]")
     return Path(mistral_common.__file__).parent / "data" / "tokenizer.model.v1"
+
+
+@pytest.fixture(scope="session")
+def base(base_model_file: Path) -> Tokenizer:
+    """The tokenizer of that model; nothing of it may be changed."""
+    return load_tokenizer(base_model_file)
 
 
 @pytest.fixture(scope="session")
@@ -62,3 +75,29 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder that the test stands in, empty."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C is heard, also where the shell that runs the tests ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mounts a disk of a size, "16k" or "3m"; the test is skipped, and told why, where there can be none."""
+    folder = tmp_path / "disk"
+
+    def mount(size: str) -> Path:
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+        mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+        if mounted.returncode:
+            pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
+        return folder
+
+    yield mount
+    if folder.is_mount():
+        subprocess.run(["umount", str(folder)], check=True)

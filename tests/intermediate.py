@@ -1,16 +1,23 @@
-"""A small intermediate vocabulary to build targets from: what `refine` hands over, by the shortest way."""
+"""Small word counts and vocabularies, by the shortest way; and tokenizers taken apart."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import polars as pl
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+from kovocab.word_counts import WORDS
 
 SCHEMA = {"token": pl.String, "left": pl.String, "right": pl.String}
 
 
 def vocabulary(*rows: tuple[str, str | None, str | None]) -> pl.DataFrame:
     return pl.DataFrame(rows, SCHEMA, orient="row")
+
+
+def words_of(counts: Mapping[str, int]) -> pl.DataFrame:
+    return pl.DataFrame(list(counts.items()), WORDS, orient="row")
 
 
 def train_vocabulary(texts: Iterable[str], size: int) -> pl.DataFrame:
@@ -30,3 +37,10 @@ def train_vocabulary(texts: Iterable[str], size: int) -> pl.DataFrame:
 
 def tokenizer_merges(tokenizer: Tokenizer) -> list[tuple[str, str]]:
     return [(left, right) for left, right in json.loads(tokenizer.to_str())["model"]["merges"]]
+
+
+def changed(tokenizer: Tokenizer, change: Callable[[dict[str, Any]], object]) -> Tokenizer:
+    """A tokenizer with a change made to its `tokenizer.json`."""
+    config = json.loads(tokenizer.to_str())
+    change(config)
+    return Tokenizer.from_str(json.dumps(config))

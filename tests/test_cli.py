@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from corpora import numbered, write
 from kovocab.cli import STREET, TRAINING, VERBS, main
 
 TEXT_VERBS = ["count", "combine", "refine", "evaluate", "sample"]
@@ -189,9 +190,7 @@ def bad(street: Path, here: Path) -> Path:
     Path("blank.txt").write_text("\n")
     Path("ko.jsonl").write_text('{"text": "가"}\n{"text": 5}\n')
     pl.DataFrame({"body": ["가"]}).write_parquet("body.parquet")
-    series = pl.Series("text", [f"문서 {i} {i * 7919 % 10007}" for i in range(20_000)])
-    series.to_frame().lazy().sink_ndjson("whole.jsonl.zst", compression="zstd")
-    data = Path("whole.jsonl.zst").read_bytes()
+    data = write(here, ".jsonl.zst", numbered(20_000)).rename("whole.jsonl.zst").read_bytes()
     Path("cut.jsonl.zst").write_bytes(data[: len(data) // 2])
     Path("other.json").write_text('{"version": "1.0"}')
     Path("tokenizer.json").write_text('{"model": {"type": "BPE"}}')

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Event, Thread
 from types import SimpleNamespace
@@ -25,6 +26,8 @@ from kovocab.files import identities
 from kovocab.sample import sample_documents
 
 PROC = Path("/proc")
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="pip install kovocab[ray]")
+in_proc = pytest.mark.skipif(not PROC.is_dir(), reason="finds the workers in /proc")
 
 
 @pytest.fixture(scope="module")
@@ -85,16 +88,45 @@ def large(texts: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
+@pytest.fixture(scope="module")
+def large_counted(large: Path, base_model_file: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, Any]:
+    """The file that one machine makes of it, and the record."""
+    out = tmp_path_factory.mktemp("one") / "one"
+    record, faults = count_to(out, large, base_model_file)
+    assert faults == []
+    return out.read_bytes(), record
+
+
+def python(*arguments: object, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run Python where no cluster is to be found."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        env=inherited | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+
+
 def running(task: str) -> list[int]:
-    """The processes that work on `task` now."""
+    """The processes that work on `task` now, of this cluster: the tests of another checkout may have theirs."""
     found = []
     for process in PROC.glob("[0-9]*"):
         try:
-            if (process / "cmdline").read_bytes().startswith(f"ray::{task}".encode()):
+            if (process / "cmdline").read_bytes().startswith(f"ray::{task}".encode()) and ours(int(process.name)):
                 found.append(int(process.name))
         except OSError:
             continue
     return found
+
+
+def ours(process: int) -> bool:
+    """Whether it descends from this process."""
+    while process not in (0, os.getpid()):
+        process = int((PROC / str(process) / "stat").read_text().rpartition(")")[2].split()[1])  # its parent
+    return process != 0
 
 
 def test_the_file_is_that_of_one_machine(ray, corpus, base_model_file, tmp_path):
@@ -144,9 +176,9 @@ def test_files_of_one_name(ray, corpus, base_model_file, tmp_path, monkeypatch):
     assert (tmp_path / "many").read_bytes() == (tmp_path / "one").read_bytes()
 
 
-@pytest.mark.skipif(not PROC.is_dir(), reason="finds the workers in /proc")
+@in_proc
 @pytest.mark.parametrize("tries", [0, 3])
-def test_a_worker_is_killed(tries, ray, large, base_model_file, tmp_path, monkeypatch):
+def test_a_worker_is_killed(tries, ray, large, large_counted, base_model_file, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "_TRIES", tries)
     killed: list[int] = []
     over = Event()
@@ -170,13 +202,12 @@ def test_a_worker_is_killed(tries, ray, large, base_model_file, tmp_path, monkey
         killer.join()
     assert len(killed) == 1
     if tries:
-        assert many == count_to(tmp_path / "one", large, base_model_file)
-        assert (tmp_path / "many").read_bytes() == (tmp_path / "one").read_bytes()
+        assert ((tmp_path / "many").read_bytes(), *many) == (*large_counted, [])
     else:
         assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(not PROC.is_dir(), reason="finds the workers in /proc")
+@in_proc
 def test_one_that_is_stopped_leaves_nothing(ray, large, base_model_file, tmp_path, monkeypatch):
     def stop(*_: object) -> None:
         assert running("count_files")
@@ -192,20 +223,13 @@ def test_one_that_is_stopped_leaves_nothing(ray, large, base_model_file, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+@needs_ray
 def test_a_cluster_of_its_own(base_model_file, corpus, tmp_path):
     """The command starts one, which leaves nothing in the home folder."""
-    pytest.importorskip("ray", reason="pip install kovocab[ray]")
     home = tmp_path / "home"
     home.mkdir()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    command = [sys.executable, "-m", "kovocab", "count", "--engine", "ray", "--tokenizer", str(base_model_file)]
-    done = subprocess.run(
-        [*command, "--corpus", str(corpus), "--out", str(tmp_path / "many")],
-        env=environment | {"HOME": str(home)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = ["-m", "kovocab", "count", "--engine", "ray", "--tokenizer", base_model_file]
+    done = python(*command, "--corpus", corpus, "--out", tmp_path / "many", HOME=str(home))
     assert (done.returncode, done.stderr.count("\n")) == (0, 1), done.stderr
     assert list(home.iterdir()) == []
     count_to(tmp_path / "one", corpus, base_model_file)
@@ -238,18 +262,15 @@ assert seen
 """
 
 
+@needs_ray
 @pytest.mark.slow
-def test_a_machine_is_lost_with_what_maps_left_on_it(large, base_model_file, tmp_path):
-    pytest.importorskip("ray", reason="pip install kovocab[ray]")
+def test_a_machine_is_lost_with_what_maps_left_on_it(large, large_counted, base_model_file, tmp_path):
     # Their pieces, of more than 100 KB, are on the machines that they ran on, and are to be made again.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    environment |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
-    command = [sys.executable, "-c", LOSES_A_MACHINE, str(tmp_path / "many"), str(large), str(base_model_file)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=200)
+    arguments = ["-c", LOSES_A_MACHINE, tmp_path / "many", large, base_model_file]
+    done = python(*arguments, RAY_AUTH_MODE="disabled", RAY_USAGE_STATS_ENABLED="0")
     assert done.returncode == 0, done.stderr[-2000:]
     assert "lost objects" in done.stdout + done.stderr  # Ray says that it makes them again
-    count_to(tmp_path / "one", large, base_model_file)
-    assert (tmp_path / "many").read_bytes() == (tmp_path / "one").read_bytes()
+    assert (tmp_path / "many").read_bytes() == large_counted[0]
 
 
 # ── without Ray ──
@@ -261,8 +282,8 @@ def test_that_ray_is_missing_is_told(base_model_file, corpus, tmp_path, monkeypa
         count_to(tmp_path / "out", corpus, base_model_file, engine="ray")
 
 
+@needs_ray
 def test_a_corpus_in_memory_is_not_for_a_cluster(base_model_file, texts, tmp_path):
-    pytest.importorskip("ray", reason="pip install kovocab[ray]")
     with pytest.raises(UsageError, match="the corpus is in memory"):
         count_to(tmp_path / "out", texts, base_model_file, engine="ray")
 

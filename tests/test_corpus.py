@@ -1,14 +1,13 @@
 """The reader: every format gives the same documents, and every fault is an error that names its place."""
 
 import errno
-import gzip
 import io
 import json
 import os
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -18,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from corpora import SAMPLE, TEXT, fault, numbered, raw, read, write
 from kovocab import blocks, faults
 from kovocab.corpus import Corpus, batches, corpus_files, fingerprint, read_file
 from kovocab.errors import CorpusError, UsageError
@@ -25,48 +25,6 @@ from kovocab.faults import Fault
 from kovocab.files import SUFFIXES, files
 from reference import documents as documents_slowly
 from reference import rows as rows_slowly
-
-SAMPLE = ["안녕하세요", "", "  두 칸  ", 'He said "hi", \\n, {"text": 5}', "5", "true", "null", "[1]", "끝"]
-
-
-def zstd(data: bytes) -> bytes:
-    return pa.Codec("zstd").compress(data, asbytes=True)
-
-
-COMPRESS: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".zst": zstd}
-
-
-def write(folder: Path, suffix: str, documents: list[str]) -> Path:
-    """The obvious writer of each format, with nothing of Polars in it."""
-    path = folder / f"corpus{suffix}"
-    if suffix == ".parquet":
-        pq.write_table(pa.table({"n": list(range(len(documents))), "text": pa.array(documents, pa.string())}), path)
-        return path
-    if SUFFIXES[suffix] == "json":
-        lines = [json.dumps({"n": i, "text": text}, ensure_ascii=bool(i % 2)) for i, text in enumerate(documents)]
-    else:
-        lines = documents
-    return raw(folder, suffix, "".join(line + "\n" for line in lines).encode())
-
-
-def raw(folder: Path, suffix: str, data: bytes) -> Path:
-    path = folder / f"corpus{suffix}"
-    path.write_bytes(COMPRESS.get(path.suffix, bytes)(data))
-    return path
-
-
-def read(corpus: Corpus, **options: object) -> list[str]:
-    return [text for batch in batches(corpus, **options) for text in batch]  # type: ignore[arg-type]
-
-
-def fault(corpus: Corpus, *parts: str, **options: object) -> None:
-    """Reading fails with a CorpusError whose message holds all `parts`."""
-    with pytest.raises(CorpusError) as caught:
-        read(corpus, **options)
-    for part in parts:
-        assert part in str(caught.value)
-    assert "\n" not in str(caught.value)
-
 
 hangul = st.one_of(
     st.text(),
@@ -209,7 +167,7 @@ def test_an_empty_file_is_no_fault_but_an_empty_corpus_is(tmp_path: Path) -> Non
     for suffix in SUFFIXES:
         path = write(tmp_path, suffix, [])
         fault(path, str(path), "holds no documents")
-        fault(pl.Series([], dtype=pl.String), "holds no documents")
+    fault(pl.Series([], dtype=pl.String), "holds no documents")
     one = tmp_path / "one.txt"
     one.write_text("하나")
     assert read(tmp_path) == ["하나"]
@@ -258,7 +216,7 @@ def test_the_fault_is_found_far_into_a_file(tmp_path: Path) -> None:
     fault(path, f"{path}: line 123456: found 123455")
 
 
-@pytest.mark.parametrize("suffix", [suffix for suffix in SUFFIXES if suffix != ".parquet"])
+@pytest.mark.parametrize("suffix", TEXT)
 def test_invalid_utf8(tmp_path: Path, suffix: str) -> None:
     good, bad = b'{"text": "\xea\xb0\x80"}', b'{"text": "\xea\xb0"}'
     path = raw(tmp_path, suffix, b"\n".join([good, good, bad, good]))
@@ -268,7 +226,7 @@ def test_invalid_utf8(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize("suffix", [".jsonl.gz", ".json.gz", ".txt.gz", ".jsonl.zst", ".txt.zst"])
 @pytest.mark.parametrize("kept", [0, 1, 3, 0.3, 0.999, -1])
 def test_a_truncated_stream(tmp_path: Path, suffix: str, kept: float) -> None:
-    data = write(tmp_path, suffix, [f"문서 {i} {i * 7919 % 10007}" for i in range(20_000)]).read_bytes()
+    data = write(tmp_path, suffix, numbered(20_000)).read_bytes()
     size = int(len(data) * kept) if isinstance(kept, float) else kept % len(data)
     path = tmp_path / f"cut{suffix}"
     path.write_bytes(data[:size])
@@ -315,7 +273,7 @@ def test_faulty_memory() -> None:
     fault(iter(["a", "b\udc80"]), "the iterable: document 2: holds \\udc80, half of a surrogate pair")
 
 
-@pytest.mark.parametrize("suffix", [suffix for suffix in SUFFIXES if suffix != ".parquet"])
+@pytest.mark.parametrize("suffix", TEXT)
 def test_byte_order_mark_and_carriage_returns(tmp_path: Path, suffix: str) -> None:
     lines = (
         ["가", '{"text": "나\ufeff"}'] if SUFFIXES[suffix] == "lines" else ['{"text": "가"}', '{"text": "나\ufeff"}']
@@ -332,7 +290,6 @@ def test_a_null_character_is_not_half_a_pair(tmp_path: Path) -> None:
 # ── faults, skipped: the same as a slow twin, for whatever a file holds ──
 
 FUZZ = int(os.environ.get("KOVOCAB_FUZZ", "20"))  # inputs of each kind
-TEXT = [suffix for suffix in SUFFIXES if suffix != ".parquet"]
 fuzzed = settings(max_examples=FUZZ, deadline=None, suppress_health_check=list(HealthCheck))
 
 WRONG = [
@@ -479,7 +436,7 @@ def test_a_line_that_polars_cannot_hold(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_damage_in_a_large_parquet_file(tmp_path: Path) -> None:
     path = tmp_path / "corpus.parquet"
-    texts = [f"문서 {i} {i * 7919 % 10007}" for i in range(200_000)]
+    texts = numbered(200_000)
     pq.write_table(pa.table({"text": texts}), path, row_group_size=10_000, compression="zstd")
     break_group(path, 3, 4, 6, 19)
     found, faults = skipping(path)

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, trainers
 
 import reference
-from kovocab import _core, combine, count_tokens, count_words
+from kovocab import _core, combine, count_tokens, count_words, memory
 from kovocab.counts import combine_to, count, count_to
 from kovocab.errors import CorpusError, TokenizerError, UsageError
 from kovocab.sample import sample_documents
@@ -85,11 +85,6 @@ TEXTS = st.lists(TEXT, max_size=6)
 
 def changed(tokenizer: Tokenizer, change: dict[str, Any]) -> Tokenizer:
     return Tokenizer.from_str(json.dumps(json.loads(tokenizer.to_str()) | change))
-
-
-@pytest.fixture(scope="module")
-def base(base_model_file: Path) -> Tokenizer:
-    return load_tokenizer(base_model_file)
 
 
 @pytest.fixture(scope="module", params=CHANGES)
@@ -235,8 +230,7 @@ def byte_level(data: Path, name: str) -> Tokenizer:
     folder = data / "tokenizers" / name
     if name == "gpt2":
         return load_tokenizer(folder)
-    # Polars is the one decompressor of zst at hand.
-    return Tokenizer.from_str("\n".join(pl.scan_lines(folder / "tokenizer.json.zst").collect().to_series()))
+    return Tokenizer.from_buffer(reference.zstd.decompress((folder / "tokenizer.json.zst").read_bytes()))
 
 
 @pytest.mark.parametrize("name", ["gpt2", "qwen2"])
@@ -415,7 +409,7 @@ def test_combine_is_counting_both_at_once(base: Tokenizer, sample: list[str], tm
 
 
 def table(*rows: tuple[str | None, int]) -> pl.DataFrame:
-    return pl.DataFrame(rows, {"word": pl.String, "count": pl.UInt64}, orient="row")
+    return pl.DataFrame(rows, WORDS, orient="row")
 
 
 def test_counts_are_64_bit_and_do_not_wrap(base: Tokenizer) -> None:
@@ -442,10 +436,6 @@ class Column:
         return self._texts.__arrow_c_stream__(requested_schema)
 
 
-def resident() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 def test_nothing_holds_on_to_the_input(base: Tokenizer) -> None:
     counter, bpe = _core.WordCounter(2), _core.Bpe(base.to_str())
     column = Column(pl.Series(["가나다 the end"]))
@@ -457,7 +447,7 @@ def test_nothing_holds_on_to_the_input(base: Tokenizer) -> None:
     sizes = []
     for _ in range(40):
         counter.update(bpe, pl.Series([f"{'가나다 ' * 99}"] * 8_000))  # 8 MB
-        sizes.append(resident())
+        sizes.append(memory.used())
     assert sizes[-1] - sizes[9] < 60e6  # of 240 MB that passed
 
 
@@ -481,7 +471,7 @@ def test_other_threads_run_while_text_is_counted(base: Tokenizer) -> None:
     assert sum(start < at < end for at in ticks) > 5
 
 
-def test_ctrl_c_stops_between_batches(base: Tokenizer) -> None:
+def test_ctrl_c_stops_between_batches(base: Tokenizer, ctrl_c: None) -> None:
     made = 0
 
     def endless() -> Iterator[str]:
@@ -534,7 +524,7 @@ def test_a_column_that_is_not_text_is_refused_at_the_border(base: Tokenizer, col
 
 
 @pytest.mark.parametrize("threads", [0, -1])
-def test_fewer_than_one_thread(data: Path, base: Tokenizer, threads: int) -> None:
+def test_fewer_than_one_thread(base: Tokenizer, threads: int) -> None:
     corpus = pl.Series(["가"])
     calls: list[Callable[[], object]] = [
         lambda: count_words(corpus, base, threads=threads),

@@ -39,10 +39,9 @@ def test_nothing(characters: Tokenizer, texts: pl.Series | list[pl.Series]) -> N
     assert got["bytes_per_token"] is None
 
 
-def test_special_tokens_are_not_counted(base_model_file: Path) -> None:
-    tokenizer = load_tokenizer(base_model_file)
-    got = fertility(pl.Series(["Hello world", "안녕"]), tokenizer)
-    assert got["tokens"] == sum(len(tokenizer.encode(t).ids) - 1 for t in ("Hello world", "안녕"))
+def test_special_tokens_are_not_counted(base: Tokenizer) -> None:
+    got = fertility(pl.Series(["Hello world", "안녕"]), base)
+    assert got["tokens"] == sum(len(base.encode(t).ids) - 1 for t in ("Hello world", "안녕"))
 
 
 def test_batches_make_no_difference(data: Path) -> None:

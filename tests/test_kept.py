@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import Tokenizer
 
 from kovocab import blocks, counting, kept
 from kovocab.cli import main
@@ -21,108 +22,56 @@ from kovocab.errors import ArtefactError, CorpusError
 from kovocab.faults import Fault
 from kovocab.kept import Done, FileProgress, Kept
 from kovocab.sample import write_sample
-from kovocab.tokenizer import load_tokenizer
 from kovocab.word_counts import load_counted
 
-DRIVER = """
-import os, signal, sys, threading, time
-signal.signal(signal.SIGINT, signal.default_int_handler)  # the shell that runs the tests may ignore it
-from kovocab import blocks, corpus, counting, counts, kept, memory, progress, readers, tally, word_counts, cli
-counting.EVERY, counting._WORTH, progress.EVERY = 0.0, 0, 0.0
-counting.BATCH_SIZE = blocks.BLOCK = int(os.environ.get("BLOCK", 60_000))
-memory.LEAST = 1
-word_counts.ROWS = tally.ROWS = 20_000
-read_file, keep, batches = readers.read_file, kept.Kept.keep, counting.Pass.batches
-end, at, *args = sys.argv[1:]
-number = 0
-
-def here(place):
-    global number
-    number += place == end
-    if place == end and number == int(at):
-        os.write(1, f"killed at {place}\\n".encode())
-        os.kill(os.getpid(), signal.SIGINT if end == "ctrl-c" else signal.SIGKILL)
-
-def told(path, *rest, start=0, **more):
-    os.write(1, f"read {path.name} {start}\\n".encode())  # at once, whichever thread it is
-    return read_file(path, *rest, start=start, **more)
-
-def keeping(self, done, parts):
-    here("before")
-    keep(self, done, parts)
-    here("kept")
-    here("ctrl-c")
-
-def slow(self):
-    for batch in batches(self):
-        time.sleep(0.003)
-        yield batch
-
-def wrapped(room, name, place):
-    function = getattr(room, name)
-    def inner(*args):
-        here(place)
-        return function(*args)
-    setattr(room, name, inner)
-
-class Core:
-    def __getattr__(self, name):
-        if name == "sort_parts":
-            here("sort")
-        return getattr(core, name)
-
-core, tally._core = tally._core, Core()
-readers.read_file, kept.Kept.keep, counting.Pass.batches = told, keeping, slow
-replace = kept.Path.replace
-def replacing(self, target):
-    here("renames")  # the file of progress is written, and not yet in its place
-    return replace(self, target)
-kept.Path.replace = replacing
-wrapped(counts, "write_words", "write")
-wrapped(counts._Count, "written", "written")
-sys.exit(cli.main(["count", *args]))
-"""
+KILLABLE = Path(__file__).with_name("killable.py")
 
 
 @pytest.fixture(scope="module")
-def base(base_model_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def base_file(base: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The base as a `tokenizer.json`, which is loaded sooner."""
     path = tmp_path_factory.mktemp("base") / "tokenizer.json"
-    load_tokenizer(base_model_file).save(str(path))
+    base.save(str(path))
     return path
 
 
 @pytest.fixture(scope="module")
-def made(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
-    """A corpus, and the file of a count of it that nothing stopped: the same of each copy."""
-    folder = tmp_path_factory.mktemp("made") / "texts"
-    folder.mkdir()
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("corpus")
     for seed in range(6):
         write_sample(folder / f"{seed}{'.jsonl' if seed % 2 else '.txt'}", 200_000 + 100_000 * seed, seed=seed)
-    return folder, uninterrupted(folder, folder.parent, base)
+    return folder
 
 
 @pytest.fixture
-def texts(made: tuple[Path, bytes], tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made[0], tmp_path / "texts"))
+def texts(corpus: Path, tmp_path: Path) -> Path:
+    """A copy of the corpus."""
+    return Path(shutil.copytree(corpus, tmp_path / "texts"))
 
 
-@pytest.fixture
-def whole(made: tuple[Path, bytes], tmp_path: Path) -> bytes:
-    (tmp_path / "whole").write_bytes(made[1])
-    return made[1]
+@pytest.fixture(scope="module")
+def whole(corpus: Path, base_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a count of the corpus that nothing stopped: the same of each copy."""
+    return uninterrupted(corpus, tmp_path_factory.mktemp("made"), base_file)
 
 
-def uninterrupted(texts: Path, folder: Path, tokenizer: Path, *more: str) -> bytes:
+def uninterrupted(texts: Path, folder: Path, tokenizer: Path, *more: str) -> Path:
     child = started("never", 0, texts, folder / "whole", tokenizer, *more)
     said = child.communicate(timeout=60)
     assert child.returncode in (0, 3), said
-    return (folder / "whole").read_bytes()
+    return folder / "whole"
+
+
+def killed(place: str, at: int, texts: Path, out: Path, tokenizer: Path, *more: str) -> None:
+    child = started(place, at, texts, out, tokenizer, *more)
+    told, said = child.communicate(timeout=60)
+    assert child.returncode == -signal.SIGKILL, said
+    assert f"killed at {place}" in told
 
 
 def started(place: str, at: int, texts: Path, out: Path, tokenizer: Path, *more: str) -> "subprocess.Popen[str]":
     line = ["--corpus", texts, "--tokenizer", tokenizer, "--out", out, "--log", "json", "--threads", "3", *more]
-    command = [sys.executable, "-c", DRIVER, place, str(at), *map(str, line)]
+    command = [sys.executable, str(KILLABLE), place, str(at), *map(str, line)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -131,8 +80,8 @@ def progress(folder: Path) -> dict[str, Any]:
     return json.loads(path.read_text())["done"]["files"] if path.exists() else {}
 
 
-def ends(texts: Path, folder: Path, tokenizer: Path, *more: str) -> str:
-    """Run to the end; check that what was counted before is not read again, and give what was said."""
+def ends(texts: Path, folder: Path, tokenizer: Path, *more: str) -> None:
+    """Run to the end; check that what was counted before is not read again."""
     before = progress(folder)
     child = started("never", 0, texts, folder / "w", tokenizer, *more)
     out, said = child.communicate(timeout=60)
@@ -145,7 +94,6 @@ def ends(texts: Path, folder: Path, tokenizer: Path, *more: str) -> str:
     lines = [json.loads(line) for line in said.splitlines()]
     assert lines[-1]["event"] == "done"
     assert not (folder / ".w.counting").exists()
-    return out
 
 
 PLACES = [
@@ -155,78 +103,69 @@ PLACES = [
 
 @pytest.mark.parametrize(("place", "at"), PLACES)
 def test_a_count_that_is_killed_goes_on(
-    place: str, at: int, texts: Path, whole: bytes, tmp_path: Path, base: Path
+    place: str, at: int, texts: Path, whole: Path, tmp_path: Path, base_file: Path
 ) -> None:
-    child = started(place, at, texts, tmp_path / "w", base)
-    out, said = child.communicate(timeout=60)
-    assert child.returncode == -signal.SIGKILL, said
-    assert f"killed at {place}" in out
+    killed(place, at, texts, tmp_path / "w", base_file)
     assert bool(progress(tmp_path)) == ((place, at) not in [("before", 1), ("renames", 1)])
     assert (tmp_path / "w").exists() == (place == "written")
-    ends(texts, tmp_path, base)
-    assert (tmp_path / "w").read_bytes() == whole
+    ends(texts, tmp_path, base_file)
+    assert (tmp_path / "w").read_bytes() == whole.read_bytes()
 
 
-def test_a_count_that_is_killed_again_and_again(texts: Path, whole: bytes, tmp_path: Path, base: Path) -> None:
+def test_a_count_that_is_killed_again_and_again(texts: Path, whole: Path, tmp_path: Path, base_file: Path) -> None:
     rng = random.Random(7)
     counted = [0]
     for threads in ("1", "5", "2"):  # of which nothing depends
         place, at = rng.choice([("kept", 4), ("before", 3), ("renames", 5)])
-        child = started(place, at, texts, tmp_path / "w", base, "--threads", threads)
-        _, said = child.communicate(timeout=60)
-        assert child.returncode == -signal.SIGKILL, said
+        killed(place, at, texts, tmp_path / "w", base_file, "--threads", threads)
         counted.append(sum(file["documents"] for file in progress(tmp_path).values()))
     assert counted == sorted(set(counted)), "each goes on after the one before"
     for place in ("sort", "write"):
-        child = started(place, 1, texts, tmp_path / "w", base)
-        child.communicate(timeout=60)
-        assert child.returncode == -signal.SIGKILL
-    ends(texts, tmp_path, base)
-    assert (tmp_path / "w").read_bytes() == whole
+        killed(place, 1, texts, tmp_path / "w", base_file)
+    ends(texts, tmp_path, base_file)
+    assert (tmp_path / "w").read_bytes() == whole.read_bytes()
 
 
-def test_a_count_that_is_killed_at_random_moments(texts: Path, whole: bytes, tmp_path: Path, base: Path) -> None:
+def test_a_count_that_is_killed_at_random_moments(texts: Path, whole: Path, tmp_path: Path, base_file: Path) -> None:
     rng = random.Random(11)
-    killed = 0
+    struck = 0
     for _ in range(4):
-        child = started("never", 0, texts, tmp_path / "w", base)
+        child = started("never", 0, texts, tmp_path / "w", base_file)
         assert child.stdout is not None
         child.stdout.readline()  # reading has begun
         time.sleep(rng.uniform(0, 0.25))
         child.kill()
         child.communicate(timeout=60)
-        killed += child.returncode == -signal.SIGKILL
-    assert killed > 1
-    ends(texts, tmp_path, base)
-    assert (tmp_path / "w").read_bytes() == whole
+        struck += child.returncode == -signal.SIGKILL
+    assert struck > 1
+    ends(texts, tmp_path, base_file)
+    assert (tmp_path / "w").read_bytes() == whole.read_bytes()
 
 
-def test_ctrl_c_and_the_same_command_again(texts: Path, whole: bytes, tmp_path: Path, base: Path) -> None:
-    child = started("ctrl-c", 5, texts, tmp_path / "w", base)
+def test_ctrl_c_and_the_same_command_again(texts: Path, whole: Path, tmp_path: Path, base_file: Path) -> None:
+    child = started("ctrl-c", 5, texts, tmp_path / "w", base_file)
     _, said = child.communicate(timeout=60)
     assert child.returncode == 130
     assert said.endswith("kovocab count: stopped\n")
     assert "Traceback" not in said
     assert progress(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"texts", "whole", ".w.counting"}
-    ends(texts, tmp_path, base)
-    assert (tmp_path / "w").read_bytes() == whole
+    assert {path.name for path in tmp_path.iterdir()} == {"texts", ".w.counting"}
+    ends(texts, tmp_path, base_file)
+    assert (tmp_path / "w").read_bytes() == whole.read_bytes()
 
 
-def test_faults_are_neither_lost_nor_doubled(texts: Path, tmp_path: Path, base: Path) -> None:
+def test_faults_are_neither_lost_nor_doubled(texts: Path, tmp_path: Path, base_file: Path) -> None:
     for path in texts.iterdir():
         lines = path.read_bytes().splitlines()
         for at in range(7, len(lines), 50):
             lines[at] = b"\xff" + lines[at]
         path.write_bytes(b"\n".join(lines) + b"\n")
-    expected = uninterrupted(texts, tmp_path, base, "--on_error", "skip")
+    expected = uninterrupted(texts, tmp_path, base_file, "--on_error", "skip")
     for place, at in [("kept", 3), ("before", 6)]:
-        child = started(place, at, texts, tmp_path / "w", base, "--on_error", "skip")
-        child.communicate(timeout=60)
-        assert child.returncode == -signal.SIGKILL
+        killed(place, at, texts, tmp_path / "w", base_file, "--on_error", "skip")
     report = tmp_path / "report"
-    ends(texts, tmp_path, base, "--on_error", "skip", "--report", str(report))
-    assert (tmp_path / "w").read_bytes() == expected
+    ends(texts, tmp_path, base_file, "--on_error", "skip", "--report", str(report))
+    assert (tmp_path / "w").read_bytes() == expected.read_bytes()
     assert report.read_bytes() == (tmp_path / "whole.skipped.jsonl").read_bytes()
     faults = [json.loads(line) for line in report.read_text().splitlines()]
     lines = sum(path.read_bytes().count(b"\xff") for path in texts.iterdir())
@@ -235,12 +174,12 @@ def test_faults_are_neither_lost_nor_doubled(texts: Path, tmp_path: Path, base: 
 
 
 def test_a_count_that_fails_goes_on_where_what_is_broken_is_skipped(
-    texts: Path, stopped: Path, tmp_path: Path, base: Path
+    texts: Path, stopped: Path, tmp_path: Path, base_file: Path
 ) -> None:
     before = progress(tmp_path)
     assert sum(file["documents"] for file in before.values()) > 0
-    count_to(tmp_path / "w", texts, base, on_error="skip")
-    expected = count(texts, base, on_error="skip")
+    count_to(tmp_path / "w", texts, base_file, on_error="skip")
+    expected = count(texts, base_file, on_error="skip")
     found = load_counted(tmp_path / "w")
     assert found.words.equals(expected.words)
     assert found.record == expected.record
@@ -254,11 +193,9 @@ def test_real_text(data: Path, mistral: Path, tmp_path: Path, monkeypatch: pytes
         (texts / name).symlink_to(data / name)
     expected = uninterrupted(texts, tmp_path, mistral)
     for place, at in [("kept", 4), ("renames", 3), ("write", 1)]:
-        child = started(place, at, texts, tmp_path / "w", mistral)
-        child.communicate(timeout=60)
-        assert child.returncode == -signal.SIGKILL
+        killed(place, at, texts, tmp_path / "w", mistral)
     ends(texts, tmp_path, mistral)
-    assert (tmp_path / "w").read_bytes() == expected
+    assert (tmp_path / "w").read_bytes() == expected.read_bytes()
 
 
 # ── in this process ──
@@ -273,7 +210,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def stopped(texts: Path, tmp_path: Path, base: Path, often: None, monkeypatch: pytest.MonkeyPatch) -> Path:
+def stopped(texts: Path, tmp_path: Path, base_file: Path, often: None, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a count that was stopped when some of it was kept."""
     keep, kept_so_often = Kept.keep, 0
 
@@ -287,18 +224,18 @@ def stopped(texts: Path, tmp_path: Path, base: Path, often: None, monkeypatch: p
     with monkeypatch.context() as patched:
         patched.setattr(Kept, "keep", stops)
         with pytest.raises(KeyboardInterrupt):
-            count_to(tmp_path / "w", texts, base, threads=2)
+            count_to(tmp_path / "w", texts, base_file, threads=2)
     return tmp_path / ".w.counting"
 
 
-def goes_on(texts: Path, out: Path, tokenizer: Path, whole: bytes) -> None:
+def goes_on(texts: Path, out: Path, tokenizer: Path, whole: Path) -> None:
     count_to(out, texts, tokenizer)
-    assert load_counted(out).words.equals(load_counted(out.with_name("whole")).words)
+    assert load_counted(out).words.equals(load_counted(whole).words)
     assert not (out.parent / ".w.counting").exists()
 
 
 def test_what_a_part_has_beyond_what_was_noted_goes(
-    texts: Path, stopped: Path, tmp_path: Path, base: Path, whole: bytes
+    texts: Path, stopped: Path, tmp_path: Path, base_file: Path, whole: Path
 ) -> None:
     parts = sorted(stopped.glob("*.words"))
     assert len(parts) > 100
@@ -307,7 +244,7 @@ def test_what_a_part_has_beyond_what_was_noted_goes(
             file.write(part.read_bytes()[:1000] + b"\xff")
     (stopped / "005.sorted").write_bytes(b"of a sort that was killed")
     (stopped / "progress.json.part").write_text('{"identi')
-    goes_on(texts, tmp_path / "w", base, whole)
+    goes_on(texts, tmp_path / "w", base_file, whole)
 
 
 @pytest.mark.parametrize(
@@ -322,23 +259,23 @@ def test_what_a_part_has_beyond_what_was_noted_goes(
     ],
 )
 def test_damage_to_what_was_kept_is_named_and_nothing_is_changed(
-    spoil: Any, said: str, texts: Path, stopped: Path, tmp_path: Path, base: Path
+    spoil: Any, said: str, texts: Path, stopped: Path, tmp_path: Path, base_file: Path
 ) -> None:
     spoil(stopped)
     before = {path.name: path.read_bytes() for path in stopped.iterdir()}
     for _ in range(2):
         with pytest.raises(ArtefactError, match=rf"{said}.*; remove the folder {stopped} to count anew"):
-            count_to(tmp_path / "w", texts, base)
+            count_to(tmp_path / "w", texts, base_file)
     assert {path.name: path.read_bytes() for path in stopped.iterdir()} == before
 
 
 def test_what_is_no_longer_the_same_is_named(
-    texts: Path, stopped: Path, tmp_path: Path, base: Path, whole: bytes
+    texts: Path, stopped: Path, tmp_path: Path, base_file: Path, whole: Path
 ) -> None:
     out = tmp_path / "w"
     advice = f"; remove the folder {stopped} to count anew"
 
-    def refused(said: str, tokenizer: Path = base, corpus: Any = texts, **settings: Any) -> None:
+    def refused(said: str, tokenizer: Path = base_file, corpus: Any = texts, **settings: Any) -> None:
         with pytest.raises(ArtefactError) as caught:
             count_to(out, corpus, tokenizer, **settings)
         assert str(caught.value).startswith(f"a count of this was interrupted, and {said}")
@@ -346,9 +283,9 @@ def test_what_is_no_longer_the_same_is_named(
         assert "\n" not in str(caught.value)
 
     refused("column was 'text' and is 'body'", column="body")
-    count_to(tmp_path / "old", texts / "0.txt", base)
+    count_to(tmp_path / "old", texts / "0.txt", base_file)
     refused("add_to was [] and is ['", add_to=tmp_path / "old")
-    model = json.loads(base.read_text())
+    model = json.loads(base_file.read_text())
     model["added_tokens"].pop()
     (tmp_path / "tokenizer.json").write_text(json.dumps(model))
     refused("tokenizer was '", tokenizer=tmp_path / "tokenizer.json")
@@ -370,32 +307,32 @@ def test_what_is_no_longer_the_same_is_named(
     refused("4.txt has changed since")
     (texts / "4.txt").write_bytes(data)
     os.utime(texts / "4.txt", ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    goes_on(texts, out, base, whole)  # nothing was changed by being refused
+    goes_on(texts, out, base_file, whole)  # nothing was changed by being refused
 
 
 def test_two_processes_at_once(
-    texts: Path, whole: bytes, tmp_path: Path, base: Path, capfd: pytest.CaptureFixture[str]
+    texts: Path, whole: Path, tmp_path: Path, base_file: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    first = started("never", 0, texts, tmp_path / "w", base)
+    first = started("never", 0, texts, tmp_path / "w", base_file)
     assert first.stdout is not None
     first.stdout.readline()
     first.send_signal(signal.SIGSTOP)
     try:
         with pytest.raises(ArtefactError, match=f"{tmp_path}/w is being counted by another process"):
-            count_to(tmp_path / "w", texts, base)
-        line = f"count --corpus {texts} --tokenizer {base} --out {tmp_path}/w".split()
+            count_to(tmp_path / "w", texts, base_file)
+        line = f"count --corpus {texts} --tokenizer {base_file} --out {tmp_path}/w".split()
         assert main(line) == 1
         assert capfd.readouterr().err == f"kovocab count: {tmp_path}/w is being counted by another process\n"
     finally:
         first.send_signal(signal.SIGCONT)
     _, said = first.communicate(timeout=60)
     assert first.returncode == 0, said
-    assert (tmp_path / "w").read_bytes() == whole
+    assert (tmp_path / "w").read_bytes() == whole.read_bytes()
 
 
 @pytest.mark.parametrize("how", ["longer", "gone", "as long"])
 def test_a_file_that_changes_while_it_is_counted(
-    how: str, texts: Path, tmp_path: Path, base: Path, often: None, monkeypatch: pytest.MonkeyPatch
+    how: str, texts: Path, tmp_path: Path, base_file: Path, often: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep = Kept.keep
     path = texts / "0.txt"
@@ -411,38 +348,38 @@ def test_a_file_that_changes_while_it_is_counted(
 
     monkeypatch.setattr(Kept, "keep", changes)
     with pytest.raises(CorpusError, match=r"0\.txt changed while it was counted; wanted files that stand still"):
-        count_to(tmp_path / "w", texts, base)
+        count_to(tmp_path / "w", texts, base_file)
     assert not (tmp_path / "w").exists()
 
 
 def test_files_that_share_a_name_are_told_apart(
-    texts: Path, stopped: Path, tmp_path: Path, base: Path, whole: bytes, monkeypatch: pytest.MonkeyPatch
+    texts: Path, stopped: Path, tmp_path: Path, base_file: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As one of a bucket and one here may."""
     rows = counting.identities
     monkeypatch.setattr(counting, "identities", lambda files: [row | {"name": "a.txt"} for row in rows(files)])
     monkeypatch.setattr(counting, "READERS", 1)
     stopped.rename(tmp_path / "another")
-    record, _ = count_to(tmp_path / "w", texts, base)
-    assert load_counted(tmp_path / "w").words.equals(load_counted(tmp_path / "whole").words)
-    assert record["documents"] == load_counted(tmp_path / "whole").record["documents"]
+    record, _ = count_to(tmp_path / "w", texts, base_file)
+    assert load_counted(tmp_path / "w").words.equals(load_counted(whole).words)
+    assert record["documents"] == load_counted(whole).record["documents"]
 
 
-def test_a_count_that_fails_before_anything_is_kept_leaves_nothing(tmp_path: Path, base: Path) -> None:
+def test_a_count_that_fails_before_anything_is_kept_leaves_nothing(tmp_path: Path, base_file: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"fine\n\xff\n")
     with pytest.raises(CorpusError, match=r"a\.txt: line 2"):
-        count_to(tmp_path / "new" / "deep" / "w", tmp_path / "a.txt", base)
+        count_to(tmp_path / "new" / "deep" / "w", tmp_path / "a.txt", base_file)
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 
-def test_names_that_are_no_utf_8(tmp_path: Path, base: Path, often: None) -> None:
+def test_names_that_are_no_utf_8(tmp_path: Path, base_file: Path, often: None) -> None:
     folder = tmp_path / "texts"
     folder.mkdir()
     try:
         (folder / os.fsdecode(b"\xff.txt")).write_bytes(b"the end\n\xff\n")
     except OSError as error:
         pytest.skip(f"such a name cannot be had here: {error}")
-    line = f"count --corpus {folder} --tokenizer {base} --out {tmp_path}/w --on_error skip"
+    line = f"count --corpus {folder} --tokenizer {base_file} --out {tmp_path}/w --on_error skip"
     assert main(line.split()) == 3
     assert load_counted(tmp_path / "w").record["corpus"]["files"][0]["name"] == "\udcff.txt"
     fault = json.loads((tmp_path / "w.skipped.jsonl").read_text())
@@ -453,22 +390,12 @@ def test_names_that_are_no_utf_8(tmp_path: Path, base: Path, often: None) -> Non
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 3 MB, or a skip that says why there is none."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
-    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
-    if mounted.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+def small(disk: Callable[[str], Path]) -> Path:
+    return disk("3m")
 
 
-def test_a_disk_that_fills_while_words_are_spilled(
-    texts: Path, whole: bytes, small: Path, tmp_path: Path, base: Path
-) -> None:
-    child = started("never", 0, texts, small / "w", base)
+def test_a_disk_that_fills_while_words_are_spilled(texts: Path, whole: Path, small: Path, base_file: Path) -> None:
+    child = started("never", 0, texts, small / "w", base_file)
     _, said = child.communicate(timeout=60)
     assert child.returncode == 1
     last = said.splitlines()[-1]
@@ -481,8 +408,8 @@ def test_a_disk_that_fills_while_words_are_spilled(
     assert not (small / "w").exists()
     # On a larger disk it goes on.
     subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
-    ends(texts, small, base)
-    assert (small / "w").read_bytes() == whole
+    ends(texts, small, base_file)
+    assert (small / "w").read_bytes() == whole.read_bytes()
 
 
 def test_progress_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,5 @@
 """The promises: kept on real text and on random strings; and each check catches a target that breaks it."""
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from intermediate import tokenizer_merges, train_vocabulary, vocabulary
+from intermediate import changed, tokenizer_merges, train_vocabulary, vocabulary
 from kovocab.errors import TokenizerError
 from kovocab.hangul import has_hangul
 from kovocab.promises import (
@@ -22,7 +20,7 @@ from kovocab.promises import (
     check_reachable,
     check_text_without_hangul,
 )
-from kovocab.tokenizer import build_target, build_target_model, first_new_id, load_tokenizer
+from kovocab.tokenizer import build_target, build_target_model, first_new_id
 
 SENTENCES = [
     "안녕하세요 여러분, 한국어 문장입니다. 안녕하세요!",
@@ -30,11 +28,6 @@ SENTENCES = [
     "ㅋㅋㅋ 안녕 여러분 ㅠㅠ",
     "No Hangul here.",
 ]
-
-
-@pytest.fixture(scope="module")
-def base(base_model_file: Path) -> Tokenizer:
-    return load_tokenizer(base_model_file)
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +43,6 @@ def target(base: Tokenizer, rows: pl.DataFrame) -> Tokenizer:
 @pytest.fixture(scope="module")
 def model(base_model_file: Path, rows: pl.DataFrame) -> bytes:
     return build_target_model(base_model_file.read_bytes(), rows)
-
-
-def changed(tokenizer: Tokenizer, change: Callable[[dict[str, Any]], object]) -> Tokenizer:
-    config = json.loads(tokenizer.to_str())
-    change(config)
-    return Tokenizer.from_str(json.dumps(config))
 
 
 # Kept

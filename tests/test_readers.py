@@ -125,7 +125,7 @@ def test_a_consumer_that_stops_early_does_not_wait_for_the_rest(files: list[Path
     items = read_files(files, "text", at_once=2, start=lambda path: begun.append(path) or 0)  # type: ignore[func-returns-value]
     next(items)
     items.close()  # type: ignore[attr-defined]
-    assert begun in (files[:1], files[:2])
+    assert sorted(begun) in (files[:1], files[:2])  # in whichever order threads came to them
 
 
 def fails(items: Iterable[object]) -> None:

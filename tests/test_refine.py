@@ -35,11 +35,6 @@ Refiner = Callable[[RefineSettings], Refined]
 
 
 @pytest.fixture(scope="module")
-def base(base_model_file: Path) -> Tokenizer:
-    return load_tokenizer(base_model_file)
-
-
-@pytest.fixture(scope="module")
 def sample() -> list[str]:
     return list(sample_documents(300_000))
 
@@ -284,7 +279,7 @@ def test_every_pair_of_thresholds_comes_to_an_end(
 def test_a_target_can_be_refined_again(
     sample: list[str], base: Tokenizer, refined: Refined, prune: Any, most: int | None
 ) -> None:
-    # The first half of the merges; the other half, and what is made of them, is new again.
+    # Three quarters of the tokens; the last, and what is made of them, are new again.
     once = build_target(base, refined.vocabulary.head(len(refined.vocabulary) * 3 // 4))
     words = count(pl.Series(sample), once)
     settings = RefineSettings(8, 8, 3_500, most, prune)

@@ -22,7 +22,9 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
+from corpora import SAMPLE, fault, numbered, raw, read, write
 from kovocab import blocks, remote, stores
 from kovocab.cli import main
 from kovocab.corpus import corpus_files, fingerprint, read_file
@@ -31,7 +33,6 @@ from kovocab.errors import CorpusError
 from kovocab.faults import Fault, Skip
 from kovocab.files import SUFFIXES, files, identities
 from kovocab.remote import Remote, shown
-from test_corpus import SAMPLE, fault, raw, read, write
 
 wanted = "pip install kovocab[dev]"
 boto3 = pytest.importorskip("boto3", reason=wanted)
@@ -87,7 +88,7 @@ def signed(s3: Any, url: str) -> str:
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("key", ["a/corpus", "한 글/나 [1]*?%20#"])
 def test_every_format_gives_the_same_documents(tmp_path: Path, s3: Any, suffix: str, key: str) -> None:
-    documents = SAMPLE + [f"문서 {i} {i * 7919 % 10007}" for i in range(20_000)]
+    documents = SAMPLE + numbered(20_000)
     url = put(s3, write(tmp_path, suffix, documents), key + suffix)
     assert read(url) == documents
     assert read(signed(s3, url)) == documents
@@ -102,10 +103,10 @@ def test_every_format_gives_the_same_documents(tmp_path: Path, s3: Any, suffix: 
         assert there.read() == here.read()
 
 
-def test_words_are_those_of_local_files(tmp_path: Path, s3: Any, base_model_file: Path) -> None:
+def test_words_are_those_of_local_files(tmp_path: Path, s3: Any, base: Tokenizer) -> None:
     for n, suffix in enumerate(SUFFIXES):
         put(s3, write(tmp_path, suffix, [f"문서 {i % (n + 5)}, text" for i in range(100)]), f"words/corpus{suffix}")
-    here, there = count(tmp_path, base_model_file), count("s3://corpus/words", base_model_file)
+    here, there = count(tmp_path, base), count("s3://corpus/words", base)
     assert there.words.equals(here.words)
     assert there.record["documents"] == here.record["documents"] == 100 * len(SUFFIXES)
 
@@ -129,7 +130,7 @@ def test_a_faulty_line(tmp_path: Path, s3: Any, suffix: str, content: bytes, sai
 @pytest.mark.parametrize("suffix", [suffix for suffix in SUFFIXES if suffix.count(".") == 2 or suffix == ".parquet"])
 @pytest.mark.parametrize("kept", [0, 1, 0.5, 0.999])
 def test_a_truncated_file_is_told_as_a_local_one(tmp_path: Path, s3: Any, suffix: str, kept: float) -> None:
-    path = write(tmp_path, suffix, [f"문서 {i} {i * 7919 % 10007}" for i in range(20_000)])
+    path = write(tmp_path, suffix, numbered(20_000))
     path.write_bytes(path.read_bytes()[: int(kept if kept == 1 else kept * path.stat().st_size)])
     url = put(s3, path, f"cut/corpus{suffix}")
     with pytest.raises(CorpusError) as here:
@@ -223,11 +224,11 @@ def test_without_an_etag_the_content_identifies(tmp_path: Path, s3: Any) -> None
 
 
 def test_secrets_are_neither_shown_nor_recorded(
-    tmp_path: Path, s3: Any, base_model_file: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, s3: Any, base: Tokenizer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     link = signed(s3, put(s3, write(tmp_path, ".jsonl", SAMPLE), "secret/한 글.jsonl"))
-    counted = count(link, base_model_file)
+    counted = count(link, base)
     assert counted.record["corpus"]["files"][0]["name"] == "한 글.jsonl"
     told = [json.dumps(counted.record), caplog.text, repr(files(link)), str(files(link)[0])]
     for url in (
@@ -375,7 +376,7 @@ def test_a_server_that_refuses_half_way_is_an_error_though_faults_are_skipped(
 def test_what_was_read_before_an_outage_comes_first(
     tmp_path: Path, half: None, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    texts = [f"문서 {i} {i * 7919 % 10007}" for i in range(50_000)]
+    texts = numbered(50_000)
     path = write(tmp_path, suffix, texts)
     if suffix == ".parquet":
         pq.write_table(pa.table({"text": texts}), path, row_group_size=5_000, compression="zstd")

@@ -49,7 +49,7 @@ def test_the_text_does_not_depend_on_the_hash_seed() -> None:
     assert out.stdout.decode().strip() == HASHES["mixed"]
 
 
-def test_chunks_are_the_text() -> None:
+def test_batches_are_the_text() -> None:
     whole = list(sample_documents(documents=2 * BATCH + 3, seed=5))
     assert whole == [*sample_batch(0, seed=5), *sample_batch(1, seed=5), *sample_batch(2, seed=5)[:3]]
 

@@ -8,14 +8,15 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
+from intermediate import words_of
 from kovocab import _core, blocks, corpus, counting, memory, tally, word_counts
 from kovocab.counts import combine, combine_to, count, count_to, count_words
 from kovocab.errors import ArtefactError
 from kovocab.sample import sample_documents, write_sample
 from kovocab.tally import Tally
 from kovocab.token_counts import count_tokens
-from kovocab.tokenizer import load_tokenizer
 from kovocab.word_counts import WORDS, load_counted
 
 SPILLS = {"memory": 1}
@@ -23,8 +24,8 @@ SPILLS = {"memory": 1}
 
 
 @pytest.fixture(scope="module")
-def bpe(base_model_file: Path) -> _core.Bpe:
-    return _core.Bpe(load_tokenizer(base_model_file).to_str())
+def bpe(base: Tokenizer) -> _core.Bpe:
+    return _core.Bpe(base.to_str())
 
 
 @pytest.fixture
@@ -62,19 +63,19 @@ def texts(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_a_run_that_spills_ends_as_one_that_does_not(
-    base_model_file: Path, texts: Path, tmp_path: Path, low: list[int], threads: int, monkeypatch: pytest.MonkeyPatch
+    base: Tokenizer, texts: Path, tmp_path: Path, low: list[int], threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for room in (tally, word_counts):
         monkeypatch.setattr(room, "ROWS", 10_000)  # so that there are many tables and row groups
-    whole, whole_record = tmp_path / "whole", count_to(tmp_path / "whole", texts, base_model_file, threads=1)[0]
+    whole, whole_record = tmp_path / "whole", count_to(tmp_path / "whole", texts, base, threads=1)[0]
     assert low == []
     spilled = tmp_path / "spilled"
-    record, _ = count_to(spilled, texts, base_model_file, threads=threads, **SPILLS)
+    record, _ = count_to(spilled, texts, base, threads=threads, **SPILLS)
     assert len(low) > 10
     assert low == sorted(low)
     assert record == whole_record
     assert spilled.read_bytes() == whole.read_bytes()
-    frame = count_words(texts, base_model_file, threads=threads, **SPILLS)
+    frame = count_words(texts, base, threads=threads, **SPILLS)
     assert len(low) > 20
     assert frame.equals(load_counted(whole).words)
     assert len(frame) > 60_000
@@ -89,21 +90,21 @@ def test_real_text_that_spills(ko_small: pl.Series, mistral: Path, counted: Any,
     assert again.record == counted.record
 
 
-def test_tokens_within_a_bound(base_model_file: Path, texts: Path, tmp_path: Path, low: list[int]) -> None:
-    expected = count_tokens(texts, base_model_file)
+def test_tokens_within_a_bound(base: Tokenizer, texts: Path, tmp_path: Path, low: list[int]) -> None:
+    expected = count_tokens(texts, base)
     for threads in (1, 3):
-        assert count_tokens(texts, base_model_file, threads=threads, **SPILLS).equals(expected)
+        assert count_tokens(texts, base, threads=threads, **SPILLS).equals(expected)
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_files_are_combined_within_a_bound(
-    base_model_file: Path, texts: Path, tmp_path: Path, low: list[int], monkeypatch: pytest.MonkeyPatch
+    base: Tokenizer, texts: Path, tmp_path: Path, low: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(word_counts, "ROWS", 5_000)
     paths = []
     for path in sorted(texts.iterdir()):
         paths.append(tmp_path / f"{path.stem}.words")
-        count_to(paths[-1], path, base_model_file)
+        count_to(paths[-1], path, base)
     expected = combine_to(tmp_path / "whole", paths)
     assert low == []
     assert combine_to(tmp_path / "spilled", paths, **SPILLS) == expected
@@ -111,19 +112,19 @@ def test_files_are_combined_within_a_bound(
     assert (tmp_path / "spilled").read_bytes() == (tmp_path / "whole").read_bytes()
     assert load_counted(tmp_path / "whole").words.equals(combine(*(load_counted(path).words for path in paths)))
     # And yesterday's, of which there is more than fits.
-    record, _ = count_to(tmp_path / "added", texts / "a.txt", base_model_file, add_to=paths[1:], **SPILLS)
+    record, _ = count_to(tmp_path / "added", texts / "a.txt", base, add_to=paths[1:], **SPILLS)
     assert load_counted(tmp_path / "added").words.equals(load_counted(tmp_path / "whole").words)
     assert record["words"] == expected["words"]
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
-def test_an_error_leaves_no_temporary_folder(base_model_file: Path, tmp_path: Path, low: list[int]) -> None:
+def test_an_error_leaves_no_temporary_folder(base: Tokenizer, tmp_path: Path, low: list[int]) -> None:
     def broken() -> Any:
         yield from sample_documents(500_000)
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        count_words(broken(), base_model_file, **SPILLS)
+        count_words(broken(), base, **SPILLS)
     assert len(low) > 2
     assert list((tmp_path / "temporary").iterdir()) == []
 
@@ -159,8 +160,7 @@ def test_words_that_are_added_and_spilled_are_summed(
     expected: dict[str, int] = {}
     with Tally(threads, 1 << 40) as words:
         for at, table in enumerate(tables):
-            rows = pl.DataFrame(list(table.items()), WORDS, orient="row")
-            words.add(rows)
+            words.add(words_of(table))
             for word, number in table.items():
                 expected[word] = expected.get(word, 0) + number
             if at in spills:

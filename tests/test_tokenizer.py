@@ -14,7 +14,7 @@ import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from intermediate import tokenizer_merges, train_vocabulary, vocabulary
+from intermediate import changed, tokenizer_merges, train_vocabulary, vocabulary
 from kovocab.errors import TokenizerError
 from kovocab.tokenizer import (
     base_pieces,
@@ -59,17 +59,6 @@ def changed_model(base_model_file: Path, change: Callable[[Any], object]) -> byt
     proto.ParseFromString(base_model_file.read_bytes())
     change(proto)
     return proto.SerializeToString()
-
-
-def changed_json(base: Tokenizer, change: Callable[[dict[str, Any]], object]) -> Tokenizer:
-    config = json.loads(base.to_str())
-    change(config)
-    return Tokenizer.from_str(json.dumps(config))
-
-
-@pytest.fixture(scope="module")
-def base(base_model_file: Path) -> Tokenizer:
-    return load_tokenizer(base_model_file)
 
 
 # Loading
@@ -239,7 +228,7 @@ def test_base_pieces_goes_by_merges(base: Tokenizer) -> None:
         config["model"]["ignore_merges"] = True
         config["model"]["merges"].remove(["안", "녕"])
 
-    cut_off = changed_json(build_target(base, ROWS), change)
+    cut_off = changed(build_target(base, ROWS), change)
     assert cut_off.model.tokenize("안녕")[0].value == "안녕"
     assert base_pieces(cut_off, ["안녕"]) == [[cut_off.token_to_id("안"), cut_off.token_to_id("녕")]]
     assert cut_off.model.ignore_merges
@@ -309,13 +298,13 @@ def test_byte_level_bases_are_not_supported_yet() -> None:
 )
 def test_bases_of_another_style(base: Tokenizer, change: Callable[[dict[str, Any]], object], reason: str) -> None:
     with pytest.raises(TokenizerError, match=reason):
-        build_target(changed_json(base, change), ROWS)
+        build_target(changed(base, change), ROWS)
 
 
 def test_a_base_with_metaspace_is_of_the_same_style(base: Tokenizer) -> None:
     # As transformers 5 saves a LlamaTokenizer.
     metaspace = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": False}
-    other = changed_json(base, lambda c: c.update(normalizer=None, pre_tokenizer=metaspace))
+    other = changed(base, lambda c: c.update(normalizer=None, pre_tokenizer=metaspace))
     # Where a text begins with a space, Metaspace puts no other before it.
     texts = [text for text in SENTENCES if not text.startswith(" ")]
     assert ids(build_target(other, ROWS), texts) == ids(build_target(base, ROWS), texts)
