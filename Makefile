@@ -46,7 +46,7 @@ bench: build ## The benchmarks, against the peers, on generated text; some ten m
 	$(BIN)/python benchmarks/counting.py
 	$(BIN)/python benchmarks/counting.py --generated 1 --slice 50 --rounds 2
 	$(BIN)/python benchmarks/formats.py --gigabytes 0.1
-	$(BIN)/python benchmarks/scale.py --gigabytes 0.25 0.5 1 --memory 100MB
+	$(BIN)/python benchmarks/scale.py --gigabytes 0.5 1 2 --memory 512MiB
 	mkdir -p target
 	$(BIN)/python benchmarks/text.py target/generated.parquet --gigabytes 0.1
 	$(BIN)/python benchmarks/refining.py target/generated.parquet --counts 50 \
