@@ -1,4 +1,4 @@
-//! Documents into word counts: one pass, each thread with a table of its own, no lock.
+//! Documents into word counts: one pass, by threads that share tables (see [`crate::tables`]).
 //!
 //! A document is taken apart as the tokenizer takes it apart: special tokens are found in the raw text, longest
 //! first from the left; each section between them is normalised (`▁` in front, spaces to `▁`) and cut into words
@@ -12,12 +12,13 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use memchr::memmem::Finder;
 
 use crate::bpe::{Bpe, Prefix};
-use crate::encode::{Encoder, join};
+use crate::encode::Encoder;
 use crate::error::{Error, Result};
 use crate::keys::PADDING;
 use crate::sorted::{Part, Sorted};
-use crate::spill::{each, spill};
+use crate::spill::spill;
 use crate::tables::{Front, Size, Tables};
+use crate::threads::{each, join};
 use crate::words::{Cut, GAP, SPACE};
 
 /// Bytes of text that a thread takes at a time: enough to forget the taking, and little to wait for at the end.

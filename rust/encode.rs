@@ -12,6 +12,7 @@ use rustc_hash::FxHashMap;
 
 use crate::bpe::{Bpe, NONE, Pairs};
 use crate::error::{Error, Result};
+use crate::threads::join;
 use crate::words::SPACE;
 
 /// From this many symbols on the heap is faster than the scan, which is quadratic.
@@ -219,11 +220,6 @@ fn first(word: &[u8]) -> Option<(u32, usize)> {
         [a, b, c, d, ..] => Some((u32::from(a & 7) << 18 | low(b) << 12 | low(c) << 6 | low(d), 4)),
         _ => None,
     }
-}
-
-/// A thread's result; a panic in it is carried on here.
-pub(crate) fn join<T>(worker: thread::ScopedJoinHandle<'_, T>) -> T {
-    worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 #[cfg(test)]

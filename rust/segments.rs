@@ -23,8 +23,9 @@ use hashbrown::hash_table::Entry;
 use rustc_hash::{FxHashMap, FxHasher};
 
 use crate::bpe::{Bpe, NONE, Pairs};
-use crate::encode::{Scratch, join};
+use crate::encode::Scratch;
 use crate::error::{Error, Result};
+use crate::threads::join;
 use crate::words::SPACE;
 
 /// Word counts as segments, each with its encoding by a vocabulary that shrinks.

@@ -6,16 +6,14 @@
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
-use crate::encode::join;
 use crate::error::{Error, Result};
 use crate::keys::{SHORT, hash_long, short_key};
 use crate::records::{BUFFER, Reader, write_record};
 use crate::slots::{BATCH, Slot, Slots};
 use crate::sorted::{Part, Sorted, add_totals};
 use crate::tables::{PARTS, Tables, for_each};
+use crate::threads::each;
 
 /// Slots of the table that a part is read into, at first.
 const FIRST: usize = 1 << 10;
@@ -98,26 +96,4 @@ fn combine(path: &Path) -> Result<Option<Slots>> {
     }
     exact &= combined.add_all(&short);
     if exact { Ok(Some(combined)) } else { Err(Error::Overflow) }
-}
-
-/// Do `work` for 0 to `number` - 1, by `threads` threads; a thread that is free takes the next.
-pub(crate) fn each<T: Send>(number: usize, threads: usize, work: impl Fn(usize) -> Result<T> + Sync) -> Result<Vec<T>> {
-    let next = AtomicUsize::new(0);
-    let (next, work) = (&next, &work);
-    let take = move || {
-        let mut done = Vec::new();
-        loop {
-            match next.fetch_add(1, Ordering::Relaxed) {
-                at if at < number => done.push((at, work(at)?)),
-                _ => return Ok(done),
-            }
-        }
-    };
-    let taken = thread::scope(|scope| {
-        let running: Vec<_> = (0..threads.clamp(1, number.max(1))).map(|_| scope.spawn(take)).collect();
-        running.into_iter().map(join).collect::<Result<Vec<_>>>()
-    })?;
-    let mut done: Vec<(usize, T)> = taken.into_iter().flatten().collect();
-    done.sort_by_key(|(at, _)| *at);
-    Ok(done.into_iter().map(|(_, result)| result).collect())
 }
