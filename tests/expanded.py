@@ -3,9 +3,12 @@
 import json
 import random
 
+import polars as pl
 from tokenizers import Tokenizer, decoders, models, normalizers, processors, trainers
 
 from kovocab.artefact import write_record
+from kovocab.new_rows import INITIALISATION
+from kovocab.pieces import save_pieces
 from models import tiny
 
 BASE_TOKENS, NEW_TOKENS, LENGTH = 288, 32, 16
@@ -88,11 +91,20 @@ REFINED = {
 }
 
 
+def vocabulary():
+    """New tokens, each with one to four base pieces."""
+    pieces = [[3 + (7 * i + k) % (BASE_TOKENS - 3) for k in range(1 + i % 4)] for i in range(NEW_TOKENS)]
+    ids = range(BASE_TOKENS, BASE_TOKENS + NEW_TOKENS)
+    table = {"id": ids, "token": [f"new{i}" for i in ids], "base_pieces": pieces}
+    return pl.DataFrame(table, schema={"id": pl.UInt32, "token": pl.String, "base_pieces": pl.List(pl.UInt32)})
+
+
 def save_expanded(folder, architecture="llama", **settings):
     """What `kovocab expand` leaves, with random weights."""
     folder.mkdir(parents=True)
     size = save_tokenizer(folder)
     tiny(architecture, rows=size, **settings).save_pretrained(folder)
+    save_pieces(vocabulary(), BASE_TOKENS, folder)
     write_record(
         folder,
         {
@@ -103,6 +115,7 @@ def save_expanded(folder, architecture="llama", **settings):
             "new_tokens": size - BASE_TOKENS,
             "tied": False,
             "dtype": "float32",
+            "initialisation": INITIALISATION,
             "tokenizer": REFINED,
         },
     )

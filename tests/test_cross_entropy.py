@@ -77,6 +77,46 @@ def test_equals_the_plain_loss(positions, hidden, old, new, bias, piece, ignored
     torch.testing.assert_close(losses.sum() / max(1, (labels != IGNORE).sum()), loss.detach())
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    positions=st.integers(1, 23),
+    hidden=st.integers(1, 9),
+    old=st.integers(1, 20),
+    bias=st.booleans(),
+    piece=st.none() | st.integers(1, 30),
+    ignored=st.floats(0, 1),
+    trains=st.lists(st.booleans(), min_size=3, max_size=3).filter(any),
+    seed=st.integers(0, 1000),
+)
+def test_over_old_tokens_alone_equals_the_plain_loss_without_new_rows(
+    positions, hidden, old, bias, piece, ignored, trains, seed
+):
+    x, head, labels = made(positions, hidden, old, 7, bias, seed)
+    # A product with what has no numbers is an error: new rows are not looked at.
+    head.output_new = torch.nn.Parameter(head.output_new.detach().to("meta"))
+    labels %= old
+    labels[torch.rand(positions, generator=torch.Generator().manual_seed(seed)) < ignored] = IGNORE
+    tensors = [x, head.output_old, head.output_old_bias]
+    for tensor, flag in zip(tensors, trains, strict=True):
+        if tensor is not None:
+            tensor.requires_grad_(flag)
+    loss = cross_entropy(x, head, labels, old_vocab=True, piece=piece)
+    logits = functional.linear(*(None if t is None else t.double() for t in tensors))
+    wanted = functional.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="sum")
+    wanted = wanted / (labels != IGNORE).sum().clamp(min=1)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss.double(), wanted, atol=1e-5, rtol=1e-5)
+    if any(t is not None and t.requires_grad for t in tensors):
+        for ours, theirs in zip(gradients(loss, tensors), gradients(wanted, tensors), strict=True):
+            torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5, check_dtype=False)
+
+
+def test_over_old_tokens_alone_a_new_label_is_refused():
+    x, head, _ = made(3, 4, 11, 5, False)
+    with pytest.raises(RuntimeError, match="out of bounds"):
+        cross_entropy(x, head, torch.tensor([0, IGNORE, 11]), old_vocab=True)
+
+
 def test_a_piece_changes_nothing_but_rounding_and_scaling_carries_through():
     x, head, labels = made(40, 8, 30, 10, True)
     wanted = gradients(3 * plain_loss(x, head, labels), everything(x, head))

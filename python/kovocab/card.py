@@ -106,6 +106,7 @@ def _training(stages: list[Record]) -> str:
     rows = []
     for stage in stages:
         settings, loss, freezing = stage["settings"]["stage"], stage["loss"], stage["freezing"]
+        mode = settings.get("label_mode", "plain")
         rows.append(
             (
                 stage["stage"],
@@ -115,7 +116,7 @@ def _training(stages: list[Record]) -> str:
                 f"{settings['lr']:g}",
                 stage["steps"],
                 stage["tokens"],
-                loss["train"],
+                loss["train"] if mode == "plain" else f"{_cell(loss['train'])} ({mode})",
                 loss["val_before"],
                 loss["val"],
                 f"{freezing['verified_parameters']} of {freezing['frozen_parameters']}",

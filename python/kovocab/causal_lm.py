@@ -5,6 +5,7 @@ blocks train is not decided here: `StageFreezing` sets the flags, and this modul
 """
 
 import math
+from functools import cached_property
 from pathlib import Path
 from typing import cast
 
@@ -22,8 +23,9 @@ from kovocab.artefact import read_record
 from kovocab.cross_entropy import IGNORE, cross_entropy, token_losses
 from kovocab.embeddings import Dtype, load_plain
 from kovocab.errors import ModelError, UsageError
+from kovocab.pieces import BasePieces
 from kovocab.split_rows import SplitLinear, block_of, split_rows
-from kovocab.stages import Block
+from kovocab.stages import Block, LabelMode
 
 Batch = dict[str, Tensor]
 """`input_ids`: int64, `[batch, length]`."""
@@ -79,6 +81,9 @@ class CausalLM(LightningModule):
         optimizer: Makes the optimizer from the parameters that train.
         scheduler: Makes the schedule from the optimizer; stepped once an optimizer step.
         dtype: Of the weights in memory; `auto` is as they were written.
+
+    Attributes:
+        label_mode: What `training_step` trains towards. Held-out losses are those of the next token, always.
     """
 
     def __init__(
@@ -94,6 +99,7 @@ class CausalLM(LightningModule):
         self.scheduler = scheduler
         self.dtype_wanted: Dtype = dtype
         self.model: PreTrainedModel | None = None
+        self.label_mode: LabelMode = "plain"
 
     def configure_model(self) -> None:
         """Load the model and split its rows; the second time there is nothing to do.
@@ -114,21 +120,29 @@ class CausalLM(LightningModule):
         self._check_head()
         self.model.train()
 
-    def forward(self, input_ids: Tensor, labels: Tensor | None = None) -> Tensor:
-        """The mean next-token loss (scalar, fp32) with `labels`, else the logits `[batch, length, rows]`.
+    def forward(self, input_ids: Tensor, labels: Tensor | None = None, label_mode: LabelMode = "plain") -> Tensor:
+        """The mean loss (scalar, fp32) with `labels`, else the logits `[batch, length, rows]`.
 
         Args:
             input_ids: `[batch, length]`, int64.
             labels: As `input_ids`, and shifted here; -100 where there is no loss.
+            label_mode: What of the labels counts, see `kovocab.stages.LabelMode`; with `distill`, nothing.
+
+        Raises:
+            ModelError: `label_mode` needs the base pieces of new tokens, and the model's folder has none.
         """
         if labels is None:
             return cast("Tensor", self.loaded(input_ids=input_ids, use_cache=False).logits)
-        hidden = self._hidden(input_ids)
-        return cross_entropy(hidden.flatten(0, 1), self._head, _shifted(labels).flatten())
+        if label_mode == "distill":
+            return self._distance(input_ids)
+        hidden, wanted = self._hidden(input_ids).flatten(0, 1), _shifted(labels).flatten()
+        if label_mode != "plain":
+            wanted = self._pieces.first(wanted)
+        return cross_entropy(hidden, self._head, wanted, old_vocab=label_mode == "old_vocab")
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
         """The loss of a batch, logged as `loss/train`."""
-        return self._logged_loss(batch, "loss/train")
+        return self._logged_loss(batch, "loss/train", self.label_mode)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
         """The loss of a batch, its mean over the held-out split logged as `loss/val`."""
@@ -186,9 +200,31 @@ class CausalLM(LightningModule):
         with torch.set_grad_enabled(below and torch.is_grad_enabled()):
             return cast("Tensor", body(input_ids=input_ids, use_cache=False).last_hidden_state)
 
-    def _logged_loss(self, batch: Batch, name: str) -> Tensor:
+    @cached_property
+    def _pieces(self) -> BasePieces:
+        return BasePieces.read(self.folder, read_record(self.folder)["first_new_id"])
+
+    def _distance(self, input_ids: Tensor) -> Tensor:
+        """The mean squared difference of the last hidden states with the old and the new spelling (scalar, fp32).
+
+        Where nothing but new input rows trains, this model is its own teacher: with old tokens alone it is the
+        base, and stays so. Compared is where tokens end, since there both have read the same text.
+        """
+        body = self.loaded.base_model
+        old_ids, ends = self._pieces.spell(input_ids, getattr(self.loaded.config, "max_position_embeddings", None))
+        there = ends < old_ids.shape[1]
+        was_training = body.training
+        with torch.no_grad():  # and no dropout
+            body.eval()
+            wanted = self._hidden(old_ids)
+            body.train(was_training)
+        ends = ends.clamp(max=old_ids.shape[1] - 1).unsqueeze(-1).expand(-1, -1, wanted.shape[-1])
+        difference = self._hidden(input_ids).float() - wanted.gather(1, ends).float()
+        return (difference.square().mean(dim=-1) * there).sum() / there.sum()
+
+    def _logged_loss(self, batch: Batch, name: str, label_mode: LabelMode = "plain") -> Tensor:
         input_ids = batch["input_ids"]
-        loss = cast("Tensor", self(input_ids, input_ids))
+        loss = cast("Tensor", self(input_ids, input_ids, label_mode))
         self.log(name, loss, prog_bar=True, sync_dist=not self.training, batch_size=len(input_ids))
         return loss
 

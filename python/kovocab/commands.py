@@ -139,6 +139,7 @@ def expand_model(
     out: str,
     pad_to_multiple_of: int | None = None,
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto",
+    untie: bool = False,
 ) -> None:
     """Grow a causal language model to the target tokenizer: input rows by subword mean, output rows by first piece.
 
@@ -148,12 +149,16 @@ def expand_model(
         out: The folder to write: a plain Hugging Face model with its tokenizer.
         pad_to_multiple_of: Round the number of rows up to a multiple of this.
         dtype: Of the weights written; auto keeps the base's.
+        untie: Give tied output embeddings a matrix of their own, so that all stages can train them.
     """
     from kovocab.embeddings import expand_folder
 
     _without_bars()
-    record = expand_folder(model, Path(tokenizer), Path(out), pad_to_multiple_of=pad_to_multiple_of, dtype=dtype)
-    tied = ", tied: stages 1, 2, 4 and 5 are refused; 3, 6 and 7 train" if record["tied"] else ""
+    record = expand_folder(
+        model, Path(tokenizer), Path(out), pad_to_multiple_of=pad_to_multiple_of, dtype=dtype, untie=untie
+    )
+    tied = ", tied: stages 1, 2, 4 and 5 are refused (but with --untie true); 3, 6 and 7 train"
+    tied = tied if record["tied"] else ", untied" if record["untied"] else ""
     print(
         f"{record['new_tokens']:,} new tokens from id {record['first_new_id']:,}: {record['vocab_size']:,} rows, "
         f"{record['dtype']}{tied}\n{out}"

@@ -20,11 +20,13 @@ IGNORE = -100
 PIECE_LOGITS = 1 << 24
 """Logits of a piece: 64 MiB in fp32, 409 positions of 40,960 tokens."""
 
-Blocks = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
-"""Old and new weight, old and new bias."""
+Blocks = tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]
+"""Old and new weight, old and new bias; without the new ones, new tokens have no logits."""
 
 
-def cross_entropy(hidden: Tensor, head: SplitLinear, labels: Tensor, *, piece: int | None = None) -> Tensor:
+def cross_entropy(
+    hidden: Tensor, head: SplitLinear, labels: Tensor, *, old_vocab: bool = False, piece: int | None = None
+) -> Tensor:
     """The mean over labels of -log softmax(head(hidden))[label]: a scalar, fp32.
 
     The value is computed in fp32 from the logits in the dtype that `head(hidden)` would have (bf16 under
@@ -34,11 +36,12 @@ def cross_entropy(hidden: Tensor, head: SplitLinear, labels: Tensor, *, piece: i
         hidden: `[positions, hidden]`.
         head: The output embeddings.
         labels: `[positions]`, int64; `IGNORE` where there is no loss.
+        old_vocab: The softmax is over old tokens alone, and so are the labels; no logit of a new one is computed.
         piece: Positions at a time; by default as many as give `PIECE_LOGITS` logits.
     """
-    blocks: Blocks = (head.output_old, head.output_new, head.output_old_bias, head.output_new_bias)
+    blocks = _blocks(head, old_vocab)
     total: Tensor = _CrossEntropy.apply(  # type: ignore[no-untyped-call]
-        hidden, labels, piece or _piece(head), torch.is_grad_enabled(), *blocks
+        hidden, labels, piece or _piece(blocks), torch.is_grad_enabled(), *blocks
     )
     return total / (labels != IGNORE).sum().clamp(min=1)
 
@@ -46,8 +49,8 @@ def cross_entropy(hidden: Tensor, head: SplitLinear, labels: Tensor, *, piece: i
 @torch.no_grad()
 def token_losses(hidden: Tensor, head: SplitLinear, labels: Tensor, *, piece: int | None = None) -> Tensor:
     """The loss of each position, without gradient: `[positions]`, fp32, 0 where the label is `IGNORE`."""
-    blocks = _cast((head.output_old, head.output_new, head.output_old_bias, head.output_new_bias), hidden)
-    size = piece or _piece(head)
+    blocks = _cast(_blocks(head), hidden)
+    size = piece or _piece(blocks)
     found = torch.empty(len(labels), dtype=torch.float32, device=hidden.device)
     with torch.autocast(hidden.device.type, enabled=False):
         for start in range(0, len(labels), size):
@@ -85,7 +88,7 @@ class _CrossEntropy(torch.autograd.Function):
                 losses, normaliser = _losses(logits, y, old_rows)
                 total += losses.sum()
                 grad_x = torch.zeros_like(x, dtype=torch.float32) if need_hidden else None
-                for half, first_row in ((0, 0), (1, old_rows)):
+                for half, first_row in enumerate((0, old_rows)[: len(logits)]):
                     weight, sum_weight, sum_bias = blocks[half], sums[half], sums[half + 2]
                     if grad_x is None and sum_weight is None and sum_bias is None:
                         continue
@@ -115,8 +118,14 @@ class _CrossEntropy(torch.autograd.Function):
         )
 
 
-def _piece(head: SplitLinear) -> int:
-    return max(1, PIECE_LOGITS // (head.output_old.shape[0] + head.output_new.shape[0]))
+def _blocks(head: SplitLinear, old_vocab: bool = False) -> Blocks:
+    if old_vocab:
+        return head.output_old, None, head.output_old_bias, None
+    return head.output_old, head.output_new, head.output_old_bias, head.output_new_bias
+
+
+def _piece(blocks: Blocks) -> int:
+    return max(1, PIECE_LOGITS // sum(weight.shape[0] for weight in blocks[:2] if weight is not None))
 
 
 def _cast(blocks: Blocks, hidden: Tensor) -> Blocks:
@@ -125,23 +134,28 @@ def _cast(blocks: Blocks, hidden: Tensor) -> Blocks:
     if not torch.is_autocast_enabled(device):
         return blocks
     dtype = torch.get_autocast_dtype(device)
-    old, new, *biases = blocks
-    old_bias, new_bias = (None if bias is None else bias.to(dtype) for bias in biases)
-    return old.to(dtype), new.to(dtype), old_bias, new_bias
+    old, *others = blocks
+    new, old_bias, new_bias = (None if block is None else block.to(dtype) for block in others)
+    return old.to(dtype), new, old_bias, new_bias
 
 
-def _logits(x: Tensor, blocks: Blocks) -> tuple[Tensor, Tensor]:
-    old, new, old_bias, new_bias = blocks
-    return functional.linear(x, old, old_bias).float(), functional.linear(x, new, new_bias).float()
+def _logits(x: Tensor, blocks: Blocks) -> list[Tensor]:
+    """The logits of old tokens, and of new ones if they have any."""
+    halves = zip(blocks[:2], blocks[2:], strict=True)
+    return [functional.linear(x, weight, bias).float() for weight, bias in halves if weight is not None]
 
 
-def _losses(logits: tuple[Tensor, Tensor], labels: Tensor, old_rows: int) -> tuple[Tensor, Tensor]:
+def _losses(logits: list[Tensor], labels: Tensor, old_rows: int) -> tuple[Tensor, Tensor]:
     """The loss of each position (0 where ignored), and the log of its normaliser: both `[positions]`."""
-    old, new = logits
-    normaliser = torch.logaddexp(old.logsumexp(dim=-1), new.logsumexp(dim=-1))
-    at_old = old.gather(-1, labels.clamp(0, old_rows - 1).unsqueeze(-1)).squeeze(-1)
-    at_new = new.gather(-1, (labels - old_rows).clamp(min=0).unsqueeze(-1)).squeeze(-1)
-    losses = normaliser - torch.where(labels < old_rows, at_old, at_new)
+    old, *new = logits
+    normaliser = old.logsumexp(dim=-1)
+    # Without new logits a new label is out of range, which gather refuses.
+    at_label = old.gather(-1, labels.clamp(0, old_rows - 1 if new else None).unsqueeze(-1)).squeeze(-1)
+    for half in new:
+        normaliser = torch.logaddexp(normaliser, half.logsumexp(dim=-1))
+        at_new = half.gather(-1, (labels - old_rows).clamp(min=0).unsqueeze(-1)).squeeze(-1)
+        at_label = torch.where(labels < old_rows, at_label, at_new)
+    losses = normaliser - at_label
     return losses.masked_fill(labels == IGNORE, 0.0), normaliser
 
 

@@ -15,7 +15,8 @@ from transformers.utils.hub import cached_file
 from kovocab.artefact import Record, check_replaceable, new_folder, read_record, write_record
 from kovocab.errors import ArtefactError, ModelError, UsageError
 from kovocab.new_rows import INITIALISATION, RULES, base_pieces, matrices, mean_row
-from kovocab.split_rows import is_tied, plain_embeddings
+from kovocab.pieces import save_pieces
+from kovocab.split_rows import is_tied, plain_embeddings, untie_embeddings
 from kovocab.tokenizer import load_tokenizer
 
 Dtype = Literal["auto", "bfloat16", "float32", "float16"]
@@ -36,13 +37,15 @@ def expand(
     *,
     first_new_id: int,
     pad_to_multiple_of: int | None = None,
+    untie: bool = False,
 ) -> PreTrainedModel:
     """Grow both embeddings of `model` to the vocabulary, in place; old rows keep every bit.
 
     A base with padding rows (phi-2: 51,200 rows, 50,295 tokens) keeps them: new tokens take them first, and
     what is left stays as it was. Fresh padding rows get the mean of all old rows: a padding id is never fed
     in, but its logit is computed, and a row of zeros would give it logit 0, which can be the largest of all.
-    Tied embeddings stay tied, so there the output row is the input row too. The model never shrinks.
+    Tied embeddings stay tied, so there the output row is the input row too, unless they are to be untied first.
+    The model never shrinks.
 
     Args:
         model: A causal language model with plain embeddings.
@@ -50,6 +53,7 @@ def expand(
             that the base tokenizer gives for the token's text. Rows below `first_new_id` are not looked at.
         first_new_id: Number of tokens of the base.
         pad_to_multiple_of: Round the number of rows up to a multiple of this.
+        untie: Give tied output embeddings a matrix of their own.
 
     Returns:
         The same model; `config.vocab_size` is the new number of rows.
@@ -67,6 +71,8 @@ def expand(
             f"the model has {rows:,} embedding rows and the base tokenizer {first_new_id:,} tokens; "
             "wanted at least a row for each"
         )
+    if untie:
+        untie_embeddings(model)
     last = first_new_id + len(pieces)
     multiple = pad_to_multiple_of or 1
     total = -(-max(rows, last) // multiple) * multiple
@@ -89,6 +95,7 @@ def expand_folder(
     *,
     pad_to_multiple_of: int | None = None,
     dtype: Dtype = "auto",
+    untie: bool = False,
 ) -> Record:
     """Expand the model in a folder (or on the hub) to a tokenizer that `refine` left, and write it to `out`.
 
@@ -98,9 +105,10 @@ def expand_folder(
     Args:
         model: Folder or hub id of a causal language model. Code that it may carry is not run.
         tokenizer: Folder left by `kovocab refine`.
-        out: Folder to write: plain Hugging Face layout, tokenizer, `kovocab.json`.
+        out: Folder to write: plain Hugging Face layout, tokenizer, `base_pieces.parquet`, `kovocab.json`.
         pad_to_multiple_of: Round the number of rows up to a multiple of this.
         dtype: Of the weights written; `auto` keeps the base's.
+        untie: Give tied output embeddings a matrix of their own, so that all stages can train them.
 
     Returns:
         The record that `out` holds.
@@ -130,6 +138,7 @@ def expand_folder(
             f"{model} has {rows:,} embedding rows and the base tokenizer of {tokenizer} has {first_new_id:,} "
             f"tokens; wanted a row for each and at most {MOST_PADDING_ROWS:,} of padding"
         )
+    untied = untie and untie_embeddings(loaded)
     base = {name: matrix.detach().clone() for name, matrix in matrices(loaded).items()}
     expand(loaded, vocabulary, first_new_id=first_new_id, pad_to_multiple_of=pad_to_multiple_of)
     pieces = base_pieces(vocabulary, first_new_id)
@@ -143,8 +152,9 @@ def expand_folder(
         "vocab_size": plain_embeddings(loaded)[0].num_embeddings,
         "new_tokens": len(pieces),
         "tied": tied,
+        "untied": untied,
         "dtype": str(loaded.dtype).removeprefix("torch."),
-        "initialisation": INITIALISATION,
+        "initialisation": INITIALISATION | ({"output": INITIALISATION["input"]} if tied else {}),
         "base_tokenizer_checked": checked,
         "tokenizer": refined,
     }
@@ -153,6 +163,7 @@ def expand_folder(
         del loaded  # so that only one model is in memory while what was written is checked
         _check_written(folder, base, pieces, first_new_id, tied)
         copy_tokenizer(tokenizer, folder)
+        save_pieces(vocabulary, first_new_id, folder)
         write_record(folder, record)
     return record
 

@@ -32,6 +32,8 @@ from kovocab.data import Mixture
 from kovocab.embeddings import copy_tokenizer
 from kovocab.errors import ArtefactError, KovocabError, ModelError, UsageError
 from kovocab.freezing import StageFreezing
+from kovocab.new_rows import INITIALISATION
+from kovocab.pieces import BasePieces, copy_pieces
 from kovocab.plan import StagePlan, plan
 from kovocab.runs import Run, base_record
 from kovocab.split_rows import save_plain
@@ -96,6 +98,7 @@ class Fit:
         of_all = configuration.run_settings(self.data, self.tokens_per_step)
         self.settings = [{"stage": stage.settings(), **of_all} for stage in self.stages]
         self.done = self.run.done(self.settings)
+        _check_labels(self.run.base, self.stages, self.done)
 
     def __call__(self) -> None:
         """Train the stages that are not finished.
@@ -117,6 +120,7 @@ class Fit:
         begun = self.run.begin(stage.number, self.settings[stage.number - 1])
         module, _ = self.configuration.build(self.run.start(stage.number))
         _set_optimizer(module, self.config, stage)
+        module.label_mode = stage.label_mode
         title = f"stage {stage.number}/{len(self.stages)}"
         freezing, losses = StageFreezing.from_stage(stage.stage), Losses()
         checkpoint = StageCheckpoint(begun, self.config.checkpoint_every)
@@ -194,6 +198,7 @@ class Fit:
         with new_folder(self.run.finished(stage.number)) as folder:
             save_plain(module.loaded, folder)
             copy_tokenizer(start, folder)
+            copy_pieces(start, folder)
             write_record(folder, record)
 
 
@@ -262,8 +267,29 @@ def _check_tied(folder: Path, stages: list[StagePlan]) -> None:
             raise ModelError(
                 f"stage {number} has input_rows {stage.input_rows} and output_rows {stage.output_rows}, and the "
                 f"embeddings of {folder} are tied, one matrix; wanted the same rows of both, as in a `schedule` of "
-                "eeve's stages 3, 6 and 7"
+                "eeve's stages 3, 6 and 7, or a base with two matrices: `kovocab expand --untie true`"
             )
+
+
+def _check_labels(folder: Path, stages: list[StagePlan], done: int) -> None:
+    """The base pieces are there if a stage needs them; a word where plain labels name rows that mean nothing yet."""
+    record = base_record(folder)
+    if any(planned.label_mode != "plain" for planned in stages[done:]):
+        BasePieces.read(folder, record["first_new_id"])
+    begun = False  # whether some stage has trained the output rows
+    while record["verb"] == "fit":
+        ran = [stage["settings"]["stage"] for stage in (*record["earlier"], record)]
+        begun, record = begun or any(stage["output_rows"] != "none" for stage in ran), record["base"]
+    made = record.get("initialisation", {}).get("output", "not on record")
+    for planned in stages:
+        begun = begun or planned.stage.output_rows != "none"
+        if not begun and planned.label_mode == "plain" and planned.number > done and made != INITIALISATION["output"]:
+            say(
+                f"warning: stage {planned.number} trains with plain labels, and the output rows of new tokens are "
+                f"not those of their first pieces (expand's rule: {made}); see label_mode",
+                file=sys.stderr,
+            )
+            return
 
 
 def _check_trainer(config: Namespace) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from kovocab.artefact import Record
 from kovocab.errors import UsageError
-from kovocab.stages import STAGES, Stage
+from kovocab.stages import STAGES, LabelMode, Stage
 
 TRAINING = {
     "fit": "Train an expanded model stage by stage; the same command again resumes.",
@@ -28,6 +28,9 @@ class StageSettings:
         warmup: Share of the steps in which the learning rate rises to `lr`, in a line.
         final_lr: Share of `lr` that is left at the end of the stage, down a cosine.
         weight_decay: The optimizer's, where it has one.
+        label_mode: What is trained towards: plain, the next token; for stages that train no output rows also
+            first_piece, its first base piece; old_vocab, the same among old tokens alone; and, for new input
+            rows alone, distill, the hidden states of the base's spelling.
     """
 
     lr: float | None = None
@@ -36,9 +39,10 @@ class StageSettings:
     warmup: float | None = None
     final_lr: float | None = None
     weight_decay: float | None = None
+    label_mode: LabelMode | None = None
 
 
-DEFAULTS = StageSettings(warmup=0.05, final_lr=0.1, weight_decay=0.1)
+DEFAULTS = StageSettings(warmup=0.05, final_lr=0.1, weight_decay=0.1, label_mode="plain")
 """For what a run's own defaults leave out. A learning rate and a length must be said."""
 
 
@@ -49,7 +53,7 @@ class StagePlan:
     Attributes:
         number: From 1.
         stage: Which rows and layers train.
-        lr, steps, warmup, final_lr, weight_decay: See `StageSettings`.
+        lr, steps, warmup, final_lr, weight_decay, label_mode: See `StageSettings`.
     """
 
     number: int
@@ -59,6 +63,7 @@ class StagePlan:
     warmup: float
     final_lr: float
     weight_decay: float
+    label_mode: LabelMode = "plain"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained with."""
@@ -72,6 +77,20 @@ class StagePlan:
         for key, (holds, what) in wanted.items():
             if not holds:
                 raise UsageError(f"stage {self.number}: {key} is {getattr(self, key)}; wanted {what}")
+        self._check_label_mode()
+
+    def _check_label_mode(self) -> None:
+        """Output rows that no label names only learn not to be next; what `distill` comes near must not move."""
+        blocks = self.stage.blocks
+        if self.label_mode == "distill":
+            holds, what = blocks == {"input_new"}, "new input rows alone"
+        else:
+            holds, what = self.label_mode == "plain" or self.stage.output_rows == "none", "no output rows"
+        if not holds:
+            raise UsageError(
+                f"stage {self.number}: label_mode is {self.label_mode}, which is for stages that train {what}; this "
+                f"one trains {', '.join(sorted(blocks))}"
+            )
 
     @property
     def warmup_steps(self) -> int:

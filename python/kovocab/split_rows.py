@@ -154,6 +154,24 @@ def is_tied(model: PreTrainedModel) -> bool:
     return embedding.weight is head.weight
 
 
+def untie_embeddings(model: PreTrainedModel) -> bool:
+    """Give the head of a plain model a matrix of its own, a copy of the input embeddings, in place.
+
+    The logits stay what they were.
+
+    Returns:
+        Whether the two were tied; if not, nothing is done.
+    """
+    if not is_tied(model):
+        return False
+    embedding, head = plain_embeddings(model)
+    head.weight = nn.Parameter(embedding.weight.detach().clone())
+    model.config.tie_word_embeddings = False
+    # What transformers goes by when it saves, read off the configuration once, when the model is made.
+    model.all_tied_weights_keys = model.get_expanded_tied_weights_keys()
+    return True
+
+
 def block_of(name: str) -> Block:
     """The block that the parameter `name` of a split model belongs to."""
     last = name.rpartition(".")[2].removesuffix("_bias")

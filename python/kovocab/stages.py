@@ -14,6 +14,15 @@ Rows = Literal["none", "new", "all"]
 Block = Literal["input_old", "input_new", "output_old", "output_new", "layers"]
 """What is frozen or trained as a whole: the halves of both embeddings, and everything else."""
 
+LabelMode = Literal["plain", "first_piece", "old_vocab", "distill"]
+"""What a stage trains towards.
+
+- `plain`: the next token.
+- `first_piece`: its first base piece, where it is a new token.
+- `old_vocab`: the same, of old tokens alone: new ones have no part in the softmax.
+- `distill`: no labels; the hidden states that the model had with the base's spelling of the text.
+"""
+
 ROW_BLOCKS: tuple[Block, ...] = ("input_old", "input_new", "output_old", "output_new")
 """The blocks that are rows of an embedding. A split model's parameters carry these names, with `_bias` for a
 head's bias, so patterns find them in every architecture."""
