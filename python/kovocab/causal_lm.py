@@ -7,7 +7,7 @@ blocks train is not decided here: `StageFreezing` sets the flags, and this modul
 import math
 from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningModule
@@ -22,8 +22,9 @@ from transformers import PreTrainedModel
 from kovocab.artefact import read_record
 from kovocab.cross_entropy import IGNORE, cross_entropy, token_losses
 from kovocab.embeddings import Dtype, load_plain
-from kovocab.errors import ModelError, UsageError
+from kovocab.errors import ArtefactError, ModelError, UsageError
 from kovocab.pieces import BasePieces
+from kovocab.qlora import QLoRA, add_lora, load_4bit
 from kovocab.split_rows import SplitLinear, block_of, split_rows
 from kovocab.stages import Block, LabelMode
 
@@ -81,6 +82,7 @@ class CausalLM(LightningModule):
         optimizer: Makes the optimizer from the parameters that train.
         scheduler: Makes the schedule from the optimizer; stepped once an optimizer step.
         dtype: Of the weights in memory; `auto` is as they were written.
+        qlora: Hold the layers in 4 bits and train LoRA in their place; without it they are as they were written.
 
     Attributes:
         label_mode: What `training_step` trains towards. Held-out losses are those of the next token, always.
@@ -92,12 +94,14 @@ class CausalLM(LightningModule):
         optimizer: OptimizerCallable = torch.optim.AdamW,
         scheduler: LRSchedulerCallable | None = None,
         dtype: Dtype = "auto",
+        qlora: QLoRA | None = None,
     ) -> None:
         super().__init__()
         self.folder = model
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.dtype_wanted: Dtype = dtype
+        self.qlora = qlora
         self.model: PreTrainedModel | None = None
         self.label_mode: LabelMode = "plain"
 
@@ -108,6 +112,7 @@ class CausalLM(LightningModule):
             ArtefactError: the folder is no artefact of kovocab.
             ModelError: the model cannot be loaded, or its record names no first new id, or its logits are not
                 its head times its last hidden state.
+            UsageError: `qlora` is given and what it needs is not installed.
         """
         if self.model is not None:
             return
@@ -115,9 +120,16 @@ class CausalLM(LightningModule):
         if "first_new_id" not in record:
             raise ModelError(f"the record of {self.folder} has no `first_new_id`; run `kovocab expand` first")
         # from_pretrained returns eval mode and Lightning leaves it so: without train() there is no dropout.
-        loaded = load_plain(str(Path(self.folder)), self.dtype_wanted)
+        folder = str(Path(self.folder))
+        if self.qlora is None:
+            loaded = load_plain(folder, self.dtype_wanted)
+        else:
+            loaded = load_4bit(folder, self.dtype_wanted, self.qlora)
         self.model = split_rows(loaded, record["first_new_id"])
         self._check_head()
+        if self.qlora is not None:
+            add_lora(self.model, self.qlora)
+            self.strict_loading = False  # a checkpoint holds what trains, see on_save_checkpoint
         self.model.train()
 
     def forward(self, input_ids: Tensor, labels: Tensor | None = None, label_mode: LabelMode = "plain") -> Tensor:
@@ -168,6 +180,28 @@ class CausalLM(LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": self.scheduler(optimizer), "interval": "step"},
         }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """With 4-bit layers, keep what trains: the rest comes from the folder, and loads from nowhere else."""
+        if self.qlora is not None:
+            trained = self._trained
+            checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in trained}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """With 4-bit layers, see that what trains is there and nothing else.
+
+        Raises:
+            ArtefactError: it is not.
+        """
+        if self.qlora is not None and (other := self._trained ^ checkpoint["state_dict"].keys()):
+            raise ArtefactError(
+                f"the checkpoint and what trains here differ in {len(other)} parameters, the first {min(other)}; "
+                "wanted a checkpoint of the same stage and the same model.qlora"
+            )
+
+    @property
+    def _trained(self) -> set[str]:
+        return {name for name, parameter in self.named_parameters() if parameter.requires_grad}
 
     @property
     def loaded(self) -> PreTrainedModel:

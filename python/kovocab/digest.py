@@ -5,6 +5,8 @@ every device, one pass (blake2b would copy all to the CPU). The numbers are odd,
 always shows; of several, it is missed with a chance of 2^-32 at worst (two that differ in the top bit alone).
 """
 
+import zlib
+
 import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor
@@ -15,7 +17,18 @@ PIECE = 1 << 17
 
 @torch.no_grad()
 def digest(tensor: Tensor) -> int:
-    """The digest of the bits of `tensor`, any dtype and device; of the local shard, where it is sharded."""
+    """The digest of the bits of `tensor`, any dtype and device; of the local shard, where it is sharded.
+
+    A weight that bitsandbytes holds in 4 bits is what is packed together with the constants that unpack it.
+    """
+    total = _digest(tensor)
+    state = getattr(tensor, "quant_state", None)
+    for name, constant in sorted(state.as_dict(packed=True).items()) if state is not None else ():
+        total = (total * _ODD + zlib.crc32(name.encode()) + _digest(constant)) % (1 << 64)
+    return total
+
+
+def _digest(tensor: Tensor) -> int:
     local = tensor.to_local() if isinstance(tensor, DTensor) else tensor
     words = _words(local.detach())
     numbers = _numbers(min(PIECE, max(1, words.numel())), words.device)

@@ -175,8 +175,13 @@ def copy_tokenizer(source: Path, target: Path) -> None:
             shutil.copyfile(file, target / file.name)
 
 
-def load_plain(model: str, dtype: Dtype = "auto") -> PreTrainedModel:
+def load_plain(model: str, dtype: Dtype = "auto", **quantization: Any) -> PreTrainedModel:
     """Load a causal language model whole: every weight found, none left over.
+
+    Args:
+        model: Folder or hub id.
+        dtype: Of the weights; `auto` is as they were written.
+        **quantization: What `from_pretrained` needs to quantise.
 
     Raises:
         ModelError: there is none, it cannot be read, or weights are missing, unexpected or of another shape
@@ -187,7 +192,12 @@ def load_plain(model: str, dtype: Dtype = "auto") -> PreTrainedModel:
         loaded, info = cast(
             "tuple[PreTrainedModel, dict[str, Any]]",
             AutoModelForCausalLM.from_pretrained(
-                model, dtype=dtype, output_loading_info=True, trust_remote_code=False, use_safetensors=True
+                model,
+                dtype=dtype,
+                output_loading_info=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                **quantization,
             ),
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:

@@ -21,6 +21,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from lightning.pytorch.utilities import rank_zero_only
 from transformers.utils import logging as transformers_logging
 
@@ -35,9 +36,13 @@ from kovocab.freezing import StageFreezing
 from kovocab.new_rows import INITIALISATION
 from kovocab.pieces import BasePieces, copy_pieces
 from kovocab.plan import StagePlan, plan
+from kovocab.qlora import QLoRA, check_qlora, merge, qlora_record, train_patterns
 from kovocab.runs import Run, base_record
 from kovocab.split_rows import save_plain
 from kovocab.tokenizer import load_tokenizer
+
+MERGED = "merged"
+"""The folder, where a stage works, of what QLoRA was merged into."""
 
 say = rank_zero_only(partial(print, flush=True))
 
@@ -88,15 +93,25 @@ class Fit:
         module, self.data = configuration.build()
         self.run = Run(Path(config.run), Path(module.folder))
         _check_model(self.run.base, self.data)
-        world = _new_trainer(configuration, [], logger=False).world_size
+        trainer = _new_trainer(configuration, [], logger=False)
+        world = trainer.world_size
         self.tokens_per_step = (
             self.data.packing.length * self.data.batch_size * world * config.trainer.accumulate_grad_batches
         )
         given = configuration.config_init
         self.stages = plan(given.schedule, given.stages, given.defaults, self.tokens_per_step)
         _check_tied(self.run.base, self.stages)
+        if module.qlora is not None and any(stage.stage.layers for stage in self.stages):
+            if not isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy):
+                raise UsageError(
+                    f"model.qlora: {type(trainer.strategy).__name__} shards parameters, and 4-bit ones cannot be; "
+                    "wanted one device, or trainer.strategy ddp"
+                )
+            check_qlora(self.run.base, module.qlora)
         of_all = configuration.run_settings(self.data, self.tokens_per_step)
-        self.settings = [{"stage": stage.settings(), **of_all} for stage in self.stages]
+        # What QLoRA is set to says nothing about a stage that leaves the layers frozen.
+        plain = of_all | {"model": of_all["model"] | {"qlora": None}}
+        self.settings = [{"stage": s.settings(), **(of_all if s.stage.layers else plain)} for s in self.stages]
         self.done = self.run.done(self.settings)
         _check_labels(self.run.base, self.stages, self.done)
 
@@ -119,10 +134,14 @@ class Fit:
         """Train one stage to its end and write its artefact."""
         begun = self.run.begin(stage.number, self.settings[stage.number - 1])
         module, _ = self.configuration.build(self.run.start(stage.number))
+        if not stage.stage.layers:
+            module.qlora = None
         _set_optimizer(module, self.config, stage)
         module.label_mode = stage.label_mode
         title = f"stage {stage.number}/{len(self.stages)}"
         freezing, losses = StageFreezing.from_stage(stage.stage), Losses()
+        if module.qlora is not None:
+            freezing = StageFreezing(train_patterns(stage.stage))
         checkpoint = StageCheckpoint(begun, self.config.checkpoint_every)
         callbacks: list[Callback] = [freezing, losses, StepSeed(self.config.seed_everything, stage.number), checkpoint]
         given = self.configuration.config_init.trainer
@@ -153,25 +172,50 @@ class Fit:
                 )
             if losses.val_step != steps and trainer.limit_val_batches:
                 _guarded(trainer.validate, module, datamodule=self.data, verbose=False)
+            merged = {} if module.qlora is None else self._merge(stage, trainer, module, module.qlora)
         except KeyboardInterrupt:
             at = f"step {checkpoint.saved} of {stage.steps}" if checkpoint.saved else "its last checkpoint"
             print(f"stopped in {title}; the same command goes on from {at}", file=sys.stderr)
             raise
         if trainer.is_global_zero:
             results = {
-                "loss": {"train": losses.train, "val_before": losses.val_before, "val": losses.val},
+                "loss": {"train": losses.train, "val_before": losses.val_before, "val": losses.val} | merged,
                 "steps": steps,
                 "tokens": steps * self.tokens_per_step,
                 "freezing": freezing.report,
             }
+            if module.qlora is not None:
+                results["qlora"] = qlora_record(module.loaded)
             self._save(stage, module, results)
             shutil.rmtree(begun)
         trainer.strategy.barrier("stage")
         verified = f"{freezing.report['verified_parameters']} frozen parameters verified"
-        say(f"{title}: {_shown(losses)}; {verified}; {self.run.finished(stage.number)}")
+        after = "".join(f", {value:.4f} merged" for value in merged.values() if value is not None)
+        say(f"{title}: {_shown(losses)}{after}; {verified}; {self.run.finished(stage.number)}")
         if checkpoint.interrupted and stage.number < len(self.stages):
             print(f"stopped after {title}; the same command goes on from there", file=sys.stderr)
             raise KeyboardInterrupt
+
+    def _merge(self, stage: StagePlan, trainer: Trainer, module: CausalLM, qlora: QLoRA) -> dict[str, float | None]:
+        """Write the plain model of a QLoRA stage where the stage works, and measure its held-out loss."""
+        start, folder = self.run.start(stage.number), self.run.begun(stage.number) / MERGED
+        if trainer.is_global_zero:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            merge(module.loaded, start, folder, module.dtype_wanted)
+            write_record(folder, read_record(start))  # it says where new rows begin
+        trainer.strategy.barrier("merged")
+        plain, _ = self.configuration.build(folder)
+        plain.qlora, plain.dtype_wanted = None, qlora.compute_dtype
+        trainer = _new_trainer(self.configuration, [], logger=False, enable_checkpointing=False)
+        if not trainer.limit_val_batches:
+            return {"val_merged": None}
+        try:
+            results = _guarded(trainer.validate, plain, datamodule=self.data, verbose=False)
+        except torch.OutOfMemoryError:
+            say("the merged model does not fit on the device: its loss is not measured; see `kovocab validate`")
+            return {"val_merged": None}
+        return {"val_merged": results[0]["loss/val"]}
 
     def _save(self, stage: StagePlan, module: CausalLM, results: Record) -> None:
         """Write a stage's artefact. Its record lists the stages before it, and the base's record once."""
@@ -179,7 +223,7 @@ class Fit:
         source = read_record(start)
         base, earlier = source, []
         if stage.number > 1:
-            kept = {key: source[key] for key in ("stage", *results)}
+            kept = {key: source[key] for key in ("stage", *results, "qlora") if key in source}
             earlier = [*source["earlier"], kept | {"settings": {"stage": source["settings"]["stage"]}}]
             base = source["base"]
         record = {
@@ -196,7 +240,11 @@ class Fit:
             "base": base,
         }
         with new_folder(self.run.finished(stage.number)) as folder:
-            save_plain(module.loaded, folder)
+            if module.qlora is None:
+                save_plain(module.loaded, folder)
+            else:
+                for file in (self.run.begun(stage.number) / MERGED).iterdir():
+                    file.rename(folder / file.name)
             copy_tokenizer(start, folder)
             copy_pieces(start, folder)
             write_record(folder, record)
@@ -205,6 +253,7 @@ class Fit:
 def evaluate(configuration: Configuration, verb: str) -> None:
     """Run validate, test or predict on the model folder that the configuration names."""
     module, data = configuration.build()
+    module.qlora = None  # what a stage leaves is plain
     _check_model(Path(module.folder), data)
     trainer = _new_trainer(configuration, [], logger=False, enable_checkpointing=False)
     if verb == "predict":

@@ -72,8 +72,9 @@ class Run:
         return folder
 
     def _compare(self, folder: Path, found: Record, wanted: Record) -> None:
-        for key, value in _flat(wanted).items():
-            before = _flat(found).get(key)
+        before_all, now = _flat(found), _flat(wanted)
+        for key in dict.fromkeys([*now, *before_all]):
+            before, value = before_all.get(key), now.get(key)
             if before != value:
                 raise ArtefactError(
                     f"{folder} was trained with {key} {_short(before)}; the configuration now gives "

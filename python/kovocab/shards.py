@@ -1,0 +1,66 @@
+"""The weights of a Hugging Face folder a tensor at a time: read, and written in files of a bounded size."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from kovocab.errors import ModelError
+
+SHARD_BYTES = 5_000_000_000
+"""Largest file, but for a single tensor that is larger."""
+
+
+def read_shards(folder: str | Path) -> Iterator[tuple[str, Tensor]]:
+    """Each tensor in the safetensors files of `folder` with its name, by file and name; one in memory at a time.
+
+    Raises:
+        ModelError: there is no such file.
+    """
+    files = sorted(Path(folder).glob("*.safetensors"))
+    if not files:
+        raise ModelError(f"{folder} has no weights; wanted *.safetensors files")
+    for file in files:
+        with safe_open(file, framework="pt") as opened:
+            for name in sorted(opened.keys()):
+                yield name, opened.get_tensor(name)
+
+
+def write_shards(tensors: Iterable[tuple[str, Tensor]], folder: str | Path, shard_bytes: int = SHARD_BYTES) -> None:
+    """Write `tensors` to `folder` as `save_pretrained` lays them out: one file, or several with an index.
+
+    Args:
+        tensors: Names and tensors; at most `shard_bytes` of them are in memory, and one more.
+        folder: Where to.
+        shard_bytes: Of a file.
+    """
+    folder = Path(folder)
+    held: dict[str, Tensor] = {}
+    written: list[list[str]] = []
+    total = held_bytes = 0
+
+    def flush() -> None:
+        written.append(list(held))
+        save_file(held, folder / f"{len(written)}.part", metadata={"format": "pt"})
+        held.clear()
+
+    for name, tensor in tensors:
+        if held and held_bytes + tensor.nbytes > shard_bytes:
+            flush()
+            held_bytes = 0
+        held[name] = tensor.detach().cpu().contiguous()
+        held_bytes += tensor.nbytes
+        total += tensor.nbytes
+    flush()
+    if len(written) == 1:
+        (folder / "1.part").rename(folder / "model.safetensors")
+        return
+    names = [f"model-{number:05}-of-{len(written):05}.safetensors" for number in range(1, len(written) + 1)]
+    for number, name in enumerate(names, start=1):
+        (folder / f"{number}.part").rename(folder / name)
+    weight_map = {key: name for name, keys in zip(names, written, strict=True) for key in keys}
+    index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
