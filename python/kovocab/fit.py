@@ -38,7 +38,8 @@ from kovocab.pieces import BasePieces, copy_pieces
 from kovocab.plan import StagePlan, plan
 from kovocab.qlora import QLoRA, check_qlora, merge, qlora_record, train_patterns
 from kovocab.runs import Run, base_record
-from kovocab.split_rows import save_plain
+from kovocab.sharding import check_strategy
+from kovocab.split_rows import fused_state_dict, save_plain
 from kovocab.tokenizer import load_tokenizer
 
 MERGED = "merged"
@@ -94,6 +95,7 @@ class Fit:
         self.run = Run(Path(config.run), Path(module.folder))
         _check_model(self.run.base, self.data)
         trainer = _new_trainer(configuration, [], logger=False)
+        check_strategy(trainer.strategy)
         world = trainer.world_size
         self.tokens_per_step = (
             self.data.packing.length * self.data.batch_size * world * config.trainer.accumulate_grad_batches
@@ -158,7 +160,7 @@ class Fit:
             logger=_logger(self.run.folder, stage.number) if given.logger is None else given.logger,
             log_every_n_steps=min(given.log_every_n_steps or 50, stage.steps),
         )
-        resumed = checkpoint.last if checkpoint.last.exists() else None
+        resumed = checkpoint.found()
         how = f"{stage.steps} steps, lr {stage.lr:g}" + (f"; resuming {resumed}" if resumed else "")
         say(f"{title}: {', '.join(sorted(stage.stage.blocks))}; {how}")
         try:
@@ -177,6 +179,10 @@ class Fit:
             at = f"step {checkpoint.saved} of {stage.steps}" if checkpoint.saved else "its last checkpoint"
             print(f"stopped in {title}; the same command goes on from {at}", file=sys.stderr)
             raise
+        # From shards it takes every rank to gather them; from a whole model each rank would copy the embeddings.
+        state = {}
+        if module.qlora is None and (trainer.is_global_zero or module.is_sharded):
+            state = fused_state_dict(module.loaded)
         if trainer.is_global_zero:
             results = {
                 "loss": {"train": losses.train, "val_before": losses.val_before, "val": losses.val} | merged,
@@ -186,7 +192,7 @@ class Fit:
             }
             if module.qlora is not None:
                 results["qlora"] = qlora_record(module.loaded)
-            self._save(stage, module, results)
+            self._save(stage, module, state, results)
             shutil.rmtree(begun)
         trainer.strategy.barrier("stage")
         verified = f"{freezing.report['verified_parameters']} frozen parameters verified"
@@ -217,7 +223,7 @@ class Fit:
             return {"val_merged": None}
         return {"val_merged": results[0]["loss/val"]}
 
-    def _save(self, stage: StagePlan, module: CausalLM, results: Record) -> None:
+    def _save(self, stage: StagePlan, module: CausalLM, state: dict[str, torch.Tensor], results: Record) -> None:
         """Write a stage's artefact. Its record lists the stages before it, and the base's record once."""
         start = self.run.start(stage.number)
         source = read_record(start)
@@ -241,7 +247,7 @@ class Fit:
         }
         with new_folder(self.run.finished(stage.number)) as folder:
             if module.qlora is None:
-                save_plain(module.loaded, folder)
+                save_plain(module.loaded, folder, state)
             else:
                 for file in (self.run.begun(stage.number) / MERGED).iterdir():
                     file.rename(folder / file.name)
