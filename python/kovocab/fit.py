@@ -179,21 +179,15 @@ class Fit:
             at = f"step {checkpoint.saved} of {stage.steps}" if checkpoint.saved else "its last checkpoint"
             print(f"stopped in {title}; the same command goes on from {at}", file=sys.stderr)
             raise
-        # From shards it takes every rank to gather them; from a whole model each rank would copy the embeddings.
-        state = {}
-        if module.qlora is None and (trainer.is_global_zero or module.is_sharded):
-            state = fused_state_dict(module.loaded)
-        if trainer.is_global_zero:
-            results = {
-                "loss": {"train": losses.train, "val_before": losses.val_before, "val": losses.val} | merged,
-                "steps": steps,
-                "tokens": steps * self.tokens_per_step,
-                "freezing": freezing.report,
-            }
-            if module.qlora is not None:
-                results["qlora"] = qlora_record(module.loaded)
-            self._save(stage, module, state, results)
-            shutil.rmtree(begun)
+        results = {
+            "loss": {"train": losses.train, "val_before": losses.val_before, "val": losses.val} | merged,
+            "steps": steps,
+            "tokens": steps * self.tokens_per_step,
+            "freezing": freezing.report,
+        }
+        if module.qlora is not None:
+            results["qlora"] = qlora_record(module.loaded)
+        self._save(stage, trainer, module, results)
         trainer.strategy.barrier("stage")
         verified = f"{freezing.report['verified_parameters']} frozen parameters verified"
         after = "".join(f", {value:.4f} merged" for value in merged.values() if value is not None)
@@ -223,8 +217,14 @@ class Fit:
             return {"val_merged": None}
         return {"val_merged": results[0]["loss/val"]}
 
-    def _save(self, stage: StagePlan, module: CausalLM, state: dict[str, torch.Tensor], results: Record) -> None:
+    def _save(self, stage: StagePlan, trainer: Trainer, module: CausalLM, results: Record) -> None:
         """Write a stage's artefact. Its record lists the stages before it, and the base's record once."""
+        state = {}
+        # From shards it takes every rank to gather them; from a whole model each rank would copy the embeddings.
+        if module.qlora is None and (trainer.is_global_zero or module.is_sharded):
+            state = fused_state_dict(module.loaded)
+        if not trainer.is_global_zero:
+            return
         start = self.run.start(stage.number)
         source = read_record(start)
         base, earlier = source, []
@@ -254,6 +254,7 @@ class Fit:
             copy_tokenizer(start, folder)
             copy_pieces(start, folder)
             write_record(folder, record)
+        shutil.rmtree(self.run.begun(stage.number))
 
 
 def evaluate(configuration: Configuration, verb: str) -> None:

@@ -21,7 +21,7 @@ from kovocab.artefact import Record
 from kovocab.embeddings import Dtype, load_plain
 from kovocab.errors import ModelError, UsageError
 from kovocab.shards import read_shards, write_shards
-from kovocab.split_rows import SplitEmbedding, SplitLinear
+from kovocab.split_rows import SplitEmbedding, SplitLinear, plain_place
 from kovocab.stages import ROW_BLOCKS, Stage
 
 PACKAGES = ("bitsandbytes", "peft", "accelerate")
@@ -229,11 +229,11 @@ def _adapted(model: PreTrainedModel) -> dict[str, Any]:
 def _plain_rows(model: PreTrainedModel) -> dict[str, Tensor]:
     """Both embeddings under their names in a plain folder, which holds tied ones once."""
     split = {name: part for name, part in model.named_modules() if isinstance(part, SplitEmbedding | SplitLinear)}
-    shared = {id(part.input_old) for part in split.values() if isinstance(part, SplitEmbedding)}
-    rows: dict[str, Tensor] = {}
+    parts: dict[str, list[Tensor]] = {}
+    seen: set[int] = set()
     for name, part in split.items():
-        fused = part.fused()
-        if isinstance(part, SplitLinear) and id(part.output_old) in shared:
-            del fused["weight"]
-        rows |= {f"{name}.{key}": value for key, value in fused.items()}
-    return rows
+        for block, rows in part.named_parameters():  # old rows come before new ones
+            if id(rows) not in seen:
+                parts.setdefault(plain_place(f"{name}.{block}", 1)[0], []).append(rows.detach())
+                seen.add(id(rows))
+    return {name: torch.cat(blocks) for name, blocks in parts.items()}
