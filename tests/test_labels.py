@@ -15,6 +15,7 @@ from torch.nn import functional
 import kovocab
 from expanded import BASE_TOKENS, corpus, save_expanded, texts
 from kovocab.artefact import read_record, write_record
+from kovocab.card import model_card
 from kovocab.causal_lm import CausalLM
 from kovocab.errors import ModelError, UsageError
 from kovocab.fit import main
@@ -252,6 +253,7 @@ def test_fit_in_every_mode(place, tmp_path, capsys):
         assert moved == ["model.embed_tokens.weight"]
         assert torch.equal(before[moved[0]][:BASE_TOKENS], after[moved[0]][:BASE_TOKENS])
         assert (stage / PIECES).read_bytes() == Path("expanded", PIECES).read_bytes()
+        assert (f"({mode}) |" in model_card(record, "name")) == (mode != "plain")
         held_out.add(record["loss"]["val_before"])
         trained.add(record["loss"]["train"])
     assert len(held_out) == 1  # measured alike, whatever is trained towards

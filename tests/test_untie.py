@@ -27,8 +27,10 @@ def test_an_untied_model_gives_the_same_logits(architecture, dtype, tmp_path):
     assert not is_tied(model)
     assert torch.equal(model(ids()).logits, before)
     assert not untie_embeddings(model)
+    inputs = model.get_input_embeddings().weight.clone()
     with torch.no_grad():
         model.get_output_embeddings().weight[5] += 1
+    assert torch.equal(model.get_input_embeddings().weight, inputs)
     model.resize_token_embeddings(112, mean_resizing=False)
     assert not is_tied(model)
     model.save_pretrained(tmp_path)

@@ -157,8 +157,6 @@ def untie_embeddings(model: PreTrainedModel) -> bool:
     embedding, head = plain_embeddings(model)
     head.weight = nn.Parameter(embedding.weight.detach().clone())
     model.config.tie_word_embeddings = False
-    # What transformers goes by when it saves, read off the configuration once, when the model is made.
-    model.all_tied_weights_keys = model.get_expanded_tied_weights_keys()
     return True
 
 
