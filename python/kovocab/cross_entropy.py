@@ -5,6 +5,7 @@ piece of positions is taken through logits, loss and gradient before the next, a
 what trains: with a frozen body and frozen old rows (stage 2) the old rows' half is a log-sum-exp and no more.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ IGNORE = -100
 """The label of a position without loss, as everywhere in torch and transformers."""
 
 PIECE_LOGITS = 1 << 24
-"""Logits of a piece: 64 MiB in fp32, 409 positions of 40,960 tokens."""
+"""Most logits of a piece: 64 MiB in fp32, 409 positions of 40,960 tokens."""
 
 Blocks = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
 """Old and new weight, old and new bias."""
@@ -34,11 +35,11 @@ def cross_entropy(hidden: Tensor, head: SplitLinear, labels: Tensor, *, piece: i
         hidden: `[positions, hidden]`.
         head: The output embeddings.
         labels: `[positions]`, int64; `IGNORE` where there is no loss.
-        piece: Positions at a time; by default as many as give `PIECE_LOGITS` logits.
+        piece: Positions at a time; by default what gives at most `PIECE_LOGITS` logits.
     """
     blocks: Blocks = (head.output_old, head.output_new, head.output_old_bias, head.output_new_bias)
     total: Tensor = _CrossEntropy.apply(  # type: ignore[no-untyped-call]
-        hidden, labels, piece or _piece(head), torch.is_grad_enabled(), *blocks
+        hidden, labels, piece or _piece(head, len(labels)), torch.is_grad_enabled(), *blocks
     )
     return total / (labels != IGNORE).sum().clamp(min=1)
 
@@ -47,12 +48,12 @@ def cross_entropy(hidden: Tensor, head: SplitLinear, labels: Tensor, *, piece: i
 def token_losses(hidden: Tensor, head: SplitLinear, labels: Tensor, *, piece: int | None = None) -> Tensor:
     """The loss of each position, without gradient: `[positions]`, fp32, 0 where the label is `IGNORE`."""
     blocks = _cast((head.output_old, head.output_new, head.output_old_bias, head.output_new_bias), hidden)
-    size = piece or _piece(head)
+    size = piece or _piece(head, len(labels))
     found = torch.empty(len(labels), dtype=torch.float32, device=hidden.device)
     with torch.autocast(hidden.device.type, enabled=False):
         for start in range(0, len(labels), size):
-            x, y = hidden[start : start + size].to(blocks[0].dtype), labels[start : start + size]
-            found[start : start + size] = _losses(_logits(x, blocks), y, blocks[0].shape[0])[0]
+            x, y = _piece_of(hidden, labels, start, size, blocks)
+            found[start : start + size] = _losses(_logits(x, blocks), y)[0]
     return found
 
 
@@ -80,16 +81,16 @@ class _CrossEntropy(torch.autograd.Function):
         ]
         with torch.autocast(hidden.device.type, enabled=False):
             for start in range(0, len(labels), piece):
-                x, y = hidden[start : start + piece].to(blocks[0].dtype), labels[start : start + piece]
+                x, y = _piece_of(hidden, labels, start, piece, blocks)
                 logits = _logits(x, blocks)
-                losses, normaliser = _losses(logits, y, old_rows)
+                losses, shares = _losses(logits, y)
                 total += losses.sum()
                 grad_x = torch.zeros_like(x, dtype=torch.float32) if need_hidden else None
                 for half, first_row in ((0, 0), (1, old_rows)):
                     weight, sum_weight, sum_bias = blocks[half], sums[half], sums[half + 2]
                     if grad_x is None and sum_weight is None and sum_bias is None:
                         continue
-                    grad_logits = _grad_logits(logits[half], normaliser, y, first_row)
+                    grad_logits = _grad_logits(logits[half], shares, y, first_row)
                     if sum_bias is not None:
                         sum_bias += grad_logits.sum(dim=0)
                     grad_logits = grad_logits.to(x.dtype)
@@ -115,8 +116,11 @@ class _CrossEntropy(torch.autograd.Function):
         )
 
 
-def _piece(head: SplitLinear) -> int:
-    return max(1, PIECE_LOGITS // (head.output_old.shape[0] + head.output_new.shape[0]))
+def _piece(head: SplitLinear, positions: int) -> int:
+    """Positions at a time: pieces of one size, since a small last one would multiply slowly."""
+    most = max(1, PIECE_LOGITS // (head.output_old.shape[0] + head.output_new.shape[0]))
+    pieces = max(1, math.ceil(positions / most))
+    return max(1, math.ceil(positions / pieces))
 
 
 def _cast(blocks: Blocks, hidden: Tensor) -> Blocks:
@@ -135,24 +139,41 @@ def _logits(x: Tensor, blocks: Blocks) -> tuple[Tensor, Tensor]:
     return functional.linear(x, old, old_bias).float(), functional.linear(x, new, new_bias).float()
 
 
-def _losses(logits: tuple[Tensor, Tensor], labels: Tensor, old_rows: int) -> tuple[Tensor, Tensor]:
-    """The loss of each position (0 where ignored), and the log of its normaliser: both `[positions]`."""
+def _piece_of(hidden: Tensor, labels: Tensor, start: int, size: int, blocks: Blocks) -> tuple[Tensor, Tensor]:
+    """Hidden states and labels from `start` on. Where no loss is the states are 0, so nothing of them can spread."""
+    y = labels[start : start + size]
+    x = hidden[start : start + size].to(blocks[0].dtype)
+    return x.masked_fill((y == IGNORE).unsqueeze(-1), 0.0), y
+
+
+def _losses(logits: tuple[Tensor, Tensor], labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The loss of each position, and what makes its `logits` a softmax: both `[positions]`, 0 where ignored.
+
+    The logits are overwritten by their exponentials (below the greatest of the position, so at most 1): a softmax
+    is those times the second result, and no exponential is taken twice.
+    """
     old, new = logits
-    normaliser = torch.logaddexp(old.logsumexp(dim=-1), new.logsumexp(dim=-1))
-    at_old = old.gather(-1, labels.clamp(0, old_rows - 1).unsqueeze(-1)).squeeze(-1)
-    at_new = new.gather(-1, (labels - old_rows).clamp(min=0).unsqueeze(-1)).squeeze(-1)
-    losses = normaliser - torch.where(labels < old_rows, at_old, at_new)
-    return losses.masked_fill(labels == IGNORE, 0.0), normaliser
+    rows = old.shape[-1]
+    at_old = old.gather(-1, labels.clamp(0, rows - 1).unsqueeze(-1)).squeeze(-1)
+    at_new = new.gather(-1, (labels - rows).clamp(min=0).unsqueeze(-1)).squeeze(-1)
+    greatest = torch.maximum(old.amax(dim=-1), new.amax(dim=-1))
+    total = _sum_exp_(old, greatest) + _sum_exp_(new, greatest)
+    losses = greatest - torch.where(labels < rows, at_old, at_new) + total.log()
+    ignored = labels == IGNORE
+    return losses.masked_fill(ignored, 0.0), total.reciprocal().masked_fill(ignored, 0.0)
 
 
-def _grad_logits(logits: Tensor, normaliser: Tensor, labels: Tensor, first_row: int) -> Tensor:
-    """Softmax minus one at the label, 0 where ignored; overwrites `logits` (`[positions, rows]`, fp32)."""
-    grad = logits.sub_(normaliser.unsqueeze(-1)).exp_()
+def _sum_exp_(logits: Tensor, greatest: Tensor) -> Tensor:
+    return logits.sub_(greatest.unsqueeze(-1)).exp_().sum(dim=-1)
+
+
+def _grad_logits(exponentials: Tensor, shares: Tensor, labels: Tensor, first_row: int) -> Tensor:
+    """Softmax minus one at the label, 0 where ignored; overwrites `exponentials` (`[positions, rows]`, fp32)."""
+    grad = exponentials.mul_(shares.unsqueeze(-1))
     row = labels - first_row
-    here = (row >= 0) & (row < logits.shape[-1])
+    here = (row >= 0) & (row < grad.shape[-1])  # an ignored label is in neither half
     minus_one = torch.where(here, -1.0, 0.0).to(grad.dtype)
-    grad.scatter_add_(-1, row.clamp(0, logits.shape[-1] - 1).unsqueeze(-1), minus_one.unsqueeze(-1))
-    return grad.masked_fill_((labels == IGNORE).unsqueeze(-1), 0.0)
+    return grad.scatter_add_(-1, row.clamp(0, grad.shape[-1] - 1).unsqueeze(-1), minus_one.unsqueeze(-1))
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
