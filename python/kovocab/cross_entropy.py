@@ -5,6 +5,7 @@ piece of positions is taken through logits, loss and gradient before the next, a
 what trains: with a frozen body and frozen old rows (stage 2) the old rows' half is a log-sum-exp and no more.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ IGNORE = -100
 """The label of a position without loss, as everywhere in torch and transformers."""
 
 PIECE_LOGITS = 1 << 24
-"""Logits of a piece: 64 MiB in fp32, 409 positions of 40,960 tokens."""
+"""Most logits of a piece: 64 MiB in fp32, 409 positions of 40,960 tokens."""
 
 Blocks = tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]
 """Old and new weight, old and new bias; without the new ones, new tokens have no logits."""
@@ -37,11 +38,11 @@ def cross_entropy(
         head: The output embeddings.
         labels: `[positions]`, int64; `IGNORE` where there is no loss.
         old_vocab: The softmax is over old tokens alone, and so are the labels; no logit of a new one is computed.
-        piece: Positions at a time; by default as many as give `PIECE_LOGITS` logits.
+        piece: Positions at a time; by default what gives at most `PIECE_LOGITS` logits.
     """
     blocks = _blocks(head, old_vocab)
     total: Tensor = _CrossEntropy.apply(  # type: ignore[no-untyped-call]
-        hidden, labels, piece or _piece(blocks), torch.is_grad_enabled(), *blocks
+        hidden, labels, piece or _piece(blocks, len(labels)), torch.is_grad_enabled(), *blocks
     )
     return total / (labels != IGNORE).sum().clamp(min=1)
 
@@ -50,12 +51,12 @@ def cross_entropy(
 def token_losses(hidden: Tensor, head: SplitLinear, labels: Tensor, *, piece: int | None = None) -> Tensor:
     """The loss of each position, without gradient: `[positions]`, fp32, 0 where the label is `IGNORE`."""
     blocks = _cast(_blocks(head), hidden)
-    size = piece or _piece(blocks)
+    size = piece or _piece(blocks, len(labels))
     found = torch.empty(len(labels), dtype=torch.float32, device=hidden.device)
     with torch.autocast(hidden.device.type, enabled=False):
         for start in range(0, len(labels), size):
-            x, y = hidden[start : start + size].to(blocks[0].dtype), labels[start : start + size]
-            found[start : start + size] = _losses(_logits(x, blocks), y, blocks[0].shape[0])[0]
+            x, y = _piece_of(hidden, labels, start, size, blocks)
+            found[start : start + size] = _losses(_logits(x, blocks), y)[0]
     return found
 
 
@@ -83,16 +84,16 @@ class _CrossEntropy(torch.autograd.Function):
         ]
         with torch.autocast(hidden.device.type, enabled=False):
             for start in range(0, len(labels), piece):
-                x, y = hidden[start : start + piece].to(blocks[0].dtype), labels[start : start + piece]
+                x, y = _piece_of(hidden, labels, start, piece, blocks)
                 logits = _logits(x, blocks)
-                losses, normaliser = _losses(logits, y, old_rows)
+                losses, shares = _losses(logits, y)
                 total += losses.sum()
                 grad_x = torch.zeros_like(x, dtype=torch.float32) if need_hidden else None
                 for half, first_row in enumerate((0, old_rows)[: len(logits)]):
                     weight, sum_weight, sum_bias = blocks[half], sums[half], sums[half + 2]
                     if grad_x is None and sum_weight is None and sum_bias is None:
                         continue
-                    grad_logits = _grad_logits(logits[half], normaliser, y, first_row)
+                    grad_logits = _grad_logits(logits[half], shares, y, first_row)
                     if sum_bias is not None:
                         sum_bias += grad_logits.sum(dim=0)
                     grad_logits = grad_logits.to(x.dtype)
@@ -124,8 +125,11 @@ def _blocks(head: SplitLinear, old_vocab: bool = False) -> Blocks:
     return head.output_old, head.output_new, head.output_old_bias, head.output_new_bias
 
 
-def _piece(blocks: Blocks) -> int:
-    return max(1, PIECE_LOGITS // sum(weight.shape[0] for weight in blocks[:2] if weight is not None))
+def _piece(blocks: Blocks, positions: int) -> int:
+    """Positions at a time: pieces of one size, since a small last one would multiply slowly."""
+    most = max(1, PIECE_LOGITS // sum(weight.shape[0] for weight in blocks[:2] if weight is not None))
+    pieces = max(1, math.ceil(positions / most))
+    return max(1, math.ceil(positions / pieces))
 
 
 def _cast(blocks: Blocks, hidden: Tensor) -> Blocks:
@@ -145,28 +149,45 @@ def _logits(x: Tensor, blocks: Blocks) -> list[Tensor]:
     return [functional.linear(x, weight, bias).float() for weight, bias in halves if weight is not None]
 
 
-def _losses(logits: list[Tensor], labels: Tensor, old_rows: int) -> tuple[Tensor, Tensor]:
-    """The loss of each position (0 where ignored), and the log of its normaliser: both `[positions]`."""
+def _piece_of(hidden: Tensor, labels: Tensor, start: int, size: int, blocks: Blocks) -> tuple[Tensor, Tensor]:
+    """Hidden states and labels from `start` on. Where no loss is the states are 0, so nothing of them can spread."""
+    y = labels[start : start + size]
+    x = hidden[start : start + size].to(blocks[0].dtype)
+    return x.masked_fill((y == IGNORE).unsqueeze(-1), 0.0), y
+
+
+def _losses(logits: list[Tensor], labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The loss of each position, and what makes its `logits` a softmax: both `[positions]`, 0 where ignored.
+
+    The logits are overwritten by their exponentials (below the greatest of the position, so at most 1): a softmax
+    is those times the second result, and no exponential is taken twice.
+    """
     old, *new = logits
-    normaliser = old.logsumexp(dim=-1)
+    rows = old.shape[-1]
     # Without new logits a new label is out of range, which gather refuses.
-    at_label = old.gather(-1, labels.clamp(0, old_rows - 1 if new else None).unsqueeze(-1)).squeeze(-1)
+    at_label = old.gather(-1, labels.clamp(0, rows - 1 if new else None).unsqueeze(-1)).squeeze(-1)
+    greatest = old.amax(dim=-1)
     for half in new:
-        normaliser = torch.logaddexp(normaliser, half.logsumexp(dim=-1))
-        at_new = half.gather(-1, (labels - old_rows).clamp(min=0).unsqueeze(-1)).squeeze(-1)
-        at_label = torch.where(labels < old_rows, at_label, at_new)
-    losses = normaliser - at_label
-    return losses.masked_fill(labels == IGNORE, 0.0), normaliser
+        at_new = half.gather(-1, (labels - rows).clamp(min=0).unsqueeze(-1)).squeeze(-1)
+        at_label = torch.where(labels < rows, at_label, at_new)
+        greatest = torch.maximum(greatest, half.amax(dim=-1))
+    total = torch.stack([_sum_exp_(half, greatest) for half in logits]).sum(dim=0)
+    losses = greatest - at_label + total.log()
+    ignored = labels == IGNORE
+    return losses.masked_fill(ignored, 0.0), total.reciprocal().masked_fill(ignored, 0.0)
 
 
-def _grad_logits(logits: Tensor, normaliser: Tensor, labels: Tensor, first_row: int) -> Tensor:
-    """Softmax minus one at the label, 0 where ignored; overwrites `logits` (`[positions, rows]`, fp32)."""
-    grad = logits.sub_(normaliser.unsqueeze(-1)).exp_()
+def _sum_exp_(logits: Tensor, greatest: Tensor) -> Tensor:
+    return logits.sub_(greatest.unsqueeze(-1)).exp_().sum(dim=-1)
+
+
+def _grad_logits(exponentials: Tensor, shares: Tensor, labels: Tensor, first_row: int) -> Tensor:
+    """Softmax minus one at the label, 0 where ignored; overwrites `exponentials` (`[positions, rows]`, fp32)."""
+    grad = exponentials.mul_(shares.unsqueeze(-1))
     row = labels - first_row
-    here = (row >= 0) & (row < logits.shape[-1])
+    here = (row >= 0) & (row < grad.shape[-1])  # an ignored label is in neither half
     minus_one = torch.where(here, -1.0, 0.0).to(grad.dtype)
-    grad.scatter_add_(-1, row.clamp(0, logits.shape[-1] - 1).unsqueeze(-1), minus_one.unsqueeze(-1))
-    return grad.masked_fill_((labels == IGNORE).unsqueeze(-1), 0.0)
+    return grad.scatter_add_(-1, row.clamp(0, grad.shape[-1] - 1).unsqueeze(-1), minus_one.unsqueeze(-1))
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:

@@ -13,9 +13,11 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import nn
+from lightning.pytorch.callbacks import WeightAveraging
+from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
+from torch.optim.swa_utils import AveragedModel
 
 from kovocab.digest import digest
 from kovocab.errors import FreezingError
@@ -91,6 +93,9 @@ class StageFreezing(Callback):
         lost = [n for n, p in pl_module.named_parameters() if p.requires_grad and id(p) not in optimized]
         if lost:
             raise FreezingError(f"{_some(lost)} should train and is in no optimizer; see configure_optimizers")
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, WeightAveraging) and callback._average_model is not None:
+                _average_exactly(callback._average_model)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the digests that the end is compared with, unless the checkpoint brought them.
@@ -205,6 +210,21 @@ def freeze(module: nn.Module, train: list[str]) -> None:
             )
         parameter.requires_grad_(chosen[name])
         parameter.grad = None
+
+
+def _average_exactly(model: AveragedModel) -> None:
+    """Have the average of equal weights be those weights: `w * decay + w * (1 - decay)` rounds, and would move them.
+
+    Averages over lists (`multi_avg_fn`) are left alone; torch's own are a lerp, and exact.
+    """
+    average = model.avg_fn
+    if average is None:
+        return
+
+    def exact(averaged: Tensor, current: Tensor, number: Tensor | int) -> Tensor:
+        return torch.where(averaged == current, current, average(averaged, current, number))
+
+    model.avg_fn = exact
 
 
 def _digests(module: nn.Module) -> dict[str, int]:
