@@ -97,6 +97,7 @@ class CausalLM(LightningModule):
         self.scheduler = scheduler
         self.dtype_wanted: Dtype = dtype
         self.qlora = qlora
+        self.lora = True  # fit says of a stage that leaves the layers frozen that it needs none
         self.model: PreTrainedModel | None = None
 
     def configure_model(self) -> None:
@@ -122,7 +123,8 @@ class CausalLM(LightningModule):
         self.model = split_rows(loaded, record["first_new_id"])
         self._check_head()
         if self.qlora is not None:
-            add_lora(self.model, self.qlora)
+            if self.lora:
+                add_lora(self.model, self.qlora)
             self.strict_loading = False  # a checkpoint holds what trains, see on_save_checkpoint
         self.model.train()
 
