@@ -149,6 +149,8 @@ def test_the_proof_covers_packed_weights_and_the_constants_that_unpack_them(tmp_
 def test_what_is_frozen_stands_still_where_compute_and_weights_differ_in_dtype(tmp_path):
     """bitsandbytes casts a bias in place in the first forward, and repacks weights in eval mode on some CPUs."""
     folder, settings = expanded(tmp_path, "phi", **TINY), small(target_modules=PHI, compute_dtype="bfloat16")
+    fresh = room.load_4bit(str(folder), "auto", settings).model.layers[0].mlp.fc1  # no forward yet
+    assert (fresh.bias.dtype, fresh.weight.quant_state.nested) == (torch.bfloat16, True)
     module, report, _ = trained(folder, settings=settings, precision="bf16-mixed")
     assert report["moved_parameters"] == 0
     assert {p.dtype for p in module.parameters() if p.requires_grad} == {torch.float32}
