@@ -17,6 +17,7 @@ from expanded import BASE_TOKENS, corpus, save_expanded, texts
 from kovocab import qlora as room
 from kovocab.artefact import RECORD, read_record
 from kovocab.callbacks import StepSeed
+from kovocab.card import _quantized, model_card
 from kovocab.causal_lm import CausalLM
 from kovocab.configuration import Configuration
 from kovocab.digest import digest
@@ -105,7 +106,7 @@ def test_every_linear_of_the_layers_is_in_4_bits_and_lora_on_those_named(tmp_pat
 
 
 @installed
-@pytest.mark.parametrize("stage", [ALL, LAYERS, Stage(output_rows="new", layers=True)])
+@pytest.mark.parametrize("stage", [LAYERS, Stage(input_rows="all", output_rows="new", layers=True)])
 def test_a_stage_trains_lora_and_its_rows_and_nothing_else(stage, tmp_path):
     before = loaded(expanded(tmp_path, **TINY))
     after, report, trainer = trained(tmp_path, stage)
@@ -148,6 +149,8 @@ def test_the_proof_covers_packed_weights_and_the_constants_that_unpack_them(tmp_
 def test_what_is_frozen_stands_still_where_compute_and_weights_differ_in_dtype(tmp_path):
     """bitsandbytes casts a bias in place in the first forward, and repacks weights in eval mode on some CPUs."""
     folder, settings = expanded(tmp_path, "phi", **TINY), small(target_modules=PHI, compute_dtype="bfloat16")
+    fresh = room.load_4bit(str(folder), "auto", settings).model.layers[0].mlp.fc1  # no forward yet
+    assert (fresh.bias.dtype, fresh.weight.quant_state.nested) == (torch.bfloat16, True)
     module, report, _ = trained(folder, settings=settings, precision="bf16-mixed")
     assert report["moved_parameters"] == 0
     assert {p.dtype for p in module.parameters() if p.requires_grad} == {torch.float32}
@@ -305,7 +308,7 @@ def test_a_run_leaves_plain_folders_and_says_what_merging_did(here, capsys):
     assert "val_merged" not in plain["loss"]
     assert plain["settings"]["model"]["qlora"] is None
     for record in (first, second):
-        assert record["settings"]["model"]["qlora"]["rank"] == 4
+        assert record["settings"]["model"]["qlora"]["rank"] == record["qlora"]["settings"]["rank"] == 4
         assert record["qlora"]["adapted_linears"] == record["qlora"]["quantized_linears"] == 14
         assert set(record["qlora"]["versions"]) == set(room.PACKAGES)
         assert record["freezing"]["moved_parameters"] == 0
@@ -325,8 +328,41 @@ def test_a_run_leaves_plain_folders_and_says_what_merging_did(here, capsys):
     before, after = (load_file(f"whole/stages/{number}/model.safetensors") for number in (2, 3))
     same = {name for name in before if torch.equal(before[name], after[name])}
     assert {"model.embed_tokens.weight", "lm_head.weight"} == same - {n for n in same if "norm" in n}
-    assert load_file("expanded/model.safetensors")["lm_head.weight"].shape[0] > BASE_TOKENS
     assert not list(Path("whole/stages").glob(".*"))
+    card = model_card(second, "ours")
+    assert "| 1 | none | new | none |" in card
+    assert "| 2 | all | all | LoRA |" in card
+    assert card.count("held the layers in 4 bits") == 2
+    assert f"has held-out loss {second['loss']['val_merged']:.4g}." in card
+
+
+def test_the_card_says_what_was_in_4_bits():
+    stage = {
+        "stage": 6,
+        "settings": {"stage": {"layers": True}},
+        "loss": {"val_merged": 3.25},
+        "qlora": {"settings": {"rank": 4, "alpha": 8.0}},
+    }
+    said = _quantized(stage)
+    assert said.startswith("Stage 6 held the layers in 4 bits (NF4)")
+    assert "LoRA of rank 4 (alpha 8) was merged" in said
+    assert said.endswith("has held-out loss 3.25.")
+    stage |= {"settings": {"stage": {"layers": False}}, "loss": {"val_merged": None}}
+    assert _quantized(stage) == "Stage 6 held the layers in 4 bits (NF4), and its losses above are with those."
+
+
+@installed
+def test_frozen_layers_may_be_in_4_bits_and_come_out_as_they_were(here, tmp_path):
+    run = tmp_path / "run"
+    assert fit(run, "--model.qlora.every_stage", "true", "--schedule", "[{output_rows: new}]") == 0
+    record, plain = (read_record(folder / "stages/1") for folder in (run, Path("whole")))
+    assert (record["qlora"]["quantized_linears"], record["qlora"]["adapted_linears"]) == (14, 0)
+    assert record["loss"]["val_before"] != plain["loss"]["val_before"]
+    assert record["loss"]["val_merged"] != record["loss"]["val"] < record["loss"]["val_before"]
+    before, after = (load_file(folder / "model.safetensors") for folder in (Path("expanded"), run / "stages/1"))
+    assert before.keys() == after.keys()
+    assert {name for name in before if not torch.equal(before[name], after[name])} == {"lm_head.weight"}
+    assert torch.equal(before["lm_head.weight"][:BASE_TOKENS], after["lm_head.weight"][:BASE_TOKENS])
 
 
 class StruckError(Exception):

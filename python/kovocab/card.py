@@ -112,7 +112,7 @@ def _training(stages: list[Record]) -> str:
                 stage["stage"],
                 settings["input_rows"],
                 settings["output_rows"],
-                "all" if settings["layers"] else "none",
+                ("LoRA" if "qlora" in stage else "all") if settings["layers"] else "none",
                 f"{settings['lr']:g}",
                 stage["steps"],
                 stage["tokens"],
@@ -127,7 +127,15 @@ def _training(stages: list[Record]) -> str:
     return (
         "## Training\n\nWhat a stage does not name was frozen. At its end, frozen parameters were compared "
         "with their start bit for bit (last column: how many); none had moved.\n\n" + _table(columns, rows)
-    )
+    ) + "".join(f"\n\n{_quantized(stage)}" for stage in stages if "qlora" in stage)
+
+
+def _quantized(stage: Record) -> str:
+    settings, merged = stage["qlora"]["settings"], stage["loss"]["val_merged"]
+    said = f"Stage {stage['stage']} held the layers in 4 bits (NF4), and its losses above are with those."
+    if stage["settings"]["stage"]["layers"]:
+        said += f" LoRA of rank {settings['rank']} (alpha {settings['alpha']:g}) was merged into the plain weights."
+    return said if merged is None else f"{said} What it left, with plain weights, has held-out loss {merged:.4g}."
 
 
 def _versions(record: Record) -> str:

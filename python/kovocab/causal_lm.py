@@ -110,6 +110,7 @@ class CausalLM(LightningModule):
         self.dtype_wanted: Dtype = dtype
         self.activation_checkpointing = activation_checkpointing
         self.qlora = qlora
+        self.lora = True  # fit says of a stage that leaves the layers frozen that it needs none
         self._head_checked = False
         self.model: PreTrainedModel | None = None
         self.label_mode: LabelMode = "plain"
@@ -147,7 +148,8 @@ class CausalLM(LightningModule):
         if mesh is None:  # else it takes the root's forward, see there
             self._check_head()
         if self.qlora is not None:
-            add_lora(self.model, self.qlora)
+            if self.lora:
+                add_lora(self.model, self.qlora)
             self.strict_loading = False  # a checkpoint holds what trains, see on_save_checkpoint
 
     def forward(self, input_ids: Tensor, labels: Tensor | None = None, label_mode: LabelMode = "plain") -> Tensor:

@@ -36,7 +36,7 @@ from kovocab.freezing import StageFreezing
 from kovocab.new_rows import INITIALISATION
 from kovocab.pieces import BasePieces, copy_pieces
 from kovocab.plan import StagePlan, plan
-from kovocab.qlora import QLoRA, check_qlora, merge, qlora_record, train_patterns
+from kovocab.qlora import QLoRA, check_qlora, merge, qlora_of, qlora_record, train_patterns
 from kovocab.runs import Run, base_record
 from kovocab.sharding import check_strategy
 from kovocab.split_rows import fused_state_dict, save_plain
@@ -103,17 +103,14 @@ class Fit:
         given = configuration.config_init
         self.stages = plan(given.schedule, given.stages, given.defaults, self.tokens_per_step)
         _check_tied(self.run.base, self.stages)
-        if module.qlora is not None and any(stage.stage.layers for stage in self.stages):
-            if not isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy):
-                raise UsageError(
-                    f"model.qlora: {type(trainer.strategy).__name__} shards parameters, and 4-bit ones cannot be; "
-                    "wanted one device, or trainer.strategy ddp"
-                )
-            check_qlora(self.run.base, module.qlora)
+        _check_qlora(module, self.stages, trainer)
         of_all = configuration.run_settings(self.data, self.tokens_per_step)
-        # What QLoRA is set to says nothing about a stage that leaves the layers frozen.
+        # What QLoRA is set to says nothing about a stage that is trained without it.
         plain = of_all | {"model": of_all["model"] | {"qlora": None}}
-        self.settings = [{"stage": s.settings(), **(of_all if s.stage.layers else plain)} for s in self.stages]
+        self.settings = [
+            {"stage": stage.settings(), **(of_all if qlora_of(module.qlora, stage.stage) else plain)}
+            for stage in self.stages
+        ]
         self.done = self.run.done(self.settings)
         _check_labels(self.run.base, self.stages, self.done)
 
@@ -136,14 +133,15 @@ class Fit:
         """Train one stage to its end and write its artefact."""
         begun = self.run.begin(stage.number, self.settings[stage.number - 1])
         module, _ = self.configuration.build(self.run.start(stage.number))
-        if not stage.stage.layers:
-            module.qlora = None
+        module.qlora = qlora_of(module.qlora, stage.stage)
+        module.lora = stage.stage.layers
         _set_optimizer(module, self.config, stage)
         module.label_mode = stage.label_mode
         title = f"stage {stage.number}/{len(self.stages)}"
         freezing, losses = StageFreezing.from_stage(stage.stage), Losses()
         if module.qlora is not None:
             freezing = StageFreezing(train_patterns(stage.stage))
+            title += ", layers in 4 bits"
         checkpoint = StageCheckpoint(begun, self.config.checkpoint_every)
         callbacks: list[Callback] = [freezing, losses, StepSeed(self.config.seed_everything, stage.number), checkpoint]
         given = self.configuration.config_init.trainer
@@ -186,7 +184,7 @@ class Fit:
             "freezing": freezing.report,
         }
         if module.qlora is not None:
-            results["qlora"] = qlora_record(module.loaded)
+            results["qlora"] = qlora_record(module.loaded, module.qlora)
         self._save(stage, trainer, module, results)
         trainer.strategy.barrier("stage")
         verified = f"{freezing.report['verified_parameters']} frozen parameters verified"
@@ -346,6 +344,18 @@ def _check_labels(folder: Path, stages: list[StagePlan], done: int) -> None:
                 file=sys.stderr,
             )
             return
+
+
+def _check_qlora(module: CausalLM, stages: list[StagePlan], trainer: Trainer) -> None:
+    """What QLoRA needs, before a stage is trained that leads to it."""
+    if module.qlora is None or not any(qlora_of(module.qlora, stage.stage) for stage in stages):
+        return
+    if not isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy):
+        raise UsageError(
+            f"model.qlora: {type(trainer.strategy).__name__} shards parameters, and 4-bit ones cannot be; "
+            "wanted one device, or trainer.strategy ddp"
+        )
+    check_qlora(module.folder, module.qlora)
 
 
 def _check_trainer(config: Namespace) -> None:
