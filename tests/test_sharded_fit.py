@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,11 @@ checkpoint_every: 2
 """
 
 
+PORTS: list[int] = []
+
+
 def fit(run, *args):
+    os.environ["MASTER_PORT"] = str(PORTS.pop())  # one rank may still have the store of the run before
     main(["fit", "--config", "fit.yaml", "--run", run, *args])
 
 
@@ -116,9 +121,8 @@ def load(folder, mesh, dtype="auto"):
     def sharded(model):
         root.model = model
         shard(root, model, mesh, bf16=False)
-        return torch.device("cpu")
 
-    return load_split(folder, 90, dtype, sharded), root
+    return load_split(folder, 90, dtype, shard=sharded), root
 
 
 def loads():
@@ -151,8 +155,9 @@ def loads():
     return str(caught.value)
 
 
-def process(rank, port, folder, job, args):
-    here = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": 2, "NODE_RANK": 0}
+def process(rank, ports, folder, job, args):
+    PORTS.extend(ports)
+    here = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": ports[0], "WORLD_SIZE": 2, "NODE_RANK": 0}
     os.environ.update({key: str(value) for key, value in (here | {"RANK": rank, "LOCAL_RANK": rank}).items()})
     os.chdir(folder)
     torch.set_num_threads(1)
@@ -165,10 +170,12 @@ def process(rank, port, folder, job, args):
 def two(folder, job, *args):
     """Run `job` in two processes; what each of them gave. They are forked from one that has imported all of it."""
     get_context("forkserver").set_forkserver_preload(["kovocab.fit"])
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    start_processes(process, (port, folder, job, args), nprocs=2, start_method="forkserver")
+    with ExitStack() as stack:
+        free = [stack.enter_context(socket.socket()) for _ in range(8)]
+        for one in free:
+            one.bind(("127.0.0.1", 0))
+        ports = [one.getsockname()[1] for one in free]
+    start_processes(process, (ports, folder, job, args), nprocs=2, start_method="forkserver")
     return [torch.load(folder / f"{job.__name__}-{rank}.pt", weights_only=True) for rank in range(2)]
 
 
