@@ -83,9 +83,26 @@ class Mover(Callback):
             pl_module.loaded.lm_head.output_old.data.to_local()[0] += 1
 
 
+class Dtypes(Callback):
+    """The dtypes of a weight as it is kept, as its layer computes with it, and of its gradient and state."""
+
+    def on_train_start(self, trainer, pl_module):
+        self.seen = {}
+        query = pl_module.loaded.model.layers[0].self_attn.q_proj
+        query.register_forward_hook(lambda module, *_: self.seen.update(computed=module.weight.dtype))
+
+    def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+        kept = optimizer.param_groups[0]["params"][-1]
+        self.seen |= {"kept": kept.dtype, "gradient": kept.grad.dtype}
+
+    def on_train_end(self, trainer, pl_module):
+        self.seen["state"] = next(iter(trainer.optimizers[0].state.values()))["exp_avg"].dtype
+        torch.save(self.seen, f"dtypes-{trainer.global_rank}.pt")
+
+
 def others():
     """What needs the processes, and no run of its own: a head with bias, refusals, a frozen row that moved."""
-    fit("phi", "--config", "phi.yaml")
+    fit("phi", "--config", "phi.yaml", "--trainer.callbacks+=test_sharded_fit.Dtypes")
     told = []
     for sizes in (["data_parallel_size", "auto"], ["data_parallel_size", "1"], ["tensor_parallel_size", "auto"]):
         with pytest.raises(UsageError) as caught:
@@ -240,6 +257,9 @@ def test_a_head_with_bias_refusals_and_a_row_that_moved_before_the_resume(place)
             assert "wanted data_parallel_size: 2, tensor_parallel_size: 1" in mesh
         assert ("moved during the fit: model.lm_head.output_old" if rank else "moved on another rank") in told[3]
         record = read_record(place / "phi/stages/1")
+        dtypes = torch.load(place / f"dtypes-{rank}.pt", weights_only=True)
+        masters = dict.fromkeys(("kept", "gradient", "state"), torch.float32)
+        assert dtypes == masters | {"computed": torch.bfloat16}
     assert not (place / "refused").exists()
     assert record["freezing"]["moved_parameters"] == 0
     assert record["loss"]["val"] < record["loss"]["val_before"]
