@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,11 @@ checkpoint_every: 2
 """
 
 
+PORTS: list[int] = []
+
+
 def fit(run, *args):
+    os.environ["MASTER_PORT"] = str(PORTS.pop())  # one rank may still have the store of the run before
     main(["fit", "--config", "fit.yaml", "--run", run, *args])
 
 
@@ -78,9 +83,26 @@ class Mover(Callback):
             pl_module.loaded.lm_head.output_old.data.to_local()[0] += 1
 
 
+class Dtypes(Callback):
+    """The dtypes of a weight as it is kept, as its layer computes with it, and of its gradient and state."""
+
+    def on_train_start(self, trainer, pl_module):
+        self.seen = {}
+        query = pl_module.loaded.model.layers[0].self_attn.q_proj
+        query.register_forward_hook(lambda module, *_: self.seen.update(computed=module.weight.dtype))
+
+    def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+        kept = optimizer.param_groups[0]["params"][-1]
+        self.seen |= {"kept": kept.dtype, "gradient": kept.grad.dtype}
+
+    def on_train_end(self, trainer, pl_module):
+        self.seen["state"] = next(iter(trainer.optimizers[0].state.values()))["exp_avg"].dtype
+        torch.save(self.seen, f"dtypes-{trainer.global_rank}.pt")
+
+
 def others():
     """What needs the processes, and no run of its own: a head with bias, refusals, a frozen row that moved."""
-    fit("phi", "--config", "phi.yaml")
+    fit("phi", "--config", "phi.yaml", "--trainer.callbacks+=test_sharded_fit.Dtypes")
     told = []
     for sizes in (["data_parallel_size", "auto"], ["data_parallel_size", "1"], ["tensor_parallel_size", "auto"]):
         with pytest.raises(UsageError) as caught:
@@ -116,9 +138,8 @@ def load(folder, mesh, dtype="auto"):
     def sharded(model):
         root.model = model
         shard(root, model, mesh, bf16=False)
-        return torch.device("cpu")
 
-    return load_split(folder, 90, dtype, sharded), root
+    return load_split(folder, 90, dtype, shard=sharded), root
 
 
 def loads():
@@ -151,8 +172,9 @@ def loads():
     return str(caught.value)
 
 
-def process(rank, port, folder, job, args):
-    here = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": 2, "NODE_RANK": 0}
+def process(rank, ports, folder, job, args):
+    PORTS.extend(ports)
+    here = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": ports[0], "WORLD_SIZE": 2, "NODE_RANK": 0}
     os.environ.update({key: str(value) for key, value in (here | {"RANK": rank, "LOCAL_RANK": rank}).items()})
     os.chdir(folder)
     torch.set_num_threads(1)
@@ -165,10 +187,12 @@ def process(rank, port, folder, job, args):
 def two(folder, job, *args):
     """Run `job` in two processes; what each of them gave. They are forked from one that has imported all of it."""
     get_context("forkserver").set_forkserver_preload(["kovocab.fit"])
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    start_processes(process, (port, folder, job, args), nprocs=2, start_method="forkserver")
+    with ExitStack() as stack:
+        free = [stack.enter_context(socket.socket()) for _ in range(8)]
+        for one in free:
+            one.bind(("127.0.0.1", 0))
+        ports = [one.getsockname()[1] for one in free]
+    start_processes(process, (ports, folder, job, args), nprocs=2, start_method="forkserver")
     return [torch.load(folder / f"{job.__name__}-{rank}.pt", weights_only=True) for rank in range(2)]
 
 
@@ -233,6 +257,9 @@ def test_a_head_with_bias_refusals_and_a_row_that_moved_before_the_resume(place)
             assert "wanted data_parallel_size: 2, tensor_parallel_size: 1" in mesh
         assert ("moved during the fit: model.lm_head.output_old" if rank else "moved on another rank") in told[3]
         record = read_record(place / "phi/stages/1")
+        dtypes = torch.load(place / f"dtypes-{rank}.pt", weights_only=True)
+        masters = dict.fromkeys(("kept", "gradient", "state"), torch.float32)
+        assert dtypes == masters | {"computed": torch.bfloat16}
     assert not (place / "refused").exists()
     assert record["freezing"]["moved_parameters"] == 0
     assert record["loss"]["val"] < record["loss"]["val_before"]

@@ -136,7 +136,8 @@ class CausalLM(LightningModule):
         mesh = data_mesh(self.device_mesh)
         if self.qlora is None:
             shard = None if mesh is None else partial(self._shard, mesh=mesh)
-            self.model = load_split(Path(self.folder), record["first_new_id"], self.dtype_wanted, shard)
+            device = self.device if self._trainer is None else self._trainer.strategy.root_device
+            self.model = load_split(Path(self.folder), record["first_new_id"], self.dtype_wanted, device, shard)
         elif mesh is None:
             loaded = load_4bit(str(Path(self.folder)), self.dtype_wanted, self.qlora)
             self.model = split_rows(loaded, record["first_new_id"])
@@ -289,12 +290,11 @@ class CausalLM(LightningModule):
         self.log(name, loss, prog_bar=True, sync_dist=not self.training, batch_size=len(input_ids))
         return loss
 
-    def _shard(self, model: PreTrainedModel, mesh: DeviceMesh) -> torch.device:
-        """Shard `model` as a part of this module, whose forward is the loss; where its weights go."""
+    def _shard(self, model: PreTrainedModel, mesh: DeviceMesh) -> None:
+        """Shard `model` as a part of this module, whose forward is the loss."""
         self.model = model
         bf16 = self._trainer is not None and self._trainer.precision == "bf16-mixed"
         shard(self, model, mesh, bf16=bf16)
-        return torch.device(mesh.device_type)
 
     @torch.no_grad()
     def _check_head(self) -> None:
@@ -302,7 +302,7 @@ class CausalLM(LightningModule):
         self._head_checked = True
         training = self.loaded.training
         self.loaded.train(False)  # dropout would give two different hidden states
-        input_ids = torch.arange(4, device=self.device).unsqueeze(0)
+        input_ids = torch.arange(4, device=self._head.output_old.device).unsqueeze(0)
         logits = self.loaded(input_ids=input_ids, use_cache=False).logits
         if not torch.equal(logits, self._head(self._hidden(input_ids))):
             raise ModelError(

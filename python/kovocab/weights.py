@@ -27,7 +27,8 @@ def load_split(
     folder: str | Path,
     first_new_id: int,
     dtype: Dtype = "auto",
-    shard: Callable[[PreTrainedModel], torch.device] | None = None,
+    device: torch.device | str = "cpu",
+    shard: Callable[[PreTrainedModel], None] | None = None,
 ) -> PreTrainedModel:
     """Load a plain model with both embeddings in two blocks, in train mode.
 
@@ -38,8 +39,9 @@ def load_split(
         folder: config.json and weights in safetensors, one file or several.
         first_new_id: Where both embeddings are cut.
         dtype: Of the weights in memory; `auto` is as they were written.
-        shard: Called with the model while its parameters are on the meta device, to shard it; gives the device
-            for the weights. Every process calls, and reads its own rows from the folder. None: whole, on the CPU.
+        device: Where each tensor goes as it is read.
+        shard: Called with the model while its parameters are on the meta device, to shard it. Every process calls,
+            and reads its own rows from the folder.
 
     Raises:
         ModelError: it cannot be read; weights are missing, left over or of another shape.
@@ -55,13 +57,14 @@ def load_split(
                 model.generation_config = GenerationConfig.from_pretrained(folder)
             split_rows(model, first_new_id)
             wrong = files.compare(model, first_new_id)
-            if wrong and shard is None:
+            if "unexpected keys" in wrong and shard is None:
                 return _in_train_mode(split_rows(load_plain(str(folder), dtype), first_new_id))
             if wrong:
-                raise ModelError(
-                    f"the model {folder} has {wrong}; wanted exactly the weights of {type(model).__name__}"
-                )
-            files.fill(model, first_new_id, torch.device("cpu") if shard is None else shard(model))
+                told = "; ".join(f"{len(names)} {kind}, the first {min(names)}" for kind, names in wrong.items())
+                raise ModelError(f"the model {folder} has {told}; wanted exactly the weights of {type(model).__name__}")
+            if shard is not None:
+                shard(model)
+            files.fill(model, first_new_id, torch.device(device))
     except KovocabError:
         raise
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
@@ -117,14 +120,14 @@ class _Files:
         tensors = (self._rows(name, 0, 1) for name in sorted(self._file))
         return next((tensor.dtype for tensor in tensors if tensor.is_floating_point()), torch.float32)
 
-    def compare(self, model: PreTrainedModel, first_new_id: int) -> str:
-        """What does not fit a split model, in words; nothing if all does."""
-        unread, missing, mismatched = set(self._file), [], []
+    def compare(self, model: PreTrainedModel, first_new_id: int) -> dict[str, set[str]]:
+        """The names of what does not fit a split model, by what is wrong with them."""
+        unread, missing, mismatched = set(self._file), set[str](), set[str]()
         for names, tensor in _tensors(model):
             places = [plain_place(name, first_new_id) for name in names]
             there = [(name, row) for name, row in places if name in self._file]
             if not there:
-                missing.append(places[0][0])
+                missing.add(places[0][0])
                 continue
             name, row = there[0]
             unread.discard(name)
@@ -133,9 +136,9 @@ class _Files:
             if block_of(names[0]).endswith("_old"):  # where the file's rows end, the new ones know
                 found, shape = found[1:], shape[1:]
             if found != shape:
-                mismatched.append(name)
-        found_wrong = {"missing keys": missing, "unexpected keys": unread, "mismatched keys": mismatched}
-        return "; ".join(f"{len(n)} {kind}, the first {min(n)}" for kind, n in found_wrong.items() if n)
+                mismatched.add(name)
+        wrong = {"missing keys": missing, "unexpected keys": unread, "mismatched keys": mismatched}
+        return {kind: names for kind, names in wrong.items() if names}
 
     @torch.no_grad()
     def fill(self, model: PreTrainedModel, first_new_id: int, device: torch.device) -> None:
@@ -158,6 +161,9 @@ class _Files:
                     setattr(model.get_submodule(module), last, filled)
         if any(tensor.is_meta for tensor in model.buffers()):
             raise ModelError(f"{type(model).__name__} makes buffers without values; wanted a model that does not")
+        for part in model.modules():
+            for name, buffer in part.named_buffers(recurse=False):
+                setattr(part, name, buffer.to(device))
 
     def _rows(self, name: str, start: int, stop: int) -> Tensor:
         part = self._file[name].get_slice(name)
