@@ -8,7 +8,6 @@ from functools import partial
 import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
-from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
 from kovocab.causal_lm import CausalLM
@@ -20,18 +19,6 @@ from models import Packed, expanded
 
 torch.set_num_threads(1)
 CHECKED = (1, 2, 5, 7)
-
-
-class Sharded(CausalLM):
-    """What a sharded run does with the module: shard the layers, then the root, whose forward is the loss."""
-
-    def configure_model(self):
-        if self.model is None:
-            super().configure_model()
-            mesh = self.device_mesh["data_parallel"]
-            for layer in self.model.model.layers:
-                fully_shard(layer, mesh=mesh)
-            fully_shard(self, mesh=mesh)
 
 
 def whole(module):
@@ -76,7 +63,7 @@ def process(rank, port, folder):
     adamw = partial(torch.optim.AdamW, lr=1e-2, weight_decay=0.1)
     kinds = {
         "ddp": (CausalLM, DDPStrategy),
-        "fsdp2": (Sharded, partial(ModelParallelStrategy, data_parallel_size=2, tensor_parallel_size=1)),
+        "fsdp2": (CausalLM, partial(ModelParallelStrategy, data_parallel_size=2, tensor_parallel_size=1)),
     }
     seen = {}
     for kind, (module, strategy) in kinds.items():

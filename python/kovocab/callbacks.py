@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, Checkpoint, TQDMProgressBar
+from torch.distributed.checkpoint.api import CheckpointException
 
 from kovocab.errors import ArtefactError
 
@@ -40,10 +41,15 @@ class StageCheckpoint(Checkpoint):
     def __init__(self, folder: Path, every: int) -> None:
         super().__init__()
         self.last, self._every = folder / LAST, every
+        self._part, self._old = (self.last.with_suffix(suffix) for suffix in (".part", ".old"))
         self.interrupted = False
         self._step = 0
         self._stepping = False
         self.saved: int | None = None
+
+    def found(self) -> Path | None:
+        """The checkpoint to go on from; the one before the last, where the end came between two renames."""
+        return next((path for path in (self.last, self._old) if path.exists()), None)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -103,18 +109,28 @@ class StageCheckpoint(Checkpoint):
         return bool(trainer.strategy.reduce_boolean_decision(self.interrupted, all=False))
 
     def _save(self, trainer: Trainer) -> None:
-        part = self.last.with_suffix(".part")
         try:
-            trainer.save_checkpoint(part)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise ArtefactError(f"{self.last} cannot be written: {error.strerror or error}") from error
+            trainer.save_checkpoint(self._part)
+        except (OSError, CheckpointException) as error:  # the second, of shards, is a BaseException
+            _remove(self._part)
+            reason = error.strerror if isinstance(error, OSError) else str(error).strip().splitlines()[-1]
+            raise ArtefactError(f"{self.last} cannot be written: {reason or error}") from error
         if trainer.is_global_zero:
-            if self.last.is_dir():  # a sharded checkpoint: no rename replaces a folder that holds something
-                shutil.rmtree(self.last)
-            part.replace(self.last)
+            if self.last.is_dir():  # sharded, and no rename replaces a folder that holds something
+                _remove(self._old)
+                self.last.replace(self._old)
+            self._part.replace(self.last)
+            _remove(self._old)
         self.saved = self._step
         trainer.strategy.barrier("checkpoint")
+
+
+def _remove(path: Path) -> None:
+    """A checkpoint of either kind, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)  # other ranks remove it too
+    else:
+        path.unlink(missing_ok=True)
 
 
 class Losses(Callback):

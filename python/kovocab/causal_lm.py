@@ -5,6 +5,7 @@ blocks train is not decided here: `StageFreezing` sets the flags, and this modul
 """
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -13,6 +14,8 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import FSDPModule
 from torch.nn import functional
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -20,10 +23,12 @@ from transformers import PreTrainedModel
 
 from kovocab.artefact import read_record
 from kovocab.cross_entropy import IGNORE, cross_entropy, token_losses
-from kovocab.embeddings import Dtype, load_plain
+from kovocab.embeddings import Dtype
 from kovocab.errors import ModelError, UsageError
-from kovocab.split_rows import SplitLinear, block_of, split_rows
+from kovocab.sharding import data_mesh, shard
+from kovocab.split_rows import SplitLinear, block_of
 from kovocab.stages import Block
+from kovocab.weights import load_split
 
 Batch = dict[str, Tensor]
 """`input_ids`: int64, `[batch, length]`."""
@@ -79,6 +84,8 @@ class CausalLM(LightningModule):
         optimizer: Makes the optimizer from the parameters that train.
         scheduler: Makes the schedule from the optimizer; stepped once an optimizer step.
         dtype: Of the weights in memory; `auto` is as they were written.
+        activation_checkpointing: Keep only the input of each decoder layer for the backward pass and compute the
+            layer again there: a third more time, far less memory, the same gradients.
     """
 
     def __init__(
@@ -87,18 +94,25 @@ class CausalLM(LightningModule):
         optimizer: OptimizerCallable = torch.optim.AdamW,
         scheduler: LRSchedulerCallable | None = None,
         dtype: Dtype = "auto",
+        activation_checkpointing: bool = False,
     ) -> None:
         super().__init__()
         self.folder = model
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.dtype_wanted: Dtype = dtype
+        self.activation_checkpointing = activation_checkpointing
+        self._head_checked = False
         self.model: PreTrainedModel | None = None
 
     def configure_model(self) -> None:
         """Load the model and split its rows; the second time there is nothing to do.
 
+        Under `ModelParallelStrategy` it is sharded over the data-parallel mesh (FSDP2) before it is loaded, and
+        `trainer.precision: bf16-mixed` means there that weights are gathered in bf16 and gradients reduced in fp32.
+
         Raises:
+            UsageError: the strategy's mesh does not shard over all processes.
             ArtefactError: the folder is no artefact of kovocab.
             ModelError: the model cannot be loaded, or its record names no first new id, or its logits are not
                 its head times its last hidden state.
@@ -108,11 +122,13 @@ class CausalLM(LightningModule):
         record = read_record(self.folder)
         if "first_new_id" not in record:
             raise ModelError(f"the record of {self.folder} has no `first_new_id`; run `kovocab expand` first")
-        # from_pretrained returns eval mode and Lightning leaves it so: without train() there is no dropout.
-        loaded = load_plain(str(Path(self.folder)), self.dtype_wanted)
-        self.model = split_rows(loaded, record["first_new_id"])
-        self._check_head()
-        self.model.train()
+        mesh = data_mesh(self.device_mesh)
+        shard = None if mesh is None else partial(self._shard, mesh=mesh)
+        self.model = load_split(Path(self.folder), record["first_new_id"], self.dtype_wanted, shard)
+        if self.activation_checkpointing:
+            _checkpoint_activations(self.model)
+        if mesh is None:  # else it takes the root's forward, see there
+            self._check_head()
 
     def forward(self, input_ids: Tensor, labels: Tensor | None = None) -> Tensor:
         """The mean next-token loss (scalar, fp32) with `labels`, else the logits `[batch, length, rows]`.
@@ -121,6 +137,8 @@ class CausalLM(LightningModule):
             input_ids: `[batch, length]`, int64.
             labels: As `input_ids`, and shifted here; -100 where there is no loss.
         """
+        if not self._head_checked:
+            self._check_head()
         if labels is None:
             return cast("Tensor", self.loaded(input_ids=input_ids, use_cache=False).logits)
         hidden = self._hidden(input_ids)
@@ -172,6 +190,11 @@ class CausalLM(LightningModule):
         return frozenset(block_of(name) for name, p in self.named_parameters() if p.requires_grad)
 
     @property
+    def is_sharded(self) -> bool:
+        """Whether the parameters are divided over the processes (FSDP2)."""
+        return isinstance(self, FSDPModule)
+
+    @property
     def _head(self) -> SplitLinear:
         return cast("SplitLinear", self.loaded.get_output_embeddings())  # type: ignore[no-untyped-call]
 
@@ -192,15 +215,34 @@ class CausalLM(LightningModule):
         self.log(name, loss, prog_bar=True, sync_dist=not self.training, batch_size=len(input_ids))
         return loss
 
+    def _shard(self, model: PreTrainedModel, mesh: DeviceMesh) -> torch.device:
+        """Shard `model` as a part of this module, whose forward is the loss; where its weights go."""
+        self.model = model
+        bf16 = self._trainer is not None and self._trainer.precision == "bf16-mixed"
+        shard(self, model, mesh, bf16=bf16)
+        return torch.device(mesh.device_type)
+
     @torch.no_grad()
     def _check_head(self) -> None:
         """Some models scale or cap their logits (Gemma 2, Cohere, Granite); the loss here would not know."""
-        input_ids = torch.arange(4, device=self._head.output_old.device).unsqueeze(0)
-        if not torch.equal(self(input_ids), self._head(self._hidden(input_ids))):
+        self._head_checked = True
+        training = self.loaded.training
+        self.loaded.train(False)  # dropout would give two different hidden states
+        input_ids = torch.arange(4, device=self.device).unsqueeze(0)
+        logits = self.loaded(input_ids=input_ids, use_cache=False).logits
+        if not torch.equal(logits, self._head(self._hidden(input_ids))):
             raise ModelError(
                 f"the logits of {type(self.loaded).__name__} are not its output embeddings times its last "
                 "hidden state; wanted a model that neither scales nor caps them"
             )
+        self.loaded.train(training)
+
+
+def _checkpoint_activations(model: PreTrainedModel) -> None:
+    # transformers 5.23 gives it the second name and warns of the first
+    names = ("activation_checkpointing_enable", "gradient_checkpointing_enable")
+    enable = next(getattr(model, name) for name in names if hasattr(model, name))
+    enable({"use_reentrant": False})  # the reentrant kind loses gradients where a layer's input needs none
 
 
 def _shifted(labels: Tensor) -> Tensor:

@@ -35,6 +35,9 @@ TRAINER_SETTINGS = (
 )
 """What of the Trainer changes the weights that come out, and so must not change within a stage."""
 
+MODEL_UNNAMED = ("model", "activation_checkpointing")
+"""What of the module is compared by content, or changes no weight."""
+
 
 class Configuration(LightningCLI):
     """What a command line and its files say.
@@ -139,7 +142,7 @@ class Configuration(LightningCLI):
         return {
             "seed": self.config.seed_everything,
             "base": identity(Path(self.config.model.model)),
-            "model": {key: value for key, value in dumped["model"].items() if key != "model"},
+            "model": {key: value for key, value in dumped["model"].items() if key not in MODEL_UNNAMED},
             "data": data.identity(),
             "trainer": trainer | {"tokens_per_step": tokens_per_step},
         }

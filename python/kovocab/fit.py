@@ -35,7 +35,8 @@ from kovocab.freezing import StageFreezing
 from kovocab.meters import Meters, loggers
 from kovocab.plan import StagePlan, plan
 from kovocab.runs import Run, base_record
-from kovocab.split_rows import save_plain
+from kovocab.sharding import check_strategy
+from kovocab.split_rows import fused_state_dict, save_plain
 from kovocab.tokenizer import load_tokenizer
 
 say = rank_zero_only(partial(print, flush=True))
@@ -89,7 +90,9 @@ class Fit:
         module, self.data = configuration.build()
         self.run = Run(Path(config.run), Path(module.folder))
         _check_model(self.run.base, self.data)
-        world = _new_trainer(configuration, [], logger=False).world_size
+        trainer = _new_trainer(configuration, [], logger=False)
+        check_strategy(trainer.strategy)
+        world = trainer.world_size
         self.tokens_per_step = (
             self.data.packing.length * self.data.batch_size * world * config.trainer.accumulate_grad_batches
         )
@@ -139,7 +142,7 @@ class Fit:
             logger=loggers(self.run.folder, stage.number) if given.logger is None else given.logger,
             log_every_n_steps=min(given.log_every_n_steps or 50, stage.steps),
         )
-        resumed = checkpoint.last if checkpoint.last.exists() else None
+        resumed = checkpoint.found()
         how = f"{stage.steps} steps, lr {stage.lr:g}" + (f"; resuming {resumed}" if resumed else "")
         say(f"{title}: {', '.join(sorted(stage.stage.blocks))}; {how}")
         try:
@@ -157,6 +160,8 @@ class Fit:
             at = f"step {checkpoint.saved} of {stage.steps}" if checkpoint.saved else "its last checkpoint"
             print(f"stopped in {title}; the same command goes on from {at}", file=sys.stderr)
             raise
+        # From shards it takes every rank to gather them; from a whole model each rank would copy the embeddings.
+        state = fused_state_dict(module.loaded) if trainer.is_global_zero or module.is_sharded else {}
         if trainer.is_global_zero:
             results = {
                 "loss": {"train": losses.train, "val_before": losses.val_before, "val": losses.val},
@@ -164,7 +169,7 @@ class Fit:
                 "tokens": steps * self.tokens_per_step,
                 "freezing": freezing.report,
             }
-            self._save(stage, module, results)
+            self._save(stage, module, state, results)
             shutil.rmtree(begun)
         trainer.strategy.barrier("stage")
         verified = f"{freezing.report['verified_parameters']} frozen parameters verified"
@@ -173,7 +178,7 @@ class Fit:
             print(f"stopped after {title}; the same command goes on from there", file=sys.stderr)
             raise KeyboardInterrupt
 
-    def _save(self, stage: StagePlan, module: CausalLM, results: Record) -> None:
+    def _save(self, stage: StagePlan, module: CausalLM, state: dict[str, torch.Tensor], results: Record) -> None:
         """Write a stage's artefact. Its record lists the stages before it, and the base's record once."""
         start = self.run.start(stage.number)
         source = read_record(start)
@@ -196,7 +201,7 @@ class Fit:
             "base": base,
         }
         with new_folder(self.run.finished(stage.number)) as folder:
-            save_plain(module.loaded, folder)
+            save_plain(module.loaded, folder, state)
             copy_tokenizer(start, folder)
             write_record(folder, record)
 

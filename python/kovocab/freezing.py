@@ -11,6 +11,7 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 from torch.distributed.fsdp import FSDPModule
@@ -43,8 +44,7 @@ class StageFreezing(Callback):
         self.train = list(train)
         self.verify = verify
         self.report: dict[str, int] = {}
-        self._start: dict[str, int] | None = None
-        self._sharded = False
+        self._start: list[dict[str, int]] | None = None  # of each shard; of the whole, where there are none
         self._restore: Callable[[], None] | None = None
 
     @classmethod
@@ -92,11 +92,26 @@ class StageFreezing(Callback):
         if lost:
             raise FreezingError(f"{_some(lost)} should train and is in no optimizer; see configure_optimizers")
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Take the digests that the end is compared with, unless the checkpoint brought them."""
-        if self.verify and self._start is None:
-            self._start = _digests(pl_module)
-        self._sharded = any(isinstance(p, DTensor) for p in pl_module.parameters())
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the digests that the end is compared with, unless the checkpoint brought them.
+
+        Raises:
+            FreezingError: the checkpoint brought those of another number of shards.
+        """
+        if not self.verify:
+            self._start = None
+            return
+        own, shards = _shard(trainer, pl_module)
+        if self._start is None:
+            self._start = [_digests(pl_module)] * shards
+            if shards > 1:
+                # Digests of a shard are this rank's, and the state of one rank's callbacks is given to all.
+                torch.distributed.all_gather_object(self._start, self._start[own])
+        elif len(self._start) != shards:
+            raise FreezingError(
+                f"the checkpoint holds digests of {len(self._start)} shards, and here are {shards}; finish the stage "
+                "with the strategy and the number of processes that it began with"
+            )
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compare, and write the report.
@@ -105,7 +120,7 @@ class StageFreezing(Callback):
             FreezingError: a frozen parameter moved, on any rank, or an optimizer has state for it; or training
                 never started, so that there is nothing to compare with.
         """
-        start = self._start or {}
+        start = self._start[_shard(trainer, pl_module)[0]] if self._start else {}
         end = _digests(pl_module) if start else {}
         moved = [name for name in start if start[name] != end.get(name)]
         frozen = {n: p for n, p in pl_module.named_parameters() if not p.requires_grad}
@@ -140,11 +155,8 @@ class StageFreezing(Callback):
         self._unwrap()
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps: the patterns, and the digests from the start of the stage.
-
-        Digests of shards stay out: they are this rank's, and one rank's state is given to all.
-        """
-        return {"train": self.train, "start": None if self._sharded else self._start}
+        """What a checkpoint keeps: the patterns, and the digests from the start of the stage."""
+        return {"train": self.train, "start": self._start}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the digests of the run that this one goes on with.
@@ -196,10 +208,17 @@ def freeze(module: nn.Module, train: list[str]) -> None:
 
 
 def _digests(module: nn.Module) -> dict[str, int]:
+    """Of what is frozen; of this process's shards, where it is sharded."""
+    return {name: digest(p) for name, p in module.named_parameters() if not p.requires_grad}
+
+
+def _shard(trainer: Trainer, module: nn.Module) -> tuple[int, int]:
+    """Which shard of the parameters this process has, and of how many; 0 of 1 where it has all."""
     for part in module.modules():
         if isinstance(part, FSDPModule):
             part.reshard()  # after a validation the root's parameters are still gathered, and no shards
-    return {name: digest(p) for name, p in module.named_parameters() if not p.requires_grad}
+    sharded = any(isinstance(p, DTensor) for p in module.parameters())
+    return (trainer.global_rank, trainer.world_size) if sharded else (0, 1)
 
 
 def _some(names: list[str]) -> str:

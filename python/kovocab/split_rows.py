@@ -13,6 +13,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.nn import functional
 from transformers import PreTrainedModel
 
@@ -53,10 +54,6 @@ class SplitEmbedding(nn.Module):
         )
         return torch.where((input_ids >= rows).unsqueeze(-1), new, old)
 
-    def fused(self) -> dict[str, Tensor]:
-        """The plain layout: `weight`, `[n + m, hidden]`, a copy."""
-        return {"weight": torch.cat([self.input_old.detach(), self.input_new.detach()])}
-
 
 class SplitLinear(nn.Module):
     """Output embeddings in two blocks; gives what `nn.Linear` on their concatenation gives.
@@ -85,13 +82,6 @@ class SplitLinear(nn.Module):
         old = functional.linear(hidden, self.output_old, self.output_old_bias)
         new = functional.linear(hidden, self.output_new, self.output_new_bias)
         return torch.cat([old, new], dim=-1)
-
-    def fused(self) -> dict[str, Tensor]:
-        """The plain layout: `weight`, and `bias` where there is one; copies."""
-        plain = {"weight": torch.cat([self.output_old.detach(), self.output_new.detach()])}
-        if self.output_old_bias is not None and self.output_new_bias is not None:
-            plain["bias"] = torch.cat([self.output_old_bias.detach(), self.output_new_bias.detach()])
-        return plain
 
 
 def split_rows(model: PreTrainedModel, first_new_id: int) -> PreTrainedModel:
@@ -160,27 +150,56 @@ def block_of(name: str) -> Block:
     return next((block for block in ROW_BLOCKS if block == last), "layers")
 
 
+def plain_place(name: str, first_new_id: int) -> tuple[str, int]:
+    """Where the parameter `name` of a split model is in the plain layout: the name there, and its first row."""
+    block, (module, _, last) = block_of(name), name.rpartition(".")
+    if block == "layers":
+        return name, 0
+    return f"{module}.{'bias' if last.endswith('_bias') else 'weight'}", first_new_id * block.endswith("_new")
+
+
 def fused_state_dict(model: PreTrainedModel) -> dict[str, Tensor]:
     """The state of a split model in the plain Hugging Face layout.
 
     Both embeddings are copies, one copy where they are tied; every other tensor is the model's own, detached.
+    Of a sharded model every process calls; tensors are gathered one by one, and the first process alone gets
+    them, on the CPU, where a whole model has to fit. The others get nothing.
     """
-    split = {n: m for n, m in model.named_modules() if isinstance(m, SplitEmbedding | SplitLinear)}
-    plain = {k: v for k, v in model.state_dict().items() if k.rpartition(".")[0] not in split}
-    for name, module in split.items():
-        for part, value in module.fused().items():
-            plain[f"{name}.{part}"] = value
-    names = {type(module): name for name, module in split.items()}
-    embedding, head = (model.get_submodule(names[kind]) for kind in (SplitEmbedding, SplitLinear))
-    if embedding.input_old is head.output_old:
+    split = {type(m): n for n, m in model.named_modules() if isinstance(m, SplitEmbedding | SplitLinear)}
+    state = model.state_dict()
+    embedding, head = (model.get_submodule(split[kind]) for kind in (SplitEmbedding, SplitLinear))
+    tied = embedding.input_old is head.output_old
+    parts: dict[str, list[Tensor]] = {}
+    for name, tensor in state.items():  # old rows come before new ones
+        if tied and name.startswith(f"{split[SplitLinear]}.") and not name.endswith("_bias"):
+            continue
+        whole = _whole(tensor)
+        if whole is not None:
+            parts.setdefault(plain_place(name, 1)[0], []).append(whole)
+    plain = {name: blocks[0] if len(blocks) == 1 else torch.cat(blocks) for name, blocks in parts.items()}
+    if tied and plain:
         # One tensor under two names is how save_pretrained knows that they are tied, and it writes it once.
-        plain[f"{names[SplitLinear]}.weight"] = plain[f"{names[SplitEmbedding]}.weight"]
+        plain[f"{split[SplitLinear]}.weight"] = plain[f"{split[SplitEmbedding]}.weight"]
     return plain
 
 
-def save_plain(model: PreTrainedModel, folder: str | Path) -> None:
-    """Write a split model to `folder` so that every Hugging Face tool opens it: config, safetensors."""
-    model.save_pretrained(Path(folder), state_dict=fused_state_dict(model))
+def save_plain(model: PreTrainedModel, folder: str | Path, state: dict[str, Tensor] | None = None) -> None:
+    """Write a split model to `folder` so that every Hugging Face tool opens it: config, safetensors.
+
+    Args:
+        model: Says the configuration.
+        folder: Made where it is not there.
+        state: What `fused_state_dict` gave: of a sharded model, which one process writes and all gather.
+    """
+    model.save_pretrained(Path(folder), state_dict=fused_state_dict(model) if state is None else state)
+
+
+def _whole(tensor: Tensor) -> Tensor | None:
+    """A tensor of the state; of a sharded one all of it, on the first process's CPU, and None elsewhere."""
+    if not isinstance(tensor, DTensor):
+        return tensor
+    whole = tensor.full_tensor()
+    return whole.cpu() if torch.distributed.get_rank() == 0 else None
 
 
 def _parameter(tensor: Tensor) -> nn.Parameter:
