@@ -5,6 +5,7 @@ backward pass keeps is counted in a forward pass of such tensors, so it is that 
 attention, whatever the architecture.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from copy import deepcopy
@@ -322,15 +323,22 @@ def _local(parameter: Tensor, setup: Setup) -> nn.Parameter:
 
 
 def _state(parameters: list[nn.Parameter], make: MakeOptimizer) -> int:
-    """The bytes of an optimizer's state, after one step on tensors without storage."""
+    """The bytes of an optimizer's state, after one step on tensors without storage, one of each shape."""
+    number = Counter(parameter.shape for parameter in parameters)
+    each = {parameter.shape: parameter for parameter in parameters}
     try:
-        made = make(parameters)
-        for parameter in parameters:
+        made = make(each.values())
+        for parameter in each.values():
             parameter.grad = torch.empty_like(parameter)
         made.step()
     except (RuntimeError, NotImplementedError, TypeError) as error:
         raise UsageError(f"model.optimizer: its state cannot be counted without a device: {error}") from error
-    return sum(_bytes(v) for state in made.state.values() for v in state.values() if isinstance(v, Tensor))
+    return sum(
+        number[shape] * _bytes(value)
+        for shape, parameter in each.items()
+        for value in made.state[parameter].values()
+        if isinstance(value, Tensor)
+    )
 
 
 def _bytes(tensor: Tensor) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from torch import Tensor
 from torch.distributed.tensor import DTensor
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
@@ -40,14 +41,19 @@ class Meters(Callback):
         (before, then), now = self._seen, time.monotonic()
         self._seen = (step, now)
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        norm = get_total_norm(gradients)
         pl_module.log_dict(
             {
                 "lr": optimizer.param_groups[0]["lr"],
-                "grad_norm": norm.full_tensor() if isinstance(norm, DTensor) else norm,
+                "grad_norm": gradient_norm(gradients),
                 "tokens_per_second": (step - before) * self._tokens_per_step / (now - then),
             }
         )
+
+
+def gradient_norm(gradients: list[Tensor]) -> Tensor:
+    """The 2-norm of all gradients together (scalar, on their device); of shards, those of all processes."""
+    norm = get_total_norm(gradients)
+    return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
 
 def loggers(run: Path, number: int) -> list[Logger]:
