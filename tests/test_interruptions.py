@@ -43,6 +43,7 @@ HELD = {
         "--model {street}/base --tokenizer {street}/tokenizer --out out",
         "kovocab.embeddings._check_written",
     ),
+    "plan": ("--config {street}/fit.yaml", "kovocab.costs.Skeleton.cost"),
     "fit": ("--config {street}/fit.yaml --run out", "kovocab.fit.save_plain"),
     "validate": ("--config {street}/fit.yaml", "kovocab.causal_lm.CausalLM.validation_step"),
     "test": ("--config {street}/fit.yaml", "kovocab.causal_lm.CausalLM.test_step"),

@@ -27,7 +27,7 @@ VERBS: dict[str, Callable[..., int | None]] = {
     "quickstart": commands.quickstart,
 }
 
-STREET = ("count", "combine", "refine", "expand", "fit", "validate", "test", "predict", "export", "evaluate")
+STREET = ("count", "combine", "refine", "expand", "plan", "fit", "validate", "test", "predict", "export", "evaluate")
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -1,6 +1,6 @@
-"""The parser of fit, validate, test and predict: LightningCLI round CausalLM and Mixture.
+"""The parser of plan, fit, validate, test and predict: LightningCLI round CausalLM and Mixture.
 
-One file describes a run and serves all four verbs. Nothing is instantiated until `build`, because each stage
+One file describes a run and serves all five verbs. Nothing is instantiated until `build`, because each stage
 has its own Trainer, module and optimizer.
 """
 
@@ -9,7 +9,7 @@ import os
 import sys
 from argparse import ArgumentError
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
@@ -18,6 +18,7 @@ from kovocab.artefact import Record
 from kovocab.causal_lm import CausalLM
 from kovocab.data import Mixture
 from kovocab.errors import KovocabError, UsageError
+from kovocab.gpus import GPUS
 from kovocab.plan import TRAINING, StageSettings
 from kovocab.runs import identity
 from kovocab.stages import Stage
@@ -51,6 +52,7 @@ class Configuration(LightningCLI):
     """
 
     def __init__(self, verb: str, args: list[str]) -> None:
+        self.verb = verb
         try:
             super().__init__(
                 CausalLM,
@@ -87,6 +89,12 @@ class Configuration(LightningCLI):
         add("--run", type=str, default="run", help="fit: folder of stages and logs")
         add("--checkpoint_every", type=int, default=100, help="fit: optimizer steps between checkpoints")
         add("--predictions", type=str, default="predictions.parquet", help="predict: the file to write")
+        if self.verb == "plan":
+            add("--gpu", type=str | None, default=None, help=f"{', '.join(GPUS)}; H100, if the trainer is not cpu's")
+            add("--mfu", type=float, default=0.4, help="share of the GPU's peak that is used")
+            add("--memory", type=int | str | None, default=None, help="of a device, 24GiB say; by default the GPU's")
+            add("--new_tokens", type=int, default=8960, help="of a model that is not expanded yet")
+            add("--log", type=Literal["text", "json"], default="text", help="a table, or a JSON object a stage")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse `args`; Lightning's own would warn that they are not the whole of sys.argv."""

@@ -1,4 +1,4 @@
-"""`kovocab fit | validate | test | predict`; one `Trainer.fit` a stage.
+"""`kovocab plan | fit | validate | test | predict`; one `Trainer.fit` a stage.
 
 A stage starts from the artefact of the stage before it, with a fresh Trainer, optimizer and schedule, and
 leaves its own. So a run is resumed at the first stage that left none, from that one's last checkpoint.
@@ -20,7 +20,6 @@ from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, ProgressBar
-from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from lightning.pytorch.utilities import rank_zero_only
 from transformers.utils import logging as transformers_logging
@@ -32,7 +31,9 @@ from kovocab.configuration import Configuration
 from kovocab.data import Mixture
 from kovocab.embeddings import copy_tokenizer
 from kovocab.errors import ArtefactError, KovocabError, ModelError, UsageError
+from kovocab.forecast import forecast
 from kovocab.freezing import StageFreezing
+from kovocab.meters import Meters, loggers
 from kovocab.new_rows import INITIALISATION
 from kovocab.pieces import BasePieces, copy_pieces
 from kovocab.plan import StagePlan, plan
@@ -64,7 +65,9 @@ def main(args: list[str]) -> int:
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     verb = args[0]
     configuration = Configuration(verb, args[1:])
-    if verb == "fit":
+    if verb == "plan":
+        forecast(configuration)
+    elif verb == "fit":
         Fit(configuration)()
     else:
         evaluate(configuration, verb)
@@ -144,6 +147,7 @@ class Fit:
             title += ", layers in 4 bits"
         checkpoint = StageCheckpoint(begun, self.config.checkpoint_every)
         callbacks: list[Callback] = [freezing, losses, StepSeed(self.config.seed_everything, stage.number), checkpoint]
+        callbacks.append(Meters(self.tokens_per_step))
         given = self.configuration.config_init.trainer
         if not self.configuration.shows_bar:
             callbacks.append(PlainLines(title, self.tokens_per_step))
@@ -155,7 +159,7 @@ class Fit:
             max_steps=stage.steps,
             num_sanity_val_steps=-1,
             default_root_dir=self.run.folder,
-            logger=_logger(self.run.folder, stage.number) if given.logger is None else given.logger,
+            logger=loggers(self.run.folder, stage.number) if given.logger is None else given.logger,
             log_every_n_steps=min(given.log_every_n_steps or 50, stage.steps),
         )
         resumed = checkpoint.found()
@@ -367,12 +371,6 @@ def _check_trainer(config: Namespace) -> None:
             )
     if config.checkpoint_every < 1:
         raise UsageError(f"checkpoint_every is {config.checkpoint_every}; wanted at least 1 step")
-
-
-def _logger(run: Path, number: int) -> CSVLogger:
-    """A folder of metrics for each time that a stage was started, so that none overwrites another."""
-    times = len(list((run / "logs").glob(f"stage-{number}*")))
-    return CSVLogger(run, name="logs", version=f"stage-{number}" + (f"-again-{times}" if times else ""))
 
 
 def _new_trainer(configuration: Configuration, callbacks: list[Callback], **settings: Any) -> Trainer:

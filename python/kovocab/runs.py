@@ -2,7 +2,7 @@
 
 RUN/stages/K/    a finished stage: a plain Hugging Face folder and its record
 RUN/stages/.K/   a stage in progress: `settings.json`, `last.ckpt`
-RUN/logs/        metrics.csv, by stage
+RUN/logs/        metrics.csv, by stage; RUN/tensorboard/ the same
 """
 
 import hashlib
