@@ -6,8 +6,8 @@
 The contenders take turns on the same batches, each with its own copy of the same model (Llama, 32,000 old and 8,960
 new tokens) and torch's AdamW. On the CPU: one thread, processor seconds, the least of all rounds, which other
 processes disturb least. On a GPU (not run yet): bf16 autocast over fp32 weights, and a second table with tokens a
-second, peak memory, and the share of `--peak` at which the FLOPs that the stage needs are done: those of kovocab's
-step, as torch counts them, for every contender, so that work for nothing does not count as use.
+second, peak memory, and the share of `--peak` at which the FLOPs that the stage needs are done: the same for every
+contender, so that work for nothing does not count as use.
 
 - cards' hook: both matrices require gradients in every stage, everything else is frozen, and a hook zeroes what the
   stage freezes, `grad[:32000] = 0`.
@@ -30,7 +30,6 @@ from pathlib import Path
 os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # of torch's profiler, which tells of every start
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedModel
 
 from kovocab.causal_lm import CausalLM
@@ -153,12 +152,6 @@ class Contender:
             peak = max(peak, now)
         return state + peak
 
-    def flops(self, ids: Tensor) -> int:
-        counter = FlopCounterMode(display=False)
-        with counter:
-            self.step(ids)
-        return counter.get_total_flops()
-
 
 def main() -> None:
     arguments = parse()
@@ -195,7 +188,7 @@ def main() -> None:
                 flush=True,
             )
         if arguments.device == "cuda":
-            needed = Contender(kovocab, plain, stage).flops(batches[0])
+            needed = flops(plain, stage, arguments.length) * batches[0].numel()
             for name, (seconds, memory) in found.items():
                 speed, peak = batches[0].numel() / seconds, (memory + 4 * parameters) / 1e9
                 used = needed / seconds / (arguments.peak * 1e12)
@@ -235,6 +228,19 @@ def one_by_one(
         gc.collect()
         torch.cuda.empty_cache()
     return found
+
+
+def flops(plain: PreTrainedModel, stage: Stage, length: int) -> int:
+    """What a stage needs for a token: products with weights, and causal attention over half of `length` on average."""
+    layers = plain.base_model.layers
+    body = sum(p.numel() for p in layers.parameters() if p.dim() == 2)
+    hidden = plain.config.hidden_size
+    attention = 2 * length * hidden * len(layers)
+    needed = 2 * (body + (OLD + NEW) * hidden) + attention
+    if stage.layers or stage.input_rows != "none":
+        needed += 2 * (body + (OLD + NEW) * hidden) + 2 * attention  # the gradients of what was multiplied
+    trained = {"none": 0, "new": NEW, "all": OLD + NEW}[stage.output_rows] * hidden + stage.layers * body
+    return needed + 2 * trained
 
 
 def by_peft(stage: Stage) -> bool:
