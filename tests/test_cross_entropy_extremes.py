@@ -1,5 +1,7 @@
 """The loss in pieces where numbers are large, rounded or not numbers, and how it is cut."""
 
+import weakref
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -85,3 +87,20 @@ def test_pieces_are_of_one_size_and_within_the_bound(positions, rows, most):
     # As few as the bound allows, and none could be smaller without one more.
     assert pieces == -(-positions // max(1, most // rows))
     assert pieces <= 1 or pieces * (size - 1) < positions
+
+
+def test_one_piece_is_held_at_a_time(monkeypatch):
+    alive, original = [], room._logits
+
+    def spy(x, blocks):
+        assert not any(ref() is not None for ref in alive)
+        logits = original(x, blocks)
+        alive.extend(weakref.ref(half) for half in logits)
+        return logits
+
+    monkeypatch.setattr(room, "_logits", spy)
+    x, head, labels = made(12, 4, 9, 5, True)
+    cross_entropy(x, head, labels, piece=5)
+    assert len(alive) == 6
+    token_losses(x, head, labels, piece=5)
+    assert len(alive) == 12

@@ -75,7 +75,6 @@ class _CrossEntropy(torch.autograd.Function):
         needs = [grad_enabled and needed for needed in ctx.needs_input_grad]
         need_hidden, need_blocks = needs[0], needs[4:]
         blocks = _cast(parameters, hidden)
-        old_rows = blocks[0].shape[0]
         total = hidden.new_zeros((), dtype=torch.float32)
         grad_hidden = torch.empty_like(hidden) if need_hidden else None
         sums = [
@@ -88,21 +87,10 @@ class _CrossEntropy(torch.autograd.Function):
                 logits = _logits(x, blocks)
                 losses, shares = _losses(logits, y)
                 total += losses.sum()
-                grad_x = torch.zeros_like(x, dtype=torch.float32) if need_hidden else None
-                for half, first_row in enumerate((0, old_rows)[: len(logits)]):
-                    weight, sum_weight, sum_bias = blocks[half], sums[half], sums[half + 2]
-                    if grad_x is None and sum_weight is None and sum_bias is None:
-                        continue
-                    grad_logits = _grad_logits(logits[half], shares, y, first_row)
-                    if sum_bias is not None:
-                        sum_bias += grad_logits.sum(dim=0)
-                    grad_logits = grad_logits.to(x.dtype)
-                    if grad_x is not None and weight is not None:
-                        _add_product(grad_x, grad_logits, weight)
-                    if sum_weight is not None:
-                        _add_product(sum_weight, grad_logits.T, x)
+                grad_x = _add_gradients(logits, shares, x, y, blocks, sums, need_hidden)
                 if grad_hidden is not None and grad_x is not None:
                     grad_hidden[start : start + piece] = grad_x
+                del logits  # or the next piece's would be held beside them
         ctx.grads = [grad_hidden, None, None, None, *sums]
         ctx.dtypes = [None if p is None else p.dtype for p in (hidden, None, None, None, *parameters)]
         return total
@@ -179,6 +167,32 @@ def _losses(logits: list[Tensor], labels: Tensor) -> tuple[Tensor, Tensor]:
 
 def _sum_exp_(logits: Tensor, greatest: Tensor) -> Tensor:
     return logits.sub_(greatest.unsqueeze(-1)).exp_().sum(dim=-1)
+
+
+def _add_gradients(
+    logits: list[Tensor],
+    shares: Tensor,
+    x: Tensor,
+    labels: Tensor,
+    blocks: Blocks,
+    sums: list[Tensor | None],
+    need_hidden: bool,
+) -> Tensor | None:
+    """Add a piece's share to the `sums` of the blocks' gradients; the gradient of `x` (fp32) where it is needed."""
+    grad_x = torch.zeros_like(x, dtype=torch.float32) if need_hidden else None
+    for half, first_row in ((0, 0), (1, blocks[0].shape[0])):
+        weight, sum_weight, sum_bias = blocks[half], sums[half], sums[half + 2]
+        if weight is None or (grad_x is None and sum_weight is None and sum_bias is None):
+            continue
+        grad_logits = _grad_logits(logits[half], shares, labels, first_row)
+        if sum_bias is not None:
+            sum_bias += grad_logits.sum(dim=0)
+        grad_logits = grad_logits.to(x.dtype)
+        if grad_x is not None:
+            _add_product(grad_x, grad_logits, weight)
+        if sum_weight is not None:
+            _add_product(sum_weight, grad_logits.T, x)
+    return grad_x
 
 
 def _grad_logits(exponentials: Tensor, shares: Tensor, labels: Tensor, first_row: int) -> Tensor:
