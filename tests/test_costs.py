@@ -169,7 +169,7 @@ class Peak(TorchDispatchMode):
      (7, True, torch.bfloat16)],
 )  # fmt: skip
 def test_the_peak_is_near_the_measured_one(tmp_path, number, checkpointing, autocast):
-    """Measured of all seven stages, both architectures and dtypes: 0.90 to 1.31 of it."""
+    """Measured of all seven stages, both architectures and dtypes: 0.94 to 1.31 of it."""
     sizes = {"hidden_size": 64, "intermediate_size": 172, "num_hidden_layers": 4, "max_position_embeddings": 128}
     folder = expanded(tmp_path / "model", rows=1000, first_new_id=800, **sizes)
     stage, batch = EEVE[number - 1], ids(high=1000, shape=(4, 128))
@@ -185,7 +185,7 @@ def test_the_peak_is_near_the_measured_one(tmp_path, number, checkpointing, auto
             made.zero_grad()
     setup = Setup(4, 128, compute=autocast or torch.float32, checkpointing=checkpointing)
     predicted = Skeleton(str(folder), 1, torch.float32).cost(stage, setup, ADAMW).peak
-    assert 0.85 < predicted / measured.peak < 1.35
+    assert 0.9 < predicted / measured.peak < 1.35
 
 
 def addmm_flops(total_shape, left_shape, right_shape, out_shape=None, **kwargs):

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from jsonargparse import Namespace
 from transformers import LlamaConfig
 
 from expanded import BASE_TOKENS, NEW_TOKENS, corpus, save_expanded, texts
-from kovocab import cli
+from kovocab import cli, forecast
 from kovocab.artefact import read_record
+from kovocab.errors import UsageError
 
 CONFIG = """
 model: {model: expanded, dtype: float32}
@@ -150,6 +152,11 @@ def test_eight_gpus_hold_what_one_does_not(capsys):
 )
 def test_what_cannot_be_planned_is_a_usage_error(capsys, args, said):
     assert said in plan(capsys, *args, code=2)
+
+
+def test_layers_of_4_bits_are_not_planned():
+    with pytest.raises(UsageError, match="does not know layers of 4 bits"):
+        forecast._setup(Namespace(), Namespace(qlora={"rank": 64}), 1, None, torch.float32)
 
 
 def test_a_model_that_is_not_there_is_said(capsys):

@@ -162,7 +162,7 @@ class Skeleton:
         config = self._config
         heads, hidden = int(config.num_attention_heads), int(config.hidden_size)
         width = heads * int(getattr(config, "head_dim", None) or hidden // heads)
-        weights = 2 * sum(p.numel() for layer in self.layers for p in layer.parameters() if p.ndim > 1)
+        weights = 2 * self._products
         attention = 4 * len(self.layers) * setup.length * width
         rows = {"none": 0, "new": self.rows - self.first_new_id, "all": self.rows}[stage.output_rows]
         work = weights + attention + 2 * self.rows * hidden + 2 * rows * hidden
@@ -170,6 +170,11 @@ class Skeleton:
             work += weights + 2 * attention + 2 * self.rows * hidden
             work += (weights + attention) * setup.checkpointing
         return work + weights * stage.layers
+
+    @property
+    def _products(self) -> int:
+        """Weights of the layers that something is multiplied with."""
+        return sum(p.numel() for layer in self.layers for p in layer.parameters() if p.ndim > 1)
 
     def _gathered(self, trained: Iterable[str], setup: Setup) -> int:
         layer = sum(p.numel() for p in self.layers[0].parameters())
@@ -193,7 +198,10 @@ class Skeleton:
         low = setup.compute.itemsize if setup.compute != torch.float32 else 0
         loss = min(positions, max(1, PIECE_LOGITS // self.rows)) * self.rows * (4 + low)
         loss += sum(p.numel() for p in head if p.requires_grad) * 4 + trace.hidden * _below(stage)
-        loss += self.rows * hidden * low if self._casts(setup) else 0
+        if self._casts(setup):
+            loss += self.rows * hidden * low
+            # Autocast remembers its copies of what trains to the end of the forward pass, checkpointing or not.
+            loss += self._products * low if stage.layers and setup.checkpointing else 0
         return kept + max(loss, again + trace.layer)
 
     def _casts(self, setup: Setup) -> bool:

@@ -104,6 +104,8 @@ def _devices(given: Any) -> int:
 
 
 def _setup(trainer: Namespace, model: Namespace, devices: int, data: Any, weights: torch.dtype) -> Setup:
+    if model.get("qlora"):
+        raise UsageError("model.qlora: a plan does not know layers of 4 bits; wanted a run without it")
     strategy = trainer.strategy
     name = strategy if isinstance(strategy, str) else strategy.class_path
     init = {} if isinstance(strategy, str) else (strategy.get("init_args") or {})
