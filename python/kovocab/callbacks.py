@@ -13,10 +13,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, Checkpoint, TQDMProgressBar
 
+from kovocab.artefact import Record
+from kovocab.checkpoint_io import DirectCheckpointIO, callback_state
 from kovocab.errors import ArtefactError
+from kovocab.processes import rank
+from kovocab.runs import compare
 
 LAST = "last.ckpt"
 
@@ -31,19 +36,42 @@ class StageCheckpoint(Checkpoint):
     Args:
         folder: Where `last.ckpt` goes.
         every: Optimizer steps between two.
+        settings: All that decides what the stage's weights become; a checkpoint of others is refused.
 
     Attributes:
         interrupted: Whether Ctrl-C was heard.
         saved: The step of the last checkpoint of this fit, if there was one.
     """
 
-    def __init__(self, folder: Path, every: int) -> None:
+    def __init__(self, folder: Path, every: int, settings: Record) -> None:
         super().__init__()
-        self.last, self._every = folder / LAST, every
+        self.last, self._every, self._settings = folder / LAST, every, settings
         self.interrupted = False
         self._step = 0
         self._stepping = False
         self.saved: int | None = None
+
+    def found(self) -> Path | None:
+        """The checkpoint to go on from, if there is one; looked at before any process is started.
+
+        Raises:
+            ArtefactError: it is damaged, or of another stage, base, tokenizer or the like.
+        """
+        if not self.last.exists():
+            return None
+        if rank() == 0:
+            compare(self.last, callback_state(self.last, self.state_key)["settings"], self._settings)
+        return self.last
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Have checkpoints written and read without detours, unless the user chose how."""
+        del pl_module, stage
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            trainer.strategy.checkpoint_io = DirectCheckpointIO()
+
+    def state_dict(self) -> Record:
+        """For a checkpoint: what it is of."""
+        return {"settings": self._settings}
 
     @contextmanager
     def listening(self) -> Iterator[None]:

@@ -33,6 +33,7 @@ from kovocab.embeddings import copy_tokenizer
 from kovocab.errors import ArtefactError, KovocabError, ModelError, UsageError
 from kovocab.freezing import StageFreezing
 from kovocab.plan import StagePlan, plan
+from kovocab.processes import held, one_run
 from kovocab.runs import Run, base_record
 from kovocab.split_rows import save_plain
 from kovocab.tokenizer import load_tokenizer
@@ -56,13 +57,11 @@ def main(args: list[str]) -> int:
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     verb = args[0]
     configuration = Configuration(verb, args[1:])
-    if verb == "fit":
-        Fit(configuration)()
-    else:
-        evaluate(configuration, verb)
-    if torch.distributed.is_initialized():
-        # Gloo's threads may still hold tensors, and abort the process when Python ends below them.
-        torch.distributed.destroy_process_group()
+    with one_run():
+        if verb == "fit":
+            Fit(configuration)()
+        else:
+            evaluate(configuration, verb)
     return 0
 
 
@@ -110,16 +109,19 @@ class Fit:
             stages = f"stages 1 to {self.done}" if self.done > 1 else "stage 1"
             say(f"finished before: {stages} of {len(self.stages)}, in {self.run.folder / 'stages'}")
         for stage in self.stages[self.done :]:
-            self._train(stage)
+            begun = self.run.begin(stage.number, self.settings[stage.number - 1])
+            with held(begun):
+                rank_zero_only(self.run.tidy)(stage.number)
+                self._train(stage, begun)
 
-    def _train(self, stage: StagePlan) -> None:
+    def _train(self, stage: StagePlan, begun: Path) -> None:
         """Train one stage to its end and write its artefact."""
-        begun = self.run.begin(stage.number, self.settings[stage.number - 1])
         module, _ = self.configuration.build(self.run.start(stage.number))
         _set_optimizer(module, self.config, stage)
         title = f"stage {stage.number}/{len(self.stages)}"
         freezing, losses = StageFreezing.from_stage(stage.stage), Losses()
-        checkpoint = StageCheckpoint(begun, self.config.checkpoint_every)
+        settings = {"number": stage.number, **self.settings[stage.number - 1]}
+        checkpoint = StageCheckpoint(begun, self.config.checkpoint_every, settings)
         callbacks: list[Callback] = [freezing, losses, StepSeed(self.config.seed_everything, stage.number), checkpoint]
         given = self.configuration.config_init.trainer
         if not self.configuration.shows_bar:
@@ -134,8 +136,9 @@ class Fit:
             default_root_dir=self.run.folder,
             logger=_logger(self.run.folder, stage.number) if given.logger is None else given.logger,
             log_every_n_steps=min(given.log_every_n_steps or 50, stage.steps),
+            val_check_interval=_within(given.val_check_interval, stage.steps * given.accumulate_grad_batches),
         )
-        resumed = checkpoint.last if checkpoint.last.exists() else None
+        resumed = checkpoint.found()
         how = f"{stage.steps} steps, lr {stage.lr:g}" + (f"; resuming {resumed}" if resumed else "")
         say(f"{title}: {', '.join(sorted(stage.stage.blocks))}; {how}")
         try:
@@ -275,6 +278,11 @@ def _check_trainer(config: Namespace) -> None:
             )
     if config.checkpoint_every < 1:
         raise UsageError(f"checkpoint_every is {config.checkpoint_every}; wanted at least 1 step")
+
+
+def _within(interval: Any, batches: int) -> Any:
+    """The validation interval, in batches where it is an int, at most a stage long: Lightning refuses a longer one."""
+    return min(interval, batches) if isinstance(interval, int) else interval
 
 
 def _logger(run: Path, number: int) -> CSVLogger:
