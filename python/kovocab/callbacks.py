@@ -13,11 +13,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, Checkpoint, TQDMProgressBar
 from torch.distributed.checkpoint.api import CheckpointException
 
+from kovocab.artefact import Record
+from kovocab.checkpoint_io import DirectCheckpointIO, callback_state
 from kovocab.errors import ArtefactError
+from kovocab.processes import rank
+from kovocab.runs import compare
 
 LAST = "last.ckpt"
 
@@ -32,15 +37,16 @@ class StageCheckpoint(Checkpoint):
     Args:
         folder: Where `last.ckpt` goes.
         every: Optimizer steps between two.
+        settings: All that decides what the stage's weights become; a checkpoint of others is refused.
 
     Attributes:
         interrupted: Whether Ctrl-C was heard.
         saved: The step of the last checkpoint of this fit, if there was one.
     """
 
-    def __init__(self, folder: Path, every: int) -> None:
+    def __init__(self, folder: Path, every: int, settings: Record) -> None:
         super().__init__()
-        self.last, self._every = folder / LAST, every
+        self.last, self._every, self._settings = folder / LAST, every, settings
         self._part, self._old = (self.last.with_suffix(suffix) for suffix in (".part", ".old"))
         self.interrupted = False
         self._step = 0
@@ -48,8 +54,27 @@ class StageCheckpoint(Checkpoint):
         self.saved: int | None = None
 
     def found(self) -> Path | None:
-        """The checkpoint to go on from; the one before the last, where the end came between two renames."""
-        return next((path for path in (self.last, self._old) if path.exists()), None)
+        """The checkpoint to go on from, if there is one; looked at before any process is started.
+
+        It is the one before the last where the end came between two renames.
+
+        Raises:
+            ArtefactError: it is damaged, or of another stage, base, tokenizer or the like.
+        """
+        there = next((path for path in (self.last, self._old) if path.exists()), None)
+        if there is not None and rank() == 0:
+            compare(there, callback_state(there, self.state_key)["settings"], self._settings)
+        return there
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Have checkpoints written and read without detours, unless the user chose how."""
+        del pl_module, stage
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            trainer.strategy.checkpoint_io = DirectCheckpointIO()
+
+    def state_dict(self) -> Record:
+        """For a checkpoint: what it is of."""
+        return {"settings": self._settings}
 
     @contextmanager
     def listening(self) -> Iterator[None]:

@@ -37,6 +37,7 @@ from kovocab.meters import Meters, loggers
 from kovocab.new_rows import INITIALISATION
 from kovocab.pieces import BasePieces, copy_pieces
 from kovocab.plan import StagePlan, plan
+from kovocab.processes import held, one_run
 from kovocab.qlora import QLoRA, check_qlora, merge, qlora_of, qlora_record, train_patterns
 from kovocab.runs import Run, base_record
 from kovocab.sharding import check_strategy
@@ -67,13 +68,12 @@ def main(args: list[str]) -> int:
     configuration = Configuration(verb, args[1:])
     if verb == "plan":
         forecast(configuration)
-    elif verb == "fit":
-        Fit(configuration)()
-    else:
-        evaluate(configuration, verb)
-    if torch.distributed.is_initialized():
-        # Gloo's threads may still hold tensors, and abort the process when Python ends below them.
-        torch.distributed.destroy_process_group()
+        return 0
+    with one_run():
+        if verb == "fit":
+            Fit(configuration)()
+        else:
+            evaluate(configuration, verb)
     return 0
 
 
@@ -130,11 +130,13 @@ class Fit:
             stages = f"stages 1 to {self.done}" if self.done > 1 else "stage 1"
             say(f"finished before: {stages} of {len(self.stages)}, in {self.run.folder / 'stages'}")
         for stage in self.stages[self.done :]:
-            self._train(stage)
+            begun = self.run.begin(stage.number, self.settings[stage.number - 1])
+            with held(begun):
+                rank_zero_only(self.run.tidy)(stage.number)
+                self._train(stage, begun)
 
-    def _train(self, stage: StagePlan) -> None:
+    def _train(self, stage: StagePlan, begun: Path) -> None:
         """Train one stage to its end and write its artefact."""
-        begun = self.run.begin(stage.number, self.settings[stage.number - 1])
         module, _ = self.configuration.build(self.run.start(stage.number))
         module.qlora = qlora_of(module.qlora, stage.stage)
         module.lora = stage.stage.layers
@@ -145,7 +147,8 @@ class Fit:
         if module.qlora is not None:
             freezing = StageFreezing(train_patterns(stage.stage))
             title += ", layers in 4 bits"
-        checkpoint = StageCheckpoint(begun, self.config.checkpoint_every)
+        settings = {"number": stage.number, **self.settings[stage.number - 1]}
+        checkpoint = StageCheckpoint(begun, self.config.checkpoint_every, settings)
         callbacks: list[Callback] = [freezing, losses, StepSeed(self.config.seed_everything, stage.number), checkpoint]
         callbacks.append(Meters(self.tokens_per_step))
         given = self.configuration.config_init.trainer
@@ -161,6 +164,7 @@ class Fit:
             default_root_dir=self.run.folder,
             logger=loggers(self.run.folder, stage.number) if given.logger is None else given.logger,
             log_every_n_steps=min(given.log_every_n_steps or 50, stage.steps),
+            val_check_interval=_within(given.val_check_interval, stage.steps * given.accumulate_grad_batches),
         )
         resumed = checkpoint.found()
         how = f"{stage.steps} steps, lr {stage.lr:g}" + (f"; resuming {resumed}" if resumed else "")
@@ -371,6 +375,11 @@ def _check_trainer(config: Namespace) -> None:
             )
     if config.checkpoint_every < 1:
         raise UsageError(f"checkpoint_every is {config.checkpoint_every}; wanted at least 1 step")
+
+
+def _within(interval: Any, batches: int) -> Any:
+    """The validation interval, in batches where it is an int, at most a stage long: Lightning refuses a longer one."""
+    return min(interval, batches) if isinstance(interval, int) else interval
 
 
 def _new_trainer(configuration: Configuration, callbacks: list[Callback], **settings: Any) -> Trainer:

@@ -55,12 +55,12 @@ class Run:
                         f"{finished} is there and {self.finished(number - 1)}, which it was trained from, is "
                         "not; remove it, or choose another `run`"
                     )
-                self._compare(finished, read_record(finished, "fit")["settings"], wanted)
+                compare(finished, read_record(finished, "fit")["settings"], wanted)
                 done = number
                 # The run was stopped between the renaming and this.
                 shutil.rmtree(begun, ignore_errors=True)
             elif begun.exists() and any(begun.iterdir()):  # empty where the disk was full
-                self._compare(begun, _read(begun / SETTINGS), wanted)
+                compare(begun, _read(begun / SETTINGS), wanted)
         return done
 
     def begin(self, number: int, settings: Record) -> Path:
@@ -71,15 +71,10 @@ class Run:
                 path.write_text(json.dumps(settings, ensure_ascii=False, indent=2), encoding="utf-8")
         return folder
 
-    def _compare(self, folder: Path, found: Record, wanted: Record) -> None:
-        before_all, now = _flat(found), _flat(wanted)
-        for key in dict.fromkeys([*now, *before_all]):
-            before, value = before_all.get(key), now.get(key)
-            if before != value:
-                raise ArtefactError(
-                    f"{folder} was trained with {key} {_short(before)}; the configuration now gives "
-                    f"{_short(value)}. Choose another `run`, or remove {folder} to train that stage again"
-                )
+    def tidy(self, number: int) -> None:
+        """Remove what is left of a stage's artefact where a run was killed while it wrote that."""
+        for left in (self.folder / "stages").glob(f".{number}.*.part"):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def base_record(folder: Path) -> Record:
@@ -108,6 +103,21 @@ def identity(folder: Path) -> str:
                 handle.seek(start)
                 digest.update(handle.read(1 << 16))
     return digest.hexdigest()
+
+
+def compare(path: Path, found: Record, wanted: Record) -> None:
+    """Compare the settings that the stage or checkpoint at `path` was trained with to those of this run.
+
+    Raises:
+        ArtefactError: they differ; names the first that does.
+    """
+    before, now = _flat(found), _flat(wanted)
+    for key in dict.fromkeys([*now, *before]):
+        if before.get(key) != now.get(key):
+            raise ArtefactError(
+                f"{path} was trained with {key} {_short(before.get(key))}; the configuration now gives "
+                f"{_short(now.get(key))}. Choose another `run`, or remove {path} to train that stage again"
+            )
 
 
 def _read(path: Path) -> Record:

@@ -1,0 +1,70 @@
+"""Checkpoint files: written straight to where they belong, mapped to be read, and looked over before that."""
+
+from pathlib import Path
+from pickle import PickleError
+from typing import Any
+from zipfile import BadZipFile, ZipFile
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+
+from kovocab.artefact import Record
+from kovocab.errors import ArtefactError
+
+
+class DirectCheckpointIO(TorchCheckpointIO):
+    """Checkpoints without detours, for local files that somebody else renames when they are whole.
+
+    Lightning's own makes the file in memory, as large as weights and optimizer together, then in the folder of
+    temporary files, where a killed run leaves it; and each process reads all of it into memory.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write `checkpoint` to `path`.
+
+        Raises:
+            OSError: as the system says it, a full disk say.
+        """
+        del storage_options
+        try:
+            with Path(path).open("wb") as file:
+                torch.save(checkpoint, file)
+        except RuntimeError as error:
+            if isinstance(error.__context__, OSError):  # which torch hides behind an error of its own
+                raise error.__context__ from None
+            raise
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Map `path`: processes of one machine share what they read."""
+        del map_location
+        loaded: dict[str, Any] = torch.load(path, map_location="cpu", mmap=True, weights_only=weights_only)
+        return loaded
+
+
+def callback_state(path: Path, key: str) -> Record:
+    """What a callback left in the checkpoint at `path`, which is looked over for that.
+
+    Args:
+        path: A file, or the folder of a sharded checkpoint.
+        key: The callback's `state_key`.
+
+    Raises:
+        ArtefactError: it is damaged, or holds nothing of that callback.
+    """
+    # Lightning keeps what is not sharded in a file of this name.
+    file = path / "meta.pt" if path.is_dir() else path
+    try:
+        with ZipFile(file) as archive:  # torch reads over flipped bits; this does not
+            if (damaged := archive.testzip()) is not None:
+                raise BadZipFile(f"the checksum of {damaged} is wrong")
+        state: Record = torch.load(file, map_location="cpu", mmap=True, weights_only=True)["callbacks"][key]
+    except _UNREADABLE as error:
+        said = str(error).partition("\n")[0]
+        raise ArtefactError(f"{path} cannot be read: {said}; remove it to train the stage from its start") from error
+    return state
+
+
+# A zip file can be broken in as many ways, and so can the pickle in it.
+_UNREADABLE = (OSError, RuntimeError, ValueError, LookupError, TypeError, EOFError, BadZipFile, PickleError)
