@@ -21,7 +21,7 @@ pub mod sorted;
 pub mod spill;
 pub mod table;
 pub mod tables;
-pub(crate) mod threads;
+mod threads;
 mod tokenizer_json;
 pub mod train;
 pub mod words;
