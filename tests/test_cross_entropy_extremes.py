@@ -81,7 +81,7 @@ def test_pieces_are_of_one_size_and_within_the_bound(positions, rows, most):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(room, "PIECE_LOGITS", most)
         head = made(1, 1, 1, rows - 1, False)[1]
-        size = room._piece(head, positions)
+        size = room._piece(room._blocks(head), positions)
     assert 1 <= size <= max(1, most // rows)
     pieces = -(-positions // size)
     # As few as the bound allows, and none could be smaller without one more.

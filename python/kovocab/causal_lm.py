@@ -134,6 +134,7 @@ class CausalLM(LightningModule):
         if "first_new_id" not in record:
             raise ModelError(f"the record of {self.folder} has no `first_new_id`; run `kovocab expand` first")
         mesh = data_mesh(self.device_mesh)
+<<<<<<< HEAD
         if self.qlora is None:
             shard = None if mesh is None else partial(self._shard, mesh=mesh)
             device = self.device if self._trainer is None else self._trainer.strategy.root_device
@@ -144,6 +145,11 @@ class CausalLM(LightningModule):
             self.model.train()  # Lightning leaves the mode as it is, and in eval mode there is no dropout
         else:
             raise UsageError("model.qlora: 4-bit layers are not sharded; wanted one device, or trainer.strategy ddp")
+=======
+        sharded = None if mesh is None else partial(self._shard, mesh=mesh)
+        device = self.device if self._trainer is None else self._trainer.strategy.root_device
+        self.model = load_split(Path(self.folder), record["first_new_id"], self.dtype_wanted, device, sharded)
+>>>>>>> fcbb946eb6a6b877fa25391d43e9ca82247a1aac
         if self.activation_checkpointing:
             _checkpoint_activations(self.model)
         if mesh is None:  # else it takes the root's forward, see there
@@ -313,7 +319,7 @@ class CausalLM(LightningModule):
 
 
 def _checkpoint_activations(model: PreTrainedModel) -> None:
-    # transformers 5.23 gives it the second name and warns of the first
+    # transformers 5.23 has the first name and warns of the second, which is all that 5.0 has.
     names = ("activation_checkpointing_enable", "gradient_checkpointing_enable")
     enable = next(getattr(model, name) for name in names if hasattr(model, name))
     enable({"use_reentrant": False})  # the reentrant kind loses gradients where a layer's input needs none
