@@ -134,22 +134,16 @@ class CausalLM(LightningModule):
         if "first_new_id" not in record:
             raise ModelError(f"the record of {self.folder} has no `first_new_id`; run `kovocab expand` first")
         mesh = data_mesh(self.device_mesh)
-<<<<<<< HEAD
         if self.qlora is None:
-            shard = None if mesh is None else partial(self._shard, mesh=mesh)
+            sharded = None if mesh is None else partial(self._shard, mesh=mesh)
             device = self.device if self._trainer is None else self._trainer.strategy.root_device
-            self.model = load_split(Path(self.folder), record["first_new_id"], self.dtype_wanted, device, shard)
+            self.model = load_split(Path(self.folder), record["first_new_id"], self.dtype_wanted, device, sharded)
         elif mesh is None:
             loaded = load_4bit(str(Path(self.folder)), self.dtype_wanted, self.qlora)
             self.model = split_rows(loaded, record["first_new_id"])
             self.model.train()  # Lightning leaves the mode as it is, and in eval mode there is no dropout
         else:
             raise UsageError("model.qlora: 4-bit layers are not sharded; wanted one device, or trainer.strategy ddp")
-=======
-        sharded = None if mesh is None else partial(self._shard, mesh=mesh)
-        device = self.device if self._trainer is None else self._trainer.strategy.root_device
-        self.model = load_split(Path(self.folder), record["first_new_id"], self.dtype_wanted, device, sharded)
->>>>>>> fcbb946eb6a6b877fa25391d43e9ca82247a1aac
         if self.activation_checkpointing:
             _checkpoint_activations(self.model)
         if mesh is None:  # else it takes the root's forward, see there
