@@ -179,7 +179,10 @@ def test_a_full_disk_is_named(disk, capsys):
 
 def test_kill_9_on_two_processes_resumes_to_the_same_bits(tmp_path):
     """The main process is killed while the other is busy: that one may not stay behind."""
-    whole, killed = (["--config", "fit.yaml", "--run", str(tmp_path / name), *TWO] for name in ("whole", "killed"))
+    schedule = ["--schedule", "[{input_rows: new}, {input_rows: new, output_rows: all, layers: true}]"]
+    whole, killed = (
+        ["--config", "fit.yaml", *schedule, "--run", str(tmp_path / name), *TWO] for name in ("whole", "killed")
+    )
     script = str(Path(__file__).with_name("killable_fit.py"))
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, script, "0", "0", "0", *whole, "--", "2", "5", "0", *killed]
@@ -194,9 +197,9 @@ def test_kill_9_on_two_processes_resumes_to_the_same_bits(tmp_path):
     command = [sys.executable, "-m", "kovocab", "fit", *killed]
     second = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert second.returncode == 0, second.stderr
-    assert "finished before: stage 1 of 3" in second.stdout
+    assert "finished before: stage 1 of 2" in second.stdout
     assert "stages/.2/last.ckpt" in second.stdout
-    for number in ("1", "2", "3"):
+    for number in ("1", "2"):
         folders = [tmp_path / run / "stages" / number for run in ("whole", "killed")]
         ours, theirs = ({path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders)
         assert ours.keys() == theirs.keys()

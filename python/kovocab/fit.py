@@ -60,6 +60,8 @@ def main(args: list[str]) -> int:
     """
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # Which process of several ended, where the main one is ended for it.
+    logging.getLogger("lightning.fabric.strategies.launchers.subprocess_script").setLevel(logging.INFO)
     # Lightning 2.6 on torch 2.13; nothing that the user can do anything about.
     warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
     if not sys.stdout.isatty():
