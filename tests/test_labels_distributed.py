@@ -14,7 +14,7 @@ from kovocab.freezing import StageFreezing
 from kovocab.pieces import save_pieces
 from kovocab.stages import Stage
 from models import expanded
-from test_distributed import Sharded, Watch, fit, whole
+from test_distributed import Watch, fit, whole
 from test_labels import FIRST, SPELT
 
 torch.set_num_threads(1)
@@ -39,11 +39,11 @@ def process(rank, port, folder):
     seen = {}
     for mode in MODES:
         sharded = ModelParallelStrategy(data_parallel_size=2, tensor_parallel_size=1)
-        for kind, strategy in ((CausalLM, DDPStrategy()), (Sharded, sharded)):
-            module, rows = kind(str(folder), adamw), Rows()
+        for kind, strategy in (("ddp", DDPStrategy()), ("fsdp2", sharded)):
+            module, rows = CausalLM(str(folder), adamw), Rows()
             module.label_mode = mode
             fit(module, strategy, [rows, StageFreezing.from_stage(Stage(input_rows="new"))])
-            seen[f"{mode} {kind.__name__}"] = {"moved": sorted(rows.moved), "rows": rows.rows}
+            seen[f"{mode} {kind}"] = {"moved": sorted(rows.moved), "rows": rows.rows}
     torch.save(seen, folder / f"{rank}.pt")
     torch.distributed.destroy_process_group()  # gloo aborts now and then where it ends after Python
 
@@ -58,8 +58,8 @@ def test_two_processes(tmp_path):
     torch.multiprocessing.spawn(process, args=(port, tmp_path), nprocs=2)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     for mode in MODES:
-        ddp, sharded = (first[f"{mode} {kind}"] for kind in ("CausalLM", "Sharded"))
-        for found in (ddp, sharded, second[f"{mode} CausalLM"], second[f"{mode} Sharded"]):
+        ddp, sharded = (first[f"{mode} {kind}"] for kind in ("ddp", "fsdp2"))
+        for found in (ddp, sharded, second[f"{mode} ddp"], second[f"{mode} fsdp2"]):
             assert found["moved"] == ["input_new"]
             torch.testing.assert_close(found["rows"], ddp["rows"], atol=1e-4, rtol=0)
         before, after = ddp["rows"]

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+import torch
 from torch.distributed.checkpoint.api import CheckpointException
 
 from kovocab.callbacks import StageCheckpoint
@@ -21,6 +22,7 @@ class Trainer(SimpleNamespace):
     def save_checkpoint(self, path):
         path.mkdir(exist_ok=True)
         (path / "step").write_text(str(self.global_step))
+        torch.save({"callbacks": {"StageCheckpoint": {"settings": {}}}}, path / "meta.pt")
 
     def step(self, checkpoint):
         self.global_step += 1
@@ -28,7 +30,7 @@ class Trainer(SimpleNamespace):
 
 
 def test_a_kill_between_two_renames_leaves_the_checkpoint_before(tmp_path, monkeypatch):
-    checkpoint, trainer = StageCheckpoint(tmp_path, every=1), Trainer()
+    checkpoint, trainer = StageCheckpoint(tmp_path, every=1, settings={}), Trainer()
     checkpoint.on_train_start(trainer, None)
     assert checkpoint.found() is None
     trainer.step(checkpoint)
@@ -51,7 +53,7 @@ def test_a_kill_between_two_renames_leaves_the_checkpoint_before(tmp_path, monke
                     trainer.step(checkpoint)
             else:
                 trainer.step(checkpoint)
-        again = StageCheckpoint(tmp_path, every=1)
+        again = StageCheckpoint(tmp_path, every=1, settings={})
         assert (again.found() / "step").read_text() == wanted
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
 
@@ -61,7 +63,7 @@ def test_a_kill_between_two_renames_leaves_the_checkpoint_before(tmp_path, monke
     [OSError(28, "No space left on device"), CheckpointException("disk", {0: (OSError("No space left"), None)})],
 )
 def test_what_cannot_be_written_is_told_and_leaves_the_checkpoint_before(tmp_path, monkeypatch, error):
-    checkpoint, trainer = StageCheckpoint(tmp_path, every=1), Trainer()
+    checkpoint, trainer = StageCheckpoint(tmp_path, every=1, settings={}), Trainer()
     checkpoint.on_train_start(trainer, None)
     trainer.step(checkpoint)
     save = trainer.save_checkpoint
