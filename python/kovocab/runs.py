@@ -59,7 +59,7 @@ class Run:
                 done = number
                 # The run was stopped between the renaming and this.
                 shutil.rmtree(begun, ignore_errors=True)
-            elif begun.exists() and any(begun.iterdir()):  # empty where the disk was full
+            elif (begun / SETTINGS).exists():  # not there where the disk was full, or another rank just begins
                 compare(begun, _read(begun / SETTINGS), wanted)
         return done
 
