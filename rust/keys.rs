@@ -72,7 +72,7 @@ pub fn short_key(text: &[u8], start: usize, end: usize) -> Key {
     let length = end - start;
     let mut key = if let Some(window) = text.get(start..start + 24) {
         let mut key = [load(window, 0), load(window, 8), load(window, 16)];
-        for (word, mask) in key.iter_mut().zip(&KEEP[length % KEEP.len()]) {
+        for (word, mask) in key.iter_mut().zip(&KEEP[length]) {
             *word &= mask;
         }
         key

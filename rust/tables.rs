@@ -3,8 +3,8 @@
 //!
 //! A word first meets its thread's *front*: a small table of words that were seen just now, which lies in the
 //! processor's cache and takes more than half of the words of Korean text. A word that is not there takes the place
-//! of the one that is, and that one waits, with its count, in its table's queue; a full queue goes into the table at
-//! once, so a lock is taken once in [`BATCH`] words that wait, which is more than a hundred words of text. The
+//! of another (see [`Pair`]), and that one waits, with its count, in its table's queue; a full queue goes into the table
+//! at once, so a lock is taken once in [`BATCH`] words that wait, which is more than a hundred words of text. The
 //! threads share the tables, so that no word is held twice.
 
 use std::hint::black_box;
@@ -18,7 +18,7 @@ use crate::slots::{BATCH, Slot, Slots};
 /// Words are divided into so many parts wherever they leave memory: each part is combined and sorted by itself, so
 /// no more than one part a thread is in memory then. A fixed number, since machines that share the work exchange parts.
 pub const PARTS: usize = 128;
-/// Slots of a front: 256 KiB, a part of a core's own cache.
+/// Pairs of a front: 512 KiB, a part of a core's own cache.
 const FRONT: usize = 1 << 13;
 /// Slots that all tables have together at first: 64 MiB, which is 1.3 M words.
 const FIRST: usize = 1 << 21;
