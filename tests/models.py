@@ -1,5 +1,6 @@
 """Tiny models made on the spot (Llama, and Phi, whose head has a bias), and ids to train them on."""
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -10,6 +11,10 @@ from transformers import AutoModelForCausalLM, LlamaConfig, PhiConfig, PreTraine
 from kovocab.artefact import write_record
 
 ROWS = 100
+QUIET = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
+"""Settings of a Trainer that says nothing."""
+
+adamw = partial(torch.optim.AdamW, lr=1e-2, weight_decay=0.1)
 SIZES = {
     "hidden_size": 32,
     "intermediate_size": 64,
@@ -38,6 +43,11 @@ def tiny(architecture="llama", rows=ROWS, dtype=torch.float32, seed=0, **setting
 def ids(high=ROWS, shape=(2, 12), seed=0) -> torch.Tensor:
     """Random token ids below `high`."""
     return torch.randint(0, high, shape, generator=torch.Generator().manual_seed(seed))
+
+
+def parameters(module) -> dict[str, torch.Tensor]:
+    """A copy of every parameter, by name."""
+    return {name: p.detach().clone() for name, p in module.named_parameters()}
 
 
 def expanded(folder: Path, architecture="llama", rows=ROWS, first_new_id=90, **settings) -> Path:

@@ -15,8 +15,6 @@ from kovocab.cli import STREET, TRAINING, VERBS, main
 TEXT_VERBS = ["count", "combine", "refine", "evaluate", "sample"]
 EVERY_VERB = [*VERBS, *TRAINING]
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
-
 
 def tree(*folders: Path) -> dict[Path, bytes | None]:
     """All that lies in the folders, hidden files too."""

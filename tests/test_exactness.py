@@ -5,9 +5,6 @@ trained everything, and a gradient left on every parameter.
 """
 
 import copy
-import os
-import socket
-import warnings
 from functools import partial
 
 import pytest
@@ -20,12 +17,9 @@ from kovocab.freezing import StageFreezing
 from kovocab.split_rows import block_of
 from kovocab.stages import STAGES
 from models import Packed, expanded
+from ranks import on_two
 
 torch.set_num_threads(1)
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*LeafSpec.* is deprecated:FutureWarning"),  # lightning 2.6, torch 2.13
-]
 
 # Architecture (Phi's head has a bias), dtype of the weights, the Trainer's precision, compiler, activation checkpoints.
 CELLS = {
@@ -145,20 +139,10 @@ def test_the_warm_optimizer_alone_moves_what_has_no_flag(folder):
     assert not [name for name, value in parameters(module).items() if torch.equal(value, before[name])]
 
 
-def process(rank, port, folder):
-    here = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": 2, "NODE_RANK": 0}
-    os.environ.update({key: str(value) for key, value in (here | {"RANK": rank, "LOCAL_RANK": rank}).items()})
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore")
-    try:
-        for cell, numbers in ON_TWO:
-            check_cell(folder, cell, numbers, devices=2, strategy="ddp")
-    finally:
-        torch.distributed.destroy_process_group()  # gloo aborts, or waits for ever, where it ends after Python
+def every_cell(folder):
+    for cell, numbers in ON_TWO:
+        check_cell(folder, cell, numbers, devices=2, strategy="ddp")
 
 
 def test_two_processes(folder):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    torch.multiprocessing.spawn(process, args=(port, folder), nprocs=2)
+    on_two(every_cell, folder)

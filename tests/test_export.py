@@ -1,43 +1,36 @@
 """Export: what the hub gets is what was trained, and says how."""
 
 import shutil
+from contextlib import chdir
 
 import pytest
 import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from expanded import BASE_TOKENS, corpus, save_expanded, texts
+from expanded import BASE_TOKENS
 from kovocab.artefact import read_record, write_record
 from kovocab.causal_lm import CausalLM
 from kovocab.errors import ArtefactError, ModelError, TokenizerError
 from kovocab.export import export
-from kovocab.fit import main
+from runs import DATA, fit, make_place
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
-
-CONFIG = """
-data:
-  sources: [{name: ko, corpus: ko.jsonl}]
-  length: 16
-  batch_size: 4
-  validation_share: 0.05
+CONFIG = (
+    DATA
+    + """
+model: {model: expanded}
 trainer: {accelerator: cpu, devices: 1}
 defaults: {lr: 1e-2, steps: 2}
 schedule: [{input_rows: new}, {output_rows: all}]
 """
+)
 
 
 @pytest.fixture(scope="module", params=["llama", "phi"])
 def run(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp(request.param)
-    save_expanded(folder / "expanded", request.param)
-    corpus(folder, "ko", texts(300))
-    (folder / "fit.yaml").write_text(CONFIG)
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        main(["fit", "--config", "fit.yaml", "--model.model", "expanded", "--run", "run"])
+    folder = make_place(tmp_path_factory.mktemp(request.param), CONFIG, architecture=request.param)
+    with chdir(folder):
+        fit("run")
     return folder / "run"
 
 
