@@ -12,14 +12,16 @@ from torch.multiprocessing import get_context, start_processes
 
 PORTS: list[int] = []
 
+FORKED = get_context("forkserver")
+"""Processes forked from one that has imported what training needs: it does so once, for all tests."""
+FORKED.set_forkserver_preload(["kovocab.fit", "models"])
+
 
 def on_two(job, *args):
     """Run `job(*args)` on two processes, in the folder of this one; give what it gave on each.
 
-    They are forked from one that has imported what training needs: it does so once, for all tests. What is given is
-    made of tensors, numbers, strings, lists and dicts.
+    That is made of tensors, numbers, strings, lists and dicts.
     """
-    get_context("forkserver").set_forkserver_preload(["kovocab.fit", "models"])
     with ExitStack() as stack:
         free = [stack.enter_context(socket.socket()) for _ in range(8)]
         for one in free:

@@ -18,11 +18,11 @@ data:
 """
 
 
-def make_place(folder, config, **settings):
+def make_place(folder, config, data=DATA, **settings):
     """What a run needs, in a folder: `expanded`, ko.jsonl and fit.yaml."""
     save_expanded(folder / "expanded", **settings)
     corpus(folder, "ko", texts(300))
-    (folder / "fit.yaml").write_text(config)
+    (folder / "fit.yaml").write_text(data + config)
     return folder
 
 

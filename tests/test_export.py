@@ -13,17 +13,14 @@ from kovocab.artefact import read_record, write_record
 from kovocab.causal_lm import CausalLM
 from kovocab.errors import ArtefactError, ModelError, TokenizerError
 from kovocab.export import export
-from runs import DATA, fit, make_place
+from runs import fit, make_place
 
-CONFIG = (
-    DATA
-    + """
+CONFIG = """
 model: {model: expanded}
 trainer: {accelerator: cpu, devices: 1}
 defaults: {lr: 1e-2, steps: 2}
 schedule: [{input_rows: new}, {output_rows: all}]
 """
-)
 
 
 @pytest.fixture(scope="module", params=["llama", "phi"])

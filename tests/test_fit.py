@@ -3,8 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from contextlib import chdir
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +19,7 @@ from kovocab.errors import ArtefactError, CorpusError, FreezingError, KovocabErr
 from kovocab.fit import main
 from kovocab.plan import StageSettings, plan
 from kovocab.stages import STAGES, Stage
+from ranks import FORKED
 from runs import assert_equal, files, fit, make_place, moved, strike
 
 pytestmark = pytest.mark.usefixtures("in_place")
@@ -45,7 +44,7 @@ checkpoint_every: 2
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A folder with an expanded model (with dropout), two sources, a configuration, and the run `whole`."""
-    folder = make_place(tmp_path_factory.mktemp("place"), CONFIG, attention_dropout=0.1)
+    folder = make_place(tmp_path_factory.mktemp("place"), CONFIG, data="", attention_dropout=0.1)
     corpus(folder, "en", texts(100, "tree"))
     with chdir(folder):
         assert fit("whole") == 0
@@ -116,13 +115,18 @@ def test_ctrl_c_in_the_last_step_is_heard_in_the_validation_behind_it(monkeypatc
         assert files(f"{run}/stages/1")[name] == files("whole/stages/1")[name]
 
 
+def killed(run):
+    """A run that is killed in its second stage, after its first checkpoint."""
+    strike(pytest.MonkeyPatch(), 2, 5, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    fit(run)
+
+
 def test_kill_9_resumes_to_the_same_bits(tmp_path):
     run = str(tmp_path / "run")
-    script = str(Path(__file__).with_name("killable_fit.py"))
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "1"}
-    command = [sys.executable, script, "2", "5", "0", "--config", "fit.yaml", "--run", run]
-    killed = subprocess.run(command, env=environment, capture_output=True, check=False)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    process = FORKED.Process(target=killed, args=(run,))  # whose hashes have another seed than ours
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert torch.load(f"{run}/stages/.2/last.ckpt", weights_only=True)["global_step"] == 2
     assert fit(run) == 0
     assert_equal("whole", run, range(1, 8))

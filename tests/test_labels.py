@@ -24,7 +24,7 @@ from kovocab.plan import StageSettings, plan
 from kovocab.stages import STAGES, Stage
 from kovocab.tokenizer import load_tokenizer
 from models import expanded, ids, tiny
-from runs import DATA, fit, make_place, moved
+from runs import fit, make_place, moved
 
 torch.set_num_threads(1)
 FIRST = 90
@@ -209,15 +209,12 @@ def test_modes_in_the_stages_that_they_are_for():
     assert made([STAGES["eeve"][6]], defaults=StageSettings(lr=1, steps=1, label_mode="old_vocab"))
 
 
-CONFIG = (
-    DATA
-    + """
+CONFIG = """
 model: {model: expanded}
 trainer: {accelerator: cpu, devices: 1}
 schedule: [{input_rows: new}]
 defaults: {lr: 1e-2, steps: 3}
 """
-)
 
 
 @pytest.fixture(scope="module")

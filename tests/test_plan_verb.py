@@ -12,17 +12,14 @@ from expanded import BASE_TOKENS, NEW_TOKENS
 from kovocab import cli, forecast
 from kovocab.artefact import read_record
 from kovocab.errors import UsageError
-from runs import DATA, fit, make_place
+from runs import fit, make_place
 
 pytestmark = pytest.mark.usefixtures("in_place")
-CONFIG = (
-    DATA
-    + """
+CONFIG = """
 model: {model: expanded, dtype: float32}
 trainer: {accelerator: cpu, devices: 1, accumulate_grad_batches: 2}
 defaults: {lr: 1e-2, steps: 3}
 """
-)
 SHARDED = {"class_path": "lightning.pytorch.strategies.ModelParallelStrategy"}
 
 

@@ -30,7 +30,7 @@ from kovocab.qlora import QLoRA, check_qlora, merge, train_patterns
 from kovocab.shards import read_shards, write_shards
 from kovocab.stages import STAGES, Stage
 from models import QUIET, Packed, adamw, expanded, ids
-from runs import DATA, fit, make_place, strike
+from runs import fit, make_place, strike
 
 torch.set_num_threads(1)
 installed = pytest.mark.skipif(
@@ -258,16 +258,13 @@ def test_the_lora_begins_the_same_whatever_was_drawn_before(tmp_path):
     assert not torch.equal(other, starts[0]["model.model.layers.0.mlp.up_proj.lora_A.default.weight"])
 
 
-CONFIG = (
-    DATA
-    + """
+CONFIG = """
 model: {model: expanded, qlora: {rank: 4, alpha: 8, dropout: 0.1, compute_dtype: float32}}
 trainer: {accelerator: cpu, devices: 1, gradient_clip_val: 1.0, accumulate_grad_batches: 2}
 schedule: [{output_rows: new}, {input_rows: all, output_rows: all, layers: true}, {layers: true}]
 defaults: {lr: 1e-2, steps: 4}
 checkpoint_every: 2
 """
-)
 FIRST_TWO = "[{output_rows: new}, {input_rows: all, output_rows: all, layers: true}]"
 
 

@@ -12,25 +12,23 @@ from pathlib import Path
 import pytest
 import torch
 
+import runs
 from expanded import save_expanded
 from kovocab.artefact import read_record
 from kovocab.callbacks import LAST
 from kovocab.cli import main
 from kovocab.processes import held
-from runs import DATA, assert_equal, files, make_place
+from ranks import on_two
 
 pytestmark = pytest.mark.usefixtures("in_place")
 
-CONFIG = (
-    DATA
-    + """
+CONFIG = """
 model: {model: expanded}
 trainer: {accelerator: cpu, devices: 1, gradient_clip_val: 1.0, accumulate_grad_batches: 2}
 schedule: [{input_rows: new}, {input_rows: new, output_rows: all}, {layers: true}]
 defaults: {lr: 1e-2, steps: 4}
 checkpoint_every: 2
 """
-)
 TWO = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
 ONE_STAGE = ["--schedule", "[{input_rows: new}]"]
 STOPPED = "--trainer.callbacks+=runs.Stopper"
@@ -39,7 +37,7 @@ STOPPED = "--trainer.callbacks+=runs.Stopper"
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A folder with an expanded model (with dropout), a corpus and a configuration."""
-    return make_place(tmp_path_factory.mktemp("place"), CONFIG, attention_dropout=0.1)
+    return runs.make_place(tmp_path_factory.mktemp("place"), CONFIG, attention_dropout=0.1)
 
 
 def fit(run, *args):
@@ -62,7 +60,7 @@ def last(begun, tmp_path):
     """The same in a run of its own: its only checkpoint."""
     copied = tmp_path / "run/stages/.1" / LAST
     copied.parent.mkdir(parents=True)
-    for name, data in files(begun.parent).items():
+    for name, data in runs.files(begun.parent).items():
         (copied.parent / name).write_bytes(data)
     return copied
 
@@ -164,12 +162,11 @@ def test_a_full_disk_is_named(disk, capsys):
 def test_kill_9_on_two_processes_resumes_to_the_same_bits(tmp_path):
     """The main process is killed while the other is busy: that one may not stay behind."""
     schedule = ["--schedule", "[{input_rows: new}, {input_rows: new, output_rows: all, layers: true}]"]
-    whole, killed = (
-        ["--config", "fit.yaml", *schedule, "--run", str(tmp_path / name), *TWO] for name in ("whole", "killed")
-    )
+    on_two(runs.fit, tmp_path / "whole", *schedule, *TWO)
+    killed = ["--config", "fit.yaml", *schedule, "--run", str(tmp_path / "killed"), *TWO]
     script = str(Path(__file__).with_name("killable_fit.py"))
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, script, "0", "0", "0", *whole, "--", "2", "5", "0", *killed]
+    command = [sys.executable, script, "2", "5", "0", *killed]
     first = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:
         said = first.communicate(timeout=120)[1]
@@ -183,7 +180,7 @@ def test_kill_9_on_two_processes_resumes_to_the_same_bits(tmp_path):
     assert second.returncode == 0, second.stderr
     assert "finished before: stage 1 of 2" in second.stdout
     assert "stages/.2/last.ckpt" in second.stdout
-    assert_equal(tmp_path / "whole", tmp_path / "killed", (1, 2))
+    runs.assert_equal(tmp_path / "whole", tmp_path / "killed", (1, 2))
 
 
 def gone(group, seconds=20):

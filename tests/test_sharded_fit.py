@@ -26,9 +26,7 @@ from models import ids, tiny
 from ranks import fresh_port, on_two
 
 SCHEDULE = (Stage(input_rows="new"), Stage(input_rows="new", output_rows="all"), Stage(layers=True))
-CONFIG = (
-    runs.DATA
-    + """
+CONFIG = """
 model: {model: expanded}
 trainer:
   accelerator: cpu
@@ -42,7 +40,6 @@ schedule: [{input_rows: new}, {input_rows: new, output_rows: all}, {layers: true
 defaults: {lr: 1e-2, steps: 4}
 checkpoint_every: 2
 """
-)
 
 
 def fit(run, *args):
