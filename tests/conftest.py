@@ -14,7 +14,7 @@ from kovocab.counts import count
 from kovocab.tokenizer import load_tokenizer
 from kovocab.word_counts import Counted
 
-pytest.register_assert_rewrite("corpora", "street")
+pytest.register_assert_rewrite("corpora", "runs", "street")
 
 # Real text and tokenizers, beside the checkout (or where KOVOCAB_TEST_DATA says). Not part of the project:
 # what needs them is skipped, visibly, where they are not.
@@ -75,6 +75,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder that the test stands in, empty."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def in_place(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder `place` that a test file makes; the test stands in it."""
+    monkeypatch.chdir(place)
+    return place
 
 
 @pytest.fixture

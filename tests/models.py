@@ -1,15 +1,21 @@
 """Tiny models made on the spot (Llama, and Phi, whose head has a bias), and ids to train them on."""
 
+from functools import partial
 from pathlib import Path
 
 import torch
 from lightning.pytorch import LightningDataModule
+from torch.distributed.tensor import DTensor
 from torch.utils.data import DataLoader
 from transformers import AutoModelForCausalLM, LlamaConfig, PhiConfig, PreTrainedModel
 
 from kovocab.artefact import write_record
 
 ROWS = 100
+QUIET = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
+"""Settings of a Trainer that says nothing."""
+
+adamw = partial(torch.optim.AdamW, lr=1e-2, weight_decay=0.1)
 SIZES = {
     "hidden_size": 32,
     "intermediate_size": 64,
@@ -38,6 +44,12 @@ def tiny(architecture="llama", rows=ROWS, dtype=torch.float32, seed=0, **setting
 def ids(high=ROWS, shape=(2, 12), seed=0) -> torch.Tensor:
     """Random token ids below `high`."""
     return torch.randint(0, high, shape, generator=torch.Generator().manual_seed(seed))
+
+
+def parameters(module) -> dict[str, torch.Tensor]:
+    """A copy of every parameter, by name; gathered, where it is sharded."""
+    named = module.named_parameters()
+    return {name: (p.full_tensor() if isinstance(p, DTensor) else p).detach().clone() for name, p in named}
 
 
 def expanded(folder: Path, architecture="llama", rows=ROWS, first_new_id=90, **settings) -> Path:

@@ -14,14 +14,9 @@ from kovocab.errors import ArtefactError, ModelError, UsageError
 from kovocab.freezing import StageFreezing
 from kovocab.split_rows import save_plain
 from kovocab.stages import STAGES
-from models import Packed, expanded, ids, tiny
+from models import QUIET, Packed, expanded, ids, tiny
 
 torch.set_num_threads(1)
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*LeafSpec.* is deprecated:FutureWarning"),  # lightning 2.6, torch 2.13
-]
-QUIET = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
 adamw = partial(torch.optim.AdamW, lr=1e-2)
 
 

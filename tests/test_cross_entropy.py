@@ -46,17 +46,22 @@ def everything(x, head):
     return [x, head.output_old, head.output_new, head.output_old_bias, head.output_new_bias]
 
 
+SIZES = {
+    "positions": st.integers(1, 23),
+    "hidden": st.integers(1, 9),
+    "old": st.integers(1, 20),
+    "bias": st.booleans(),
+    "seed": st.integers(0, 1000),
+}
+
+
 @settings(max_examples=150, deadline=None)
 @given(
-    positions=st.integers(1, 23),
-    hidden=st.integers(1, 9),
-    old=st.integers(1, 20),
+    **SIZES,
     new=st.integers(1, 20),
-    bias=st.booleans(),
     piece=st.integers(1, 30),
     ignored=st.floats(0, 1),
     trains=st.lists(st.booleans(), min_size=5, max_size=5).filter(any),
-    seed=st.integers(0, 1000),
 )
 def test_equals_the_plain_loss(positions, hidden, old, new, bias, piece, ignored, trains, seed):
     x, head, labels = made(positions, hidden, old, new, bias, seed)
@@ -79,14 +84,10 @@ def test_equals_the_plain_loss(positions, hidden, old, new, bias, piece, ignored
 
 @settings(max_examples=100, deadline=None)
 @given(
-    positions=st.integers(1, 23),
-    hidden=st.integers(1, 9),
-    old=st.integers(1, 20),
-    bias=st.booleans(),
+    **SIZES,
     piece=st.none() | st.integers(1, 30),
     ignored=st.floats(0, 1),
     trains=st.lists(st.booleans(), min_size=3, max_size=3).filter(any),
-    seed=st.integers(0, 1000),
 )
 def test_over_old_tokens_alone_equals_the_plain_loss_without_new_rows(
     positions, hidden, old, bias, piece, ignored, trains, seed

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from kovocab import cross_entropy as room
 from kovocab.cross_entropy import IGNORE, cross_entropy, token_losses
-from test_cross_entropy import everything, gradients, made, plain_loss
+from test_cross_entropy import SIZES, everything, gradients, made, plain_loss
 
 torch.set_num_threads(1)
 
@@ -24,15 +24,11 @@ def ignoring(labels, share, seed):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    positions=st.integers(1, 23),
-    hidden=st.integers(1, 9),
-    old=st.integers(1, 20),
+    **SIZES,
     new=st.integers(1, 20),
-    bias=st.booleans(),
     piece=st.integers(1, 30),
     ignored=st.sampled_from([0.0, 0.3, 1.0]),
     scale=st.sampled_from([1e-3, 1.0, 30.0, 1000.0]),
-    seed=st.integers(0, 1000),
 )
 def test_bf16_loses_nothing_but_the_rounding_of_the_logits(
     positions, hidden, old, new, bias, piece, ignored, scale, seed

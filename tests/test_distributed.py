@@ -1,8 +1,5 @@
 """The stages on two processes (gloo): DDP and FSDP2, old rows exact on every rank."""
 
-import os
-import socket
-import warnings
 from functools import partial
 
 import torch
@@ -15,26 +12,19 @@ from kovocab.errors import FreezingError
 from kovocab.freezing import StageFreezing
 from kovocab.split_rows import block_of
 from kovocab.stages import STAGES
-from models import Packed, expanded
+from models import QUIET, Packed, adamw, expanded, parameters
+from ranks import on_two
 
 torch.set_num_threads(1)
 CHECKED = (1, 2, 5, 7)
 
 
-def whole(module):
-    """Every parameter, gathered."""
-    return {
-        name: (p.full_tensor() if isinstance(p, DTensor) else p).detach().clone()
-        for name, p in module.named_parameters()
-    }
-
-
 class Watch(Callback):
     def on_fit_start(self, trainer, pl_module):
-        self.before = whole(pl_module)
+        self.before = parameters(pl_module)
 
     def on_train_end(self, trainer, pl_module):
-        self.after = whole(pl_module)
+        self.after = parameters(pl_module)
         self.moved = {block_of(n) for n in self.after if not torch.equal(self.after[n], self.before[n])}
         self.state = len(trainer.optimizers[0].state)
 
@@ -48,19 +38,14 @@ class NudgeOnRankOne(Callback):
 
 
 def fit(module, strategy, callbacks):
-    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
-    quiet |= {"accelerator": "cpu", "devices": 2, "enable_checkpointing": False, "max_steps": 3}
-    trainer = Trainer(strategy=strategy, callbacks=callbacks, gradient_clip_val=1.0, accumulate_grad_batches=4, **quiet)
+    settings = QUIET | {"devices": 2, "enable_checkpointing": False, "max_steps": 3}
+    settings |= {"gradient_clip_val": 1.0, "accumulate_grad_batches": 4}
+    trainer = Trainer(strategy=strategy, callbacks=callbacks, **settings)
     # On one rank no batch has a new token: its gradient for new rows is zeros, and not absent.
     trainer.fit(module, Packed(high=90 if trainer.global_rank else 100))
 
 
-def process(rank, port, folder):
-    here = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": 2, "NODE_RANK": 0}
-    os.environ.update({key: str(value) for key, value in (here | {"RANK": rank, "LOCAL_RANK": rank}).items()})
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore")
-    adamw = partial(torch.optim.AdamW, lr=1e-2, weight_decay=0.1)
+def every_stage(folder):
     kinds = {
         "ddp": DDPStrategy,
         "fsdp2": partial(ModelParallelStrategy, data_parallel_size=2, tensor_parallel_size=1),
@@ -79,18 +64,12 @@ def process(rank, port, folder):
             fit(CausalLM(str(folder), adamw), strategy(), [freezing, NudgeOnRankOne()])
         except FreezingError as error:
             seen[kind] = str(error)
-    torch.save(seen, folder / f"{rank}.pt")
-    torch.distributed.destroy_process_group()  # gloo aborts now and then where it ends after Python
+    return seen
 
 
 def test_two_processes(tmp_path):
     expanded(tmp_path, "phi")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    torch.multiprocessing.spawn(process, args=(port, tmp_path), nprocs=2)
-    for rank in range(2):
-        seen = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+    for rank, seen in enumerate(on_two(every_stage, tmp_path)):
         for kind in ("ddp", "fsdp2"):
             for number in CHECKED:
                 exact, state, report = seen[f"{kind} {number}"]

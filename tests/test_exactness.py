@@ -5,9 +5,6 @@ trained everything, and a gradient left on every parameter.
 """
 
 import copy
-import os
-import socket
-import warnings
 from functools import partial
 
 import pytest
@@ -15,21 +12,17 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 from torch._dynamo.utils import counters
-from torch.distributed.tensor import DTensor
 
 from kovocab.causal_lm import CausalLM
 from kovocab.freezing import StageFreezing
 from kovocab.split_rows import block_of
 from kovocab.stages import STAGES
-from models import Packed, expanded
+from models import QUIET, Packed, adamw, expanded, parameters
+from ranks import on_two
 
 torch.set_num_threads(1)
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*LeafSpec.* is deprecated:FutureWarning"),  # lightning 2.6, torch 2.13
-    # The compiler looks, where nothing is amiss, and takes the warning that pytest makes an error for a failure.
-    pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf"),
-]
+# The compiler looks, where nothing is amiss, and takes the warning that pytest makes an error for a failure.
+pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 
 # Architecture (Phi's head has a bias), dtype of the weights, the Trainer's precision, compiler, activation checkpoints.
 CELLS = {
@@ -78,7 +71,6 @@ class Module(CausalLM):
 
 
 def fit(module, stage, precision, **settings):
-    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
     freezing = StageFreezing.from_stage(stage)
     trainer = Trainer(
         callbacks=[freezing],
@@ -87,7 +79,7 @@ def fit(module, stage, precision, **settings):
         accumulate_grad_batches=4,
         enable_checkpointing=False,
         precision=precision,
-        **quiet | settings,
+        **QUIET | settings,
     )
     trainer.fit(module, Packed(count=16 * trainer.world_size))
     return trainer, freezing.report
@@ -102,15 +94,8 @@ def warm(module, state):
     return optimizer
 
 
-def parameters(module):
-    """A copy of every parameter, gathered where it is sharded."""
-    named = module.named_parameters()
-    return {name: (p.full_tensor() if isinstance(p, DTensor) else p).detach().clone() for name, p in named}
-
-
 def check_cell(folder, cell, numbers, strategy=None, **settings):
     architecture, dtype, precision, compiler, checkpointed = CELLS[cell]
-    adamw = partial(torch.optim.AdamW, lr=1e-2, weight_decay=0.1)
 
     def fitted(stage, momenta=None):
         torch.compiler.reset()
@@ -162,20 +147,10 @@ def test_the_warm_optimizer_alone_moves_what_has_no_flag(folder):
     assert not [name for name, value in parameters(module).items() if torch.equal(value, before[name])]
 
 
-def process(rank, port, folder):
-    here = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": 2, "NODE_RANK": 0}
-    os.environ.update({key: str(value) for key, value in (here | {"RANK": rank, "LOCAL_RANK": rank}).items()})
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore")
-    try:
-        for cell, strategy, numbers in ON_TWO:
-            check_cell(folder, cell, numbers, strategy, devices=2)
-    finally:
-        torch.distributed.destroy_process_group()  # gloo aborts, or waits for ever, where it ends after Python
+def every_cell(folder):
+    for cell, strategy, numbers in ON_TWO:
+        check_cell(folder, cell, numbers, strategy, devices=2)
 
 
 def test_two_processes(folder):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    torch.multiprocessing.spawn(process, args=(port, folder), nprocs=2)
+    on_two(every_cell, folder)

@@ -1,27 +1,22 @@
 """Export: what the hub gets is what was trained, and says how."""
 
 import shutil
+from contextlib import chdir
 
 import pytest
 import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from expanded import BASE_TOKENS, corpus, save_expanded, texts
+from expanded import BASE_TOKENS
 from kovocab.artefact import read_record, write_record
 from kovocab.causal_lm import CausalLM
 from kovocab.errors import ArtefactError, ModelError, TokenizerError
 from kovocab.export import export
-from kovocab.fit import main
-
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
+from runs import fit, make_place
 
 CONFIG = """
-data:
-  sources: [{name: ko, corpus: ko.jsonl}]
-  length: 16
-  batch_size: 4
-  validation_share: 0.05
+model: {model: expanded}
 trainer: {accelerator: cpu, devices: 1}
 defaults: {lr: 1e-2, steps: 2}
 schedule: [{input_rows: new}, {output_rows: all}]
@@ -30,14 +25,9 @@ schedule: [{input_rows: new}, {output_rows: all}]
 
 @pytest.fixture(scope="module", params=["llama", "phi"])
 def run(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp(request.param)
-    save_expanded(folder / "expanded", request.param)
-    corpus(folder, "ko", texts(300))
-    (folder / "fit.yaml").write_text(CONFIG)
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        main(["fit", "--config", "fit.yaml", "--model.model", "expanded", "--run", "run"])
+    folder = make_place(tmp_path_factory.mktemp(request.param), CONFIG, architecture=request.param)
+    with chdir(folder):
+        fit("run")
     return folder / "run"
 
 
@@ -65,6 +55,11 @@ def test_the_export_opens_everywhere_and_gives_the_trained_logits(run, tmp_path)
     assert model.generation_config.bos_token_id == tokenizer.bos_token_id
     assert model.generation_config.eos_token_id == tokenizer.eos_token_id
     assert model.generation_config.pad_token_id == tokenizer.eos_token_id
+
+
+@pytest.mark.parametrize("artefact", ["expanded", "run/stages/1", "export"])
+def test_who_may_read_a_folder_may_read_its_weights(street, artefact):
+    assert len({file.stat().st_mode for file in (street / artefact).iterdir()}) == 1
 
 
 def test_the_card_is_filled_from_the_records(run, tmp_path):

@@ -3,8 +3,7 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
+from contextlib import chdir
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,13 +15,14 @@ from safetensors.torch import load_file
 
 from expanded import BASE_TOKENS, corpus, save_expanded, texts
 from kovocab.artefact import read_record, write_record
-from kovocab.callbacks import StepSeed
 from kovocab.errors import ArtefactError, CorpusError, FreezingError, KovocabError, ModelError, UsageError
 from kovocab.fit import main
 from kovocab.plan import StageSettings, plan
 from kovocab.stages import STAGES, Stage
+from ranks import FORKED
+from runs import assert_equal, files, fit, make_place, moved, strike
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
+pytestmark = pytest.mark.usefixtures("in_place")
 
 STEPS, STAGE_1_STEPS = 4, 6
 CONFIG = """
@@ -44,51 +44,18 @@ checkpoint_every: 2
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A folder with an expanded model (with dropout), two sources, a configuration, and the run `whole`."""
-    folder = tmp_path_factory.mktemp("place")
-    save_expanded(folder / "expanded", attention_dropout=0.1)
-    corpus(folder, "ko", texts(300))
+    folder = make_place(tmp_path_factory.mktemp("place"), CONFIG, data="", attention_dropout=0.1)
     corpus(folder, "en", texts(100, "tree"))
-    (folder / "fit.yaml").write_text(CONFIG)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
+    with chdir(folder):
         assert fit("whole") == 0
     return folder
 
 
-@pytest.fixture(autouse=True)
-def here(place, monkeypatch):
-    monkeypatch.chdir(place)
-
-
-def fit(run, *args):
-    torch.set_num_threads(1)
-    return main(["fit", "--config", "fit.yaml", "--run", run, *args])
-
-
-def files(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def assert_equal(run, other, stages=range(1, 8)):
-    for number in stages:
-        ours, theirs = (files(Path(name) / "stages" / str(number)) for name in (run, other))
-        assert ours.keys() == theirs.keys()
-        assert [name for name in ours if ours[name] != theirs[name]] == []
-
-
-def test_every_stage_moves_what_it_trains_and_nothing_else(place):
+def test_every_stage_moves_what_it_trains_and_nothing_else():
     before = load_file("expanded/model.safetensors")
     for number, stage in enumerate(STAGES["eeve"], start=1):
         after = load_file(f"whole/stages/{number}/model.safetensors")
-        moved = set()
-        for name, block in (("model.embed_tokens.weight", "input"), ("lm_head.weight", "output")):
-            for rows, part in (("old", slice(0, BASE_TOKENS)), ("new", slice(BASE_TOKENS, None))):
-                if not torch.equal(before[name][part], after[name][part]):
-                    moved.add(f"{block}_{rows}")
-        layers = before.keys() - {"model.embed_tokens.weight", "lm_head.weight"}
-        if any(not torch.equal(before[name], after[name]) for name in layers):
-            moved.add("layers")
-        assert moved == stage.blocks
+        assert moved(before, after) == stage.blocks
         before = after
 
 
@@ -118,21 +85,9 @@ def test_a_finished_run_is_not_run_again(capsys):
     assert {path: path.stat().st_mtime_ns for path in Path("whole").rglob("*")} == before
 
 
-def strike(monkeypatch, stage, batch, how):
-    """Call `how` before a batch of a stage, once."""
-    before, struck = StepSeed.on_train_batch_start, []
-
-    def hook(self, trainer, module, data, index):
-        if (self._stage, index) == (stage, batch) and not struck:
-            struck.append(1)
-            how()
-        before(self, trainer, module, data, index)
-
-    monkeypatch.setattr(StepSeed, "on_train_batch_start", hook)
-
-
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize(("stage", "batch", "step", "workers"), [(1, 5, 3, 0), (2, 0, 1, 1), (6, 4, 3, 2)])
-def test_ctrl_c_saves_stops_and_resumes_to_the_same_bits(ctrl_c, monkeypatch, capsys, tmp_path, stage, batch, step, workers):
+def test_ctrl_c_saves_stops_and_resumes_to_the_same_bits(monkeypatch, capsys, tmp_path, stage, batch, step, workers):
     strike(monkeypatch, stage, batch, lambda: signal.raise_signal(signal.SIGINT))
     run = str(tmp_path / "run")
     args = ["--data.num_workers", str(workers)]
@@ -158,33 +113,30 @@ def test_ctrl_c_in_the_last_step_is_heard_in_the_validation_behind_it(monkeypatc
     # The steps since the last checkpoint are trained again: the stage is verified and measured as a whole.
     assert fit(run, "--schedule", "[{input_rows: new}]") == 0
     for name in ("model.safetensors", "config.json"):
-        assert files(Path(run) / "stages/1")[name] == files(Path("whole/stages/1"))[name]
+        assert files(f"{run}/stages/1")[name] == files("whole/stages/1")[name]
+
+
+def killed(run):
+    """A run that is killed in its second stage, after its first checkpoint."""
+    strike(pytest.MonkeyPatch(), 2, 5, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    fit(run)
 
 
 def test_kill_9_resumes_to_the_same_bits(tmp_path):
     run = str(tmp_path / "run")
-    script = (
-        "import os, signal, sys, torch; torch.set_num_threads(1)\n"
-        "from kovocab import callbacks, fit\n"
-        "def hook(self, trainer, module, data, index, before=callbacks.StepSeed.on_train_batch_start):\n"
-        "    if (self._stage, index) == (2, 5): os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    before(self, trainer, module, data, index)\n"
-        "callbacks.StepSeed.on_train_batch_start = hook\n"
-        "fit.main(sys.argv[1:])\n"
-    )
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "1"}
-    command = [sys.executable, "-c", script, "fit", "--config", "fit.yaml", "--run", run]
-    killed = subprocess.run(command, env=environment, capture_output=True, check=False)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    process = FORKED.Process(target=killed, args=(run,))  # whose hashes have another seed than ours
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert torch.load(f"{run}/stages/.2/last.ckpt", weights_only=True)["global_step"] == 2
     assert fit(run) == 0
-    assert_equal("whole", run)
+    assert_equal("whole", run, range(1, 8))
 
 
 def test_workers_change_nothing(tmp_path):
     run = str(tmp_path / "run")
     assert fit(run, "--data.num_workers", "1", "--schedule", "[{input_rows: new}]") == 0
-    assert files(Path(run) / "stages/1")["model.safetensors"] == files(Path("whole/stages/1"))["model.safetensors"]
+    assert files(f"{run}/stages/1")["model.safetensors"] == files("whole/stages/1")["model.safetensors"]
 
 
 @pytest.mark.parametrize(
@@ -245,22 +197,15 @@ def test_a_stage_that_moves_what_is_frozen_fails_and_leaves_no_artefact(tmp_path
     assert not (run / "stages/1").exists()
 
 
-class Stopper(Callback):
-    """Somebody's callback that ends a fit early, as EarlyStopping does."""
-
-    def on_train_batch_end(self, trainer, *args):
-        trainer.should_stop = trainer.global_step == 3
-
-
 def test_a_stage_that_was_cut_short_is_not_finished_and_goes_on(tmp_path, capsys):
     run = tmp_path / "run"
     args = ["--schedule", "[{input_rows: new}]"]
     with pytest.raises(ModelError, match=r"stage 1/1 ended at step 3 of 6"):
-        fit(str(run), *args, "--trainer.callbacks+=test_fit.Stopper")
+        fit(str(run), *args, "--trainer.callbacks+=runs.Stopper")
     assert not (run / "stages/1").exists()
     assert fit(str(run), *args) == 0
     assert "resuming" in capsys.readouterr().out
-    assert files(run / "stages/1")["model.safetensors"] == files(Path("whole/stages/1"))["model.safetensors"]
+    assert files(run / "stages/1")["model.safetensors"] == files("whole/stages/1")["model.safetensors"]
 
 
 def test_a_tied_model_is_refused_what_would_train_one_embedding_alone(tmp_path):

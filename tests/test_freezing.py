@@ -13,13 +13,10 @@ from torch.utils.data import DataLoader
 
 from kovocab.errors import FreezingError
 from kovocab.freezing import StageFreezing, freeze
+from models import QUIET, parameters
 
 torch.set_num_threads(1)
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:The '(train|val)_dataloader' does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*LeafSpec.* is deprecated:FutureWarning"),  # lightning 2.6, torch 2.13
-    pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
 
 
 # --- the example of the README ---
@@ -50,14 +47,7 @@ def two_stages(module, loader, **settings):
 
 # ---
 
-QUIET = {
-    "accelerator": "cpu",
-    "logger": False,
-    "enable_progress_bar": False,
-    "enable_model_summary": False,
-    "gradient_clip_val": 1.0,
-    "accumulate_grad_batches": 4,
-}
+SETTINGS = QUIET | {"gradient_clip_val": 1.0, "accumulate_grad_batches": 4}
 
 
 def loader(count=64, batch_size=4):
@@ -67,23 +57,19 @@ def loader(count=64, batch_size=4):
 
 
 def fit(module, callbacks, ckpt_path=None, **settings):
-    options = {"max_epochs": 1, "enable_checkpointing": False} | QUIET | settings
+    options = {"max_epochs": 1, "enable_checkpointing": False} | SETTINGS | settings
     trainer = Trainer(callbacks=callbacks, **options)
     trainer.fit(module, loader(), ckpt_path=ckpt_path)
     return trainer
 
 
-def state(module):
-    return {name: p.detach().clone() for name, p in module.named_parameters()}
-
-
 def test_a_module_that_knows_nothing_of_kovocab_trains_in_two_stages():
     module = Classifier()
-    states = [state(module)]
+    states = [parameters(module)]
     reports = []
-    for report in two_stages(module, loader(), enable_checkpointing=False, **QUIET):
+    for report in two_stages(module, loader(), enable_checkpointing=False, **SETTINGS):
         reports.append(report)
-        states.append(state(module))
+        states.append(parameters(module))
     moved = [{n for n in a if not torch.equal(a[n], b[n])} for a, b in itertools.pairwise(states)]
     assert moved[0] == {"head.weight", "head.bias"}
     assert moved[1] == {"body.0.weight", "body.2.weight", "body.2.bias"}
@@ -102,7 +88,7 @@ def test_without_the_callback_weight_decay_moves_what_has_no_gradient():
     module = Classifier()
     for p in module.body.parameters():
         p.register_hook(torch.zeros_like)  # freezing by a hook
-    before = state(module)
+    before = parameters(module)
     fit(module, [])
     assert not torch.equal(module.body[0].weight, before["body.0.weight"])
 
@@ -146,7 +132,7 @@ def test_other_uses_of_a_trainer_go_on():
         def validation_step(self, batch):
             self.training_step(batch)
 
-    settings = QUIET | {"accumulate_grad_batches": 1, "enable_checkpointing": False}
+    settings = SETTINGS | {"accumulate_grad_batches": 1, "enable_checkpointing": False}
     callback = StageFreezing(["head.*"])
     Trainer(callbacks=[callback], fast_dev_run=True, **settings).fit(Validated(), loader(), loader())
     assert callback.report["verified_parameters"] == 4
@@ -159,7 +145,7 @@ def test_optimizer_state_only_for_what_trains_even_if_a_warm_optimizer_is_offere
     module.configure_optimizers = lambda: optimizer
     fit(module, [])
     assert len(optimizer.state) == 6
-    before = state(module)
+    before = parameters(module)
     fit(module, [StageFreezing(["head.*"])])
     assert {id(p) for p in optimizer.state} == {id(module.head.weight), id(module.head.bias)}
     assert torch.equal(module.body[0].weight, before["body.0.weight"])
@@ -180,7 +166,7 @@ def test_optimizer_state_of_a_frozen_parameter_fails_the_run():
 def test_a_stale_gradient_does_not_move_what_is_frozen():
     module = Classifier()
     module.head(module.body(torch.ones(1, 8))).sum().backward()
-    before = state(module)
+    before = parameters(module)
     fit(module, [StageFreezing(["head.*"])])
     assert torch.equal(module.body[0].weight, before["body.0.weight"])
     assert module.body[0].weight.grad is None
@@ -268,7 +254,7 @@ class Report(Callback):
         self.folder, self.freezing, self.before = folder, freezing, before
 
     def on_fit_end(self, trainer, pl_module):
-        after = state(pl_module)
+        after = parameters(pl_module)
         seen = {
             "report": self.freezing.report,
             "moved": sorted(n for n in after if not torch.equal(after[n], self.before[n])),
@@ -286,13 +272,13 @@ class Leave(Callback):
 
 
 def ddp(module, callbacks):
-    settings = QUIET | {"strategy": "ddp_spawn", "devices": 2, "enable_checkpointing": False, "max_epochs": 1}
+    settings = SETTINGS | {"strategy": "ddp_spawn", "devices": 2, "enable_checkpointing": False, "max_epochs": 1}
     Trainer(callbacks=[*callbacks, Leave()], **settings).fit(module, loader())
 
 
 def test_two_processes(tmp_path):
     module, freezing = Classifier(), StageFreezing(["head.*"])
-    ddp(module, [freezing, Report(tmp_path, freezing, state(module))])
+    ddp(module, [freezing, Report(tmp_path, freezing, parameters(module))])
     seen = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
     for rank in seen:
         assert rank["moved"] == ["head.bias", "head.weight"]

@@ -15,9 +15,6 @@ import pytest
 from kovocab.artefact import new_folder, write_record
 from kovocab.cli import STREET, main
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
-
-
 # ── Ctrl-C ──
 
 

@@ -13,12 +13,10 @@ from safetensors.torch import load_file
 from torch.nn import functional
 
 import kovocab
-from expanded import BASE_TOKENS, corpus, save_expanded, texts
 from kovocab.artefact import read_record, write_record
 from kovocab.card import model_card
 from kovocab.causal_lm import CausalLM
 from kovocab.errors import ModelError, UsageError
-from kovocab.fit import main
 from kovocab.freezing import freeze
 from kovocab.new_rows import INITIALISATION
 from kovocab.pieces import PIECES, BasePieces, save_pieces
@@ -26,9 +24,9 @@ from kovocab.plan import StageSettings, plan
 from kovocab.stages import STAGES, Stage
 from kovocab.tokenizer import load_tokenizer
 from models import expanded, ids, tiny
+from runs import fit, make_place, moved
 
 torch.set_num_threads(1)
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
 FIRST = 90
 SPELT = [[(31 * i + 7 * k) % FIRST for k in range(1 + (5 * i) % 6)] for i in range(10)]
 """One to six base pieces for each of the ten new tokens of a tiny model."""
@@ -77,12 +75,16 @@ def test_pieces_in_a_row_are_the_base_s_own_tokens_of_the_text(mistral, tmp_path
 # --- what each mode computes ---
 
 
+def save_spelt(folder, architecture="llama", **settings):
+    """A model whose new tokens have base pieces."""
+    table = {"id": range(FIRST, 100), "token": [f"새{i}" for i in range(10)], "base_pieces": SPELT}
+    save_pieces(pl.DataFrame(table), FIRST, expanded(folder, architecture, **settings))
+    return folder
+
+
 def loaded(folder, architecture="llama", **settings):
     """A split model, and its plain twin."""
-    expanded(folder, architecture, **settings)
-    table = {"id": range(FIRST, 100), "token": [f"새{i}" for i in range(10)], "base_pieces": SPELT}
-    save_pieces(pl.DataFrame(table, schema_overrides={"id": pl.UInt32}), FIRST, folder)
-    module = CausalLM(str(folder))
+    module = CausalLM(str(save_spelt(folder, architecture, **settings)))
     module.configure_model()
     return module, tiny(architecture, **settings)
 
@@ -209,11 +211,6 @@ def test_modes_in_the_stages_that_they_are_for():
 
 CONFIG = """
 model: {model: expanded}
-data:
-  sources: [{name: ko, corpus: ko.jsonl}]
-  length: 16
-  batch_size: 4
-  validation_share: 0.05
 trainer: {accelerator: cpu, devices: 1}
 schedule: [{input_rows: new}]
 defaults: {lr: 1e-2, steps: 3}
@@ -222,24 +219,10 @@ defaults: {lr: 1e-2, steps: 3}
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("place")
-    save_expanded(folder / "expanded")
-    corpus(folder, "ko", texts(200))
-    (folder / "fit.yaml").write_text(CONFIG)
-    return folder
+    return make_place(tmp_path_factory.mktemp("place"), CONFIG)
 
 
-@pytest.fixture(autouse=True)
-def here(request, monkeypatch):
-    if "place" in request.fixturenames:
-        monkeypatch.chdir(request.getfixturevalue("place"))
-
-
-def fit(run, *args):
-    return main(["fit", "--config", "fit.yaml", "--run", str(run), *args])
-
-
-def test_fit_in_every_mode(place, tmp_path, capsys):
+def test_fit_in_every_mode(in_place, tmp_path, capsys):
     held_out, trained = set(), set()
     for mode in ("plain", "first_piece", "old_vocab", "distill"):
         assert fit(tmp_path / mode, "--defaults.label_mode", mode) == 0
@@ -249,9 +232,7 @@ def test_fit_in_every_mode(place, tmp_path, capsys):
         assert record["settings"]["stage"]["label_mode"] == mode
         assert record["freezing"]["moved_parameters"] == 0
         before, after = load_file("expanded/model.safetensors"), load_file(stage / "model.safetensors")
-        moved = [name for name in before if not torch.equal(before[name], after[name])]
-        assert moved == ["model.embed_tokens.weight"]
-        assert torch.equal(before[moved[0]][:BASE_TOKENS], after[moved[0]][:BASE_TOKENS])
+        assert moved(before, after) == {"input_new"}
         assert (stage / PIECES).read_bytes() == Path("expanded", PIECES).read_bytes()
         assert (f"({mode}) |" in model_card(record, "name")) == (mode != "plain")
         held_out.add(record["loss"]["val_before"])
@@ -260,7 +241,7 @@ def test_fit_in_every_mode(place, tmp_path, capsys):
     assert len(trained) == 4
 
 
-def test_a_model_without_base_pieces_is_refused_before_anything_begins(place, tmp_path):
+def test_a_model_without_base_pieces_is_refused_before_anything_begins(in_place, tmp_path):
     shutil.copytree("expanded", tmp_path / "old")
     (tmp_path / "old" / PIECES).unlink()
     args = ["--model.model", str(tmp_path / "old")]
@@ -270,7 +251,7 @@ def test_a_model_without_base_pieces_is_refused_before_anything_begins(place, tm
     assert fit(tmp_path / "run", *args) == 0  # plain labels need none
 
 
-def test_a_word_where_plain_labels_name_rows_that_mean_nothing(place, tmp_path, capsys):
+def test_a_word_where_plain_labels_name_rows_that_mean_nothing(in_place, tmp_path, capsys):
     other = shutil.copytree("expanded", tmp_path / "other")
     write_record(other, read_record(other) | {"initialisation": INITIALISATION | {"output": "normal, 0.02"}})
     args, run = ["--model.model", str(other), "--defaults.steps", "1"], tmp_path / "run"

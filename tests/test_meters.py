@@ -1,20 +1,15 @@
 """The logs: learning rate, gradient norm and tokens a second, by stage, in CSV and TensorBoard."""
 
-import socket
-import warnings
-
 import polars as pl
 import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import CSVLogger
 from torch.distributed.fsdp import fully_shard
-from torch.multiprocessing import get_context, start_processes
 from torch.utils.data import DataLoader
 
 from kovocab.meters import Meters, gradient_norm, loggers
-
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning", "ignore:.*does not have many workers.*")
+from ranks import on_two
 
 
 class Slope(LightningModule):
@@ -59,27 +54,18 @@ def test_the_norm_is_that_of_the_step_and_not_of_a_batch(tmp_path):
     assert metrics(tmp_path, 2, 1, 2)["grad_norm"].to_list() == [5.0 * 1.5, 5.0 * 3.5]
 
 
-def process(rank, port, folder):
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore")
-    store = torch.distributed.TCPStore("127.0.0.1", port, is_master=rank == 0)
-    torch.distributed.init_process_group("gloo", rank=rank, world_size=2, store=store)
+def sharded_norm():
+    torch.distributed.init_process_group("gloo")
     module = torch.nn.Linear(2, 3, bias=False)
     torch.nn.init.zeros_(module.weight)
     fully_shard(module)
     module(torch.tensor([[3.0, 4.0]])).sum().backward()
-    (folder / str(rank)).write_text(str(float(gradient_norm([module.weight.grad]))))
-    torch.distributed.destroy_process_group()
+    return float(gradient_norm([module.weight.grad]))
 
 
-def test_the_norm_is_that_of_all_shards(tmp_path):
+def test_the_norm_is_that_of_all_shards():
     """Two of the three rows are on the first process; each row's gradient is (3, 4)."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    get_context("forkserver").set_forkserver_preload(["kovocab.fit"])  # as in test_sharded_fit.py, which shares it
-    start_processes(process, (port, tmp_path), nprocs=2, start_method="forkserver")
-    assert [float((tmp_path / str(rank)).read_text()) for rank in (0, 1)] == pytest.approx([75**0.5] * 2)
+    assert on_two(sharded_norm) == pytest.approx([75**0.5] * 2)
 
 
 def test_a_stage_that_is_started_again_overwrites_nothing(tmp_path):

@@ -4,34 +4,25 @@ import itertools
 import runpy
 from pathlib import Path
 
-import pytest
 import torch
 from torch.utils.data import DataLoader
 from transformers import AutoModelForCausalLM
 
 from kovocab.split_rows import save_plain
-from models import ids
+from models import ids, parameters
 
 torch.set_num_threads(1)
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:The '(train|val)_dataloader' does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*LeafSpec.* is deprecated:FutureWarning"),  # lightning 2.6, torch 2.13
-]
 EXAMPLE = Path(__file__).parents[1] / "docs/other_module.py"
-
-
-def state(module):
-    return {name: p.detach().clone() for name, p in module.named_parameters()}
 
 
 def test_two_stages_train_what_their_patterns_say_and_nothing_else(tmp_path):
     example = runpy.run_path(str(EXAMPLE))
     lm = example["expanded_model"]()
     module = example["LanguageModel"](lm)
-    states, reports = [state(module)], []
+    states, reports = [parameters(module)], []
     for report in example["two_stages"](module, DataLoader(list(ids(shape=(32, 16))), batch_size=4)):
         reports.append(report)
-        states.append(state(module))
+        states.append(parameters(module))
     moved = [{n for n in a if not torch.equal(a[n], b[n])} for a, b in itertools.pairwise(states)]
     assert moved[0] == {"lm.model.embed_tokens.input_new", "lm.lm_head.output_new"}
     layer = {f"self_attn.{part}_proj" for part in "qkvo"} | {f"mlp.{part}_proj" for part in ("gate", "up", "down")}

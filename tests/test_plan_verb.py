@@ -8,17 +8,15 @@ import torch
 from jsonargparse import Namespace
 from transformers import LlamaConfig
 
-from expanded import BASE_TOKENS, NEW_TOKENS, corpus, save_expanded, texts
+from expanded import BASE_TOKENS, NEW_TOKENS
 from kovocab import cli, forecast
 from kovocab.artefact import read_record
 from kovocab.errors import UsageError
+from runs import fit, make_place
 
+pytestmark = pytest.mark.usefixtures("in_place")
 CONFIG = """
 model: {model: expanded, dtype: float32}
-data:
-  sources: [{name: ko, corpus: ko.jsonl}]
-  length: 16
-  batch_size: 4
 trainer: {accelerator: cpu, devices: 1, accumulate_grad_batches: 2}
 defaults: {lr: 1e-2, steps: 3}
 """
@@ -27,29 +25,12 @@ SHARDED = {"class_path": "lightning.pytorch.strategies.ModelParallelStrategy"}
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("plan")
-    save_expanded(folder / "expanded")
-    corpus(folder, "ko", texts(200))
-    (folder / "fit.yaml").write_text(CONFIG)
-    # SOLAR's shape: Llama 2's width, 48 layers of it
-    solar = LlamaConfig(
-        vocab_size=32_000,
-        hidden_size=4096,
-        intermediate_size=14_336,
-        num_hidden_layers=48,
-        num_attention_heads=32,
-        num_key_value_heads=8,
-        max_position_embeddings=4096,
-        dtype=torch.bfloat16,
-    )
+    folder = make_place(tmp_path_factory.mktemp("plan"), CONFIG)
+    # SOLAR's shape: Llama 2's width and heads, which are the default, and 48 layers
+    sizes = {"intermediate_size": 14_336, "num_hidden_layers": 48, "num_key_value_heads": 8}
     (folder / "solar").mkdir()
-    solar.save_pretrained(folder / "solar")
+    LlamaConfig(max_position_embeddings=4096, dtype=torch.bfloat16, **sizes).save_pretrained(folder / "solar")
     return folder
-
-
-@pytest.fixture(autouse=True)
-def here(place, monkeypatch):
-    monkeypatch.chdir(place)
 
 
 def plan(capsys, *args, code=0):
@@ -68,11 +49,9 @@ def solar(capsys, *args):
     return rows(capsys, "--model.model", "solar/config.json", *sizes, *args)
 
 
-@pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
 def test_it_predicts_the_run(capsys):
-    torch.set_num_threads(1)
     planned = rows(capsys, "--schedule", "kosolar")
-    assert cli.main(["fit", "--config", "fit.yaml", "--schedule", "kosolar", "--run", "run"]) == 0
+    assert fit("run", "--schedule", "kosolar") == 0
     record = read_record("run/stages/1")
     assert [row["tokens"] for row in planned] == [record["tokens"]]
     assert planned[0]["parameters"] == record["freezing"]["trained_elements"]

@@ -2,7 +2,7 @@
 
 import shlex
 import shutil
-from functools import partial
+from contextlib import chdir
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from lightning.pytorch import Trainer
 from safetensors.torch import load_file
 from torch import nn
 
-from expanded import BASE_TOKENS, corpus, save_expanded, texts
+from expanded import BASE_TOKENS
 from kovocab import qlora as room
 from kovocab.artefact import RECORD, read_record
 from kovocab.callbacks import StepSeed
@@ -30,21 +30,16 @@ from kovocab.qlora import QLoRA, check_qlora, merge, train_patterns
 from kovocab.shards import read_shards, write_shards
 from kovocab.split_rows import plain_place
 from kovocab.stages import STAGES, Stage
-from models import Packed, expanded, ids
+from models import QUIET, Packed, adamw, expanded, ids
+from runs import fit, make_place, strike
 
 torch.set_num_threads(1)
 installed = pytest.mark.skipif(
     any(find_spec(name) is None for name in room.PACKAGES), reason="needs pip install 'kovocab[qlora]'"
 )
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*LeafSpec.* is deprecated:FutureWarning"),  # lightning 2.6, torch 2.13
-]
 ROOT = Path(__file__).parents[1]
 PHI = ["q_proj", "k_proj", "v_proj", "dense", "fc1", "fc2"]
-QUIET = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
 ALL, LAYERS = STAGES["eeve"][5:]
-adamw = partial(torch.optim.AdamW, lr=1e-2, weight_decay=0.1)
 TINY = {"hidden_size": 64, "intermediate_size": 128}  # blocks of 64 weights have a scale each
 
 
@@ -266,11 +261,6 @@ def test_the_lora_begins_the_same_whatever_was_drawn_before(tmp_path):
 
 CONFIG = """
 model: {model: expanded, qlora: {rank: 4, alpha: 8, dropout: 0.1, compute_dtype: float32}}
-data:
-  sources: [{name: ko, corpus: ko.jsonl}]
-  length: 16
-  batch_size: 4
-  validation_share: 0.05
 trainer: {accelerator: cpu, devices: 1, gradient_clip_val: 1.0, accumulate_grad_batches: 2}
 schedule: [{output_rows: new}, {input_rows: all, output_rows: all, layers: true}, {layers: true}]
 defaults: {lr: 1e-2, steps: 4}
@@ -282,27 +272,14 @@ FIRST_TWO = "[{output_rows: new}, {input_rows: all, output_rows: all, layers: tr
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A folder with an expanded model, text, a configuration of three stages, two with QLoRA, and the run `whole`."""
-    folder = tmp_path_factory.mktemp("place")
-    save_expanded(folder / "expanded", **TINY)
-    corpus(folder, "ko", texts(300))
-    (folder / "fit.yaml").write_text(CONFIG)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
+    folder = make_place(tmp_path_factory.mktemp("place"), CONFIG, **TINY)
+    with chdir(folder):
         assert fit("whole") == 0
     return folder
 
 
-@pytest.fixture
-def here(place, monkeypatch):
-    monkeypatch.chdir(place)
-
-
-def fit(run, *args):
-    return main(["fit", "--config", "fit.yaml", "--run", str(run), *args])
-
-
 @installed
-def test_a_run_leaves_plain_folders_and_says_what_merging_did(here, capsys):
+def test_a_run_leaves_plain_folders_and_says_what_merging_did(in_place, capsys):
     records = [read_record(f"whole/stages/{number}", "fit") for number in (1, 2, 3)]
     plain, first, second = records
     assert "qlora" not in plain
@@ -353,7 +330,7 @@ def test_the_card_says_what_was_in_4_bits():
 
 
 @installed
-def test_frozen_layers_may_be_in_4_bits_and_come_out_as_they_were(here, tmp_path):
+def test_frozen_layers_may_be_in_4_bits_and_come_out_as_they_were(in_place, tmp_path):
     run = tmp_path / "run"
     assert fit(run, "--model.qlora.every_stage", "true", "--schedule", "[{output_rows: new}]") == 0
     record, plain = (read_record(folder / "stages/1") for folder in (run, Path("whole")))
@@ -372,21 +349,17 @@ class StruckError(Exception):
 
 @installed
 @pytest.mark.parametrize(("batch", "step"), [(2, None), (5, 2)])
-def test_a_stage_that_was_stopped_ends_as_one_that_was_not(here, monkeypatch, tmp_path, batch, step):
+def test_a_stage_that_was_stopped_ends_as_one_that_was_not(in_place, monkeypatch, tmp_path, batch, step):
     """Bit for bit: before its first checkpoint, whatever else was drawn in the process, and behind it."""
-    before = StepSeed.on_train_batch_start
 
-    def strike(self, trainer, module, data, index):
-        if (self._stage, index) == (2, batch):
-            raise StruckError
-        before(self, trainer, module, data, index)
+    def stop():
+        raise StruckError
 
     run, args = tmp_path / "run", ["--schedule", FIRST_TWO]
     shutil.copytree("whole/stages/1", run / "stages/1")
-    with monkeypatch.context() as patch:
-        patch.setattr(StepSeed, "on_train_batch_start", strike)
-        with pytest.raises(StruckError):
-            fit(run, *args)
+    strike(monkeypatch, 2, batch, stop)
+    with pytest.raises(StruckError):
+        fit(run, *args)
     last = run / "stages/.2/last.ckpt"
     assert last.exists() == (step is not None)
     if step is not None:
@@ -429,7 +402,7 @@ def test_a_checkpoint_of_other_adapters_is_refused(tmp_path):
         (["--model.qlora", "null"], r"stages/2 was trained with model.qlora.rank 4; the configuration now gives null"),
     ],
 )
-def test_a_run_of_another_qlora_is_refused_by_name(here, args, says):
+def test_a_run_of_another_qlora_is_refused_by_name(in_place, args, says):
     with pytest.raises(ArtefactError, match=says):
         fit("whole", *args)
 
@@ -454,7 +427,7 @@ def test_a_run_of_another_qlora_is_refused_by_name(here, args, says):
         ),
     ],
 )
-def test_what_cannot_be_is_told_before_the_first_stage(here, tmp_path, args, error, says):
+def test_what_cannot_be_is_told_before_the_first_stage(in_place, tmp_path, args, error, says):
     with pytest.raises(error, match=says):
         fit(tmp_path / "run", *args)
     assert not (tmp_path / "run").exists()

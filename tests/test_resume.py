@@ -6,27 +6,24 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
 import torch
-from lightning.pytorch import Callback
 
-from expanded import corpus, save_expanded, texts
+import runs
+from expanded import save_expanded
 from kovocab.artefact import read_record
 from kovocab.callbacks import LAST
 from kovocab.cli import main
 from kovocab.processes import held
+from ranks import on_two
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
+pytestmark = pytest.mark.usefixtures("in_place")
 
 CONFIG = """
 model: {model: expanded}
-data:
-  sources: [{name: ko, corpus: ko.jsonl}]
-  length: 16
-  batch_size: 2
-  validation_share: 0.05
 trainer: {accelerator: cpu, devices: 1, gradient_clip_val: 1.0, accumulate_grad_batches: 2}
 schedule: [{input_rows: new}, {input_rows: new, output_rows: all}, {layers: true}]
 defaults: {lr: 1e-2, steps: 4}
@@ -34,42 +31,27 @@ checkpoint_every: 2
 """
 TWO = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
 ONE_STAGE = ["--schedule", "[{input_rows: new}]"]
+STOPPED = "--trainer.callbacks+=runs.Stopper"
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A folder with an expanded model (with dropout), a corpus and a configuration."""
-    folder = tmp_path_factory.mktemp("place")
-    save_expanded(folder / "expanded", attention_dropout=0.1)
-    corpus(folder, "ko", texts(300))
-    (folder / "fit.yaml").write_text(CONFIG)
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def here(place, monkeypatch):
-    monkeypatch.chdir(place)
+    return runs.make_place(tmp_path_factory.mktemp("place"), CONFIG, attention_dropout=0.1)
 
 
 def fit(run, *args):
+    """`kovocab fit` by the front door: the exit code."""
     torch.set_num_threads(1)
     return main(["fit", "--config", "fit.yaml", "--run", str(run), *args])
-
-
-class Stopper(Callback):
-    """Ends a stage behind its first checkpoint."""
-
-    def on_train_batch_end(self, trainer, *args):
-        trainer.should_stop = trainer.global_step == 3
 
 
 @pytest.fixture(scope="module")
 def begun(place, tmp_path_factory):
     """The file that a run whose first stage was cut short left to go on from."""
     run = tmp_path_factory.mktemp("begun") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
-        assert fit(run, *ONE_STAGE, "--trainer.callbacks+=test_resume.Stopper") == 1
+    with chdir(place):
+        assert fit(run, *ONE_STAGE, STOPPED) == 1
     return run / "stages/.1" / LAST
 
 
@@ -78,8 +60,8 @@ def last(begun, tmp_path):
     """The same in a run of its own: its only checkpoint."""
     copied = tmp_path / "run/stages/.1" / LAST
     copied.parent.mkdir(parents=True)
-    for file in begun.parent.iterdir():
-        (copied.parent / file.name).write_bytes(file.read_bytes())
+    for name, data in runs.files(begun.parent).items():
+        (copied.parent / name).write_bytes(data)
     return copied
 
 
@@ -139,7 +121,7 @@ def test_a_checkpoint_moved_from_another_base_is_refused(last, capsys, place, tm
     other = save_expanded(tmp_path / "other", seed=1, intermediate_size=32)
     run = tmp_path / "other run"
     args = [*ONE_STAGE, "--model.model", str(other)]
-    assert fit(run, *args, "--trainer.callbacks+=test_resume.Stopper") == 1
+    assert fit(run, *args, STOPPED) == 1
     (run / "stages/.1" / LAST).write_bytes(last.read_bytes())
     assert "was trained with base " in refused(capsys, run, *args)
 
@@ -150,7 +132,7 @@ def test_a_stage_that_another_process_trains_is_left_alone(last, capsys):
     assert fit(last.parents[2], *ONE_STAGE) == 0
 
 
-def test_what_a_killed_run_left_is_removed(last, monkeypatch):
+def test_what_a_killed_run_left_is_removed(last):
     left = [last.parents[1] / ".1.99999.part", last.with_suffix(".part")]
     left[0].mkdir()
     left[1].write_bytes(b"half a checkpoint")
@@ -166,7 +148,7 @@ def test_a_validation_interval_longer_than_a_stage_is_its_end(tmp_path):
 
 def test_checkpoints_take_no_detour(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
-    assert fit(tmp_path / "run", *ONE_STAGE, "--trainer.callbacks+=test_resume.Stopper") == 1
+    assert fit(tmp_path / "run", *ONE_STAGE, STOPPED) == 1
     assert (tmp_path / "run/stages/.1" / LAST).exists()
 
 
@@ -180,12 +162,11 @@ def test_a_full_disk_is_named(disk, capsys):
 def test_kill_9_on_two_processes_resumes_to_the_same_bits(tmp_path):
     """The main process is killed while the other is busy: that one may not stay behind."""
     schedule = ["--schedule", "[{input_rows: new}, {input_rows: new, output_rows: all, layers: true}]"]
-    whole, killed = (
-        ["--config", "fit.yaml", *schedule, "--run", str(tmp_path / name), *TWO] for name in ("whole", "killed")
-    )
+    on_two(runs.fit, tmp_path / "whole", *schedule, *TWO)
+    killed = ["--config", "fit.yaml", *schedule, "--run", str(tmp_path / "killed"), *TWO]
     script = str(Path(__file__).with_name("killable_fit.py"))
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, script, "0", "0", "0", *whole, "--", "2", "5", "0", *killed]
+    command = [sys.executable, script, "2", "5", "0", *killed]
     first = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:
         said = first.communicate(timeout=120)[1]
@@ -199,11 +180,7 @@ def test_kill_9_on_two_processes_resumes_to_the_same_bits(tmp_path):
     assert second.returncode == 0, second.stderr
     assert "finished before: stage 1 of 2" in second.stdout
     assert "stages/.2/last.ckpt" in second.stdout
-    for number in ("1", "2"):
-        folders = [tmp_path / run / "stages" / number for run in ("whole", "killed")]
-        ours, theirs = ({path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders)
-        assert ours.keys() == theirs.keys()
-        assert [name for name in ours if ours[name] != theirs[name]] == []
+    runs.assert_equal(tmp_path / "whole", tmp_path / "killed", (1, 2))
 
 
 def gone(group, seconds=20):

@@ -2,9 +2,7 @@
 
 import os
 import signal
-import socket
-import warnings
-from contextlib import ExitStack
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -13,28 +11,23 @@ from lightning.pytorch import Callback
 from safetensors.torch import load_file
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor
-from torch.multiprocessing import ProcessExitedException, get_context, start_processes
+from torch.multiprocessing import ProcessExitedException
 from transformers import AutoModelForCausalLM
 
-from expanded import BASE_TOKENS, corpus, save_expanded, texts
+import runs
+from expanded import save_expanded
 from kovocab.artefact import read_record
-from kovocab.callbacks import StepSeed
 from kovocab.errors import FreezingError, ModelError, UsageError
-from kovocab.fit import main
 from kovocab.sharding import shard
 from kovocab.split_rows import fused_state_dict
 from kovocab.stages import Stage
 from kovocab.weights import load_split
 from models import ids, tiny
+from ranks import fresh_port, on_two
 
 SCHEDULE = (Stage(input_rows="new"), Stage(input_rows="new", output_rows="all"), Stage(layers=True))
 CONFIG = """
 model: {model: expanded}
-data:
-  sources: [{name: ko, corpus: ko.jsonl}]
-  length: 16
-  batch_size: 2
-  validation_share: 0.05
 trainer:
   accelerator: cpu
   devices: 2
@@ -49,29 +42,14 @@ checkpoint_every: 2
 """
 
 
-PORTS: list[int] = []
-
-
 def fit(run, *args):
-    os.environ["MASTER_PORT"] = str(PORTS.pop())  # one rank may still have the store of the run before
-    main(["fit", "--config", "fit.yaml", "--run", run, *args])
-
-
-def whole_run():
-    """A run that nobody stops."""
-    fit("whole")
+    fresh_port()
+    runs.fit(run, *args)
 
 
 def killed_run(stage):
-    """The same, killed in the middle of a stage, after its first checkpoint."""
-    before = StepSeed.on_train_batch_start
-
-    def hook(self, trainer, module, data, index):
-        if (self._stage, index) == (stage, 5):
-            os.kill(os.getpid(), signal.SIGKILL)
-        before(self, trainer, module, data, index)
-
-    StepSeed.on_train_batch_start = hook
+    """A run that is killed in the middle of a stage, after its first checkpoint."""
+    runs.strike(pytest.MonkeyPatch(), stage, 5, lambda: os.kill(os.getpid(), signal.SIGKILL))
     fit("killed")
 
 
@@ -108,17 +86,13 @@ def others():
         with pytest.raises(UsageError) as caught:
             fit("refused", f"--trainer.strategy.{sizes[0]}", sizes[1])
         told.append(str(caught.value))
-    before = StepSeed.on_train_batch_start
 
-    def stop(self, trainer, module, data, index):
-        if index == 4:
-            raise KeyboardInterrupt
-        before(self, trainer, module, data, index)
+    def stop():
+        raise KeyboardInterrupt
 
-    StepSeed.on_train_batch_start = stop
+    runs.strike(pytest.MonkeyPatch(), 1, 4, stop)
     with pytest.raises(KeyboardInterrupt):
         fit("moved", "--trainer.callbacks+=test_sharded_fit.Mover")
-    StepSeed.on_train_batch_start = before
     with pytest.raises(FreezingError) as caught:
         fit("moved")
     return [*told, str(caught.value)]
@@ -168,115 +142,75 @@ def loads():
     assert load(folder, mesh, "bfloat16")[0].dtype == torch.bfloat16
     with pytest.raises(ModelError) as caught:
         load("broken", mesh)
-    torch.distributed.destroy_process_group()
     return str(caught.value)
-
-
-def process(rank, ports, folder, job, args):
-    PORTS.extend(ports)
-    here = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": ports[0], "WORLD_SIZE": 2, "NODE_RANK": 0}
-    os.environ.update({key: str(value) for key, value in (here | {"RANK": rank, "LOCAL_RANK": rank}).items()})
-    os.chdir(folder)
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore")
-    torch.save(job(*args), f"{job.__name__}-{rank}.pt")
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
-
-
-def two(folder, job, *args):
-    """Run `job` in two processes; what each of them gave. They are forked from one that has imported all of it."""
-    get_context("forkserver").set_forkserver_preload(["kovocab.fit"])
-    with ExitStack() as stack:
-        free = [stack.enter_context(socket.socket()) for _ in range(8)]
-        for one in free:
-            one.bind(("127.0.0.1", 0))
-        ports = [one.getsockname()[1] for one in free]
-    start_processes(process, (ports, folder, job, args), nprocs=2, start_method="forkserver")
-    return [torch.load(folder / f"{job.__name__}-{rank}.pt", weights_only=True) for rank in range(2)]
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A folder with an expanded Llama, a Phi, a corpus, a configuration, and the run `whole`."""
-    folder = tmp_path_factory.mktemp("place")
-    save_expanded(folder / "expanded", attention_dropout=0.1)
+    folder = runs.make_place(tmp_path_factory.mktemp("place"), CONFIG, attention_dropout=0.1)
     save_expanded(folder / "phi-model", "phi")
-    corpus(folder, "ko", texts(200))
-    (folder / "fit.yaml").write_text(CONFIG)
     (folder / "phi.yaml").write_text(
         "{model: {model: phi-model, activation_checkpointing: true}, trainer: {precision: bf16-mixed}, "
         "schedule: kosolar}"
     )
-    two(folder, whole_run)
+    with chdir(folder):
+        on_two(fit, "whole")
     return folder
 
 
-def test_every_stage_moves_what_it_trains_and_nothing_else(place):
-    before = load_file(place / "expanded/model.safetensors")
+def test_every_stage_moves_what_it_trains_and_nothing_else(in_place):
+    before = load_file("expanded/model.safetensors")
     for number, stage in enumerate(SCHEDULE, start=1):
-        after = load_file(place / f"whole/stages/{number}/model.safetensors")
-        moved = set()
-        for name in before:
-            block = {"model.embed_tokens.weight": "input", "lm_head.weight": "output"}.get(name)
-            rows = {"old": slice(0, BASE_TOKENS), "new": slice(BASE_TOKENS, None)} if block else {"": slice(None)}
-            for part, where in rows.items():
-                if not torch.equal(before[name][where], after[name][where]):
-                    moved.add(f"{block}_{part}" if block else "layers")
-        assert moved == stage.blocks
-        record = read_record(place / f"whole/stages/{number}")
+        after = load_file(f"whole/stages/{number}/model.safetensors")
+        assert runs.moved(before, after) == stage.blocks
+        record = read_record(f"whole/stages/{number}")
         assert record["freezing"]["verified_parameters"] == record["freezing"]["frozen_parameters"] > 0
         before = after
-    assert record["loss"]["val"] < read_record(place / "whole/stages/1")["loss"]["val_before"] - 0.5
+    assert record["loss"]["val"] < read_record("whole/stages/1")["loss"]["val_before"] - 0.5
 
 
-def test_kill_9_in_every_stage_resumes_to_the_same_bits(place):
+def test_kill_9_in_every_stage_resumes_to_the_same_bits(in_place):
     for stage in (1, 2, 3):
         with pytest.raises(ProcessExitedException, match="SIGKILL"):
-            two(place, killed_run, stage)
-        begun = place / f"killed/stages/.{stage}"
+            on_two(killed_run, stage)
+        begun = Path(f"killed/stages/.{stage}")
         assert (begun / "last.ckpt/.metadata").is_file()  # of shards
         state = torch.load(begun / "last.ckpt/meta.pt", weights_only=True)
         assert state["global_step"] == 2
         first, second = state["callbacks"]["StageFreezing"]["start"]  # digests of either rank's shards
         assert first.keys() == second.keys()
         assert first != second
-    two(place, killed_run, 0)
-    for number in (1, 2, 3):
-        ours, theirs = ({p.name: p.read_bytes() for p in (place / run / f"stages/{number}").iterdir()} for run in RUNS)
-        assert ours == theirs
+    on_two(fit, "killed")
+    runs.assert_equal("whole", "killed", (1, 2, 3))
 
 
-RUNS = ("whole", "killed")
-
-
-def test_a_head_with_bias_refusals_and_a_row_that_moved_before_the_resume(place):
-    record = None
-    for rank, told in enumerate(two(place, others)):
+def test_a_head_with_bias_refusals_and_a_row_that_moved_before_the_resume(in_place):
+    for rank, told in enumerate(on_two(others)):
         for mesh in told[:3]:
             assert "wanted data_parallel_size: 2, tensor_parallel_size: 1" in mesh
         assert ("moved during the fit: model.lm_head.output_old" if rank else "moved on another rank") in told[3]
-        record = read_record(place / "phi/stages/1")
-        dtypes = torch.load(place / f"dtypes-{rank}.pt", weights_only=True)
+        dtypes = torch.load(f"dtypes-{rank}.pt", weights_only=True)
         masters = dict.fromkeys(("kept", "gradient", "state"), torch.float32)
         assert dtypes == masters | {"computed": torch.bfloat16}
-    assert not (place / "refused").exists()
+    assert not Path("refused").exists()
+    record = read_record("phi/stages/1")
     assert record["freezing"]["moved_parameters"] == 0
     assert record["loss"]["val"] < record["loss"]["val_before"]
-    after = load_file(place / "phi/stages/1/model.safetensors")
+    after = load_file("phi/stages/1/model.safetensors")
     assert all(tensor.dtype == torch.float32 for tensor in after.values())
-    before = load_file(place / "phi-model/model.safetensors")
+    before = load_file("phi-model/model.safetensors")
     assert not torch.equal(before["lm_head.bias"], after["lm_head.bias"])
 
 
-def test_sharded_models_load_as_from_pretrained_loads_them(tmp_path):
+def test_sharded_models_load_as_from_pretrained_loads_them(here):
     for architecture in ("llama", "phi"):
         for tied in (False, True):
             made = tiny(architecture, tie_word_embeddings=tied, seed=tied, rows=101)
-            made.save_pretrained(tmp_path / f"load-{architecture}-{tied}", max_shard_size="20kB" if tied else "1GB")
-    assert len(list((tmp_path / "load-llama-True").glob("*.safetensors"))) > 1
-    tiny(num_hidden_layers=1).save_pretrained(tmp_path / "broken")
-    config = tmp_path / "broken/config.json"
+            made.save_pretrained(f"load-{architecture}-{tied}", max_shard_size="20kB" if tied else "1GB")
+    assert len(list(Path("load-llama-True").glob("*.safetensors"))) > 1
+    tiny(num_hidden_layers=1).save_pretrained("broken")
+    config = Path("broken/config.json")
     config.write_text(config.read_text().replace('"num_hidden_layers": 1', '"num_hidden_layers": 2'))
-    for told in two(tmp_path, loads):
+    for told in on_two(loads):
         assert "missing keys, the first model.layers.1." in told

@@ -1,7 +1,5 @@
 """Every stage of both cards: what is frozen moves by exactly nothing, what trains moves."""
 
-from functools import partial
-
 import pytest
 import torch
 from lightning.pytorch import Trainer
@@ -11,13 +9,9 @@ from kovocab.errors import FreezingError, UsageError
 from kovocab.freezing import StageFreezing, freeze
 from kovocab.split_rows import block_of, split_rows
 from kovocab.stages import STAGES, Stage
-from models import ROWS, Packed, expanded, ids, tiny
+from models import QUIET, ROWS, Packed, adamw, expanded, ids, parameters, tiny
 
 torch.set_num_threads(1)
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers"),
-    pytest.mark.filterwarnings("ignore:.*LeafSpec.* is deprecated:FutureWarning"),  # lightning 2.6, torch 2.13
-]
 
 # The table of DESIGN §8, word for word: stage, input rows, output rows, layers.
 TABLE = {
@@ -31,17 +25,11 @@ TABLE = {
 }
 EVERY = [("eeve", number, stage) for number, stage in enumerate(STAGES["eeve"], start=1)]
 EVERY += [("kosolar", 5, stage) for stage in STAGES["kosolar"]]
-adamw = partial(torch.optim.AdamW, lr=1e-2, weight_decay=0.1)
 
 
 def trainer(**settings):
-    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
-    options = {"accelerator": "cpu", "enable_checkpointing": False, "max_steps": 3} | quiet | settings
+    options = {"enable_checkpointing": False, "max_steps": 3} | QUIET | settings
     return Trainer(gradient_clip_val=1.0, accumulate_grad_batches=4, **options)
-
-
-def parameters(module):
-    return {name: p.detach().clone() for name, p in module.named_parameters()}
 
 
 def test_presets_are_the_table_of_the_cards():

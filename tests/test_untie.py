@@ -1,6 +1,7 @@
 """A tied base with two matrices: the same logits, told by the record, and every stage trains it."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,7 +16,6 @@ from kovocab.split_rows import is_tied, untie_embeddings
 from models import ids, tiny
 
 torch.set_num_threads(1)
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
 
 
 @pytest.mark.parametrize("architecture", ["llama", "phi"])
@@ -66,12 +66,6 @@ def place(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(autouse=True)
-def here(request, monkeypatch):
-    if "place" in request.fixturenames:
-        monkeypatch.chdir(request.getfixturevalue("place"))
-
-
 EXPAND = ["expand", "--model", "base", "--tokenizer", "refined", "--out"]
 FIT = """
 model: {model: untied}
@@ -82,7 +76,7 @@ run: run
 """
 
 
-def test_all_seven_stages_train_an_untied_base(place, capsys):
+def test_all_seven_stages_train_an_untied_base(in_place, capsys):
     assert main([*EXPAND, "untied", "--untie", "true"]) == 0
     assert f"{NEW_TOKENS} new tokens from id {BASE_TOKENS}: 320 rows, float32, untied" in capsys.readouterr().out
     record = read_record("untied")
@@ -90,26 +84,26 @@ def test_all_seven_stages_train_an_untied_base(place, capsys):
     assert record["initialisation"]["output"] == "row of the first base piece"
     logits = [AutoModelForCausalLM.from_pretrained(name)(ids(BASE_TOKENS)).logits for name in ("base", "untied")]
     assert torch.equal(logits[0], logits[1][..., :BASE_TOKENS])
-    (place / "fit.yaml").write_text(FIT)
+    Path("fit.yaml").write_text(FIT)
     assert fit.main(["fit", "--config", "fit.yaml"]) == 0
     assert "warning" not in capsys.readouterr().err
     assert read_record("run/stages/7")["of"] == 7
     assert not AutoModelForCausalLM.from_pretrained("run/stages/7").config.tie_word_embeddings
 
 
-def test_a_tied_base_that_stays_tied_is_told_how_to_untie_it(place, capsys):
+def test_a_tied_base_that_stays_tied_is_told_how_to_untie_it(in_place, capsys):
     shutil.rmtree("tied", ignore_errors=True)
     assert main([*EXPAND, "tied"]) == 0
     assert "tied: stages 1, 2, 4 and 5 are refused (but with --untie true)" in capsys.readouterr().out
     record = read_record("tied")
     assert (record["tied"], record["untied"]) == (True, False)
     assert record["initialisation"]["output"] == record["initialisation"]["input"]
-    (place / "tied.yaml").write_text(FIT)
+    Path("tied.yaml").write_text(FIT)
     assert main(["fit", "--config", "tied.yaml", "--model.model", "tied", "--run", "other"]) == 1
     assert "or a base with two matrices: `kovocab expand --untie true`" in capsys.readouterr().err
 
 
-def test_nothing_to_untie(place):
-    tiny(rows=BASE_TOKENS).save_pretrained(place / "plain")
+def test_nothing_to_untie(in_place):
+    tiny(rows=BASE_TOKENS).save_pretrained("plain")
     assert main(["expand", "--model", "plain", "--tokenizer", "refined", "--out", "grown", "--untie", "true"]) == 0
     assert read_record("grown")["untied"] is False

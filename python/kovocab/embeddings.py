@@ -195,6 +195,7 @@ def load_plain(model: str, dtype: Dtype = "auto", **quantization: Any) -> PreTra
                 model,
                 dtype=dtype,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # named below
                 trust_remote_code=False,
                 use_safetensors=True,
                 **quantization,
@@ -206,7 +207,7 @@ def load_plain(model: str, dtype: Dtype = "auto", **quantization: Any) -> PreTra
         raise ModelError(f"the model {model}{where} cannot be loaded: {reason}") from error
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if info[kind]:
-            found = sorted(map(str, info[kind]))
+            found = sorted(key if isinstance(key, str) else key[0] for key in info[kind])
             raise ModelError(
                 f"the model {model} has {len(found)} {kind.replace('_', ' ')}, the first {found[0]}; "
                 f"wanted exactly the weights of {type(loaded).__name__}"
