@@ -1,9 +1,11 @@
 """What a plan predicts of stages with layers in 4 bits is what is there: bitsandbytes' and PEFT's own tensors."""
 
+from contextlib import contextmanager
 from importlib.util import find_spec
 
 import pytest
 import torch
+from lightning.pytorch.plugins import HalfPrecision
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -79,38 +81,46 @@ def test_every_tensor_is_as_large_as_the_real_one(architecture, folder, qlora):
     assert any(len(parameter.quant_state.state2.absmax) > 1 for parameter in packed)
 
 
-@pytest.mark.parametrize("number", [1, 4, 6, 7])
-def test_weights_gradients_and_optimizer_are_exact(folder, skeleton, qlora, number):
-    stage = EEVE[number - 1]
-    module = real(folder, stage, qlora)
+@pytest.mark.parametrize(("number", "true"), [(1, False), (4, False), (6, False), (6, True), (7, False)])
+def test_weights_gradients_and_optimizer_are_exact(folder, qlora, number, true):
+    """Also where the Trainer's precision (bf16-true) casts LoRA with all else."""
+    stage, dtype = EEVE[number - 1], torch.bfloat16 if true else None
+    skeleton, module = Skeleton(str(folder), 1, dtype), real(folder, stage, qlora)
+    if true:
+        module = HalfPrecision("bf16-true").convert_module(module)
     trained = [p for p in module.parameters() if p.requires_grad]
     made, batch = ADAMW(trained), ids(shape=(BATCH, LENGTH))
     module(batch, batch).backward()
     made.step()
-    cost = skeleton.cost(stage, Setup(BATCH, LENGTH, compute=skeleton.dtype, qlora=qlora), ADAMW)
+    setup = Setup(BATCH, LENGTH, compute=skeleton.dtype, qlora=qlora, lora=dtype or torch.float32)
+    cost = skeleton.cost(stage, setup, ADAMW)
     assert cost.trained == sum(p.numel() for p in trained)
     held = [tensor for parameter in module.parameters() for tensor in tensors(parameter)]
-    assert cost.weights == size([*held, *module.loaded.buffers()])
+    buffers = skeleton.model if true else module.loaded  # RoPE's: some bytes, which bf16-true halves
+    assert cost.weights == size([*held, *buffers.buffers()])
     assert cost.gradients == size(p.grad for p in module.parameters() if p.grad is not None)
     states = [value for state in made.state.values() for value in state.values()]
     assert cost.optimizer == size(value for value in states if isinstance(value, Tensor))
 
 
-@pytest.fixture
+@contextmanager
 def as_on_a_gpu():
     """PEFT asks whether a GPU's autocast is on, and else casts what a LoRA is given."""
     torch.set_autocast_enabled("cuda", True)
-    yield
-    torch.set_autocast_enabled("cuda", False)
+    try:
+        yield
+    finally:
+        torch.set_autocast_enabled("cuda", False)
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
 @pytest.mark.parametrize("number", [1, 6, 7])
-def test_what_the_backward_pass_keeps_is_what_was_kept(folder, skeleton, qlora, number, dropout, as_on_a_gpu):
+def test_what_the_backward_pass_keeps_is_what_was_kept(folder, skeleton, qlora, number, dropout):
     """Under autocast, which is not on without it in the weights' dtype."""
     stage = EEVE[number - 1]
     settings = QLoRA(4, dropout=dropout, target_modules=qlora.target_modules, every_stage=True)
-    measured = kept(real(folder, stage, settings), torch.bfloat16)
+    with as_on_a_gpu():
+        measured = kept(real(folder, stage, settings), torch.bfloat16)
     trace = skeleton._trace(stage, Setup(BATCH, LENGTH, compute=torch.bfloat16, autocast=True, qlora=settings))
     assert trace.in_layers + trace.outside == measured
 
