@@ -24,7 +24,8 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from kovocab.artefact import RECORD, read_record
 from kovocab.cross_entropy import PIECE_LOGITS
-from kovocab.errors import ModelError, UsageError
+from kovocab.embeddings import reason
+from kovocab.errors import KovocabError, ModelError, UsageError
 from kovocab.freezing import freeze
 from kovocab.split_rows import block_of, is_tied, split_rows
 from kovocab.stages import ROW_BLOCKS, Stage
@@ -115,7 +116,15 @@ class Skeleton:
     """
 
     def __init__(self, model: str, new_tokens: int, dtype: torch.dtype | None) -> None:
-        self._config, self.first_new_id = _read(Path(model), new_tokens)
+        try:
+            self._set_up(Path(model), new_tokens, dtype)
+        except KovocabError:
+            raise
+        except Exception as error:  # as many kinds as a config.json can be wrong in ways
+            raise ModelError(f"no model to plan can be made of {model}: {reason(error)}") from error
+
+    def _set_up(self, model: Path, new_tokens: int, dtype: torch.dtype | None) -> None:
+        self._config, self.first_new_id = _read(model, new_tokens)
         self.dtype = dtype or cast("torch.dtype | None", self._config.dtype) or torch.float32
         self._mode = FakeTensorMode()
         self._traces: dict[tuple[Any, ...], _Trace] = {}
@@ -133,7 +142,19 @@ class Skeleton:
         Raises:
             FreezingError: the embeddings are tied, and the stage trains one without the other.
             UsageError: the optimizer does not step on tensors without storage.
+            ModelError: nor does a batch go through such a model, or it is none with attention.
         """
+        try:
+            return self._cost(stage, setup, optimizer)
+        except KovocabError:
+            raise
+        except Exception as error:  # whatever somebody's model does with tensors that it cannot look into
+            raise ModelError(
+                f"{type(self.model).__name__} cannot be planned with batches of {setup.batch_size} x {setup.length} "
+                f"tokens: {reason(error)}"
+            ) from error
+
+    def _cost(self, stage: Stage, setup: Setup, optimizer: MakeOptimizer) -> Cost:
         freeze(self.model, stage.patterns)
         local = {name: _local(p, setup) for name, p in self.model.named_parameters()}
         trained = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
@@ -297,8 +318,8 @@ def _read(path: Path, new_tokens: int) -> tuple[PreTrainedConfig, int]:
         raise ModelError(f"there is no {file}; wanted the folder of a model, or its config.json")
     try:
         config = AutoConfig.from_pretrained(str(file))
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{file} cannot be read: {str(error).strip().splitlines()[0]}") from error
+    except Exception as error:  # as many kinds as it can be wrong in ways
+        raise ModelError(f"{file} cannot be read: {reason(error)}") from error
     if (file.parent / RECORD).is_file():
         record = read_record(file.parent)
         if "first_new_id" in record:
@@ -339,7 +360,7 @@ def _state(parameters: list[nn.Parameter], make: MakeOptimizer) -> int:
         for parameter in each.values():
             parameter.grad = torch.empty_like(parameter)
         made.step()
-    except (RuntimeError, NotImplementedError, TypeError) as error:
+    except (RuntimeError, ValueError, TypeError) as error:
         raise UsageError(f"model.optimizer: its state cannot be counted without a device: {error}") from error
     return sum(
         number[shape] * _bytes(value)

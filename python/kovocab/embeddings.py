@@ -7,9 +7,8 @@ from typing import Any, Literal, cast
 
 import polars as pl
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 from transformers.utils.hub import cached_file
 
 from kovocab.artefact import Record, check_replaceable, new_folder, read_record, write_record
@@ -200,10 +199,9 @@ def load_plain(model: str, dtype: Dtype = "auto", **quantization: Any) -> PreTra
                 **quantization,
             ),
         )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    except Exception as error:  # as many kinds as a config.json can be wrong in ways
         where = "" if Path(model).is_dir() else " (no folder of that name, so a name on the hub)"
-        raise ModelError(f"the model {model}{where} cannot be loaded: {reason}") from error
+        raise ModelError(f"the model {model}{where} cannot be loaded: {reason(error)}") from error
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if info[kind]:
             found = sorted(map(str, info[kind]))
@@ -212,6 +210,29 @@ def load_plain(model: str, dtype: Dtype = "auto", **quantization: Any) -> PreTra
                 f"wanted exactly the weights of {type(loaded).__name__}"
             )
     return loaded
+
+
+def check_length(config: PreTrainedConfig, length: int) -> None:
+    """See that a block has no more tokens than the model has positions.
+
+    Raises:
+        UsageError: it has.
+    """
+    most = getattr(config, "max_position_embeddings", None)
+    if most is not None and length > most:
+        raise UsageError(
+            f"data.length is {length:,}, and the model's config.json has max_position_embeddings {most:,}; wanted at "
+            "most as many tokens as positions"
+        )
+
+
+def reason(error: Exception) -> str:
+    """What an error of transformers says, in one line."""
+    lines = [line.strip() for line in str(error).strip().splitlines()] or [""]
+    said = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+    return (
+        said if isinstance(error, OSError | ValueError | RuntimeError) and said else f"{type(error).__name__}: {said}"
+    )
 
 
 def _check_written(

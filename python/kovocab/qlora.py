@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
 
 from kovocab.artefact import Record
-from kovocab.embeddings import Dtype, load_plain
+from kovocab.embeddings import Dtype, load_plain, reason
 from kovocab.errors import ModelError, UsageError
 from kovocab.shards import read_shards, write_shards
 from kovocab.split_rows import SplitEmbedding, SplitLinear, plain_place
@@ -86,8 +86,8 @@ def check_qlora(folder: str | Path, qlora: QLoRA) -> None:
     try:
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))  # type: ignore[no-untyped-call]
-    except (OSError, ValueError) as error:
-        raise ModelError(f"the model {folder} cannot be read: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # as many kinds as a config.json can be wrong in ways
+        raise ModelError(f"the model {folder} cannot be read: {reason(error)}") from error
     _targets(model, qlora)
 
 

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 from transformers.utils import GENERATION_CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
-from kovocab.embeddings import Dtype, load_plain
+from kovocab.embeddings import Dtype, load_plain, reason
 from kovocab.errors import KovocabError, ModelError
 from kovocab.split_rows import block_of, plain_place, split_rows
 
@@ -67,9 +67,8 @@ def load_split(
             files.fill(model, first_new_id, torch.device(device))
     except KovocabError:
         raise
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"the model {folder} cannot be loaded: {reason}") from error
+    except Exception as error:  # as many kinds as a config.json can be wrong in ways
+        raise ModelError(f"the model {folder} cannot be loaded: {reason(error)}") from error
     return _in_train_mode(model)
 
 
@@ -110,8 +109,11 @@ class _Files:
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         index = folder / SAFE_WEIGHTS_INDEX_NAME
         names = [SAFE_WEIGHTS_NAME]
-        if index.is_file():
-            names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        if index.is_file() and not (folder / SAFE_WEIGHTS_NAME).is_file():  # as transformers goes by them
+            try:
+                names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+            except (LookupError, TypeError, AttributeError, ValueError) as error:
+                raise ModelError(f"{index} is no index of weights: {error!r}; wanted a `weight_map`") from error
         opened = [stack.enter_context(safe_open(folder / name, framework="pt")) for name in names]
         self._file = {name: file for file in opened for name in file.keys()}  # noqa: SIM118  # no dict
 
