@@ -104,7 +104,9 @@ def save_expanded(folder, architecture="llama", **settings):
     folder.mkdir(parents=True)
     size = save_tokenizer(folder)
     tiny(architecture, rows=size, **settings).save_pretrained(folder)
-    save_pieces(vocabulary(), BASE_TOKENS, folder)
+    tokens = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    named = vocabulary().with_columns(token=pl.Series([tokens.id_to_token(i) for i in range(BASE_TOKENS, size)]))
+    save_pieces(named, BASE_TOKENS, folder)
     write_record(
         folder,
         {

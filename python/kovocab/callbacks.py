@@ -19,7 +19,7 @@ from lightning.pytorch.callbacks import Callback, Checkpoint, TQDMProgressBar
 from torch.distributed.checkpoint.api import CheckpointException
 
 from kovocab.artefact import Record
-from kovocab.checkpoint_io import DirectCheckpointIO, callback_state
+from kovocab.checkpoint_io import DirectCheckpointIO, callback_state, seal
 from kovocab.errors import ArtefactError
 from kovocab.processes import rank
 from kovocab.runs import compare
@@ -61,6 +61,8 @@ class StageCheckpoint(Checkpoint):
         Raises:
             ArtefactError: it is damaged, or of another stage, base, tokenizer or the like.
         """
+        if rank() == 0:
+            _remove(self._part)  # half a checkpoint, of either kind
         there = next((path for path in (self.last, self._old) if path.exists()), None)
         if there is not None and rank() == 0:
             compare(there, callback_state(there, self.state_key)["settings"], self._settings)
@@ -136,12 +138,18 @@ class StageCheckpoint(Checkpoint):
     def _save(self, trainer: Trainer) -> None:
         try:
             trainer.save_checkpoint(self._part)
-        except (OSError, CheckpointException) as error:  # the second, of shards, is a BaseException
+            if trainer.is_global_zero and self._part.is_dir():
+                seal(self._part)
+        # The second, of shards, is a BaseException, and what torch makes of a full disk elsewhere is the third.
+        except (OSError, CheckpointException, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not isinstance(error.__context__, OSError):
+                raise
             _remove(self._part)
             reason = error.strerror if isinstance(error, OSError) else str(error).strip().splitlines()[-1]
             raise ArtefactError(f"{self.last} cannot be written: {reason or error}") from error
         if trainer.is_global_zero:
-            if self.last.is_dir():  # sharded, and no rename replaces a folder that holds something
+            # No rename replaces a folder that holds something, or a file by a folder.
+            if self.last.exists() and (self.last.is_dir() or self._part.is_dir()):
                 _remove(self._old)
                 self.last.replace(self._old)
             self._part.replace(self.last)
@@ -200,8 +208,10 @@ class Losses(Callback):
         """Take the mean over all ranks."""
         del pl_module
         self._settle()
-        own = torch.tensor([self._sum, self._batches], dtype=torch.float64, device=trainer.strategy.root_device)
-        total, batches = trainer.strategy.reduce(own, reduce_op="sum").tolist()
+        total, batches = self._sum, self._batches
+        if trainer.world_size > 1:
+            own = torch.tensor([total, batches], dtype=torch.float64, device=trainer.strategy.root_device)
+            total, batches = trainer.strategy.reduce(own, reduce_op="sum").tolist()
         self.train = total / batches if batches else None
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,5 +1,9 @@
 """Checkpoint files: written straight to where they belong, mapped to be read, and looked over before that."""
 
+import struct
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 from pickle import PickleError
 from typing import Any
@@ -7,9 +11,13 @@ from zipfile import BadZipFile, ZipFile
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
+from torch.distributed.checkpoint.filesystem import FileSystemReader
 
 from kovocab.artefact import Record
 from kovocab.errors import ArtefactError
+
+METADATA, SEAL = ".metadata", "metadata.crc32"
+"""Where a sharded checkpoint says what is where in its other files, and the checksum of that."""
 
 
 class DirectCheckpointIO(TorchCheckpointIO):
@@ -43,6 +51,11 @@ class DirectCheckpointIO(TorchCheckpointIO):
         return loaded
 
 
+def seal(folder: Path) -> None:
+    """Keep the checksum of a sharded checkpoint's metadata, the one file of it that torch writes without any."""
+    (folder / SEAL).write_text(str(zlib.crc32((folder / METADATA).read_bytes())), encoding="utf-8")
+
+
 def callback_state(path: Path, key: str) -> Record:
     """What a callback left in the checkpoint at `path`, which is looked over for that.
 
@@ -56,9 +69,9 @@ def callback_state(path: Path, key: str) -> Record:
     # Lightning keeps what is not sharded in a file of this name.
     file = path / "meta.pt" if path.is_dir() else path
     try:
-        with ZipFile(file) as archive:  # torch reads over flipped bits; this does not
-            if (damaged := archive.testzip()) is not None:
-                raise BadZipFile(f"the checksum of {damaged} is wrong")
+        _check_archive(file)
+        if path.is_dir():
+            _check_shards(path)
         state: Record = torch.load(file, map_location="cpu", mmap=True, weights_only=True)["callbacks"][key]
     except _UNREADABLE as error:
         said = str(error).partition("\n")[0]
@@ -66,5 +79,35 @@ def callback_state(path: Path, key: str) -> Record:
     return state
 
 
+def _check_archive(file: Path | BytesIO) -> None:
+    with ZipFile(file) as archive:  # torch reads over flipped bits; this does not
+        if (damaged := archive.testzip()) is not None:
+            raise BadZipFile(f"the checksum of {damaged} is wrong")
+
+
+def _check_shards(folder: Path) -> None:
+    """Look over a sharded checkpoint, of which each file holds one archive a tensor, behind each other."""
+    if str(zlib.crc32((folder / METADATA).read_bytes())) != (folder / SEAL).read_text(encoding="utf-8"):
+        raise BadZipFile(f"the checksum of {METADATA} is wrong")
+    per_file: dict[str, list[tuple[int, int]]] = {}
+    for stored in FileSystemReader(folder).read_metadata().storage_data.values():
+        per_file.setdefault(stored.relative_path, []).append((stored.offset, stored.length))
+
+    def check(name: str) -> None:
+        try:
+            with (folder / name).open("rb") as file:
+                for offset, length in per_file[name]:
+                    file.seek(offset)
+                    _check_archive(BytesIO(file.read(length)))
+        except BadZipFile as error:
+            raise BadZipFile(f"{name}: {error}") from error
+
+    with ThreadPoolExecutor() as threads:  # checksums are taken outside of Python's lock
+        list(threads.map(check, per_file))
+
+
 # A zip file can be broken in as many ways, and so can the pickle in it.
-_UNREADABLE = (OSError, RuntimeError, ValueError, LookupError, TypeError, EOFError, BadZipFile, PickleError)
+_UNREADABLE = (
+    OSError, RuntimeError, ValueError, LookupError, TypeError, EOFError, BadZipFile, PickleError,
+    struct.error, zlib.error,
+)  # fmt: skip

@@ -71,7 +71,7 @@ class Configuration(LightningCLI):
                 # Else a checkpoint's hyperparameters would override the configuration.
                 load_from_checkpoint_support=False,
             )
-        except ArgumentError as error:
+        except (ArgumentError, ValueError) as error:  # the second of a file that is no text, a seed out of range
             raise UsageError(f"{error} (see `kovocab {verb} --help`)") from error
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:

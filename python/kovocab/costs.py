@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from transformers import PreTrainedModel
 
 from kovocab.cross_entropy import PIECE_LOGITS
-from kovocab.errors import UsageError
+from kovocab.errors import UsageError, model_errors
 from kovocab.freezing import freeze
 from kovocab.qlora import QLoRA, qlora_of, train_patterns
 from kovocab.shapes import BLOCK, Shapes, layers_of, nbytes
@@ -114,13 +114,14 @@ class Skeleton:
     """
 
     def __init__(self, model: str, new_tokens: int, dtype: torch.dtype | None) -> None:
-        self._shapes = Shapes(model, new_tokens)
-        self._config, self.first_new_id = self._shapes.config, self._shapes.first_new_id
-        self.dtype = dtype or cast("torch.dtype | None", self._config.dtype) or torch.float32
-        self._traces: dict[tuple[Any, ...], Trace] = {}
-        self._in_4_bits: dict[tuple[Any, ...], PreTrainedModel] = {}
-        self.model, self.tied = self._shapes.plain(self.dtype)
-        self.rows = int(self._config.vocab_size)
+        with model_errors(f"no model to plan can be made of {model}"):
+            self._shapes = Shapes(model, new_tokens)
+            self._config, self.first_new_id = self._shapes.config, self._shapes.first_new_id
+            self.dtype = dtype or cast("torch.dtype | None", self._config.dtype) or torch.float32
+            self._traces: dict[tuple[Any, ...], Trace] = {}
+            self._in_4_bits: dict[tuple[Any, ...], PreTrainedModel] = {}
+            self.model, self.tied = self._shapes.plain(self.dtype)
+            self.rows = int(self._config.vocab_size)
 
     @property
     def layers(self) -> list[nn.Module]:
@@ -133,8 +134,14 @@ class Skeleton:
         Raises:
             FreezingError: the embeddings are tied, and the stage trains one without the other.
             UsageError: the optimizer does not step on tensors without storage; or QLoRA's packages are missing.
-            ModelError: the model has no linear that QLoRA names.
+            ModelError: the model has no linear that QLoRA names; or no batch goes through such a model, or it is
+                none with attention.
         """
+        tried = f"batches of {setup.batch_size} x {setup.length} tokens"
+        with model_errors(f"{type(self.model).__name__} cannot be planned with {tried}"):
+            return self._cost(stage, setup, optimizer)
+
+    def _cost(self, stage: Stage, setup: Setup, optimizer: MakeOptimizer) -> Cost:
         model = self._model(stage, setup)
         local = {name: _local(p, setup) for name, p in model.named_parameters()}
         trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -282,7 +289,7 @@ def _state(parameters: list[nn.Parameter], make: MakeOptimizer) -> int:
         for parameter in each.values():
             parameter.grad = torch.empty_like(parameter)
         made.step()
-    except (RuntimeError, NotImplementedError, TypeError) as error:
+    except (RuntimeError, ValueError, TypeError) as error:
         raise UsageError(f"model.optimizer: its state cannot be counted without a device: {error}") from error
     return sum(
         number[kind] * _bytes(value)

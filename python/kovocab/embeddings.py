@@ -7,13 +7,12 @@ from typing import Any, Literal, cast
 
 import polars as pl
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 from transformers.utils.hub import cached_file
 
 from kovocab.artefact import Record, check_replaceable, new_folder, read_record, write_record
-from kovocab.errors import ArtefactError, ModelError, UsageError
+from kovocab.errors import ArtefactError, ModelError, UsageError, model_errors
 from kovocab.new_rows import INITIALISATION, RULES, base_pieces, matrices, mean_row
 from kovocab.pieces import save_pieces
 from kovocab.split_rows import is_tied, plain_embeddings, untie_embeddings
@@ -188,7 +187,8 @@ def load_plain(model: str, dtype: Dtype = "auto", **quantization: Any) -> PreTra
             (transformers would fill them with random numbers and go on).
     """
     _check_model_folder(model)
-    try:
+    where = "" if Path(model).is_dir() else " (no folder of that name, so a name on the hub)"
+    with model_errors(f"the model {model}{where} cannot be loaded"):
         loaded, info = cast(
             "tuple[PreTrainedModel, dict[str, Any]]",
             AutoModelForCausalLM.from_pretrained(
@@ -201,10 +201,6 @@ def load_plain(model: str, dtype: Dtype = "auto", **quantization: Any) -> PreTra
                 **quantization,
             ),
         )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        where = "" if Path(model).is_dir() else " (no folder of that name, so a name on the hub)"
-        raise ModelError(f"the model {model}{where} cannot be loaded: {reason}") from error
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if info[kind]:
             found = sorted(key if isinstance(key, str) else key[0] for key in info[kind])
@@ -213,6 +209,20 @@ def load_plain(model: str, dtype: Dtype = "auto", **quantization: Any) -> PreTra
                 f"wanted exactly the weights of {type(loaded).__name__}"
             )
     return loaded
+
+
+def check_length(config: PreTrainedConfig, length: int) -> None:
+    """See that a block has no more tokens than the model has positions.
+
+    Raises:
+        UsageError: it has.
+    """
+    most = getattr(config, "max_position_embeddings", None)
+    if most is not None and length > most:
+        raise UsageError(
+            f"data.length is {length:,}, and the model's config.json has max_position_embeddings {most:,}; wanted at "
+            "most as many tokens as positions"
+        )
 
 
 def _check_written(

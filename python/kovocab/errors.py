@@ -3,6 +3,9 @@
 Each error says what was wrong, where, and what was wanted; the command line prints it without a traceback.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class KovocabError(Exception):
     """The root: catch it to catch everything that kovocab raises on purpose."""
@@ -38,3 +41,22 @@ class FreezingError(KovocabError, RuntimeError):
 
 class ArtefactError(KovocabError, OSError):
     """An artefact that is missing, not one of kovocab's, or in the way."""
+
+
+@contextmanager
+def model_errors(what: str) -> Iterator[None]:
+    """Round all that reads somebody's model: a config.json can be wrong in as many ways as transformers has errors.
+
+    Raises:
+        ModelError: `what`, and the reason in one line.
+    """
+    try:
+        yield
+    except KovocabError:
+        raise
+    except Exception as error:
+        lines = [line.strip() for line in str(error).strip().splitlines()] or [""]
+        said = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+        if not said or not isinstance(error, OSError | ValueError | RuntimeError):
+            said = f"{type(error).__name__}: {said}"
+        raise ModelError(f"{what}: {said}") from error

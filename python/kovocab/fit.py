@@ -5,6 +5,7 @@ leaves its own. So a run is resumed at the first stage that left none, from that
 """
 
 import logging
+import math
 import shutil
 import sys
 import warnings
@@ -22,6 +23,8 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from lightning.pytorch.utilities import rank_zero_only
+from torch.distributed.checkpoint.api import CheckpointException
+from transformers import AutoConfig
 from transformers.utils import logging as transformers_logging
 
 from kovocab.artefact import Record, new_file, new_folder, read_record, write_record
@@ -29,8 +32,8 @@ from kovocab.callbacks import Losses, PlainLines, StageBar, StageCheckpoint, Ste
 from kovocab.causal_lm import CausalLM, WarmupCosine
 from kovocab.configuration import Configuration
 from kovocab.data import Mixture
-from kovocab.embeddings import copy_tokenizer
-from kovocab.errors import ArtefactError, KovocabError, ModelError, UsageError
+from kovocab.embeddings import check_length, copy_tokenizer
+from kovocab.errors import ArtefactError, KovocabError, ModelError, UsageError, model_errors
 from kovocab.forecast import forecast
 from kovocab.freezing import StageFreezing
 from kovocab.meters import Meters, loggers
@@ -40,7 +43,7 @@ from kovocab.plan import StagePlan, plan
 from kovocab.processes import held, one_run
 from kovocab.qlora import QLoRA, check_qlora, merge, no_shards, qlora_of, qlora_record, train_patterns
 from kovocab.runs import Run, base_record
-from kovocab.sharding import check_strategy
+from kovocab.sharding import check_strategy, layout
 from kovocab.split_rows import fused_state_dict, save_plain
 from kovocab.tokenizer import load_tokenizer
 
@@ -62,6 +65,8 @@ def main(args: list[str]) -> int:
         logging.getLogger(name).setLevel(logging.WARNING)
     # Which process of several ended, where the main one is ended for it.
     logging.getLogger("lightning.fabric.strategies.launchers.subprocess_script").setLevel(logging.INFO)
+    # A plan's tensors without memory that do not fit together: the error says it, without thirty lines before it.
+    logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)
     # Lightning 2.6 on torch 2.13; nothing that the user can do anything about.
     warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
     if not sys.stdout.isatty():
@@ -101,6 +106,7 @@ class Fit:
         _check_model(self.run.base, self.data)
         trainer = _new_trainer(configuration, [], logger=False)
         check_strategy(trainer.strategy)
+        self.layout = layout(trainer.strategy)
         world = trainer.world_size
         self.tokens_per_step = (
             self.data.packing.length * self.data.batch_size * world * config.trainer.accumulate_grad_batches
@@ -149,7 +155,7 @@ class Fit:
         if module.qlora is not None:
             freezing = StageFreezing(train_patterns(stage.stage))
             title += ", layers in 4 bits"
-        settings = {"number": stage.number, **self.settings[stage.number - 1]}
+        settings = {"number": stage.number, "parameters": self.layout, **self.settings[stage.number - 1]}
         checkpoint = StageCheckpoint(begun, self.config.checkpoint_every, settings)
         callbacks: list[Callback] = [freezing, losses, StepSeed(self.config.seed_everything, stage.number), checkpoint]
         callbacks.append(Meters(self.tokens_per_step))
@@ -182,6 +188,11 @@ class Fit:
                 )
             if losses.val_step != steps and trainer.limit_val_batches:
                 _guarded(trainer.validate, module, datamodule=self.data, verbose=False)
+            if any(loss is not None and not math.isfinite(loss) for loss in (losses.train, losses.val)):
+                raise ModelError(
+                    f"{title} ended with a loss that is no number ({_shown(losses)}), and its weights are not written; "
+                    f"a lower lr or another precision may help. Then remove {begun}, or choose another `run`"
+                )
             merged = {} if module.qlora is None else self._merge(stage, trainer, module, module.qlora)
         except KeyboardInterrupt:
             at = f"step {checkpoint.saved} of {stage.steps}" if checkpoint.saved else "its last checkpoint"
@@ -208,10 +219,11 @@ class Fit:
         """Write the plain model of a QLoRA stage where the stage works, and measure its held-out loss."""
         start, folder = self.run.start(stage.number), self.run.begun(stage.number) / MERGED
         if trainer.is_global_zero:
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            merge(module.loaded, start, folder, module.dtype_wanted)
-            write_record(folder, read_record(start))  # it says where new rows begin
+            for left in folder.parent.glob(f"*{MERGED}*"):  # of a run that was killed
+                shutil.rmtree(left, ignore_errors=True)
+            with new_folder(folder) as beside:
+                merge(module.loaded, start, beside, module.dtype_wanted)
+                write_record(beside, read_record(start))  # it says where new rows begin
         trainer.strategy.barrier("merged")
         plain, _ = self.configuration.build(folder)
         plain.qlora, plain.dtype_wanted = None, qlora.compute_dtype
@@ -220,7 +232,9 @@ class Fit:
             return {"val_merged": None}
         try:
             results = _guarded(trainer.validate, plain, datamodule=self.data, verbose=False)
-        except torch.OutOfMemoryError:
+        except (torch.OutOfMemoryError, ModelError) as error:
+            if not isinstance(error.__cause__ or error, torch.OutOfMemoryError):
+                raise
             say("the merged model does not fit on the device: its loss is not measured; see `kovocab validate`")
             return {"val_merged": None}
         return {"val_merged": results[0]["loss/val"]}
@@ -275,6 +289,8 @@ def evaluate(configuration: Configuration, verb: str) -> None:
         _predict(trainer, module, data, Path(configuration.config.predictions))
         return
     results = _guarded(getattr(trainer, verb), module, datamodule=data, verbose=False)
+    if not results:
+        raise UsageError(f"trainer's limits leave nothing to {verb}; wanted some batches")
     for name, value in results[0].items():
         say(f"{name} {value:.6f}")
 
@@ -285,6 +301,8 @@ def _predict(trainer: Trainer, module: CausalLM, data: Mixture, path: Path) -> N
         raise UsageError(f"predict runs on 1 device, and the trainer's settings give {trainer.world_size}")
     with new_file(path) as beside:
         outputs = _guarded(trainer.predict, module, datamodule=data)
+        if not outputs:
+            raise UsageError(f"trainer.limit_predict_batches is {trainer.limit_predict_batches}; wanted some batches")
         losses = torch.cat([output["loss"] for output in outputs])
         rows = list(islice(data.held_out(), len(losses)))
         pl.DataFrame(
@@ -313,12 +331,16 @@ def _set_optimizer(module: CausalLM, config: Namespace, stage: StagePlan) -> Non
 
 
 def _check_model(folder: Path, data: Mixture) -> None:
+    """The model has a row for each token, and a position for each of a block."""
     rows, tokens = base_record(folder)["vocab_size"], load_tokenizer(data.tokenizer).get_vocab_size()
     if tokens > rows:
         raise ModelError(
             f"the tokenizer in {data.tokenizer} has {tokens:,} tokens and the model {rows:,} rows; "
             "wanted a row for each"
         )
+    with model_errors(f"the model {folder} cannot be loaded"):
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    check_length(config, data.packing.length)
 
 
 def _check_tied(folder: Path, stages: list[StagePlan]) -> None:
@@ -339,7 +361,7 @@ def _check_labels(folder: Path, stages: list[StagePlan], done: int) -> None:
     """The base pieces are there if a stage needs them; a word where plain labels name rows that mean nothing yet."""
     record = base_record(folder)
     if any(planned.label_mode != "plain" for planned in stages[done:]):
-        BasePieces.read(folder, record["first_new_id"])
+        BasePieces.read(folder, record["first_new_id"]).check(load_tokenizer(folder))
     begun = False  # whether some stage has trained the output rows
     while record["verb"] == "fit":
         ran = [stage["settings"]["stage"] for stage in (*record["earlier"], record)]
@@ -367,11 +389,14 @@ def _check_qlora(module: CausalLM, stages: list[StagePlan], trainer: Trainer) ->
 
 def _check_trainer(config: Namespace) -> None:
     others = ("max_epochs", "max_time", "min_steps", "min_epochs", "limit_train_batches")
-    for key, unset in {"max_steps": -1, "fast_dev_run": False, **dict.fromkeys(others)}.items():
+    for key, unset in {"max_steps": -1, "fast_dev_run": False, "overfit_batches": 0.0, **dict.fromkeys(others)}.items():
         if config.trainer[key] != unset:
             raise UsageError(
                 f"trainer.{key} is {config.trainer[key]}; wanted the length of a stage in stages or defaults"
             )
+    interval = config.trainer.val_check_interval
+    if isinstance(interval, int | float) and interval <= 0:
+        raise UsageError(f"trainer.val_check_interval is {interval}; wanted a number above 0, or limit_val_batches: 0")
     if config.checkpoint_every < 1:
         raise UsageError(f"checkpoint_every is {config.checkpoint_every}; wanted at least 1 step")
 
@@ -387,7 +412,7 @@ def _new_trainer(configuration: Configuration, callbacks: list[Callback], **sett
         return configuration.new_trainer(callbacks, **settings)
     except KovocabError:
         raise
-    except (MisconfigurationException, ValueError) as error:
+    except (MisconfigurationException, ValueError, TypeError, ModuleNotFoundError) as error:
         raise _refused(error) from error
 
 
@@ -409,6 +434,8 @@ def _guarded(function: Any, *args: Any, **kwargs: Any) -> Any:
         raise
     except OSError as error:
         raise ArtefactError(f"the run cannot go on: {error}") from error
+    except CheckpointException as error:  # a BaseException
+        raise ArtefactError(f"the checkpoint cannot be read: {str(error).strip().splitlines()[-1]}") from error
     except MisconfigurationException as error:
         raise _refused(error) from error
     except SystemExit as error:

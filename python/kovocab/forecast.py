@@ -16,6 +16,7 @@ from kovocab.artefact import Record
 from kovocab.causal_lm import CausalLM
 from kovocab.configuration import Configuration
 from kovocab.costs import Cost, Setup, Skeleton
+from kovocab.embeddings import check_length
 from kovocab.errors import UsageError
 from kovocab.gpus import GPUS, Gpu
 from kovocab.plan import StagePlan, plan
@@ -71,6 +72,7 @@ def forecast(configuration: Configuration) -> None:
     module, data = configuration.build()
     given = configuration.config_init
     skeleton = Skeleton(config.model.model, config.new_tokens, _dtype(trainer.precision, config.model.dtype))
+    check_length(skeleton.model.config, data.packing.length)
     tokens = data.packing.length * data.batch_size * machine.devices * trainer.accumulate_grad_batches
     stages = plan(given.schedule, given.stages, given.defaults, tokens)
     whole = any(qlora_of(module.qlora, stage.stage) for stage in stages)  # on each device
@@ -99,6 +101,8 @@ def _machine(config: Namespace, trainer: Namespace) -> Machine:
         raise UsageError(f"gpu is {name}; wanted one of {', '.join(GPUS)}")
     gpu = None if name is None else GPUS[name]
     there = memory.bound(config.memory) if config.memory is not None else gpu.memory if gpu else memory.total()
+    if trainer.num_nodes < 1:
+        raise UsageError(f"trainer.num_nodes is {trainer.num_nodes}; wanted at least 1")
     return Machine(_devices(trainer.devices) * trainer.num_nodes, gpu, there, config.mfu)
 
 
@@ -106,10 +110,9 @@ def _devices(given: Any) -> int:
     """On a node; `auto` is one, for a plan does not look which there are."""
     if given == "auto":
         return 1
-    if isinstance(given, list):
-        return len(given)
-    number = int(given) if str(given).lstrip("-").isdigit() else len(str(given).strip(",").split(","))
-    if number < 1:
+    listed = given if isinstance(given, list) else str(given).strip(",").split(",")  # "0,1" are two, and so is "2"
+    number = int(given) if str(given).lstrip("-").isdecimal() else len(listed)
+    if number < 1 or not all(str(one).strip().lstrip("-").isdecimal() for one in listed):
         raise UsageError(f"trainer.devices is {given}; wanted a number of devices to plan for")
     return number
 

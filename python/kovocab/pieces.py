@@ -4,10 +4,13 @@
 """
 
 import shutil
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -16,6 +19,8 @@ from kovocab.new_rows import base_pieces
 
 PIECES = "base_pieces.parquet"
 """The file in a model's folder: `id` u32, `token` str, `base_pieces` list of u32, a row for each new token."""
+
+_SCHEMA: Any = {"id": pl.UInt32, "token": pl.String, "base_pieces": pl.List(pl.UInt32)}
 
 
 def save_pieces(vocabulary: pl.DataFrame, first_new_id: int, folder: str | Path) -> None:
@@ -36,10 +41,11 @@ class BasePieces:
     Args:
         first_new_id: Number of tokens of the base.
         pieces: Those of each new token, in the order of ids; at least one each.
+        tokens: The new tokens.
     """
 
-    def __init__(self, first_new_id: int, pieces: list[list[int]]) -> None:
-        self.first_new_id = first_new_id
+    def __init__(self, first_new_id: int, pieces: list[list[int]], tokens: list[str] | None = None) -> None:
+        self.first_new_id, self._tokens = first_new_id, tokens or []
         self._table = pad_sequence([torch.tensor(ids) for ids in pieces], batch_first=True)
         self._lengths = torch.tensor([len(ids) for ids in pieces])
 
@@ -52,13 +58,27 @@ class BasePieces:
         """
         path = Path(folder) / PIECES
         try:
-            table = pl.read_parquet(path, glob=False)
+            table = pl.read_parquet(path, glob=False).cast(_SCHEMA)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise ModelError(
                 f"{path} cannot be read: {str(error).splitlines()[0]}; every label_mode but plain needs the base "
                 "pieces of new tokens, which `kovocab expand` leaves there"
             ) from error
-        return cls(first_new_id, base_pieces(table, first_new_id))
+        return cls(first_new_id, base_pieces(table, first_new_id), table.sort("id")["token"].to_list())
+
+    def check(self, tokenizer: Tokenizer) -> None:
+        """See that they are those of the tokenizer's new tokens.
+
+        Raises:
+            ModelError: names the first token that differs.
+        """
+        ids = range(self.first_new_id, max(tokenizer.get_vocab_size(), self.first_new_id + len(self._tokens)))
+        for row, there in zip_longest(ids, self._tokens):
+            if (token := tokenizer.id_to_token(row)) != there:
+                raise ModelError(
+                    f"{PIECES} is of another vocabulary: the token {row:,} is {there!r} there and {token!r} in the "
+                    "tokenizer; run `kovocab expand` again"
+                )
 
     def first(self, ids: Tensor) -> Tensor:
         """`ids` (int64, any shape) with each new token's first piece in its place; labels to ignore stay."""

@@ -121,6 +121,8 @@ def plan(
     Raises:
         UsageError: names the stage and the key.
     """
+    if tokens_per_step < 1:
+        raise UsageError(f"a step has {tokens_per_step} tokens; wanted trainer.accumulate_grad_batches of at least 1")
     if isinstance(schedule, str):
         if schedule not in STAGES:
             raise UsageError(f"schedule: there is no {schedule!r}; wanted {', '.join(STAGES)} or a list of stages")

@@ -35,7 +35,7 @@ def one_run() -> Iterator[None]:
     _end_with_main()
     try:
         yield
-    except Exception as error:
+    except BaseException as error:  # Ctrl-C, too, and what torch makes of a broken sharded checkpoint
         lost = isinstance(error, RuntimeError) and _LOST.search(str(error))
         _leave(failed=True)
         if lost and not isinstance(error, KovocabError):

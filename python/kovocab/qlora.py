@@ -19,7 +19,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, P
 
 from kovocab.artefact import Record
 from kovocab.embeddings import Dtype, load_plain
-from kovocab.errors import ModelError, UsageError
+from kovocab.errors import ModelError, UsageError, model_errors
 from kovocab.shards import read_shards, write_shards
 from kovocab.split_rows import SplitEmbedding, SplitLinear, plain_place
 from kovocab.stages import ROW_BLOCKS, Stage
@@ -100,11 +100,8 @@ def check_qlora(folder: str | Path, qlora: QLoRA) -> None:
         ModelError: the model has no linear of a name in `target_modules`, or has no config.
     """
     check_packages()
-    try:
-        with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))  # type: ignore[no-untyped-call]
-    except (OSError, ValueError) as error:
-        raise ModelError(f"the model {folder} cannot be read: {str(error).splitlines()[0]}") from error
+    with model_errors(f"the model {folder} cannot be read"), torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))  # type: ignore[no-untyped-call]
     _targets(model, qlora)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from kovocab.artefact import Record, new_file, read_record
 from kovocab.errors import ArtefactError, ModelError
+from kovocab.pieces import PIECES
 
 SETTINGS = "settings.json"
 
@@ -55,7 +56,10 @@ class Run:
                         f"{finished} is there and {self.finished(number - 1)}, which it was trained from, is "
                         "not; remove it, or choose another `run`"
                     )
-                compare(finished, read_record(finished, "fit")["settings"], wanted)
+                record = read_record(finished, "fit")
+                if missing := {"settings", "earlier", "base"} - record.keys():
+                    raise ArtefactError(f"the record of {finished} has no {min(missing)}; remove {finished}")
+                compare(finished, record["settings"], wanted)
                 done = number
                 # The run was stopped between the renaming and this.
                 shutil.rmtree(begun, ignore_errors=True)
@@ -89,12 +93,18 @@ def base_record(folder: Path) -> Record:
         raise ModelError(
             f"model.model: {folder} was left by `kovocab {record['verb']}`; wanted one by `expand` or `fit`"
         )
+    for key in ("first_new_id", "vocab_size"):
+        if not isinstance(record.get(key), int):
+            raise ArtefactError(f"the record of {folder} says {key} {record.get(key)!r}; wanted a number")
     return record
 
 
 def identity(folder: Path) -> str:
     """Tell one model folder from another: by its record, and the size and some bytes of each weight file."""
     digest = hashlib.sha256((folder / "kovocab.json").read_bytes())
+    for name in ("config.json", PIECES):  # which say what is computed with the weights, and small
+        if (folder / name).is_file():
+            digest.update((folder / name).read_bytes())
     for file in sorted(folder.glob("*.safetensors")):
         size = file.stat().st_size
         digest.update(f"{file.name} {size}".encode())

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.modeling_layers import GradientCheckpointingLayer
 
 from kovocab.artefact import RECORD, read_record
-from kovocab.errors import ModelError, UsageError
+from kovocab.errors import ModelError, UsageError, model_errors
 from kovocab.qlora import QLoRA, add_lora, check_packages
+from kovocab.sharding import decoder_layers
 from kovocab.split_rows import is_tied, split_rows
 
 # As blocks without padding are trained: causal, and so without a mask. Transformers makes none for a name that it does
@@ -116,7 +116,7 @@ def layers_of(model: PreTrainedModel) -> list[nn.Module]:
     Raises:
         ModelError: the architecture has none that transformers could checkpoint.
     """
-    found: list[nn.Module] = [part for part in model.modules() if isinstance(part, GradientCheckpointingLayer)]
+    found: list[nn.Module] = [*decoder_layers(model)]
     if not found:
         raise ModelError(f"{type(model).__name__} has no layers that a plan knows; wanted a decoder of transformers")
     return found
@@ -150,10 +150,8 @@ def _read(path: Path, new_tokens: int) -> tuple[PreTrainedConfig, int]:
     file = path / "config.json" if path.is_dir() else path
     if not file.is_file():
         raise ModelError(f"there is no {file}; wanted the folder of a model, or its config.json")
-    try:
+    with model_errors(f"{file} cannot be read"):
         config = AutoConfig.from_pretrained(str(file))
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{file} cannot be read: {str(error).strip().splitlines()[0]}") from error
     if (file.parent / RECORD).is_file():
         record = read_record(file.parent)
         if "first_new_id" in record:

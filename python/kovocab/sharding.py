@@ -1,7 +1,7 @@
 """FSDP2: the decoder layers, and then the root whose forward is the loss, sharded over a strategy's mesh."""
 
 import torch
-from lightning.pytorch.strategies import ModelParallelStrategy, Strategy
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, SingleDeviceStrategy, Strategy
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
@@ -12,11 +12,20 @@ from kovocab.errors import UsageError
 
 
 def check_strategy(strategy: Strategy) -> None:
-    """Refuse a mesh that does not shard over all processes, before there is one.
+    """Refuse a strategy that would leave no artefact, or whose mesh does not shard over all processes.
 
     Raises:
-        UsageError: names the two sizes that are wanted.
+        UsageError: names what is wanted.
     """
+    known = isinstance(strategy, SingleDeviceStrategy | DDPStrategy | ModelParallelStrategy)
+    # Spawned or forked, the processes that train are none that goes on to write what they trained.
+    start = getattr(strategy, "_start_method", "popen")
+    if not known or start != "popen":
+        how = f" by {start}" if known else ""
+        raise UsageError(
+            f"trainer.strategy: {type(strategy).__name__}{how} is none that fit knows; "
+            "wanted auto, ddp, or lightning.pytorch.strategies.ModelParallelStrategy to shard parameters"
+        )
     if isinstance(strategy, ModelParallelStrategy):
         data, tensor = strategy._data_parallel_size, strategy._tensor_parallel_size
         _check_sizes(
@@ -24,6 +33,13 @@ def check_strategy(strategy: Strategy) -> None:
             strategy.num_processes if tensor == "auto" else tensor,
             strategy.world_size,
         )
+
+
+def layout(strategy: Strategy) -> str:
+    """How a strategy's checkpoints hold the parameters; one of another layout cannot be gone on from."""
+    if isinstance(strategy, ModelParallelStrategy):
+        return f"sharded over {strategy.world_size} processes"
+    return "whole"
 
 
 def data_mesh(mesh: DeviceMesh | None) -> DeviceMesh | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.nn.modules.module import register_module_parameter_registration_hook
@@ -19,7 +19,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, Pre
 from transformers.utils import GENERATION_CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from kovocab.embeddings import Dtype, load_plain
-from kovocab.errors import KovocabError, ModelError
+from kovocab.errors import ModelError, model_errors
 from kovocab.split_rows import block_of, plain_place, split_rows
 
 
@@ -47,29 +47,23 @@ def load_split(
         ModelError: it cannot be read; weights are missing, left over or of another shape.
     """
     folder = Path(folder)
-    try:
-        with ExitStack() as stack:
-            files = _Files(folder, stack)
-            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-            wanted = getattr(torch, dtype) if dtype != "auto" else (config.dtype or files.dtype())
-            model = _without_weights(config, wanted)
-            if (folder / GENERATION_CONFIG_NAME).is_file():
-                model.generation_config = GenerationConfig.from_pretrained(folder)
-            split_rows(model, first_new_id)
-            wrong = files.compare(model, first_new_id)
-            if "unexpected keys" in wrong and shard is None:
-                return _in_train_mode(split_rows(load_plain(str(folder), dtype), first_new_id))
-            if wrong:
-                told = "; ".join(f"{len(names)} {kind}, the first {min(names)}" for kind, names in wrong.items())
-                raise ModelError(f"the model {folder} has {told}; wanted exactly the weights of {type(model).__name__}")
-            if shard is not None:
-                shard(model)
-            files.fill(model, first_new_id, torch.device(device))
-    except KovocabError:
-        raise
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"the model {folder} cannot be loaded: {reason}") from error
+    with model_errors(f"the model {folder} cannot be loaded"), ExitStack() as stack:
+        files = _Files(folder, stack)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        wanted = getattr(torch, dtype) if dtype != "auto" else (config.dtype or files.dtype())
+        model = _without_weights(config, wanted)
+        if (folder / GENERATION_CONFIG_NAME).is_file():
+            model.generation_config = GenerationConfig.from_pretrained(folder)
+        split_rows(model, first_new_id)
+        wrong = files.compare(model, first_new_id)
+        if "unexpected keys" in wrong and shard is None:
+            return _in_train_mode(split_rows(load_plain(str(folder), dtype), first_new_id))
+        if wrong:
+            told = "; ".join(f"{len(names)} {kind}, the first {min(names)}" for kind, names in wrong.items())
+            raise ModelError(f"the model {folder} has {told}; wanted exactly the weights of {type(model).__name__}")
+        if shard is not None:
+            shard(model)
+        files.fill(model, first_new_id, torch.device(device))
     return _in_train_mode(model)
 
 
@@ -110,8 +104,11 @@ class _Files:
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         index = folder / SAFE_WEIGHTS_INDEX_NAME
         names = [SAFE_WEIGHTS_NAME]
-        if index.is_file():
-            names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        if index.is_file() and not (folder / SAFE_WEIGHTS_NAME).is_file():  # as transformers goes by them
+            try:
+                names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+            except (LookupError, TypeError, AttributeError, ValueError) as error:
+                raise ModelError(f"{index} is no index of weights: {error!r}; wanted a `weight_map`") from error
         opened = [stack.enter_context(safe_open(folder / name, framework="pt")) for name in names]
         self._file = {name: file for file in opened for name in file.keys()}  # noqa: SIM118  # no dict
 
