@@ -11,46 +11,38 @@ import sys
 import warnings
 from functools import partial
 from importlib.metadata import version
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import torch
 from jsonargparse import Namespace
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, ProgressBar
-from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from lightning.pytorch.utilities import rank_zero_only
-from torch.distributed.checkpoint.api import CheckpointException
-from transformers import AutoConfig
 from transformers.utils import logging as transformers_logging
 
-from kovocab.artefact import Record, new_file, new_folder, read_record, write_record
+from kovocab.artefact import Record, new_folder, read_record, write_record
 from kovocab.callbacks import Losses, PlainLines, StageBar, StageCheckpoint, StepSeed
 from kovocab.causal_lm import CausalLM, WarmupCosine
+from kovocab.checks import check_labels, check_model, check_qlora_stages, check_tied, check_trainer
 from kovocab.configuration import Configuration
-from kovocab.data import Mixture
-from kovocab.embeddings import check_length, copy_tokenizer
-from kovocab.errors import ArtefactError, KovocabError, ModelError, UsageError, model_errors
+from kovocab.embeddings import copy_tokenizer
+from kovocab.errors import ModelError
 from kovocab.forecast import forecast
 from kovocab.freezing import StageFreezing
+from kovocab.held_out import evaluate
 from kovocab.meters import Meters, loggers
-from kovocab.new_rows import INITIALISATION
-from kovocab.pieces import BasePieces, copy_pieces
+from kovocab.pieces import copy_pieces
 from kovocab.plan import StagePlan, plan
 from kovocab.processes import held, one_run
-from kovocab.qlora import QLoRA, check_qlora, merge, no_shards, qlora_of, qlora_record, train_patterns
-from kovocab.runs import Run, base_record
+from kovocab.qlora import QLoRA, merge, qlora_of, qlora_record, train_patterns
+from kovocab.runs import Run
 from kovocab.sharding import check_strategy, layout
 from kovocab.split_rows import fused_state_dict, save_plain
-from kovocab.tokenizer import load_tokenizer
+from kovocab.trainers import guarded, new_trainer, say
 
 MERGED = "merged"
 """The folder, where a stage works, of what QLoRA was merged into."""
-
-say = rank_zero_only(partial(print, flush=True))
 
 
 def main(args: list[str]) -> int:
@@ -99,12 +91,12 @@ class Fit:
 
     def __init__(self, configuration: Configuration) -> None:
         config = self.config = configuration.config
-        _check_trainer(config)
+        check_trainer(config)
         self.configuration = configuration
         module, self.data = configuration.build()
         self.run = Run(Path(config.run), Path(module.folder))
-        _check_model(self.run.base, self.data)
-        trainer = _new_trainer(configuration, [], logger=False)
+        check_model(self.run.base, self.data)
+        trainer = new_trainer(configuration, [], logger=False)
         check_strategy(trainer.strategy)
         self.layout = layout(trainer.strategy)
         world = trainer.world_size
@@ -113,8 +105,8 @@ class Fit:
         )
         given = configuration.config_init
         self.stages = plan(given.schedule, given.stages, given.defaults, self.tokens_per_step)
-        _check_tied(self.run.base, self.stages)
-        _check_qlora(module, self.stages, trainer)
+        check_tied(self.run.base, self.stages)
+        check_qlora_stages(module, self.stages, trainer)
         of_all = configuration.run_settings(self.data, self.tokens_per_step)
         # What QLoRA is set to says nothing about a stage that is trained without it.
         plain = of_all | {"model": of_all["model"] | {"qlora": None}}
@@ -123,7 +115,7 @@ class Fit:
             for stage in self.stages
         ]
         self.done = self.run.done(self.settings)
-        _check_labels(self.run.base, self.stages, self.done)
+        check_labels(self.run.base, self.stages, self.done)
 
     def __call__(self) -> None:
         """Train the stages that are not finished.
@@ -164,7 +156,7 @@ class Fit:
             callbacks.append(PlainLines(title, self.tokens_per_step))
         elif not any(isinstance(callback, ProgressBar) for callback in given.callbacks or []):
             callbacks.append(StageBar(title))
-        trainer = _new_trainer(
+        trainer = new_trainer(
             self.configuration,
             callbacks,
             max_steps=stage.steps,
@@ -179,7 +171,7 @@ class Fit:
         say(f"{title}: {', '.join(sorted(stage.stage.blocks))}; {how}")
         try:
             with checkpoint.listening():
-                _guarded(trainer.fit, module, datamodule=self.data, ckpt_path=resumed)
+                guarded(trainer.fit, module, datamodule=self.data, ckpt_path=resumed)
             steps = trainer.global_step
             if steps != stage.steps:
                 raise ModelError(
@@ -187,7 +179,7 @@ class Fit:
                     "without that the same command goes on from its last checkpoint, or from its start"
                 )
             if losses.val_step != steps and trainer.limit_val_batches:
-                _guarded(trainer.validate, module, datamodule=self.data, verbose=False)
+                guarded(trainer.validate, module, datamodule=self.data, verbose=False)
             if any(loss is not None and not math.isfinite(loss) for loss in (losses.train, losses.val)):
                 raise ModelError(
                     f"{title} ended with a loss that is no number ({_shown(losses)}), and its weights are not written; "
@@ -227,11 +219,11 @@ class Fit:
         trainer.strategy.barrier("merged")
         plain, _ = self.configuration.build(folder)
         plain.qlora, plain.dtype_wanted = None, qlora.compute_dtype
-        trainer = _new_trainer(self.configuration, [], logger=False, enable_checkpointing=False)
+        trainer = new_trainer(self.configuration, [], logger=False, enable_checkpointing=False)
         if not trainer.limit_val_batches:
             return {"val_merged": None}
         try:
-            results = _guarded(trainer.validate, plain, datamodule=self.data, verbose=False)
+            results = guarded(trainer.validate, plain, datamodule=self.data, verbose=False)
         except (torch.OutOfMemoryError, ModelError) as error:
             if not isinstance(error.__cause__ or error, torch.OutOfMemoryError):
                 raise
@@ -279,43 +271,6 @@ class Fit:
         shutil.rmtree(self.run.begun(stage.number))
 
 
-def evaluate(configuration: Configuration, verb: str) -> None:
-    """Run validate, test or predict on the model folder that the configuration names."""
-    module, data = configuration.build()
-    module.qlora = None  # what a stage leaves is plain
-    _check_model(Path(module.folder), data)
-    trainer = _new_trainer(configuration, [], logger=False, enable_checkpointing=False)
-    if verb == "predict":
-        _predict(trainer, module, data, Path(configuration.config.predictions))
-        return
-    results = _guarded(getattr(trainer, verb), module, datamodule=data, verbose=False)
-    if not results:
-        raise UsageError(f"trainer's limits leave nothing to {verb}; wanted some batches")
-    for name, value in results[0].items():
-        say(f"{name} {value:.6f}")
-
-
-def _predict(trainer: Trainer, module: CausalLM, data: Mixture, path: Path) -> None:
-    """Write a row for each held-out block: source, block, loss (nats per token), text."""
-    if trainer.world_size > 1:
-        raise UsageError(f"predict runs on 1 device, and the trainer's settings give {trainer.world_size}")
-    with new_file(path) as beside:
-        outputs = _guarded(trainer.predict, module, datamodule=data)
-        if not outputs:
-            raise UsageError(f"trainer.limit_predict_batches is {trainer.limit_predict_batches}; wanted some batches")
-        losses = torch.cat([output["loss"] for output in outputs])
-        rows = list(islice(data.held_out(), len(losses)))
-        pl.DataFrame(
-            {
-                "source": [source for source, _, _ in rows],
-                "block": [block for _, block, _ in rows],
-                "loss": losses.tolist(),
-                "text": load_tokenizer(data.tokenizer).decode_batch([ids for _, _, ids in rows]),
-            }
-        ).write_parquet(beside)
-    say(f"{len(rows)} blocks, mean loss {losses.mean():.6f}, in {path}")
-
-
 def _set_optimizer(module: CausalLM, config: Namespace, stage: StagePlan) -> None:
     """Give the optimizer the stage's numbers; a schedule of the configuration's own stands."""
     numbers = {"lr": stage.lr, "weight_decay": stage.weight_decay}
@@ -330,118 +285,9 @@ def _set_optimizer(module: CausalLM, config: Namespace, stage: StagePlan) -> Non
         )
 
 
-def _check_model(folder: Path, data: Mixture) -> None:
-    """The model has a row for each token, and a position for each of a block."""
-    rows, tokens = base_record(folder)["vocab_size"], load_tokenizer(data.tokenizer).get_vocab_size()
-    if tokens > rows:
-        raise ModelError(
-            f"the tokenizer in {data.tokenizer} has {tokens:,} tokens and the model {rows:,} rows; "
-            "wanted a row for each"
-        )
-    with model_errors(f"the model {folder} cannot be loaded"):
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    check_length(config, data.packing.length)
-
-
-def _check_tied(folder: Path, stages: list[StagePlan]) -> None:
-    """Where both embeddings are one matrix, a stage trains the same rows of both."""
-    record = base_record(folder)
-    while record["verb"] == "fit":
-        record = record["base"]
-    for number, stage in ((planned.number, planned.stage) for planned in stages if record.get("tied")):
-        if stage.input_rows != stage.output_rows:
-            raise ModelError(
-                f"stage {number} has input_rows {stage.input_rows} and output_rows {stage.output_rows}, and the "
-                f"embeddings of {folder} are tied, one matrix; wanted the same rows of both, as in a `schedule` of "
-                "eeve's stages 3, 6 and 7, or a base with two matrices: `kovocab expand --untie true`"
-            )
-
-
-def _check_labels(folder: Path, stages: list[StagePlan], done: int) -> None:
-    """The base pieces are there if a stage needs them; a word where plain labels name rows that mean nothing yet."""
-    record = base_record(folder)
-    if any(planned.label_mode != "plain" for planned in stages[done:]):
-        BasePieces.read(folder, record["first_new_id"]).check(load_tokenizer(folder))
-    begun = False  # whether some stage has trained the output rows
-    while record["verb"] == "fit":
-        ran = [stage["settings"]["stage"] for stage in (*record["earlier"], record)]
-        begun, record = begun or any(stage["output_rows"] != "none" for stage in ran), record["base"]
-    made = record.get("initialisation", {}).get("output", "not on record")
-    for planned in stages:
-        begun = begun or planned.stage.output_rows != "none"
-        if not begun and planned.label_mode == "plain" and planned.number > done and made != INITIALISATION["output"]:
-            say(
-                f"warning: stage {planned.number} trains with plain labels, and the output rows of new tokens are "
-                f"not those of their first pieces (expand's rule: {made}); see label_mode",
-                file=sys.stderr,
-            )
-            return
-
-
-def _check_qlora(module: CausalLM, stages: list[StagePlan], trainer: Trainer) -> None:
-    """What QLoRA needs, before a stage is trained that leads to it."""
-    if module.qlora is None or not any(qlora_of(module.qlora, stage.stage) for stage in stages):
-        return
-    if not isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy):
-        raise no_shards(type(trainer.strategy).__name__)
-    check_qlora(module.folder, module.qlora)
-
-
-def _check_trainer(config: Namespace) -> None:
-    others = ("max_epochs", "max_time", "min_steps", "min_epochs", "limit_train_batches")
-    for key, unset in {"max_steps": -1, "fast_dev_run": False, "overfit_batches": 0.0, **dict.fromkeys(others)}.items():
-        if config.trainer[key] != unset:
-            raise UsageError(
-                f"trainer.{key} is {config.trainer[key]}; wanted the length of a stage in stages or defaults"
-            )
-    interval = config.trainer.val_check_interval
-    if isinstance(interval, int | float) and interval <= 0:
-        raise UsageError(f"trainer.val_check_interval is {interval}; wanted a number above 0, or limit_val_batches: 0")
-    if config.checkpoint_every < 1:
-        raise UsageError(f"checkpoint_every is {config.checkpoint_every}; wanted at least 1 step")
-
-
 def _within(interval: Any, batches: int) -> Any:
     """The validation interval, in batches where it is an int, at most a stage long: Lightning refuses a longer one."""
     return min(interval, batches) if isinstance(interval, int) else interval
-
-
-def _new_trainer(configuration: Configuration, callbacks: list[Callback], **settings: Any) -> Trainer:
-    """A fresh Trainer; what Lightning refuses, also by a ValueError, is what the user got wrong."""
-    try:
-        return configuration.new_trainer(callbacks, **settings)
-    except KovocabError:
-        raise
-    except (MisconfigurationException, ValueError, TypeError, ModuleNotFoundError) as error:
-        raise _refused(error) from error
-
-
-def _refused(error: Exception) -> UsageError:
-    return UsageError(f"trainer: {' '.join(str(error).split())}")
-
-
-def _guarded(function: Any, *args: Any, **kwargs: Any) -> Any:
-    """Call a Trainer's method; Ctrl-C comes out as KeyboardInterrupt, where Lightning exits with 1.
-
-    Raises:
-        KeyboardInterrupt: Ctrl-C.
-        ArtefactError: a log or checkpoint cannot be written.
-        UsageError: settings that Lightning refuses.
-    """
-    try:
-        return function(*args, **kwargs)
-    except KovocabError:
-        raise
-    except OSError as error:
-        raise ArtefactError(f"the run cannot go on: {error}") from error
-    except CheckpointException as error:  # a BaseException
-        raise ArtefactError(f"the checkpoint cannot be read: {str(error).strip().splitlines()[-1]}") from error
-    except MisconfigurationException as error:
-        raise _refused(error) from error
-    except SystemExit as error:
-        if isinstance(error.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from None
-        raise
 
 
 def _shown(losses: Losses) -> str:
