@@ -10,7 +10,9 @@ from functools import partial
 import pytest
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 from torch._dynamo.utils import counters
+from torch.distributed.tensor import DTensor
 
 from kovocab.causal_lm import CausalLM
 from kovocab.freezing import StageFreezing
@@ -20,6 +22,8 @@ from models import Packed, expanded
 from ranks import on_two
 
 torch.set_num_threads(1)
+# The compiler looks, where nothing is amiss, and takes the warning that pytest makes an error for a failure.
+pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 
 # Architecture (Phi's head has a bias), dtype of the weights, the Trainer's precision, compiler, activation checkpoints.
 CELLS = {
@@ -44,19 +48,27 @@ ON_ONE = [
     ("phi, mixed, compiled", (6,)),
 ]
 ON_TWO = [
-    ("llama, bf16", (1, 2, 4, 6)),
-    ("phi, mixed, checkpointed", (3, 5, 7, 8)),
-    ("phi, compiled, checkpointed", (3,)),
+    ("llama, bf16", "ddp", (1, 2, 4, 6)),
+    ("phi, mixed, checkpointed", "ddp", (3, 5, 7, 8)),
+    ("phi, compiled, checkpointed", "ddp", (3,)),
+    ("phi, mixed, checkpointed", "fsdp2", (1, 2, 4, 6)),
+    ("llama, bf16", "fsdp2", (3, 5, 7, 8)),
+    ("phi, compiled, checkpointed", "fsdp2", (3,)),
 ]
+STRATEGIES = {
+    "ddp": DDPStrategy,
+    "fsdp2": partial(ModelParallelStrategy, data_parallel_size=2, tensor_parallel_size=1),
+}
 
 
 class Module(CausalLM):
-    """`offered`, if given, is the optimizer."""
+    """Its optimizer has the momenta of a stage that trained everything, if they are given, and all have a gradient."""
 
-    offered = None
+    momenta = None
 
     def configure_optimizers(self):
-        return self.offered or super().configure_optimizers()
+        self.before = parameters(self)
+        return super().configure_optimizers() if self.momenta is None else warm(self, self.momenta)
 
 
 def fit(module, stage, precision, **settings):
@@ -85,34 +97,39 @@ def warm(module, state):
 
 
 def parameters(module):
-    return {name: p.detach().clone() for name, p in module.named_parameters()}
+    """A copy of every parameter, gathered where it is sharded."""
+    named = module.named_parameters()
+    return {name: (p.full_tensor() if isinstance(p, DTensor) else p).detach().clone() for name, p in named}
 
 
-def check_cell(folder, cell, numbers, **settings):
+def check_cell(folder, cell, numbers, strategy=None, **settings):
     architecture, dtype, precision, compiler, checkpointed = CELLS[cell]
     adamw = partial(torch.optim.AdamW, lr=1e-2, weight_decay=0.1)
-    module = Module(str(folder / architecture), adamw, dtype=dtype)
-    state = fit(module, EVERYTHING, precision, **settings)[0].optimizers[0].state_dict()
-    assert len(state["state"]) == len(list(module.parameters()))
-    if checkpointed:
-        module.loaded.activation_checkpointing_enable({"use_reentrant": False})
-    if compiler:
-        module.compile(backend=compiler)
-    for number in numbers:
+
+    def fitted(stage, momenta=None):
         torch.compiler.reset()
         counters.clear()
-        module.offered = warm(module, state)
-        before = parameters(module)
-        trainer, report = fit(module, EVERY[number], precision, **settings)
+        module = Module(str(folder / architecture), adamw, None, dtype, checkpointed, compiler=compiler)
+        module.momenta = momenta
+        how = settings if strategy is None else settings | {"strategy": STRATEGIES[strategy]()}
+        trainer, report = fit(module, stage, precision, **how)
+        assert bool(counters["stats"]["unique_graphs"]) == bool(compiler)
+        return module, trainer, report
+
+    module, trainer, _ = fitted(EVERYTHING)
+    momenta = trainer.optimizers[0].state_dict()
+    assert len(momenta["state"]) == len(list(module.parameters()))
+    for number in numbers:
+        module, trainer, report = fitted(EVERY[number], momenta)
         for name, value in parameters(module).items():
             frozen = block_of(name) not in EVERY[number].blocks
-            assert torch.equal(value, before[name]) == frozen, (cell, number, name)
+            assert torch.equal(value, module.before[name]) == frozen, (cell, strategy, number, name)
         assert len(trainer.optimizers[0].state) == report["trained_parameters"]
         assert report["moved_parameters"] == 0
         assert report["verified_parameters"] == report["frozen_parameters"]
-        assert bool(counters["stats"]["unique_graphs"]) == bool(compiler)
-    assert module.loaded.dtype == getattr(torch, dtype)
-    assert any(getattr(part, "gradient_checkpointing", False) for part in module.modules()) == checkpointed
+        assert module.loaded.dtype == getattr(torch, dtype)
+        assert any(getattr(part, "gradient_checkpointing", False) for part in module.modules()) == checkpointed
+        assert module.is_sharded == (strategy == "fsdp2")
 
 
 @pytest.fixture(scope="module")
@@ -140,8 +157,8 @@ def test_the_warm_optimizer_alone_moves_what_has_no_flag(folder):
 
 
 def every_cell(folder):
-    for cell, numbers in ON_TWO:
-        check_cell(folder, cell, numbers, devices=2, strategy="ddp")
+    for cell, strategy, numbers in ON_TWO:
+        check_cell(folder, cell, numbers, strategy, devices=2)
 
 
 def test_two_processes(folder):

@@ -27,7 +27,7 @@ from kovocab.embeddings import Dtype
 from kovocab.errors import ArtefactError, ModelError, UsageError
 from kovocab.pieces import BasePieces
 from kovocab.qlora import QLoRA, add_lora, load_4bit
-from kovocab.sharding import data_mesh, shard
+from kovocab.sharding import data_mesh, decoder_layers, shard
 from kovocab.split_rows import SplitLinear, block_of, split_rows
 from kovocab.stages import Block, LabelMode
 from kovocab.weights import load_split
@@ -89,6 +89,10 @@ class CausalLM(LightningModule):
         activation_checkpointing: Keep only the input of each decoder layer for the backward pass and compute the
             layer again there: a third more time, far less memory, the same gradients.
         qlora: Hold the layers in 4 bits and train LoRA in their place; without it they are as they were written.
+        compiler: The backend of `torch.compile` for each decoder layer, `inductor` say; by default none.
+
+    Raises:
+        UsageError: there is no such `compiler`.
 
     Attributes:
         label_mode: What `training_step` trains towards. Held-out losses are those of the next token, always.
@@ -102,6 +106,7 @@ class CausalLM(LightningModule):
         dtype: Dtype = "auto",
         activation_checkpointing: bool = False,
         qlora: QLoRA | None = None,
+        compiler: str | None = None,
     ) -> None:
         super().__init__()
         self.folder = model
@@ -110,6 +115,9 @@ class CausalLM(LightningModule):
         self.dtype_wanted: Dtype = dtype
         self.activation_checkpointing = activation_checkpointing
         self.qlora = qlora
+        if compiler is not None and compiler not in torch.compiler.list_backends(exclude_tags=()):
+            raise UsageError(f"model.compiler is {compiler}; wanted one of {', '.join(torch.compiler.list_backends())}")
+        self.compiler = compiler
         self.lora = True  # fit says of a stage that leaves the layers frozen that it needs none
         self._head_checked = False
         self.model: PreTrainedModel | None = None
@@ -152,6 +160,9 @@ class CausalLM(LightningModule):
             if self.lora:
                 add_lora(self.model, self.qlora)
             self.strict_loading = False  # a checkpoint holds what trains, see on_save_checkpoint
+        if self.compiler is not None:
+            for layer in decoder_layers(self.model):  # they are alike, and compiled once
+                layer.compile(backend=self.compiler)
 
     def forward(self, input_ids: Tensor, labels: Tensor | None = None, label_mode: LabelMode = "plain") -> Tensor:
         """The mean loss (scalar, fp32) with `labels`, else the logits `[batch, length, rows]`.

@@ -49,9 +49,14 @@ def shard(root: nn.Module, model: PreTrainedModel, mesh: DeviceMesh, *, bf16: bo
             with fp32 weights the optimizer steps on fp32 masters.
     """
     policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32) if bf16 else MixedPrecisionPolicy()
-    for layer in [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]:
+    for layer in decoder_layers(model):
         fully_shard(layer, mesh=mesh, mp_policy=policy)
     fully_shard(root, mesh=mesh, mp_policy=policy)
+
+
+def decoder_layers(model: nn.Module) -> list[GradientCheckpointingLayer]:
+    """The layers of a model of transformers, first to last."""
+    return [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
 
 
 def _check_sizes(data: int, tensor: int, world: int) -> None:
