@@ -13,7 +13,8 @@ contender, so that work for nothing does not count as use.
   stage freezes, `grad[:32000] = 0`.
 - careful hook: a matrix requires gradients only if the stage trains rows of it.
 - PEFT: `TrainableTokensConfig`; it cannot train all rows (stages 4 to 6).
-- kovocab: `split_rows`, `freeze` and `CausalLM`'s loss.
+- kovocab: `split_rows`, `freeze` and `CausalLM`'s loss. Its check is the digest of all that is frozen, which
+  `StageFreezing` takes at the beginning and at the end of a stage.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedModel
 
 from kovocab.causal_lm import CausalLM
+from kovocab.digest import digest
 from kovocab.freezing import freeze
 from kovocab.split_rows import split_rows
 from kovocab.stages import STAGES, Rows, Stage
@@ -50,6 +52,9 @@ Step = Callable[[Tensor], Tensor]
 
 Way = Callable[[PreTrainedModel, Stage], tuple[nn.Module, Step]]
 """Makes a plain model ready for a stage."""
+
+Found = dict[str, tuple[float, int, float]]
+"""Of each contender: seconds a step, bytes above the parameters, seconds of a check."""
 
 
 def hook(model: PreTrainedModel, stage: Stage, careful: bool = False) -> tuple[nn.Module, Step]:
@@ -127,6 +132,15 @@ class Contender:
             torch.cuda.synchronize()
         self.seconds = min(self.seconds, (clock() - start) / len(batches))
 
+    def check(self) -> float:
+        """Seconds that a digest of all that is frozen takes, measured as a step is."""
+        clock = time.perf_counter if self.device == "cuda" else time.process_time
+        start = clock()
+        for parameter in self.module.parameters():
+            if not parameter.requires_grad:
+                digest(parameter)
+        return clock() - start
+
     def memory(self, ids: Tensor) -> int:
         """Bytes above the parameters at the worst moment of a step: the optimizer's state and all else."""
         state = sum(
@@ -172,8 +186,8 @@ def main() -> None:
     print(f"{parameters / 1e6:,.0f} M parameters, {arguments.batch} x {arguments.length} tokens, {arguments.device}")
     if TrainableTokensConfig is None:
         print("PEFT is left out: it is not installed (pip install peft)")
-    print("\n| stage | contender | s a step | of the cards' hook | MB above the parameters | of the cards' hook |")
-    print("|--:|---|--:|--:|--:|--:|", flush=True)
+    head = "stage | contender | s a step | of the hook's | MB above the parameters | of the hook's | a check, in steps"
+    print(f"\n| {head} |\n|--:|---|--:|--:|--:|--:|--:|", flush=True)
     on_gpu = []
     for number in arguments.stages:
         stage = STAGES["eeve"][number - 1]
@@ -181,15 +195,14 @@ def main() -> None:
         measure = one_by_one if arguments.device == "cuda" else in_turns
         found = measure(ways, plain, stage, batches, arguments.rounds)
         first = next(iter(found.values()))
-        for name, (seconds, memory) in found.items():
+        for name, (seconds, memory, check) in found.items():
+            row = f"{seconds:.3f} | {seconds / first[0]:.2f} | {memory / 1e6:,.0f} | {memory / first[1]:.2f}"
             print(
-                f"| {number} | {name} | {seconds:.3f} | {seconds / first[0]:.2f} | {memory / 1e6:,.0f} "
-                f"| {memory / first[1]:.2f} |",
-                flush=True,
+                f"| {number} | {name} | {row} | {f'{check / seconds:.2f}' if name == 'kovocab' else ''} |", flush=True
             )
         if arguments.device == "cuda":
             needed = flops(plain, stage, arguments.length) * batches[0].numel()
-            for name, (seconds, memory) in found.items():
+            for name, (seconds, memory, _) in found.items():
                 speed, peak = batches[0].numel() / seconds, (memory + 4 * parameters) / 1e9
                 used = needed / seconds / (arguments.peak * 1e12)
                 on_gpu.append(f"| {number} | {name} | {speed:,.0f} | {peak:.1f} | {used:.1%} |")
@@ -198,10 +211,8 @@ def main() -> None:
         print("\n".join(on_gpu))
 
 
-def in_turns(
-    ways: dict[str, Way], plain: PreTrainedModel, stage: Stage, batches: list[Tensor], rounds: int
-) -> dict[str, tuple[float, int]]:
-    """Seconds a step and bytes above the parameters of each contender; each takes a step, then the next one."""
+def in_turns(ways: dict[str, Way], plain: PreTrainedModel, stage: Stage, batches: list[Tensor], rounds: int) -> Found:
+    """Each contender takes a step, then the next one."""
     contenders = {name: Contender(way, plain, stage) for name, way in ways.items()}
     for contender in contenders.values():
         contender.step(batches[0])
@@ -209,21 +220,19 @@ def in_turns(
     for number in range(rounds):
         for contender in contenders.values():
             contender.timed([batches[number % len(batches)]])
-    return {name: (contender.seconds, memory[name]) for name, contender in contenders.items()}
+    return {name: (one.seconds, memory[name], one.check()) for name, one in contenders.items()}
 
 
-def one_by_one(
-    ways: dict[str, Way], plain: PreTrainedModel, stage: Stage, batches: list[Tensor], rounds: int
-) -> dict[str, tuple[float, int]]:
+def one_by_one(ways: dict[str, Way], plain: PreTrainedModel, stage: Stage, batches: list[Tensor], rounds: int) -> Found:
     """The same on a GPU, where several do not fit side by side and nothing else runs."""
-    found = {}
+    found: Found = {}
     for name, way in ways.items():
         contender = Contender(way, plain, stage)
         contender.step(batches[0])
         memory = contender.memory(batches[0])
         for _ in range(rounds):
             contender.timed(batches)
-        found[name] = contender.seconds, memory
+        found[name] = contender.seconds, memory, contender.check()
         del contender
         gc.collect()
         torch.cuda.empty_cache()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from lightning.pytorch import LightningDataModule
+from torch.distributed.tensor import DTensor
 from torch.utils.data import DataLoader
 from transformers import AutoModelForCausalLM, LlamaConfig, PhiConfig, PreTrainedModel
 
@@ -46,8 +47,9 @@ def ids(high=ROWS, shape=(2, 12), seed=0) -> torch.Tensor:
 
 
 def parameters(module) -> dict[str, torch.Tensor]:
-    """A copy of every parameter, by name."""
-    return {name: p.detach().clone() for name, p in module.named_parameters()}
+    """A copy of every parameter, by name; gathered, where it is sharded."""
+    named = module.named_parameters()
+    return {name: (p.full_tensor() if isinstance(p, DTensor) else p).detach().clone() for name, p in named}
 
 
 def expanded(folder: Path, architecture="llama", rows=ROWS, first_new_id=90, **settings) -> Path:

@@ -12,27 +12,19 @@ from kovocab.errors import FreezingError
 from kovocab.freezing import StageFreezing
 from kovocab.split_rows import block_of
 from kovocab.stages import STAGES
-from models import QUIET, Packed, adamw, expanded
+from models import QUIET, Packed, adamw, expanded, parameters
 from ranks import on_two
 
 torch.set_num_threads(1)
 CHECKED = (1, 2, 5, 7)
 
 
-def whole(module):
-    """Every parameter, gathered."""
-    return {
-        name: (p.full_tensor() if isinstance(p, DTensor) else p).detach().clone()
-        for name, p in module.named_parameters()
-    }
-
-
 class Watch(Callback):
     def on_fit_start(self, trainer, pl_module):
-        self.before = whole(pl_module)
+        self.before = parameters(pl_module)
 
     def on_train_end(self, trainer, pl_module):
-        self.after = whole(pl_module)
+        self.after = parameters(pl_module)
         self.moved = {block_of(n) for n in self.after if not torch.equal(self.after[n], self.before[n])}
         self.state = len(trainer.optimizers[0].state)
 

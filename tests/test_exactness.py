@@ -12,13 +12,12 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 from torch._dynamo.utils import counters
-from torch.distributed.tensor import DTensor
 
 from kovocab.causal_lm import CausalLM
 from kovocab.freezing import StageFreezing
 from kovocab.split_rows import block_of
 from kovocab.stages import STAGES
-from models import Packed, expanded
+from models import QUIET, Packed, adamw, expanded, parameters
 from ranks import on_two
 
 torch.set_num_threads(1)
@@ -72,7 +71,6 @@ class Module(CausalLM):
 
 
 def fit(module, stage, precision, **settings):
-    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
     freezing = StageFreezing.from_stage(stage)
     trainer = Trainer(
         callbacks=[freezing],
@@ -81,7 +79,7 @@ def fit(module, stage, precision, **settings):
         accumulate_grad_batches=4,
         enable_checkpointing=False,
         precision=precision,
-        **quiet | settings,
+        **QUIET | settings,
     )
     trainer.fit(module, Packed(count=16 * trainer.world_size))
     return trainer, freezing.report
@@ -96,15 +94,8 @@ def warm(module, state):
     return optimizer
 
 
-def parameters(module):
-    """A copy of every parameter, gathered where it is sharded."""
-    named = module.named_parameters()
-    return {name: (p.full_tensor() if isinstance(p, DTensor) else p).detach().clone() for name, p in named}
-
-
 def check_cell(folder, cell, numbers, strategy=None, **settings):
     architecture, dtype, precision, compiler, checkpointed = CELLS[cell]
-    adamw = partial(torch.optim.AdamW, lr=1e-2, weight_decay=0.1)
 
     def fitted(stage, momenta=None):
         torch.compiler.reset()

@@ -57,6 +57,11 @@ def test_the_export_opens_everywhere_and_gives_the_trained_logits(run, tmp_path)
     assert model.generation_config.pad_token_id == tokenizer.eos_token_id
 
 
+@pytest.mark.parametrize("artefact", ["expanded", "run/stages/1", "export"])
+def test_who_may_read_a_folder_may_read_its_weights(street, artefact):
+    assert len({file.stat().st_mode for file in (street / artefact).iterdir()}) == 1
+
+
 def test_the_card_is_filled_from_the_records(run, tmp_path):
     export(run, tmp_path / "hub", name="some-model")
     card = (tmp_path / "hub" / "README.md").read_text()

@@ -85,10 +85,9 @@ def test_a_finished_run_is_not_run_again(capsys):
     assert {path: path.stat().st_mtime_ns for path in Path("whole").rglob("*")} == before
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize(("stage", "batch", "step", "workers"), [(1, 5, 3, 0), (2, 0, 1, 1), (6, 4, 3, 2)])
-def test_ctrl_c_saves_stops_and_resumes_to_the_same_bits(
-    ctrl_c, monkeypatch, capsys, tmp_path, stage, batch, step, workers
-):
+def test_ctrl_c_saves_stops_and_resumes_to_the_same_bits(monkeypatch, capsys, tmp_path, stage, batch, step, workers):
     strike(monkeypatch, stage, batch, lambda: signal.raise_signal(signal.SIGINT))
     run = str(tmp_path / "run")
     args = ["--data.num_workers", str(workers)]  # "whole" has none: they change nothing

@@ -1,20 +1,23 @@
 """`kovocab plan`: the same files as fit, a table or JSON, what does not fit in words; and no weight is read."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
-from jsonargparse import Namespace
 from transformers import LlamaConfig
 
 from expanded import BASE_TOKENS, NEW_TOKENS
-from kovocab import cli, forecast
+from kovocab import cli, qlora
 from kovocab.artefact import read_record
-from kovocab.errors import UsageError
 from runs import fit, make_place
 
 pytestmark = pytest.mark.usefixtures("in_place")
+ROOT = Path(__file__).parents[1]
+installed = pytest.mark.skipif(
+    any(find_spec(name) is None for name in qlora.PACKAGES), reason="needs pip install 'kovocab[qlora]'"
+)
 CONFIG = """
 model: {model: expanded, dtype: float32}
 trainer: {accelerator: cpu, devices: 1, accumulate_grad_batches: 2}
@@ -133,9 +136,75 @@ def test_what_cannot_be_planned_is_a_usage_error(capsys, args, said):
     assert said in plan(capsys, *args, code=2)
 
 
-def test_layers_of_4_bits_are_not_planned():
-    with pytest.raises(UsageError, match="does not know layers of 4 bits"):
-        forecast._setup(Namespace(), Namespace(qlora={"rank": 64}), 1, None, torch.float32)
+def solar_in_4_bits(capsys, *args):
+    """The preset, over SOLAR's shape."""
+    files = ("configs/fit.yaml", "configs/stages/eeve.yaml", "configs/fit/qlora.yaml")
+    given = [part for file in files for part in ("--config", str(ROOT / file))]
+    capsys.readouterr()
+    assert cli.main(["plan", *given, "--model.model", "solar", *args]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+@installed
+def test_the_preset_with_layers_in_4_bits_is_planned(capsys):
+    planned = [json.loads(line) for line in solar_in_4_bits(capsys, "--data.batch_size", "1", "--log", "json")]
+    assert [row["layers_in_4_bits"] for row in planned] == [False] * 5 + [True] * 2
+    assert planned[0]["weights"] == pytest.approx(4 * 10_804_924_416, rel=1e-6)
+    whole, layers = planned[5:]
+    width, inner, few = 4096, 14_336, 1024
+    sizes = [(width, width)] * 2 + [(width, few)] * 2 + [(width, inner)] * 3
+    lora = 48 * sum(64 * (i + o) for i, o in sizes)
+    rows = 2 * 40_960 * width
+    assert (layers["parameters"], whole["parameters"]) == (lora, lora + rows)
+    for row in (whole, layers):
+        assert (row["gradients"], row["step"]) == (4 * row["parameters"],) * 2
+        assert row["optimizer"] == pytest.approx(8 * row["parameters"], rel=1e-5)  # and steps
+    # Two weights a byte; a byte a block of 64, 4 a block of 256 such; two tables and a mean for each linear.
+    packed = 48 * sum(i * o // 2 + i * o // 64 + i * o // 64 // 256 * 4 + 4 * (16 + 256 + 1) for i, o in sizes)
+    assert whole["weights"] == layers["weights"] == pytest.approx(packed + 4 * (lora + rows + 97 * width), rel=1e-6)
+    # 4P in bf16 and 6R, attention and output in fp32
+    products = 48 * sum(i * o for i, o in sizes)
+    others = 6 * lora + 3 * 4 * 48 * 2048 * width + 2 * 2 * 40_960 * width
+    assert layers["flops_per_token"] == 4 * products + others
+    seconds = layers["tokens"] * (4 * products / 989.4e12 + others / 66.9e12) / 0.4
+    assert layers["hours"] == pytest.approx(seconds / 3600)
+
+
+@installed
+def test_what_would_make_it_fit_is_not_fsdp2(capsys):
+    said = solar_in_4_bits(capsys, "--data.batch_size", "1", "--memory", "30GiB")
+    assert said[0].endswith("weights float32, products float32, of layers in 4 bits bfloat16, LoRA of rank 64")
+    assert ["LoRA; layers in 4 bits" in line for line in said[3:10]] == [False] * 6 + [True]
+    remedies = {line.split()[1]: line.rpartition("; ")[2] for line in said if "does not fit" in line}
+    assert set(remedies) == {"1", "2", "3", "4", "5", "6", "7"}
+    assert all(remedies[number].startswith("with model.qlora.every_stage it takes") for number in "124")
+    assert remedies["5"].startswith("with model.qlora.every_stage and activation checkpointing it takes")
+    assert all(remedies[number].startswith("with activation checkpointing it takes") for number in "67")
+
+
+@installed
+def test_what_nothing_makes_fit_is_said(capsys):
+    settings = ["--model.qlora.target_modules", "[q_proj]", "--schedule", "[{layers: true}]", "--memory", "512MiB"]
+    said = plan(capsys, *settings, "--data.batch_size", "100000").splitlines()
+    assert said[-1].endswith("in 4 bits over devices: wanted a smaller batch_size or length")
+
+
+@pytest.mark.parametrize("every", [False, True])
+def test_layers_in_4_bits_are_not_sharded(capsys, every):
+    """Where no stage holds them so, they may be, as in fit."""
+    sharded = json.dumps(SHARDED | {"init_args": {"data_parallel_size": 2, "tensor_parallel_size": 1}})
+    settings = ["--model.qlora.rank", "4", "--model.qlora.every_stage", str(every).lower(), "--schedule", "kosolar"]
+    said = plan(capsys, "--trainer.devices", "2", "--trainer.strategy", sharded, *settings, code=2 * every)
+    assert ("model.qlora: ModelParallelStrategy shards parameters, and 4-bit ones cannot be" in said) == every
+
+
+def test_what_layers_in_4_bits_need_is_said(capsys, monkeypatch):
+    settings = ["--model.qlora.rank", "4", "--schedule", "[{layers: true}]"]
+    if installed.args[0] is False:
+        wanted = ["--model.qlora.target_modules", "[dense]"]
+        assert "has no linear 'dense' in its layers" in plan(capsys, *settings, *wanted, code=1)
+    monkeypatch.setattr(qlora, "find_spec", lambda name: None if name == "peft" else object())
+    assert "model.qlora: peft is missing; wanted pip install" in plan(capsys, *settings, code=2)
 
 
 def test_a_model_that_is_not_there_is_said(capsys):

@@ -38,7 +38,7 @@ from kovocab.new_rows import INITIALISATION
 from kovocab.pieces import BasePieces, copy_pieces
 from kovocab.plan import StagePlan, plan
 from kovocab.processes import held, one_run
-from kovocab.qlora import QLoRA, check_qlora, merge, qlora_of, qlora_record, train_patterns
+from kovocab.qlora import QLoRA, check_qlora, merge, no_shards, qlora_of, qlora_record, train_patterns
 from kovocab.runs import Run, base_record
 from kovocab.sharding import check_strategy
 from kovocab.split_rows import fused_state_dict, save_plain
@@ -361,10 +361,7 @@ def _check_qlora(module: CausalLM, stages: list[StagePlan], trainer: Trainer) ->
     if module.qlora is None or not any(qlora_of(module.qlora, stage.stage) for stage in stages):
         return
     if not isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy):
-        raise UsageError(
-            f"model.qlora: {type(trainer.strategy).__name__} shards parameters, and 4-bit ones cannot be; "
-            "wanted one device, or trainer.strategy ddp"
-        )
+        raise no_shards(type(trainer.strategy).__name__)
     check_qlora(module.folder, module.qlora)
 
 

@@ -4,6 +4,7 @@ Nothing of the data is opened, no weight is read and no GPU touched, so a run fo
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,15 +13,20 @@ from jsonargparse import Namespace
 
 from kovocab import memory
 from kovocab.artefact import Record
+from kovocab.causal_lm import CausalLM
 from kovocab.configuration import Configuration
 from kovocab.costs import Cost, Setup, Skeleton
 from kovocab.errors import UsageError
 from kovocab.gpus import GPUS, Gpu
 from kovocab.plan import StagePlan, plan
+from kovocab.qlora import no_shards, qlora_of
+from kovocab.stages import Stage
 
 SHARDED = "lightning.pytorch.strategies.ModelParallelStrategy"
 REPLICATED = ("lightning.pytorch.strategies.DDPStrategy", "lightning.pytorch.strategies.SingleDeviceStrategy")
 MOST_SHARDS = 1024
+TRUE = {"bf16-true": torch.bfloat16, "16-true": torch.float16, "64-true": torch.float64}
+MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16, "bf16": torch.bfloat16, "16": torch.float16}
 PARTS = ("weights", "gradients", "optimizer", "gathered", "activations", "step")
 
 
@@ -40,12 +46,13 @@ class Machine:
     memory: int
     mfu: float
 
-    def hours(self, work: float, dtype: torch.dtype) -> float | None:
-        """How long `work` FLOPs take in matrix products of a dtype."""
+    def hours(self, tokens: int, work: dict[torch.dtype, int]) -> float | None:
+        """How long `tokens` take, with FLOPs for each in matrix products of some dtypes."""
         if self.gpu is None:
             return None
-        peak = self.gpu.fp32 if dtype == torch.float32 else self.gpu.bf16
-        return work / (peak * self.mfu * self.devices) / 3600
+        gpu = self.gpu
+        seconds = sum(flops / (gpu.fp32 if dtype == torch.float32 else gpu.bf16) for dtype, flops in work.items())
+        return tokens * seconds / (self.mfu * self.devices) / 3600
 
 
 def forecast(configuration: Configuration) -> None:
@@ -64,20 +71,24 @@ def forecast(configuration: Configuration) -> None:
     module, data = configuration.build()
     given = configuration.config_init
     skeleton = Skeleton(config.model.model, config.new_tokens, _dtype(trainer.precision, config.model.dtype))
-    setup = _setup(trainer, config.model, machine.devices, data, skeleton.dtype)
-    tokens = setup.length * setup.batch_size * machine.devices * trainer.accumulate_grad_batches
+    tokens = data.packing.length * data.batch_size * machine.devices * trainer.accumulate_grad_batches
     stages = plan(given.schedule, given.stages, given.defaults, tokens)
+    whole = any(qlora_of(module.qlora, stage.stage) for stage in stages)  # on each device
+    if whole and _strategy(trainer) == SHARDED:
+        raise no_shards(SHARDED.rpartition(".")[2])
+    setup = _setup(trainer, module, machine.devices, data, skeleton.dtype)
     costs = [skeleton.cost(stage.stage, setup, module.optimizer) for stage in stages]
     rows = [_row(stage, cost, machine, setup, tokens) for stage, cost in zip(stages, costs, strict=True)]
     if config.log == "json":
         for row in rows:
             print(json.dumps(row))
         return
-    print(_header(config, skeleton, machine, setup, tokens))
+    print(_header(config, skeleton, machine, setup if whole else replace(setup, qlora=None), tokens))
     print(_table(rows))
     for stage, row, cost in zip(stages, rows, costs, strict=True):
         if row["lacking"]:
-            print(_lacking(stage, cost, machine) + _remedy(stage, skeleton, setup, machine, module.optimizer))
+            remedy = _remedy(stage.stage, setup, whole, skeleton, machine, module.optimizer)
+            print(_lacking(stage, cost, machine) + remedy)
 
 
 def _machine(config: Namespace, trainer: Namespace) -> Machine:
@@ -103,18 +114,22 @@ def _devices(given: Any) -> int:
     return number
 
 
-def _setup(trainer: Namespace, model: Namespace, devices: int, data: Any, weights: torch.dtype) -> Setup:
-    if model.get("qlora"):
-        raise UsageError("model.qlora: a plan does not know layers of 4 bits; wanted a run without it")
-    strategy = trainer.strategy
-    name = strategy if isinstance(strategy, str) else strategy.class_path
+def _strategy(trainer: Namespace) -> str:
+    """Its name, or its class."""
+    return str(trainer.strategy if isinstance(trainer.strategy, str) else trainer.strategy.class_path)
+
+
+def _setup(trainer: Namespace, module: CausalLM, devices: int, data: Any, weights: torch.dtype) -> Setup:
+    name, strategy, mixed = _strategy(trainer), trainer.strategy, MIXED.get(str(trainer.precision))
     init = {} if isinstance(strategy, str) else (strategy.get("init_args") or {})
     setup = Setup(
         batch_size=data.batch_size,
         length=data.packing.length,
-        weights=weights,
-        compute=_compute(trainer.precision, weights),
-        checkpointing=bool(model.get("activation_checkpointing", False)),
+        compute=mixed or weights,
+        autocast=mixed is not None,
+        checkpointing=module.activation_checkpointing,
+        qlora=module.qlora,
+        lora=TRUE.get(str(trainer.precision), torch.float32),
     )
     if name == SHARDED:
         sizes = init.get("data_parallel_size"), init.get("tensor_parallel_size")
@@ -131,13 +146,7 @@ def _setup(trainer: Namespace, model: Namespace, devices: int, data: Any, weight
 
 def _dtype(precision: Any, wanted: str) -> torch.dtype | None:
     """Of the weights in memory; None is as they were written."""
-    true = {"bf16-true": torch.bfloat16, "16-true": torch.float16, "64-true": torch.float64}.get(str(precision))
-    return true or (None if wanted == "auto" else getattr(torch, wanted))
-
-
-def _compute(precision: Any, weights: torch.dtype) -> torch.dtype:
-    mixed = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16, "bf16": torch.bfloat16, "16": torch.float16}
-    return mixed.get(str(precision), weights)
+    return TRUE.get(str(precision)) or (None if wanted == "auto" else getattr(torch, wanted))
 
 
 def _row(stage: StagePlan, cost: Cost, machine: Machine, setup: Setup, tokens_per_step: int) -> Record:
@@ -145,6 +154,7 @@ def _row(stage: StagePlan, cost: Cost, machine: Machine, setup: Setup, tokens_pe
     return {
         "stage": stage.number,
         "trains": sorted(stage.stage.blocks),
+        "layers_in_4_bits": qlora_of(setup.qlora, stage.stage) is not None,
         "parameters": cost.trained,
         **{part: getattr(cost, part) for part in PARTS},
         "peak": cost.peak,
@@ -153,7 +163,7 @@ def _row(stage: StagePlan, cost: Cost, machine: Machine, setup: Setup, tokens_pe
         "flops_per_token": cost.flops,
         "steps": stage.steps,
         "tokens": tokens,
-        "hours": machine.hours(tokens * cost.flops, setup.compute),
+        "hours": machine.hours(tokens, cost.work),
     }
 
 
@@ -163,10 +173,15 @@ def _header(config: Namespace, skeleton: Skeleton, machine: Machine, setup: Setu
     name = config.gpu or ("H100" if machine.gpu else "this machine")
     rate = f", {machine.mfu:g} of its peak" if machine.gpu else ""
     again = ", activation checkpointing" if setup.checkpointing else ""
+    low = (
+        ""
+        if setup.qlora is None
+        else f", of layers in 4 bits {setup.qlora.compute_dtype}, LoRA of rank {setup.qlora.rank}"
+    )
     return (
         f"{config.model.model}: {parameters:,} parameters, {len(skeleton.layers)} layers, {skeleton.rows:,} rows of "
         f"which {skeleton.rows - skeleton.first_new_id:,} new{', tied' if skeleton.tied else ''}; "
-        f"weights {_name(setup.weights)}, products {_name(setup.compute)}\n"
+        f"weights {_name(skeleton.dtype)}, products {_name(setup.compute)}{low}\n"
         f"{machine.devices} x {name}, {_size(machine.memory)}{rate}: {spread}{again}; {setup.batch_size} x "
         f"{setup.length:,} tokens a device, {tokens:,} a step"
     )
@@ -181,6 +196,9 @@ def _table(rows: list[Record]) -> str:
         hours = "-" if row["hours"] is None else f"{row['hours']:,.1f}"
         sizes = [_size(row[part]) for part in kept]
         trains = "all" if len(row["trains"]) == 5 else ", ".join(row["trains"])
+        if row["layers_in_4_bits"]:
+            names = ("LoRA" if block == "layers" else block for block in row["trains"])
+            trains = f"{', '.join(names)}; layers in 4 bits"
         work = f"{row['flops_per_token']:.3g}"
         lines.append([str(row["stage"]), trains, f"{row['parameters']:,}", *sizes, work, f"{row['tokens']:,}", hours])
     timed = [row["hours"] for row in rows if row["hours"] is not None]
@@ -207,17 +225,36 @@ def _lacking(stage: StagePlan, cost: Cost, machine: Machine) -> str:
     )
 
 
-def _remedy(stage: StagePlan, skeleton: Skeleton, setup: Setup, machine: Machine, optimizer: Any) -> str:
-    """The least that makes it fit: layers computed again, then more and more devices to spread over."""
-    shards = setup.shards
-    while shards <= MOST_SHARDS:
-        tried = replace(setup, shards=shards, buckets=setup.buckets and shards == 1, checkpointing=True)
-        if tried != setup:
-            peak = skeleton.cost(stage.stage, tried, optimizer).peak
-            if peak <= machine.memory:
-                over = f"FSDP2 over {shards} devices and " if shards > 1 else ""
-                return f"; with {over}activation checkpointing it takes {_size(peak)}"
+def _tries(stage: Stage, setup: Setup, whole: bool) -> Iterator[tuple[str, Setup]]:
+    """What may make a stage fit, the least first: layers computed again, in 4 bits, over more and more devices.
+
+    Args:
+        stage: The stage.
+        setup: What does not fit.
+        whole: Whether layers are in 4 bits in some stage of the run, so that no device may hold a part.
+    """
+    again, checkpointing = "activation checkpointing", replace(setup, checkpointing=True)
+    if not setup.checkpointing:
+        yield again, checkpointing
+    if whole and setup.qlora is not None and not qlora_of(setup.qlora, stage):
+        every = replace(setup.qlora, every_stage=True)
+        yield "model.qlora.every_stage", replace(setup, qlora=every)
+        if not setup.checkpointing:
+            yield f"model.qlora.every_stage and {again}", replace(checkpointing, qlora=every)
+    shards = 2 * setup.shards
+    while not whole and shards <= MOST_SHARDS:
+        yield f"FSDP2 over {shards} devices and {again}", replace(checkpointing, shards=shards, buckets=False)
         shards *= 2
+
+
+def _remedy(stage: Stage, setup: Setup, whole: bool, skeleton: Skeleton, machine: Machine, optimizer: Any) -> str:
+    """The first of them that makes it fit."""
+    for what, tried in _tries(stage, setup, whole):
+        peak = skeleton.cost(stage, tried, optimizer).peak
+        if peak <= machine.memory:
+            return f"; with {what} it takes {_size(peak)}"
+    if whole:
+        return "; and nothing spreads a run with layers in 4 bits over devices: wanted a smaller batch_size or length"
     return f"; not over {MOST_SHARDS:,} devices either, with this batch_size and length"
 
 

@@ -73,6 +73,25 @@ class QLoRA:
                 raise UsageError(f"model.qlora.{key} is {getattr(self, key)}; wanted {what}")
 
 
+def check_packages() -> None:
+    """Check that what the extra `qlora` installs is there.
+
+    Raises:
+        UsageError: a package is missing.
+    """
+    missing = [name for name in PACKAGES if find_spec(name) is None]
+    if missing:
+        raise UsageError(f"model.qlora: {', '.join(missing)} is missing; wanted pip install 'kovocab[qlora]'")
+
+
+def no_shards(strategy: str) -> UsageError:
+    """What is wrong with a strategy that shards parameters; for whoever finds it to raise."""
+    return UsageError(
+        f"model.qlora: {strategy} shards parameters, and 4-bit ones cannot be; "
+        "wanted one device, or trainer.strategy ddp"
+    )
+
+
 def check_qlora(folder: str | Path, qlora: QLoRA) -> None:
     """Check, before long work, that the model in `folder` can be trained so; reads its config, no weights.
 
@@ -80,9 +99,7 @@ def check_qlora(folder: str | Path, qlora: QLoRA) -> None:
         UsageError: a package is missing.
         ModelError: the model has no linear of a name in `target_modules`, or has no config.
     """
-    missing = [name for name in PACKAGES if find_spec(name) is None]
-    if missing:
-        raise UsageError(f"model.qlora: {', '.join(missing)} is missing; wanted pip install 'kovocab[qlora]'")
+    check_packages()
     try:
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))  # type: ignore[no-untyped-call]
@@ -124,8 +141,13 @@ def load_4bit(folder: str, dtype: Dtype, qlora: QLoRA) -> PreTrainedModel:
     return model
 
 
-def add_lora(model: PreTrainedModel, qlora: QLoRA) -> None:
+def add_lora(model: PreTrainedModel, qlora: QLoRA, device: str = "cpu") -> None:
     """Put a LoRA that adds nothing yet on each target module, in place; the same one for the same seed.
+
+    Args:
+        model: Its linears may be in 4 bits.
+        qlora: How.
+        device: Where its values are drawn; PEFT moves them to the module's. On `meta` they get none.
 
     Raises:
         ModelError: the model has no linear of a name in `target_modules`.
@@ -141,7 +163,7 @@ def add_lora(model: PreTrainedModel, qlora: QLoRA) -> None:
         target_modules=targets,
     )
     # A run that was stopped before its first checkpoint starts from the same values as one that was not.
-    with torch.random.fork_rng(), torch.device("cpu"):
+    with torch.random.fork_rng(), torch.device(device):
         torch.manual_seed(qlora.seed)
         inject_adapter_in_model(config, model, ADAPTER)
     adapted = _adapted(model)
