@@ -1,6 +1,5 @@
 """StageFreezing in a LightningModule that knows nothing of kovocab: the proof, and that it can fail."""
 
-import atexit
 import itertools
 import re
 
@@ -8,12 +7,14 @@ import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 from torch.utils.data import DataLoader
 
 from kovocab.errors import FreezingError
 from kovocab.freezing import StageFreezing, freeze
 from models import QUIET, parameters
+from ranks import FORKED
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
@@ -264,16 +265,10 @@ class Report(Callback):
         torch.save(seen, self.folder / f"{trainer.global_rank}.pt")
 
 
-class Leave(Callback):
-    """Gloo aborts a process now and then where it ends after Python."""
-
-    def teardown(self, trainer, pl_module, stage):
-        atexit.register(torch.distributed.destroy_process_group)
-
-
 def ddp(module, callbacks):
-    settings = SETTINGS | {"strategy": "ddp_spawn", "devices": 2, "enable_checkpointing": False, "max_epochs": 1}
-    Trainer(callbacks=[*callbacks, Leave()], **settings).fit(module, loader())
+    """As `ddp_spawn`, but from the process that has imported all; such ones end at once, with no end of Python."""
+    strategy = DDPStrategy(start_method=FORKED.get_start_method())
+    fit(module, callbacks, strategy=strategy, devices=2)
 
 
 def test_two_processes(tmp_path):
