@@ -140,13 +140,17 @@ class StageCheckpoint(Checkpoint):
             trainer.save_checkpoint(self._part)
             if trainer.is_global_zero and self._part.is_dir():
                 seal(self._part)
-        # The second, of shards, is a BaseException, and what torch makes of a full disk elsewhere is the third.
-        except (OSError, CheckpointException, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and not isinstance(error.__context__, OSError):
+        except (OSError, CheckpointException, RuntimeError) as error:  # the second, of shards, is a BaseException
+            if isinstance(error, OSError):
+                reason: object = error.strerror or error
+            elif isinstance(error, CheckpointException):
+                reason = str(error).strip().splitlines()[-1]
+            elif "inline_container" in str(error):  # where torch writes a file by itself, it hides the system's error
+                reason = "a write failed; is the disk full?"
+            else:
                 raise
             _remove(self._part)
-            reason = error.strerror if isinstance(error, OSError) else str(error).strip().splitlines()[-1]
-            raise ArtefactError(f"{self.last} cannot be written: {reason or error}") from error
+            raise ArtefactError(f"{self.last} cannot be written: {reason}") from error
         if trainer.is_global_zero:
             # No rename replaces a folder that holds something, or a file by a folder.
             if self.last.exists() and (self.last.is_dir() or self._part.is_dir()):
