@@ -16,7 +16,7 @@ from kovocab.qlora import PACKAGES, QLoRA, train_patterns
 from kovocab.shapes import Shapes, nbytes
 from kovocab.stages import STAGES
 from models import expanded, ids
-from test_costs import ADAMW, BATCH, LENGTH, Peak, addmm_flops, kept, size
+from test_costs import ADAMW, BATCH, LENGTH, addmm_flops, kept, measured_peak, size
 
 pytestmark = pytest.mark.skipif(
     any(find_spec(name) is None for name in PACKAGES), reason="needs pip install 'kovocab[qlora]'"
@@ -156,18 +156,10 @@ def test_flops_are_those_that_torch_counts(folder, skeleton, qlora, number, chec
 def peaks(folder, stage, qlora, shape, checkpointing=False, autocast=None):
     """The bytes of two steps, predicted and measured."""
     module, batch = real(folder, stage, qlora, checkpointing), ids(shape=shape)
-    made = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], lr=1e-3, foreach=True)
     held = [tensor for parameter in module.parameters() for tensor in tensors(parameter)]
-    with Peak([*held, *module.loaded.buffers()]) as measured:
-        for _ in range(2):
-            for _ in range(2):  # accumulated: gradients are there when the next are made
-                with torch.autocast("cpu", autocast or torch.bfloat16, enabled=autocast is not None):
-                    loss = module(batch, batch)
-                loss.backward()
-            made.step()
-            made.zero_grad()
+    measured = measured_peak(module, [*held, *module.loaded.buffers()], batch, autocast)
     setup = Setup(*shape, compute=autocast or torch.float32, checkpointing=checkpointing, qlora=qlora)
-    return Skeleton(str(folder), 1, torch.float32).cost(stage, setup, ADAMW).peak, measured.peak
+    return Skeleton(str(folder), 1, torch.float32).cost(stage, setup, ADAMW).peak, measured
 
 
 @pytest.mark.parametrize(
