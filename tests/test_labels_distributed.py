@@ -6,9 +6,9 @@ from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 from kovocab.causal_lm import CausalLM
 from kovocab.freezing import StageFreezing
 from kovocab.stages import Stage
-from models import adamw
+from models import adamw, parameters
 from ranks import on_two
-from test_distributed import Watch, fit, whole
+from test_distributed import Watch, fit
 from test_labels import save_spelt
 
 torch.set_num_threads(1)
@@ -21,7 +21,7 @@ class Rows(Watch):
 
     def on_train_end(self, trainer, pl_module):
         super().on_train_end(trainer, pl_module)
-        self.rows = [self.before[INPUT_NEW], whole(pl_module)[INPUT_NEW]]
+        self.rows = [self.before[INPUT_NEW], parameters(pl_module)[INPUT_NEW]]
 
 
 def every_mode(folder):
