@@ -7,24 +7,19 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
-from lightning.pytorch import Callback
 from transformers import BertConfig, LlamaConfig, MambaConfig, T5Config, ViTConfig
 
-from expanded import BASE_TOKENS, corpus, save_expanded, texts
+from expanded import BASE_TOKENS
 from kovocab.artefact import read_record
 from kovocab.cli import main
 from kovocab.pieces import PIECES
 from kovocab.runs import identity
+from runs import make_place
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
+pytestmark = pytest.mark.usefixtures("in_place")
 
 CONFIG = """
 model: {model: expanded}
-data:
-  sources: [{name: ko, corpus: ko.jsonl}]
-  length: 16
-  batch_size: 2
-  validation_share: 0.05
 trainer: {accelerator: cpu, devices: 1}
 schedule: [{input_rows: new}]
 defaults: {lr: 1e-2, steps: 4}
@@ -35,21 +30,13 @@ checkpoint_every: 2
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A folder with an expanded model, a corpus, a configuration, and a run that was stopped in its only stage."""
-    folder = tmp_path_factory.mktemp("place")
-    save_expanded(folder / "expanded")
-    corpus(folder, "ko", texts(200))
-    (folder / "fit.yaml").write_text(CONFIG)
+    folder = make_place(tmp_path_factory.mktemp("place"), CONFIG)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         torch.set_num_threads(1)
-        args = ["fit", "--config", "fit.yaml", "--run", "stopped", "--trainer.callbacks+=test_fit_faults.Stopper"]
+        args = ["fit", "--config", "fit.yaml", "--run", "stopped", "--trainer.callbacks+=runs.Stopper"]
         assert main(args) == 1
     return folder
-
-
-@pytest.fixture(autouse=True)
-def here(place, monkeypatch):
-    monkeypatch.chdir(place)
 
 
 @pytest.fixture
@@ -57,13 +44,6 @@ def model(tmp_path):
     """A copy of the model, to be broken."""
     shutil.copytree("expanded", tmp_path / "model")
     return tmp_path / "model"
-
-
-class Stopper(Callback):
-    """Ends a stage behind its first checkpoint."""
-
-    def on_train_batch_end(self, trainer, *args):
-        trainer.should_stop = trainer.global_step == 3
 
 
 def refused(capsys, verb, *args, code=1):
@@ -106,7 +86,7 @@ def test_a_setting_that_cannot_be(capsys, tmp_path, setting, value, says):
         ("trainer.devices", [], "trainer.devices is []; wanted a number of devices"),
         ("trainer.devices", "two", "trainer.devices is two; wanted a number of devices"),
         ("trainer.devices", -1, "trainer.devices is -1; wanted a number of devices"),
-        ("trainer.accumulate_grad_batches", -1, "a step has -32 tokens"),
+        ("trainer.accumulate_grad_batches", -1, "a step has -64 tokens"),
         ("data.length", 65, "max_position_embeddings 64"),
     ],
 )
@@ -118,7 +98,7 @@ def test_a_plan_of_what_cannot_be(capsys, setting, value, says):
 def test_a_plan_counts_devices_however_they_are_given(capsys, given, devices):
     capsys.readouterr()
     assert main(["plan", "--config", "fit.yaml", "--log", "json", f"--trainer.devices={given}"]) == 0
-    assert json.loads(capsys.readouterr().out)["tokens"] == 4 * 2 * 16 * devices
+    assert json.loads(capsys.readouterr().out)["tokens"] == 4 * 4 * 16 * devices
 
 
 def test_batches_without_end_are_no_plan(capsys):
