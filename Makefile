@@ -42,7 +42,7 @@ test: build ## The Python tests
 	$(BIN)/python -m pytest
 
 bench: build ## The benchmarks, against the peers, on generated text; some ten minutes
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt 'tokie>=0.1.4' 'peft>=0.19'
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt 'tokie>=0.1.4'
 	$(BIN)/python benchmarks/counting.py
 	$(BIN)/python benchmarks/counting.py --generated 1 --slice 50 --rounds 2
 	$(BIN)/python benchmarks/formats.py --gigabytes 0.1
