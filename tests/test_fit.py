@@ -116,19 +116,20 @@ def test_ctrl_c_in_the_last_step_is_heard_in_the_validation_behind_it(monkeypatc
         assert files(f"{run}/stages/1")[name] == files("whole/stages/1")[name]
 
 
-def killed(run):
-    """A run that is killed in its second stage, after its first checkpoint."""
-    strike(pytest.MonkeyPatch(), 2, 5, lambda: os.kill(os.getpid(), signal.SIGKILL))
+def killed(run, stage):
+    """A run that is killed in the middle of a stage, after its first checkpoint."""
+    strike(pytest.MonkeyPatch(), stage, 5, lambda: os.kill(os.getpid(), signal.SIGKILL))
     fit(run)
 
 
-def test_kill_9_resumes_to_the_same_bits(tmp_path):
+def test_kill_9_in_every_stage_resumes_to_the_same_bits(tmp_path):
     run = str(tmp_path / "run")
-    process = FORKED.Process(target=killed, args=(run,))  # whose hashes have another seed than ours
-    process.start()
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
-    assert torch.load(f"{run}/stages/.2/last.ckpt", weights_only=True)["global_step"] == 2
+    for stage in range(1, 8):
+        process = FORKED.Process(target=killed, args=(run, stage))  # whose hashes have another seed than ours
+        process.start()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+        assert torch.load(f"{run}/stages/.{stage}/last.ckpt", weights_only=True)["global_step"] == 2
     assert fit(run) == 0
     assert_equal("whole", run, range(1, 8))
 

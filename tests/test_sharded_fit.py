@@ -1,4 +1,4 @@
-"""`kovocab fit` under FSDP2 on two processes (gloo): loading, artefacts, kill -9 in every stage, what is refused."""
+"""`kovocab fit` on two processes (gloo): FSDP2's loading, artefacts, refusals; kill -9 in every stage, with DDP too."""
 
 import os
 import signal
@@ -20,12 +20,13 @@ from kovocab.artefact import read_record
 from kovocab.errors import FreezingError, ModelError, UsageError
 from kovocab.sharding import shard
 from kovocab.split_rows import fused_state_dict
-from kovocab.stages import Stage
+from kovocab.stages import STAGES
 from kovocab.weights import load_split
 from models import ids, tiny
 from ranks import fresh_port, on_two
 
-SCHEDULE = (Stage(input_rows="new"), Stage(input_rows="new", output_rows="all"), Stage(layers=True))
+EVERY = dict(enumerate(STAGES["eeve"], start=1))
+DDP = ["--trainer.strategy", "ddp"]
 CONFIG = """
 model: {model: expanded}
 trainer:
@@ -36,7 +37,6 @@ trainer:
     init_args: {data_parallel_size: 2, tensor_parallel_size: 1}
   gradient_clip_val: 1.0
   accumulate_grad_batches: 2
-schedule: [{input_rows: new}, {input_rows: new, output_rows: all}, {layers: true}]
 defaults: {lr: 1e-2, steps: 4}
 checkpoint_every: 2
 """
@@ -47,10 +47,10 @@ def fit(run, *args):
     runs.fit(run, *args)
 
 
-def killed_run(stage):
+def killed_run(stage, *args):
     """A run that is killed in the middle of a stage, after its first checkpoint."""
     runs.strike(pytest.MonkeyPatch(), stage, 5, lambda: os.kill(os.getpid(), signal.SIGKILL))
-    fit("killed")
+    fit(*args)
 
 
 class Mover(Callback):
@@ -161,28 +161,39 @@ def place(tmp_path_factory):
 
 def test_every_stage_moves_what_it_trains_and_nothing_else(in_place):
     before = load_file("expanded/model.safetensors")
-    for number, stage in enumerate(SCHEDULE, start=1):
+    for number, stage in EVERY.items():
         after = load_file(f"whole/stages/{number}/model.safetensors")
         assert runs.moved(before, after) == stage.blocks
         record = read_record(f"whole/stages/{number}")
-        assert record["freezing"]["verified_parameters"] == record["freezing"]["frozen_parameters"] > 0
+        assert record["freezing"]["verified_parameters"] == record["freezing"]["frozen_parameters"]
+        assert bool(record["freezing"]["frozen_parameters"]) == (number != 6)
         before = after
     assert record["loss"]["val"] < read_record("whole/stages/1")["loss"]["val_before"] - 0.5
 
 
 def test_kill_9_in_every_stage_resumes_to_the_same_bits(in_place):
-    for stage in (1, 2, 3):
+    for stage in EVERY:
         with pytest.raises(ProcessExitedException, match="SIGKILL"):
-            on_two(killed_run, stage)
+            on_two(killed_run, stage, "killed")
         begun = Path(f"killed/stages/.{stage}")
         assert (begun / "last.ckpt/.metadata").is_file()  # of shards
         state = torch.load(begun / "last.ckpt/meta.pt", weights_only=True)
         assert state["global_step"] == 2
         first, second = state["callbacks"]["StageFreezing"]["start"]  # digests of either rank's shards
         assert first.keys() == second.keys()
-        assert first != second
+        assert (first == second) == (stage == 6)  # where nothing is frozen
     on_two(fit, "killed")
-    runs.assert_equal("whole", "killed", (1, 2, 3))
+    runs.assert_equal("whole", "killed", EVERY)
+
+
+def test_kill_9_in_every_stage_of_ddp_resumes_to_the_same_bits(in_place):
+    on_two(fit, "whole-ddp", *DDP)
+    for stage in EVERY:
+        with pytest.raises(ProcessExitedException, match="SIGKILL"):
+            on_two(killed_run, stage, "killed-ddp", *DDP)
+        assert torch.load(f"killed-ddp/stages/.{stage}/last.ckpt", weights_only=True)["global_step"] == 2
+    on_two(fit, "killed-ddp", *DDP)
+    runs.assert_equal("whole-ddp", "killed-ddp", EVERY)
 
 
 def test_a_head_with_bias_refusals_and_a_row_that_moved_before_the_resume(in_place):
