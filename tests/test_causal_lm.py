@@ -9,9 +9,10 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.nn import functional
 
 from kovocab.artefact import write_record
-from kovocab.causal_lm import CausalLM, WarmupCosine
+from kovocab.causal_lm import CausalLM
 from kovocab.errors import ArtefactError, ModelError, UsageError
 from kovocab.freezing import StageFreezing
+from kovocab.schedules import WarmupCosine
 from kovocab.split_rows import save_plain
 from kovocab.stages import STAGES
 from models import QUIET, Packed, expanded, ids, tiny

@@ -15,9 +15,9 @@ import torch
 import runs
 from expanded import save_expanded
 from kovocab.artefact import read_record
-from kovocab.callbacks import LAST
 from kovocab.cli import main
 from kovocab.processes import held
+from kovocab.stage_checkpoint import LAST
 from ranks import on_two
 
 pytestmark = pytest.mark.usefixtures("in_place")

@@ -7,8 +7,8 @@ import torch
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict_saver import save
 
-from kovocab.callbacks import StageCheckpoint
 from kovocab.errors import ArtefactError
+from kovocab.stage_checkpoint import StageCheckpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
 

@@ -22,8 +22,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from transformers.utils import logging as transformers_logging
 
 from kovocab.artefact import Record, new_folder, read_record, write_record
-from kovocab.callbacks import Losses, PlainLines, StageBar, StageCheckpoint, StepSeed
-from kovocab.causal_lm import CausalLM, WarmupCosine
+from kovocab.callbacks import Losses, PlainLines, StageBar, StepSeed
+from kovocab.causal_lm import CausalLM
 from kovocab.checks import check_labels, check_model, check_qlora_stages, check_tied, check_trainer
 from kovocab.configuration import Configuration
 from kovocab.embeddings import copy_tokenizer
@@ -37,8 +37,10 @@ from kovocab.plan import StagePlan, plan
 from kovocab.processes import held, one_run
 from kovocab.qlora import QLoRA, merge, qlora_of, qlora_record, train_patterns
 from kovocab.runs import Run
+from kovocab.schedules import WarmupCosine
 from kovocab.sharding import check_strategy, layout
 from kovocab.split_rows import fused_state_dict, save_plain
+from kovocab.stage_checkpoint import StageCheckpoint
 from kovocab.trainers import guarded, new_trainer, say
 
 MERGED = "merged"
