@@ -470,5 +470,8 @@ def test_shards_are_what_transformers_opens(tmp_path):
         load_plain(str(tmp_path / "out")).parameters(), load_plain(str(folder)).parameters(), strict=True
     ):
         assert torch.equal(ours, theirs)
+    wanted = [name for name, _ in read_shards(folder)]
+    (folder / files[0]).write_bytes((tmp_path / "out" / files[0]).read_bytes())  # left of a layout before
+    assert [name for name, _ in read_shards(folder)] == wanted
     with pytest.raises(ModelError, match="has no weights"):
         list(read_shards(tmp_path))

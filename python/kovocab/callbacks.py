@@ -52,7 +52,7 @@ class Losses(Callback):
         del pl_module
         self._settle()
         total, batches = self._sum, self._batches
-        if trainer.world_size > 1:
+        if trainer.world_size > 1:  # else no device is asked for fp64, which not every one has
             own = torch.tensor([total, batches], dtype=torch.float64, device=trainer.strategy.root_device)
             total, batches = trainer.strategy.reduce(own, reduce_op="sum").tolist()
         self.train = total / batches if batches else None

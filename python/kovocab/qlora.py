@@ -101,7 +101,8 @@ def check_qlora(folder: str | Path, qlora: QLoRA) -> None:
     """
     check_packages()
     with model_errors(f"the model {folder} cannot be read"), torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))  # type: ignore[no-untyped-call]
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]
     _targets(model, qlora)
 
 
@@ -196,7 +197,7 @@ def merge(model: PreTrainedModel, source: Path, out: Path, dtype: Dtype) -> None
     Raises:
         ModelError: `source` lacks a weight that was trained.
     """
-    config = AutoConfig.from_pretrained(source)
+    config = AutoConfig.from_pretrained(source, trust_remote_code=False)
     if dtype != "auto":
         config.dtype = getattr(torch, dtype)
     config.save_pretrained(out)

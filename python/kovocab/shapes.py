@@ -63,7 +63,7 @@ class Shapes:
                 config.layer_types = config.layer_types[:layers]
         with self.mode:
             made: PreTrainedModel = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
-                config, dtype=dtype, attn_implementation=ATTENTION
+                config, dtype=dtype, attn_implementation=ATTENTION, trust_remote_code=False
             )
             tied = is_tied(made)
             return split_rows(made, self.first_new_id).train(), tied
@@ -151,7 +151,7 @@ def _read(path: Path, new_tokens: int) -> tuple[PreTrainedConfig, int]:
     if not file.is_file():
         raise ModelError(f"there is no {file}; wanted the folder of a model, or its config.json")
     with model_errors(f"{file} cannot be read"):
-        config = AutoConfig.from_pretrained(str(file))
+        config = AutoConfig.from_pretrained(str(file), trust_remote_code=False)
     if (file.parent / RECORD).is_file():
         record = read_record(file.parent)
         if "first_new_id" in record:

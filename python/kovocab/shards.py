@@ -7,6 +7,7 @@ from pathlib import Path
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from kovocab.errors import ModelError
 
@@ -14,16 +15,32 @@ SHARD_BYTES = 5_000_000_000
 """Largest file, but for a single tensor that is larger."""
 
 
+def weight_files(folder: str | Path) -> list[Path]:
+    """The safetensors files of `folder`, as transformers goes by them: one, or else those of the index.
+
+    Raises:
+        ModelError: there is none, or the index is broken.
+    """
+    folder = Path(folder)
+    whole, index = folder / SAFE_WEIGHTS_NAME, folder / SAFE_WEIGHTS_INDEX_NAME
+    if whole.is_file():
+        return [whole]
+    if not index.is_file():
+        raise ModelError(f"{folder} has no weights; wanted {whole.name}, or several files and {index.name}")
+    try:
+        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise ModelError(f"{index} is no index of weights: {error!r}; wanted a `weight_map`") from error
+    return [folder / name for name in sorted(names)]
+
+
 def read_shards(folder: str | Path) -> Iterator[tuple[str, Tensor]]:
     """Each tensor in the safetensors files of `folder` with its name, by file and name; one in memory at a time.
 
     Raises:
-        ModelError: there is no such file.
+        ModelError: see `weight_files`.
     """
-    files = sorted(Path(folder).glob("*.safetensors"))
-    if not files:
-        raise ModelError(f"{folder} has no weights; wanted *.safetensors files")
-    for file in files:
+    for file in weight_files(folder):
         with safe_open(file, framework="pt") as opened:
             for name in sorted(opened.keys()):
                 yield name, opened.get_tensor(name)
@@ -56,11 +73,11 @@ def write_shards(tensors: Iterable[tuple[str, Tensor]], folder: str | Path, shar
         total += tensor.nbytes
     flush()
     if len(written) == 1:
-        (folder / "1.part").rename(folder / "model.safetensors")
+        (folder / "1.part").rename(folder / SAFE_WEIGHTS_NAME)
         return
     names = [f"model-{number:05}-of-{len(written):05}.safetensors" for number in range(1, len(written) + 1)]
     for number, name in enumerate(names, start=1):
         (folder / f"{number}.part").rename(folder / name)
     weight_map = {key: name for name, keys in zip(names, written, strict=True) for key in keys}
     index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    (folder / SAFE_WEIGHTS_INDEX_NAME).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")

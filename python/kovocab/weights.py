@@ -4,7 +4,6 @@ The model is built without weights, split, and sharded where it is to be; only t
 only the rows that this process keeps. So no process holds a second copy of the model, or, sharded, a first.
 """
 
-import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,10 +15,11 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedModel
-from transformers.utils import GENERATION_CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
+from transformers.utils import GENERATION_CONFIG_NAME
 
 from kovocab.embeddings import Dtype, load_plain
 from kovocab.errors import ModelError, model_errors
+from kovocab.shards import weight_files
 from kovocab.split_rows import block_of, plain_place, split_rows
 
 
@@ -102,14 +102,7 @@ class _Files:
     """
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
-        index = folder / SAFE_WEIGHTS_INDEX_NAME
-        names = [SAFE_WEIGHTS_NAME]
-        if index.is_file() and not (folder / SAFE_WEIGHTS_NAME).is_file():  # as transformers goes by them
-            try:
-                names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-            except (LookupError, TypeError, AttributeError, ValueError) as error:
-                raise ModelError(f"{index} is no index of weights: {error!r}; wanted a `weight_map`") from error
-        opened = [stack.enter_context(safe_open(folder / name, framework="pt")) for name in names]
+        opened = [stack.enter_context(safe_open(file, framework="pt")) for file in weight_files(folder)]
         self._file = {name: file for file in opened for name in file.keys()}  # noqa: SIM118  # no dict
 
     def dtype(self) -> torch.dtype:
