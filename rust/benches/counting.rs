@@ -8,11 +8,11 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use kovocab_core::bpe::Bpe;
-use kovocab_core::counter::{Cutter, WordCounter};
-use kovocab_core::encode::Encoder;
-use kovocab_core::keys::hash;
-use kovocab_core::words::Cut;
+use kovocab_core::bpe::encode::Encoder;
+use kovocab_core::bpe::model::Bpe;
+use kovocab_core::counting::counter::{Cutter, WordCounter};
+use kovocab_core::counting::keys::hash;
+use kovocab_core::text::words::Cut;
 
 fn main() {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");

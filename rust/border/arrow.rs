@@ -8,9 +8,9 @@ use arrow_array::types::{ArrowPrimitiveType, UInt32Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch, StringViewArray, UInt32Array, UInt64Array};
 use arrow_schema::{DataType, Field, Schema};
 
+use crate::bpe::train::Trained;
+use crate::counting::sorted::Sorted;
 use crate::error::{Error, Result};
-use crate::sorted::Sorted;
-use crate::train::Trained;
 
 /// The texts of a string column, which may come in chunks.
 ///

@@ -8,9 +8,9 @@ use std::collections::HashMap;
 
 use rustc_hash::FxHashMap;
 
+use crate::bpe::tokenizer_json::{File, Model, prefix, refuse, special};
 use crate::error::Result;
-use crate::tokenizer_json::{File, Model, prefix, refuse, special};
-use crate::words::Cut;
+use crate::text::words::Cut;
 
 /// No token, no rank.
 pub const NONE: u32 = u32::MAX;

@@ -7,12 +7,12 @@ use std::fs::File;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use crate::counting::hash_tables::{PARTS, Tables, for_each};
+use crate::counting::keys::{SHORT, hash_long, short_key};
+use crate::counting::records::{BUFFER, Reader, write_record};
+use crate::counting::slots::{BATCH, Slot, Slots};
+use crate::counting::sorted::{Part, Sorted, add_totals};
 use crate::error::{Error, Result};
-use crate::keys::{SHORT, hash_long, short_key};
-use crate::records::{BUFFER, Reader, write_record};
-use crate::slots::{BATCH, Slot, Slots};
-use crate::sorted::{Part, Sorted, add_totals};
-use crate::tables::{PARTS, Tables, for_each};
 use crate::threads::each;
 
 /// Slots of the table that a part is read into, at first.

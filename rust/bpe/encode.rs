@@ -10,10 +10,10 @@ use std::thread;
 
 use rustc_hash::FxHashMap;
 
-use crate::bpe::{Bpe, NONE, Pairs};
+use crate::bpe::model::{Bpe, NONE, Pairs};
 use crate::error::{Error, Result};
+use crate::text::words::SPACE;
 use crate::threads::join;
-use crate::words::SPACE;
 
 /// From this many symbols on the heap is faster than the scan, which is quadratic.
 const LONG: usize = 64;
@@ -116,7 +116,7 @@ impl<'a> Encoder<'a> {
         Self { bpe, special: bpe.special.iter().map(|(token, id)| (token.as_bytes(), *id)).collect() }
     }
 
-    /// Call `found` with the ids of one word, some at a time, in order. The word is as [`crate::counter`] leaves it:
+    /// Call `found` with the ids of one word, some at a time, in order. The word is as [`crate::counting::counter`] leaves it:
     /// UTF-8, normalised, or a special token. `▁` may be written as a space, as it is inside the engine: a normalised
     /// word holds no other.
     ///

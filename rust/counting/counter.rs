@@ -1,8 +1,8 @@
-//! Documents into word counts: one pass, by threads that share tables (see [`crate::tables`]).
+//! Documents into word counts: one pass, by threads that share tables (see [`crate::counting::hash_tables`]).
 //!
 //! A document is taken apart as the tokenizer takes it apart: special tokens are found in the raw text, longest
 //! first from the left; each section between them is normalised (`▁` in front, spaces to `▁`) and cut into words
-//! by [`Cut`](crate::words::Cut). The result depends on the multiset of documents only: not on threads, batches or order.
+//! by [`Cut`](crate::text::words::Cut). The result depends on the multiset of documents only: not on threads, batches or order.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,15 +11,15 @@ use std::thread;
 use aho_corasick::{AhoCorasick, MatchKind};
 use memchr::memmem::Finder;
 
-use crate::bpe::{Bpe, Prefix};
-use crate::encode::Encoder;
+use crate::bpe::encode::Encoder;
+use crate::bpe::model::{Bpe, Prefix};
+use crate::counting::hash_tables::{Front, Size, Tables};
+use crate::counting::keys::PADDING;
+use crate::counting::sorted::{Part, Sorted};
+use crate::counting::spill::spill;
 use crate::error::{Error, Result};
-use crate::keys::PADDING;
-use crate::sorted::{Part, Sorted};
-use crate::spill::spill;
-use crate::tables::{Front, Size, Tables};
+use crate::text::words::{Cut, GAP, SPACE};
 use crate::threads::{each, join};
-use crate::words::{Cut, GAP, SPACE};
 
 /// Bytes of text that a thread takes at a time: enough to forget the taking, and little to wait for at the end.
 const TASK: usize = 1 << 16;
@@ -227,7 +227,7 @@ fn with_spaces(text: &str, space: &Finder<'_>, to: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spill::{read_sorted, sort_parts};
+    use crate::counting::spill::{read_sorted, sort_parts};
     use proptest::prelude::*;
     use std::cmp::Reverse;
     use std::collections::HashMap;

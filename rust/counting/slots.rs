@@ -7,8 +7,8 @@ use std::hint::black_box;
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::keys::{Key, Word, hash_of, hash_short, is_long, long_key, long_word, same, to_usize, word};
-use crate::pages::Pages;
+use crate::counting::keys::{Key, Word, hash_of, hash_short, is_long, long_key, long_word, same, to_usize, word};
+use crate::counting::pages::Pages;
 
 /// Grow past 5/8 full: linear probing stays short, and doubling is rare.
 const FULL: (usize, usize) = (5, 8);
@@ -106,7 +106,7 @@ impl Slots {
         }
     }
 
-    /// Add a word of more than 23 bytes, with its [`hash_long`](crate::keys::hash_long); `false` if its count passes
+    /// Add a word of more than 23 bytes, with its [`hash_long`](crate::counting::keys::hash_long); `false` if its count passes
     /// 2^64 - 1.
     #[cold]
     pub fn add_long(&mut self, word: &[u8], hash: u64, count: u64) -> bool {

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::bpe::Prefix;
+use crate::bpe::model::Prefix;
 use crate::error::{Error, Result};
-use crate::words::SPACE;
+use crate::text::words::SPACE;
 
 #[derive(Deserialize)]
 pub(crate) struct File {

@@ -12,7 +12,7 @@ use std::collections::hash_map::Entry;
 
 use rustc_hash::FxHashMap;
 
-use crate::bpe::NONE;
+use crate::bpe::model::NONE;
 use crate::error::{Error, Result};
 
 /// A token that training made, in order; characters come first.

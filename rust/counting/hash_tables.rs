@@ -11,9 +11,9 @@ use std::hint::black_box;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::counting::keys::{Key, SHORT, Word, hash_long, hash_of, hash_short, same, short_key, to_usize};
+use crate::counting::slots::{BATCH, Slot, Slots};
 use crate::error::{Error, Result};
-use crate::keys::{Key, SHORT, Word, hash_long, hash_of, hash_short, same, short_key, to_usize};
-use crate::slots::{BATCH, Slot, Slots};
 
 /// Words are divided into so many parts wherever they leave memory: each part is combined and sorted by itself, so
 /// no more than one part a thread is in memory then. A fixed number, since machines that share the work exchange parts.

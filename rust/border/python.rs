@@ -10,13 +10,15 @@ use pyo3::exceptions::{PyOSError, PyOverflowError, PyValueError};
 use pyo3::prelude::*;
 use pyo3_arrow::{PyChunkedArray, PyRecordBatch};
 
-use crate::bpe::Bpe;
-use crate::counter::{Cutter, WordCounter};
-use crate::encode::Encoder;
+use crate::border::arrow as table;
+use crate::bpe::encode::Encoder;
+use crate::bpe::model::Bpe;
+use crate::bpe::segments::Segments;
+use crate::bpe::train;
+use crate::counting::counter::{Cutter, WordCounter};
+use crate::counting::sorted::Sorted;
+use crate::counting::spill;
 use crate::error::Error;
-use crate::segments::Segments;
-use crate::sorted::Sorted;
-use crate::{spill, table, train};
 
 pyo3::create_exception!(kovocab._core, UnreadableTokenizer, PyValueError);
 

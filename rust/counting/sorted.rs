@@ -5,10 +5,10 @@
 
 use std::cmp::Reverse;
 
+use crate::counting::keys::Word;
+use crate::counting::records::{Reader, write_record};
 use crate::error::{Error, Result};
-use crate::keys::Word;
-use crate::records::{Reader, write_record};
-use crate::words::SPACE;
+use crate::text::words::SPACE;
 
 /// The words of a part, in order, `▁` for a space.
 pub struct Part {

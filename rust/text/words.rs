@@ -6,12 +6,12 @@
 //!
 //! - before each run of `▁` that follows something else;
 //! - on both sides of a newline;
-//! - where Hangul (see [`crate::hangul`]) meets anything else, but for `▁` before Hangul.
+//! - where Hangul (see [`crate::text::hangul`]) meets anything else, but for `▁` before Hangul.
 //!
 //! Words are cut from *normalised* text, as the model sees it: a space is `▁`, and a section of text has one
 //! `▁` put before it. Inside the engine `▁` is written as the one byte of a space.
 
-use crate::hangul::{is_first, is_hangul};
+use crate::text::hangul::{is_first, is_hangul};
 
 /// What a space is to a SentencePiece model: U+2581.
 pub const SPACE: char = '\u{2581}';

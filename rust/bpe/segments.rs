@@ -22,11 +22,11 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use rustc_hash::{FxHashMap, FxHasher};
 
-use crate::bpe::{Bpe, NONE, Pairs};
-use crate::encode::Scratch;
+use crate::bpe::encode::Scratch;
+use crate::bpe::model::{Bpe, NONE, Pairs};
 use crate::error::{Error, Result};
+use crate::text::words::SPACE;
 use crate::threads::join;
-use crate::words::SPACE;
 
 /// Word counts as segments, each with its encoding by a vocabulary that shrinks.
 pub struct Segments {
@@ -450,7 +450,7 @@ impl Spans {
     }
 }
 
-/// As [`crate::encode`] reads a word: `▁` may be written as a space.
+/// As [`crate::bpe::encode`] reads a word: `▁` may be written as a space.
 fn symbol(c: char) -> char {
     if c == ' ' { SPACE } else { c }
 }
@@ -462,7 +462,7 @@ fn bytes(bpe: &Bpe, c: char) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encode::Encoder;
+    use crate::bpe::encode::Encoder;
     use proptest::prelude::*;
     use std::collections::{BTreeMap, BTreeSet};
 

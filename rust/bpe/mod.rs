@@ -1,0 +1,11 @@
+//! Byte-pair encoding on words. Comes in: a `tokenizer.json`, words with their counts. Goes out: merges, token ids,
+//! token counts. It never sees a document.
+//!
+//! [`tokenizer_json`] reads the file, [`model`] makes tables of it, [`encode`] turns words into ids, [`segments`]
+//! counts them again for each refine round, [`train`] learns merges.
+
+pub mod encode;
+pub mod model;
+pub mod segments;
+mod tokenizer_json;
+pub mod train;
