@@ -13,7 +13,7 @@ help: ## Print this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 14
 
 # Rust is fetched by maturin's own bootstrap (the package puccinialin) where there is none.
-.venv/installed: pyproject.toml constraints.txt Cargo.toml $(wildcard rust/*.rs)
+.venv/installed: pyproject.toml constraints.txt Cargo.toml $(wildcard rust/*.rs rust/*/*.rs)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@

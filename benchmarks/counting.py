@@ -23,15 +23,15 @@ from typing import Literal, NamedTuple
 
 import polars as pl
 import sentencepiece
-import text
 import tokie
-from setting import BASE, THREADS, check_build
 
+import text
 from kovocab import _core
-from kovocab.corpus import batches
-from kovocab.counts import count_words
-from kovocab.token_counts import count_tokens
-from kovocab.tokenizer import load_tokenizer
+from kovocab.corpus.documents import batches
+from kovocab.counting.count import count_words
+from kovocab.counting.token_counts import count_tokens
+from kovocab.tokenizer.tokenizer import load_tokenizer
+from setting import BASE, THREADS, check_build
 
 SPECIAL = ("<unk>", "<s>", "</s>")
 OURS = "kovocab, tokens"

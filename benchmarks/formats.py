@@ -17,14 +17,14 @@ from itertools import product
 from pathlib import Path
 
 import polars as pl
-import text
-from setting import BASE, THREADS, check_build
 
+import text
 from kovocab import _core
-from kovocab.corpus import Corpus, batches, corpus_files
-from kovocab.readers import read_files
-from kovocab.tally import bpe_of
-from kovocab.tokenizer import load_tokenizer
+from kovocab.corpus.documents import Corpus, batches, corpus_files
+from kovocab.corpus.readers import read_files
+from kovocab.counting.tally import bpe_of
+from kovocab.tokenizer.tokenizer import load_tokenizer
+from setting import BASE, THREADS, check_build
 
 SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt", ".txt.gz", ".txt.zst")
 

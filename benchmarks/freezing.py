@@ -33,10 +33,10 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedModel
 
-from kovocab.causal_lm import CausalLM
-from kovocab.digest import digest
-from kovocab.freezing import freeze
-from kovocab.split_rows import split_rows
+from kovocab.expanding.split_rows import split_rows
+from kovocab.freezing.callback import freeze
+from kovocab.freezing.digest import digest
+from kovocab.model.causal_lm import CausalLM
 from kovocab.stages import STAGES, Rows, Stage
 
 try:

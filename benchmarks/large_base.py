@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, LlamaConfig
 
-from kovocab.shards import write_shards
+from kovocab.model.tensor_files import write_shards
 
 ROWS = 32_000
 

@@ -20,21 +20,21 @@ from statistics import median
 from typing import TypeVar
 
 import polars as pl
-from setting import check_build
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-from kovocab import bpe
-from kovocab.corpus import batches
-from kovocab.counts import count
-from kovocab.fertility import fertility
-from kovocab.hangul import CANDIDATE
-from kovocab.recount import Recount
-from kovocab.refine import refine
-from kovocab.rounds import State, turn
-from kovocab.settings import RefineSettings
-from kovocab.token_counts import segments
-from kovocab.tokenizer import base_pieces, build_target, load_tokenizer
-from kovocab.vocabulary import Vocabulary
+from kovocab.corpus.documents import batches
+from kovocab.counting.count import count
+from kovocab.counting.token_counts import segments
+from kovocab.refining import intermediate as bpe
+from kovocab.refining.candidates import Vocabulary
+from kovocab.refining.recount import Recount
+from kovocab.refining.refine import refine
+from kovocab.refining.rounds import State, turn
+from kovocab.refining.settings import RefineSettings
+from kovocab.tokenizer.fertility import fertility
+from kovocab.tokenizer.hangul import CANDIDATE
+from kovocab.tokenizer.tokenizer import base_pieces, build_target, load_tokenizer
+from setting import check_build
 
 HELD_OUT = 50
 VOCAB_SIZE = 40_000

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
 import text
 from setting import BASE, THREADS, check_build
 

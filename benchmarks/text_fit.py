@@ -4,14 +4,14 @@ import math
 from collections.abc import Iterable, Sequence
 
 import polars as pl
+
+from kovocab.corpus.documents import batches
+from kovocab.counting.tally import Tally, bpe_of
+from kovocab.machine.memory import bound
+from kovocab.tokenizer.hangul import HANGUL
+from kovocab.tokenizer.tokenizer import load_tokenizer
 from setting import BASE, THREADS
 from text import blocks
-
-from kovocab.corpus import batches
-from kovocab.hangul import HANGUL
-from kovocab.memory import bound
-from kovocab.tally import Tally, bpe_of
-from kovocab.tokenizer import load_tokenizer
 
 
 def fit(corpus: str, sizes: Sequence[int], seed: int) -> None:

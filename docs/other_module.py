@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedModel
 
 from kovocab import StageFreezing
-from kovocab.split_rows import save_plain, split_rows
+from kovocab.expanding.split_rows import save_plain, split_rows
 
 
 class LanguageModel(LightningModule):

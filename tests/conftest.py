@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 from tokenizers import Tokenizer
 
-from kovocab.counts import count
-from kovocab.tokenizer import load_tokenizer
-from kovocab.word_counts import Counted
+from kovocab.counting.count import count
+from kovocab.counting.word_counts import Counted
+from kovocab.tokenizer.tokenizer import load_tokenizer
 
-pytest.register_assert_rewrite("corpora", "runs", "street")
+pytest.register_assert_rewrite("support")
 
 # Real text and tokenizers, beside the checkout (or where KOVOCAB_TEST_DATA says). Not part of the project:
 # what needs them is skipped, visibly, where they are not.
@@ -63,7 +63,7 @@ def counted(ko_small: pl.Series, mistral: Path) -> Counted:
 @pytest.fixture(scope="session")
 def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an artefact of every verb; nothing in it may be changed."""
-    from street import walk
+    from support.street import walk
 
     folder = tmp_path_factory.mktemp("street")
     walk(folder)

@@ -4,12 +4,12 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 
-from kovocab.causal_lm import CausalLM
 from kovocab.errors import FreezingError, UsageError
-from kovocab.freezing import StageFreezing, freeze
-from kovocab.split_rows import block_of, split_rows
+from kovocab.expanding.split_rows import block_of, split_rows
+from kovocab.freezing.callback import StageFreezing, freeze
+from kovocab.model.causal_lm import CausalLM
 from kovocab.stages import STAGES, Stage
-from models import QUIET, ROWS, Packed, adamw, expanded, ids, parameters, tiny
+from support.models import QUIET, ROWS, Packed, adamw, expanded, ids, parameters, tiny
 
 torch.set_num_threads(1)
 

@@ -3,35 +3,33 @@
 The names below are loaded when they are first used: `import kovocab` loads neither torch nor polars.
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kovocab.counts import combine, count, count_to, count_words
-    from kovocab.embeddings import expand
-    from kovocab.freezing import StageFreezing
-    from kovocab.refine import refine
-    from kovocab.sample import sample_documents, write_sample
-    from kovocab.settings import RefineSettings
+    from kovocab.counting.count import combine, count, count_to, count_words
+    from kovocab.counting.token_counts import count_tokens
+    from kovocab.example.text import sample_documents, write_sample
+    from kovocab.expanding.expand import expand
+    from kovocab.freezing.callback import StageFreezing
+    from kovocab.refining.refine import refine
+    from kovocab.refining.settings import RefineSettings
     from kovocab.stages import STAGES, Stage
-    from kovocab.token_counts import count_tokens
 
 _ROOMS = {
-    "count": "counts",
-    "count_to": "counts",
-    "count_words": "counts",
-    "count_tokens": "token_counts",
-    "combine": "counts",
-    "refine": "refine",
-    "RefineSettings": "settings",
-    "expand": "embeddings",
-    "StageFreezing": "freezing",
+    "count": "counting.count",
+    "count_to": "counting.count",
+    "count_words": "counting.count",
+    "combine": "counting.count",
+    "count_tokens": "counting.token_counts",
+    "refine": "refining.refine",
+    "RefineSettings": "refining.settings",
+    "expand": "expanding.expand",
+    "StageFreezing": "freezing.callback",
     "Stage": "stages",
     "STAGES": "stages",
-    "sample_documents": "sample",
-    "write_sample": "sample",
+    "sample_documents": "example.text",
+    "write_sample": "example.text",
 }
 
 __all__ = [
@@ -59,14 +57,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_ROOMS})
-
-
-class _Package(ModuleType):
-    """`refine` is a room and the function in it: importing the room must not hide the function."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if name not in _ROOMS or not isinstance(value, ModuleType):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -2,6 +2,6 @@
 
 import sys
 
-from kovocab.cli import main
+from kovocab.cli.main import main
 
 sys.exit(main())

@@ -1,0 +1,120 @@
+"""The command `kovocab`: a verb, its settings from files and flags, and exit codes that a script can go by.
+
+0: done. 1: the run failed. 2: the command line, a setting or a configuration cannot be used. 3: done, but for what
+of the corpus was skipped. 130: Ctrl-C.
+
+What takes time to load is loaded inside `main`, where Ctrl-C is heard.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from kovocab.cli import verbs as commands
+from kovocab.errors import KovocabError, UsageError
+from kovocab.run.stage_plan import TRAINING
+
+VERBS: dict[str, Callable[..., int | None]] = {
+    "count": commands.count_corpus,
+    "combine": commands.combine_counts,
+    "refine": commands.refine_words,
+    "expand": commands.expand_model,
+    "export": commands.export,
+    "evaluate": commands.evaluate,
+    "sample": commands.sample,
+    "quickstart": commands.quickstart,
+}
+
+STREET = ("count", "combine", "refine", "expand", "plan", "fit", "validate", "test", "predict", "export", "evaluate")
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit code; errors that a user can mend are one line on standard error."""
+    args = list(sys.argv[1:] if args is None else args)
+    # Other packages' records of what they do, a line an HTTP request say, are not the user's.
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("kovocab").setLevel(logging.INFO)
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # each of its retries is a warning
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it tables weights that do not fit; our error names them
+    called = " ".join(["kovocab", *args[:1]])
+    try:
+        code = _run(args)
+        # What a closed pipe refuses is then an error here, and not a warning after the end.
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print(f"{called}: stopped", file=sys.stderr)
+        return 130
+    except KovocabError as error:
+        print(f"{called}: {_line(error)}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+    except BrokenPipeError:  # `kovocab --help | head -1`
+        _drop_output()
+        return 1
+    except (OSError, MemoryError, OverflowError) as error:
+        # A lost right, a full disk: what no room can foresee. The message names the file where the system does.
+        print(f"{called}: {_line(error) or 'not enough memory'}", file=sys.stderr)
+        return 1
+    return code
+
+
+def _run(args: list[str]) -> int:
+    if not args:
+        raise UsageError(f"wanted a verb, one of {', '.join(_summaries())} (see `kovocab --help`)")
+    verb = args[0]
+    if verb in ("-h", "--help"):
+        print(_help())
+        return 0
+    if verb == "--version":
+        from importlib.metadata import version
+
+        print(version("kovocab"))
+        return 0
+    if verb not in _summaries():
+        raise UsageError(f"there is no such verb; wanted one of {', '.join(_summaries())}")
+    try:
+        return _run_verb(verb, args[1:])
+    except SystemExit as end:  # after --help and --print_config
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+
+
+def _run_verb(verb: str, args: list[str]) -> int:
+    if verb in TRAINING:
+        from kovocab.fitting import fit
+
+        fit.main([verb, *args])
+        return 0
+    from kovocab.cli.arguments import parse
+
+    return VERBS[verb](**parse(verb, VERBS[verb], args)) or 0
+
+
+def _line(error: BaseException) -> str:
+    """What an error says, on one line."""
+    return " ".join(line.strip() for line in str(error).splitlines()).strip()
+
+
+def _drop_output() -> None:
+    """Send what is left to write nowhere: Python writes it at its end, and would say that it could not."""
+    with suppress(OSError, ValueError):  # standard output may be no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _summaries() -> dict[str, str]:
+    """The verbs, each with what it does, in the order of the street."""
+    summaries = {verb: _summary(function) for verb, function in VERBS.items()} | TRAINING
+    return {verb: summaries[verb] for verb in [*STREET, *(verb for verb in summaries if verb not in STREET)]}
+
+
+def _summary(function: Callable[..., int | None]) -> str:
+    return (function.__doc__ or "").partition("\n")[0]
+
+
+def _help() -> str:
+    lines = "\n".join(f"  {verb:<11} {summary}" for verb, summary in _summaries().items())
+    return (
+        "usage: kovocab VERB [--config FILE.yaml] [--SETTING VALUE ...]\n\n"
+        "Adapt an English language model to Korean by vocabulary expansion, in the order of the street:\n\n"
+        f"{lines}\n\nkovocab VERB --help tells a verb's settings; --print_config prints them as YAML."
+    )

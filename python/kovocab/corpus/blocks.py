@@ -1,0 +1,154 @@
+"""Blocks: a file of lines, compressed or not, in pieces of whole lines, up to its end or to where it is damaged.
+
+Not left to Polars, which does not say where a damaged stream breaks, and may leave out a batch before it says
+that it does.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from math import inf
+from typing import Any, BinaryIO, TypeVar
+
+from zlib_ng import zlib_ng
+
+from kovocab.corpus.faults import Fault, first_line
+from kovocab.corpus.files import File
+from kovocab.errors import CorpusError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+BLOCK = 8 << 20
+"""Bytes of text, at least, in each block but the last: enough for Polars to use all cores."""
+
+PIECE = 256 << 10  # bytes of a compressed file at a time
+BOM = b"\xef\xbb\xbf"
+BROKEN: tuple[type[Exception], ...] = (zlib_ng.error, zstd.ZstdError)  # type: ignore[assignment] # by its stub
+UNREADABLE: tuple[type[Exception], ...] = (EOFError, *BROKEN)
+Item = TypeVar("Item")
+
+
+def blocks(path: File) -> Iterator[tuple[int, bytes] | Fault]:
+    """Read a file in blocks of whole lines, without a byte-order mark; a line that is longer is a block.
+
+    A compressed file may be of several streams. Of a damaged one all lines that end before the damage are
+    given. Where gzip's damage shows only later, or in the checksum at the end, lines before that may be wrong.
+
+    Yields:
+        The number of the block's first line and the block; at last, if not all could be read, a Fault.
+
+    Raises:
+        CorpusError: a remote file cannot be reached.
+    """
+    held: list[bytes] = []
+    size = 0
+    number = 1
+    fault = None
+    pieces = _pieces(path)
+    while True:
+        try:
+            piece = next(pieces, None)
+        except CorpusError:  # a remote file cannot be reached, which is no fault of the corpus
+            raise
+        except (OSError, EOFError) as error:
+            fault, piece = error, None
+        if piece is None:
+            break
+        end = piece.rfind(b"\n") + 1 if size + len(piece) >= BLOCK else 0
+        if end:
+            block = b"".join((*held, piece[:end]))
+            yield number, block.removeprefix(BOM) if number == 1 else block
+            number += block.count(b"\n")
+            held, size = [], 0
+        held.append(piece[end:])
+        size += len(piece) - end
+    rest = b"".join(held)
+    if fault is not None:  # what is left after the last newline may be half of a line
+        rest = rest[: rest.rfind(b"\n") + 1]
+    if number == 1:
+        rest = rest.removeprefix(BOM)
+    if rest:
+        yield number, rest
+        number += rest.count(b"\n")
+    if fault is not None:
+        yield _damage(path, number - 1, fault)
+
+
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """Fetch each of `items` in another thread while the one before is worked on."""
+    end = object()
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = pool.submit(next, items, end)
+            yield item  # type: ignore[misc] # mypy takes it for the end
+
+
+def _damage(path: File, lines: int, error: Exception) -> Fault:
+    place = f"after line {lines}" if lines else ""
+    if isinstance(error, EOFError):
+        return Fault(str(path), place, str(error))
+    return Fault(str(path), place, f"cannot be read: {getattr(error, 'strerror', None) or first_line(error)}")
+
+
+def _pieces(path: File) -> Iterator[bytes]:
+    """The bytes of a file, decompressed."""
+    new = DECOMPRESSORS.get(path.suffix.lower())
+    with path.open("rb") as file:
+        if new is None:
+            while piece := file.read(max(1, BLOCK >> 3)):
+                yield piece
+            return
+        try:
+            yield from _all(file, new)
+        except UNREADABLE as error:
+            found = f"broken at byte {file.tell()}: {first_line(error)}"
+            raise EOFError(f"{found}; wanted a whole {path.suffix} file") from error
+
+
+def _all(file: BinaryIO, new: Callable[[], Any]) -> Iterator[bytes]:
+    """All of a compressed file that can be decompressed."""
+    given = 0
+    try:
+        for piece in _decompressed(file, new):
+            given += len(piece)
+            yield piece
+    except BROKEN:
+        # The call that failed gave nothing of what it was fed: go there again, and on by single bytes.
+        careful = file.tell() - PIECE
+        file.seek(0)
+        for piece in _decompressed(file, new, careful):
+            known = min(given, len(piece))
+            given -= known
+            yield piece[known:]
+
+
+def _decompressed(file: BinaryIO, new: Callable[[], Any], careful: float = inf) -> Iterator[bytes]:
+    """The streams of a compressed file, one after the other; from byte `careful` on it is fed byte by byte."""
+    stream: Any = None
+    data = b""
+    streams = 0
+    while data or (data := file.read(PIECE if file.tell() < careful else 1)):
+        if stream is None:
+            if streams and new is _gzip:  # between and after streams it may be padded
+                data = data.lstrip(b"\0")
+            if not data:
+                continue
+            stream = new()
+            streams += 1
+        yield stream.decompress(data)
+        data = b""
+        if stream.eof:
+            data, stream = stream.unused_data, None
+    if stream is not None or not streams:
+        raise EOFError("the stream ends too early")
+
+
+def _gzip() -> Any:
+    return zlib_ng.decompressobj(wbits=31)
+
+
+DECOMPRESSORS: dict[str, Callable[[], Any]] = {".gz": _gzip, ".zst": zstd.ZstdDecompressor}

@@ -1,0 +1,259 @@
+"""The reader: a corpus, whatever it is kept in, as batches of documents.
+
+Polars reads every format, at the speed of the disk. It is lenient where we are not, so each block of a file is
+read in a way that turns what it would let pass into a null or an error, and only then does `faults` read that
+block again, slowly, to say which line is at fault.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias, TypeGuard
+
+import polars as pl
+
+from kovocab.corpus.blocks import ahead, blocks
+from kovocab.corpus.faults import POLARS_ERRORS, Fault, Skip, fail, half_pair, line_documents
+from kovocab.corpus.files import File, files, identities, kind
+from kovocab.corpus.remote import shown
+from kovocab.corpus.tables import read_frame, read_parquet
+from kovocab.errors import CorpusError, UsageError
+
+Corpus: TypeAlias = str | Path | Sequence[str | Path] | pl.DataFrame | pl.LazyFrame | pl.Series | Iterable[str]
+"""What can be read as a corpus.
+
+- a `str` or `Path`: a file, a folder or a glob; a `list` or `tuple` of them: all of these;
+- a `str` may be a URL: `s3://`, `gs://` or `hf://`, with the same rules, or `https://`, of one file;
+- a Polars frame or lazy frame: its column of text; a Polars series: its texts;
+- any other iterable of `str` (generator, iterator, map ...): its texts.
+
+A list of strings is therefore a list of *paths*: pass texts in a list as `pl.Series(texts)` or `iter(texts)`.
+"""
+
+MAGIC = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"x\x01", b"x^", b"x\x9c", b"x\xda")
+"""By these Polars would take text for a compressed stream, and may give nothing at all for it."""
+
+BATCH_SIZE = 16 << 20  # the work on a batch outweighs handing it over, and it is small beside the counts
+
+
+def corpus_files(corpus: Corpus) -> list[File]:
+    """List the files of a corpus, see `files`; none where it is in memory."""
+    return files(corpus) if _is_paths(corpus) else []
+
+
+def batches(
+    corpus: Corpus,
+    *,
+    column: str = "text",
+    batch_size: int = BATCH_SIZE,
+    skip: Skip | None = None,
+) -> Iterator[pl.Series]:
+    """Read a corpus, in order, as series of documents.
+
+    Memory is bounded by `batch_size`, by what Polars reads ahead, and by the largest document. A byte-order
+    mark at the start of a file is removed, and so is a carriage return before a newline. A blank line is a
+    document in a text file, and nothing in a JSON file.
+
+    Args:
+        corpus: see `Corpus`.
+        column: the column (Parquet, frame) or key (JSON) that holds the text.
+        batch_size: bytes of text, at most, in a batch; a larger document comes alone.
+        skip: told of each fault in the corpus, which is then skipped, see `read_file`; None: the first fault is
+            an error.
+
+    Yields:
+        Series of type String, named `text`, never empty, without nulls; they may have several chunks.
+
+    Raises:
+        CorpusError: something is broken or not text, and `skip` is None: names the file and the place in it.
+            Or a path is missing, a server is not reached or refuses, or there are no documents at all.
+        UsageError: `corpus` is not a corpus, or `batch_size` is not positive.
+    """
+    if batch_size < 1:
+        raise UsageError(f"batch_size is {batch_size}; wanted at least 1 byte")
+    empty = True
+    for batch in _sized(_parts(corpus, column, skip), batch_size):
+        empty = False
+        yield batch
+    if empty:
+        raise no_documents(corpus)
+
+
+def read_file(path: File, column: str = "text", *, start: int = 0, skip: Skip | None = None) -> Iterator[pl.Series]:
+    """Read the documents of one file, in order, as series of whatever size is at hand.
+
+    With `skip`, each fault is handed over and reading goes on with the next document that can be read. Lost is:
+
+    - of a line that is not UTF-8, not JSON or without a text, and of a row that is null: that line or row;
+    - of a damaged compressed file: what follows the last whole line before the damage;
+    - of a damaged Parquet file: the rows that Polars cannot decode, mostly those of a row group, and with them
+      what lies between two such groups if it is shorter than 512 rows; of one whose footer is damaged, or that
+      lacks the column: all.
+
+    Faults come in the order of the file, and are the same each time; with a `start`, those before it come again.
+    Damage that leaves valid text is not noticed in an uncompressed file, in Parquet, and in a `.zst` without
+    checksums. There is Parquet damage, rare, that makes Polars ask for more memory than there is, which ends the
+    process.
+
+    Args:
+        path: the file; its suffix says how it is read.
+        column: the column (Parquet) or key (JSON) that holds the text.
+        start: how many documents to pass over, as this function gives them: a reader that was stopped after N
+            documents goes on with `start=N`.
+        skip: told of each fault; None: the first fault is an error.
+
+    Yields:
+        Series of type String, without nulls; they may be empty.
+
+    Raises:
+        CorpusError: the suffix is unknown; or a remote file cannot be reached, which says nothing of the corpus; or
+            `skip` is None and there is a fault: names the file and the place.
+    """
+    how = kind(path)
+    if how != "parquet":
+        return _after(_read_text(path, column if how == "json" else None, skip or fail), start)
+    if skip is None:  # there was no null, so documents are rows
+        return read_parquet(path, column, fail, start)
+    return _after(read_parquet(path, column, skip, 0), start)
+
+
+def fingerprint(corpus: Corpus, column: str = "text") -> dict[str, Any]:
+    """Say what identifies a corpus, for the record of what was made from it.
+
+    Cheap: of each file its size, and a hash of that and of its first, middle and last 64 KiB. Names are
+    relative to the folder that the files share, so a corpus that was moved is still the same corpus.
+
+    Returns:
+        `{"kind": "files", "column", "bytes", "files": [{"name", "bytes", "blake2b"}, ...]}`, or
+        `{"kind": "memory"}`.
+    """
+    return fingerprint_of(identities(corpus_files(corpus)), column)
+
+
+def fingerprint_of(rows: list[dict[str, Any]], column: str) -> dict[str, Any]:
+    """The fingerprint of the corpus whose files `files.identities` tells, none if it is in memory."""
+    if not rows:
+        return {"kind": "memory"}
+    return {"kind": "files", "column": column, "bytes": sum(row["bytes"] for row in rows), "files": rows}
+
+
+def no_documents(corpus: Corpus) -> CorpusError:
+    """The error that a corpus is empty."""
+    name = shown(corpus) if isinstance(corpus, str | Path) else "the corpus"
+    return CorpusError(f"{name} holds no documents; wanted at least one")
+
+
+def _is_paths(corpus: Corpus) -> TypeGuard[str | Path | Sequence[str | Path]]:
+    return isinstance(corpus, str | Path | list | tuple)
+
+
+def _parts(corpus: Corpus, column: str, skip: Skip | None) -> Iterator[pl.Series]:
+    """Documents in pieces of whatever size is at hand."""
+    if _is_paths(corpus):
+        for path in files(corpus):
+            yield from read_file(path, column, skip=skip)
+    elif isinstance(corpus, pl.DataFrame | pl.LazyFrame):
+        yield from read_frame(corpus, column, "the frame", skip or fail)
+    elif isinstance(corpus, pl.Series):
+        yield from read_frame(corpus.alias(column).to_frame(), column, "the series", skip or fail)
+    elif isinstance(corpus, Iterable) and not isinstance(corpus, bytes | bytearray):
+        yield from _read_iterable(corpus, skip or fail)
+    else:
+        wanted = "a path, a glob, a list of them, a Polars frame or series, or an iterable of strings"
+        raise UsageError(f"a corpus cannot be of type {type(corpus).__name__}; wanted {wanted}")
+
+
+def _sized(parts: Iterator[pl.Series], limit: int) -> Iterator[pl.Series]:
+    """Join and split `parts` into series of at most `limit` bytes of text."""
+    held: list[pl.Series] = []
+    size = 0
+    for part in parts:
+        stack = [part.alias("text")]
+        while stack:
+            piece = stack.pop()
+            bytes_ = int(piece.str.len_bytes().sum())
+            if bytes_ > limit and len(piece) > 1:
+                half = len(piece) // 2
+                stack += [piece[half:], piece[:half]]
+                continue
+            if held and size + bytes_ > limit:
+                yield pl.concat(held, rechunk=False)
+                held, size = [], 0
+            if len(piece):
+                held.append(piece)
+                size += bytes_
+    if held:
+        yield pl.concat(held, rechunk=False)
+
+
+def _after(parts: Iterator[pl.Series], start: int) -> Iterator[pl.Series]:
+    """`parts` without their first `start` documents."""
+    for part in parts:
+        if start < len(part):
+            yield part[start:]
+        start = max(0, start - len(part))
+
+
+def _read_text(path: File, column: str | None, skip: Skip) -> Iterator[pl.Series]:
+    """A file of lines, or of JSON lines where there is a `column`."""
+    for part in ahead(_parsed(path, column)):
+        if isinstance(part, Fault):
+            skip(part)
+        elif isinstance(part, pl.Series):
+            yield part
+        else:
+            number, block = part
+            yield pl.Series(list(line_documents(block, number, str(path), column, skip)), dtype=pl.String)
+
+
+def _parsed(path: File, column: str | None) -> Iterator[pl.Series | tuple[int, bytes] | Fault]:
+    """The blocks of a file as documents, but for those that are to be read slowly, and a fault at the end."""
+    for item in ahead(blocks(path)):
+        if isinstance(item, Fault) or item[1].startswith(MAGIC):
+            yield item
+            continue
+        try:
+            part = _lines(item[1]) if column is None else _json(item[1], column)
+        except POLARS_ERRORS:
+            yield item
+        else:
+            yield item if part is None else part
+
+
+def _lines(block: bytes) -> pl.Series:
+    return pl.scan_lines(block).collect().to_series()
+
+
+def _json(block: bytes, column: str) -> pl.Series | None:
+    # As String, Polars would read 5 as "5" and true as "true". As Binary, what is not a JSON string is null;
+    # with ignore_errors that goes for lists and objects too, while a line that is not JSON remains an error.
+    query = pl.scan_ndjson(block, schema={column: pl.Binary}, ignore_errors=True)
+    part = query.select(pl.col(column).cast(pl.String)).collect().to_series()
+    # Polars reads half a surrogate pair, \ud800, as \0: where there is a \0, see which of the two it was.
+    return None if part.null_count() or part.str.contains("\0", literal=True).any() else part
+
+
+def _read_iterable(texts: Iterable[object], skip: Skip) -> Iterator[pl.Series]:
+    held: dict[int, str] = {}
+    size = 0
+    for number, text in enumerate(texts, start=1):
+        if not isinstance(text, str):
+            found = f"found {text!r:.40}; wanted a string"
+            skip(Fault("the iterable", f"document {number}", found, 1))
+            continue
+        held[number] = text
+        size += len(text)
+        if size >= BATCH_SIZE // 4 or len(held) == 1 << 16:
+            yield _encodable(held, skip)
+            held, size = {}, 0
+    yield _encodable(held, skip)
+
+
+def _encodable(texts: dict[int, str], skip: Skip) -> pl.Series:
+    try:
+        return pl.Series(list(texts.values()), dtype=pl.String)
+    except UnicodeEncodeError:
+        halves = {number: half for number, text in texts.items() if (half := half_pair(text))}
+    for number, half in halves.items():
+        found = f"holds {half}, half of a surrogate pair; wanted text"
+        skip(Fault("the iterable", f"document {number}", found, 1))
+    return pl.Series([text for number, text in texts.items() if number not in halves], dtype=pl.String)

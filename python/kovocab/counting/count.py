@@ -1,0 +1,283 @@
+"""Counts: a corpus read once into word counts, exactly; `token_counts` derives the rest from them.
+
+The corpus comes in batches from `counting`, the counting is Rust's (`tally`). Word counts are a plain frame,
+`word: str, count: u64`; on disk they are a Parquet file whose metadata hold the record of what made it.
+"""
+
+import json
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal, TypeAlias
+
+import polars as pl
+
+from kovocab.artefact import Record, check_file
+from kovocab.corpus.documents import Corpus, fingerprint_of
+from kovocab.corpus.faults import Fault
+from kovocab.counting import cluster
+from kovocab.counting.one_pass import Pass, run
+from kovocab.counting.progress import Form
+from kovocab.counting.resume import Kept
+from kovocab.counting.tally import Tally, bpe_of, threads_of
+from kovocab.counting.word_counts import (
+    WORDS,
+    Counted,
+    check_same_cut,
+    check_words,
+    combined,
+    new_record,
+    read_counted,
+    tables_of,
+    write_words,
+)
+from kovocab.errors import UsageError
+from kovocab.machine.memory import bound
+from kovocab.tokenizer.tokenizer import Source, digest, load_tokenizer
+
+log = logging.getLogger(__name__)
+
+OnError: TypeAlias = Literal["fail", "skip"]
+Engine: TypeAlias = Literal["local", "ray"]
+
+
+def count(
+    corpus: Corpus,
+    tokenizer: Source,
+    *,
+    column: str = "text",
+    threads: int | None = None,
+    memory: str | int | None = None,
+    on_error: OnError = "fail",
+    add_to: str | Path | Sequence[str | Path] = (),
+) -> Counted:
+    """Count the words of `corpus`, with a record; `count_words` is this without one, `count_to` writes a file.
+
+    A word is what the tokenizer cannot merge across: normalised text (`▁` for a space) cut before spaces, round
+    newlines and where Hangul meets the rest, as far as no entry of the vocabulary spans such a place. A kind of
+    place that an entry spans is not cut, and a warning says so; where none is left, whole documents are counted.
+
+    Args:
+        corpus: What `kovocab.corpus.documents.Corpus` lists.
+        tokenizer: Whose vocabulary decides where text may be cut.
+        column: The Parquet column or JSON key that holds the text.
+        threads: How many threads count; all processors when None. The result does not depend on it.
+        memory: Bytes, or a size such as "4GB", that the process may use while it counts: words beyond it are spilled
+            to the folder for temporary files. Half of the machine's when None. The result does not depend on it.
+        on_error: What a fault of the corpus, a line that is not JSON say, is: "fail", an error, or "skip", noted.
+        add_to: Word counts, as `count_to` or `Counted.save` wrote them, that are counted too: yesterday's.
+
+    Raises:
+        CorpusError: a file cannot be read (named, with the place), or the corpus holds no documents.
+        TokenizerError: the tokenizer is not SentencePiece-style; `count_tokens` counts with any.
+        UsageError: `threads` or `memory` cannot be used, or `add_to` was counted for another tokenizer.
+    """
+    with _Count(corpus, tokenizer, column, threads, memory, on_error, add_to) as counting:
+        tables, record = counting.finish()
+        words = pl.concat([pl.DataFrame(schema=WORDS), *tables])
+    return Counted(words, record, counting.skipped)
+
+
+def count_to(
+    out: str | Path,
+    corpus: Corpus,
+    tokenizer: Source,
+    *,
+    column: str = "text",
+    threads: int | None = None,
+    memory: str | int | None = None,
+    on_error: OnError = "fail",
+    add_to: str | Path | Sequence[str | Path] = (),
+    log_form: Form = "text",
+    engine: Engine = "local",
+    address: str | None = None,
+) -> tuple[Record, list[Fault]]:
+    """`count` into the Parquet file `out`: the words need not fit the memory, and a run that is stopped goes on.
+
+    Words are spilled beside `out`, into the hidden folder `.NAME.counting`, and with them how far the corpus was
+    counted. The same call after a crash goes on there; the file is the same, byte for byte.
+
+    Args:
+        out: The file to write.
+        corpus: As for `count`, and so are the others.
+        log_form: Of progress: "text", or "json" for a JSON object a line.
+        engine: What counts: "local", this machine, or "ray", a cluster, whose every machine has to see the corpus.
+            The file is the same. There, `threads` and `memory` are those of a task (by default 1 thread, and its
+            share of half of its machine's memory), and a run that is stopped begins anew.
+        address: Of the cluster, "auto" say. None: the one that RAY_ADDRESS names, or one on this machine alone.
+
+    Returns:
+        The record, and the first 100,000 faults that were skipped.
+
+    Raises:
+        ArtefactError: `out` cannot be written, another process is at it, or what was counted of it before it was
+            interrupted was of something else.
+        ClusterError: the cluster cannot be reached, or lost a task too often.
+        KovocabError: as `count`.
+    """
+    check_file(out)
+    with _Count(
+        corpus, tokenizer, column, threads, memory, on_error, add_to, log_form, Path(out), engine, address
+    ) as counting:
+        tables, record = counting.finish()
+        write_words(out, tables, record)
+        counting.written()
+    return record, counting.skipped
+
+
+def count_words(corpus: Corpus, tokenizer: Source, **settings: Any) -> pl.DataFrame:
+    """Count the words of `corpus`; arguments and errors are those of `count`.
+
+    Returns:
+        `word: str, count: u64`, sorted by count (descending) and word (ascending).
+    """
+    return count(corpus, tokenizer, **settings).words
+
+
+def combine(*tables: pl.DataFrame) -> pl.DataFrame:
+    """Add word counts: yesterday's and today's, or one corpus' and another's, made with the same cut.
+
+    Raises:
+        UsageError: a table's columns are not `word: str, count: u64`, or a sum passes 2^64 - 1.
+    """
+    with Tally(threads_of(None), bound(None)) as tally, _no_overflow():
+        for table in tables:
+            tally.add(check_words(table))
+        return pl.concat([pl.DataFrame(schema=WORDS), *tally.finish()[2]])
+
+
+def combine_to(out: str | Path, paths: Sequence[str | Path], *, memory: str | int | None = None) -> Record:
+    """Add the word counts of files into the file `out`, which need not fit the memory; what `out` then records.
+
+    Raises:
+        CorpusError: a file cannot be read, or holds something else.
+        UsageError: there are no files, they were counted for different tokenizers, or a sum passes 2^64 - 1.
+    """
+    check_file(out)
+    if not paths:
+        raise UsageError("there are no word counts to combine; wanted at least one")
+    parts = [read_counted(path) for path in paths]
+    check_same_cut(parts, parts[0])
+    with Tally(threads_of(None), bound(memory)) as tally, _no_overflow():
+        _add_files(tally, paths)
+        distinct, total, tables = tally.finish()
+        record = new_record(combined(parts), parts[0], distinct, total)
+        write_words(out, tables, record)
+    return record
+
+
+class _Count:
+    """A count under way: the corpus' pass, the tally, what is kept, and the record at the end."""
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        tokenizer: Source,
+        column: str,
+        threads: int | None,
+        memory: str | int | None,
+        on_error: OnError,
+        add_to: str | Path | Sequence[str | Path],
+        form: Form = "text",
+        out: Path | None = None,
+        engine: Engine = "local",
+        address: str | None = None,
+    ) -> None:
+        if on_error not in ("fail", "skip"):
+            raise UsageError(f"on_error is {on_error!r}; wanted fail or skip")
+        if engine not in ("local", "ray"):
+            raise UsageError(f"engine is {engine!r}; wanted local or ray")
+        if engine == "ray":
+            cluster.load_ray()
+        # What a cluster is asked for is not settled by this machine.
+        self._asked: dict[str, Any] = {"threads": threads, "memory": memory, "address": address}
+        threads, limit = threads_of(threads), bound(memory)
+        self._loaded = loaded = load_tokenizer(tokenizer)
+        self._bpe = bpe_of(loaded)
+        for kind, cut in zip(("spaces", "newlines", "Hangul"), self._bpe.cut, strict=True):
+            if not cut:
+                log.warning("entries of the vocabulary span %s: text is not cut there, which is slower", kind)
+        self._made_for = {"tokenizer": digest(loaded), "cut": list(self._bpe.cut)}
+        self._add_to = [add_to] if isinstance(add_to, str | Path) else list(add_to)
+        self._before = [read_counted(path) for path in self._add_to]
+        check_same_cut(self._before, self._made_for)
+        self._pass = Pass(corpus, column, threads, on_error == "skip", form)
+        self._kept: Kept | None = None
+        self._scratch: TemporaryDirectory[str] | None = None
+        spills: Path | None = None
+        if out is not None and engine == "ray":
+            if not self._pass.files:
+                raise UsageError("the engine ray counts files, and the corpus is in memory; wanted the engine local")
+            out.parent.mkdir(parents=True, exist_ok=True)
+            self._scratch = TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent)
+            spills = Path(self._scratch.name)
+        elif out is not None and self._pass.files:
+            identity = {"kovocab": version("kovocab"), "column": column, "on_error": on_error} | self._made_for
+            identity["add_to"] = [sha256(json.dumps(record).encode()).hexdigest() for record in self._before]
+            self._kept = Kept(out, identity | {"files": self._pass.stood})
+            spills, self._pass.done = self._kept.folder, self._kept.done
+            if documents := self._pass.documents:
+                log.info("count: goes on after %s documents that were counted before", f"{documents:,}")
+        self._tally = Tally(threads, limit, spills)
+        self._forget = False
+
+    def __enter__(self) -> "_Count":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._tally.__exit__(None, None, None)
+        if self._kept is not None:
+            self._kept.close(forget=self._forget)
+        if self._scratch is not None:
+            self._scratch.cleanup()
+
+    @property
+    def skipped(self) -> list[Fault]:
+        # As they came from files that were read side by side; a file's own came in order.
+        return sorted(self._pass.done.skipped, key=lambda fault: fault.file)
+
+    def finish(self) -> tuple[Iterable[pl.DataFrame], Record]:
+        """Count, and give the words in order and the record."""
+        done = self._pass.done
+        state = self._tally.state if self._scratch is None else dict
+        with self._pass.told(state), _no_overflow():
+            if self._kept is None or not done.files:  # else they are among what was kept
+                _add_files(self._tally, self._add_to)
+            if self._scratch is not None:
+                folder, tokenizer = Path(self._scratch.name), self._loaded.to_str()
+                counted = cluster.count_by_ray(self._pass, self._tally, folder, tokenizer, **self._asked)
+            else:
+                run(self._pass, self._tally, self._bpe, self._kept)
+                counted = self._tally.finish()
+            self._distinct, total, tables = counted
+        corpus = fingerprint_of(self._pass.identities, self._pass.column)
+        now: Record = {"corpus": corpus, "documents": self._pass.documents, "bytes": self._pass.bytes}
+        if self._pass.skip:
+            now["skipped"] = {"faults": done.faults, "documents": done.lost}
+        sums = combined([*self._before, now]) if self._before else now
+        return tables, new_record(sums, self._made_for, self._distinct, total)
+
+    def written(self) -> None:
+        """The words are where they belong: what was kept of them goes, and machines are told of the end."""
+        self._forget = True
+        self._pass.end(self._distinct)
+
+
+def _add_files(tally: Tally, paths: Iterable[str | Path]) -> None:
+    for path in paths:
+        for words in tables_of(path):
+            tally.add(words)
+            if tally.full():
+                tally.spill()
+
+
+@contextmanager
+def _no_overflow() -> Iterator[None]:
+    try:
+        yield
+    except OverflowError as error:
+        raise UsageError(f"{error}; wanted counts that add up to less") from error

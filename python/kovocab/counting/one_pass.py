@@ -1,0 +1,197 @@
+"""The pass: a corpus through the counter, within a bound of memory, told as it goes, and kept as it goes.
+
+Files are read several at a time; what each has come to, documents and faults, is noted with every batch, so that
+where the words are spilled, what was counted is known to the document.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from kovocab import _core
+from kovocab.corpus.documents import BATCH_SIZE, Corpus, batches, corpus_files, no_documents
+from kovocab.corpus.faults import Fault
+from kovocab.corpus.files import File, identities
+from kovocab.corpus.readers import read_files
+from kovocab.corpus.remote import Remote
+from kovocab.counting.progress import Form, Progress, progress
+from kovocab.counting.resume import Done, Kept
+from kovocab.counting.tally import Tally
+from kovocab.errors import CorpusError
+from kovocab.machine import memory
+
+EVERY = 10.0  # seconds of counting, at least, between two times that progress is kept
+_WORTH = 20  # and so many times as long as keeping it took
+READERS = 8  # files that are read at once, at most
+
+
+@dataclass
+class Pass:
+    """A pass over a corpus: what is read and how, and what it has come to.
+
+    Attributes:
+        corpus: What is read.
+        column: The Parquet column or JSON key that holds the text.
+        threads: How many threads count.
+        skip: Whether faults of the corpus are skipped.
+        form: Of log lines.
+        files: The files of the corpus; none where it is in memory.
+        identities: What identifies each, see `files.identities`.
+        names: What each is called in `done`: no two alike.
+        done: What was counted of each, by name, and the faults.
+    """
+
+    corpus: Corpus
+    column: str
+    threads: int
+    skip: bool = False
+    form: Form = "text"
+    done: Done = field(default_factory=Done)
+
+    def __post_init__(self) -> None:
+        self.files = corpus_files(self.corpus)
+        self.identities = identities(self.files)
+        self.names = dict(zip(self.files, _unique(row["name"] for row in self.identities), strict=True))
+        self._stood = {path: _state(path) for path in self.files}
+        self.bar: Progress | None = None
+
+    @property
+    def stood(self) -> list[dict[str, Any]]:
+        """The files as they stood when the pass began: name, size, fingerprint, time of the last change."""
+        rows = zip(self.files, self.identities, strict=True)
+        return [row | {"name": self.names[path], "state": self._stood[path]} for path, row in rows]
+
+    def end(self, distinct_words: int) -> None:
+        """Tell machines that the pass has ended, and what it came to."""
+        if self.form == "json" and self.bar is not None:
+            self.bar.end(distinct_words=distinct_words, peak_memory=memory.peak())
+
+    @property
+    def documents(self) -> int:
+        """Documents that were counted."""
+        return sum(file.documents for file in self.done.files.values())
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of text that were counted."""
+        return sum(file.bytes for file in self.done.files.values())
+
+    @contextmanager
+    def told(self, state: Callable[[], dict[str, int]]) -> Iterator[None]:
+        """Tell progress in the block."""
+        with progress("count", self.files, self.column, self.form, state) as bar:
+            self.bar = bar
+            yield
+
+    def batches(self) -> Iterator[pl.Series]:
+        """The documents, some megabytes at a time. When one is asked for, `done` says what was given before.
+
+        Raises:
+            CorpusError: the corpus has a fault that is not skipped, changed meanwhile, or holds no documents.
+        """
+        assert self.bar is not None
+        for batch, size in self._of_files() if self.files else self._in_memory():
+            yield batch
+            self.bar.update(size)
+        self.check()
+
+    def check(self) -> None:
+        """Check, after all was read, that it was something, and one state of it; errors are those of `batches`."""
+        if changed := [path for path in self.files if _state(path) != self._stood[path]]:
+            raise CorpusError(f"{changed[0]} changed while it was counted; wanted files that stand still")
+        if not self.documents:
+            raise no_documents(self.corpus)
+
+    def _in_memory(self) -> Iterator[tuple[pl.Series, int]]:
+        seen = self.done.of("")
+        for batch in batches(self.corpus, column=self.column, skip=self.done.skip if self.skip else None):
+            yield batch, seen.add(batch)
+
+    def _of_files(self) -> Iterator[tuple[pl.Series, int]]:
+        assert self.bar is not None
+        for path in self.files:
+            seen = self.done.of(self.names[path])
+            if seen.bytes:
+                self.bar.resumed(seen.bytes)
+            if seen.done:
+                self.bar.finished(path, seen.bytes)
+        items = read_files(
+            [path for path in self.files if not self.done.of(self.names[path]).done],
+            self.column,
+            at_once=min(self.threads, READERS),
+            skip=self.skip,
+            start=lambda path: self.done.of(self.names[path]).documents,
+        )
+        told: Counter[File] = Counter()
+        held: list[pl.Series] = []
+        size = 0
+        for path, item in items:
+            seen = self.done.of(self.names[path])
+            if item is None:
+                seen.done = True
+                self.bar.finished(path, seen.bytes)
+            elif isinstance(item, Fault):
+                told[path] += 1
+                if told[path] > seen.faults:  # those before the first document that is new are told again
+                    seen.faults += 1
+                    self.done.skip(item)
+            elif len(item):
+                held.append(item)
+                size += seen.add(item)
+                if size >= BATCH_SIZE:
+                    yield pl.concat(held, rechunk=False), size
+                    held, size = [], 0
+        if held:
+            yield pl.concat(held, rechunk=False), size
+
+
+def run(passing: Pass, tally: Tally, bpe: _core.Bpe, kept: Kept | None = None) -> None:
+    """Count the words of a corpus; spill where they pass the bound, and now and then where progress is kept.
+
+    Args:
+        passing: The pass.
+        tally: What words are added to.
+        bpe: What cuts them.
+        kept: Where progress is kept, if it is.
+
+    Raises:
+        CorpusError: see `Pass.batches`.
+        ArtefactError: words cannot be spilled.
+    """
+    last, took = time.monotonic(), 0.0
+    for batch in passing.batches():
+        begun = time.monotonic()
+        spills = tally.full() or (kept is not None and begun - last >= max(EVERY, _WORTH * took))
+        tally.update(bpe, batch)  # before words are spilled: `passing.done` says that it was counted
+        if spills:
+            tally.spill()
+            if kept is not None:
+                kept.keep(passing.done, tally.parts())
+            last = time.monotonic()
+            took = last - begun
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    """Names are below a folder, and files of several stores, or of one page's queries, may share one."""
+    seen: Counter[str] = Counter()
+    unique = []
+    for name in names:
+        seen[name] += 1
+        unique.append(f"{name} ({seen[name]})" if seen[name] > 1 else name)
+    return unique
+
+
+def _state(path: File) -> tuple[int, ...] | None:
+    """What changes when a local file does; a remote one is not asked again."""
+    if isinstance(path, Remote):
+        return ()
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns

@@ -1,0 +1,161 @@
+"""The tally: word counts that keep within a bound of memory, on disk where they do not fit."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Self
+
+import polars as pl
+import tokenizers
+
+from kovocab import _core
+from kovocab.errors import ArtefactError, TokenizerError, UsageError
+from kovocab.machine import memory
+
+log = logging.getLogger(__name__)
+
+ROWS = 1 << 20  # of a table at a time, and of a row group
+_MOST_THREADS = 1024  # each has words of its own
+_LEAST = 128 << 20  # bytes of tables that are worth spilling
+_SORTED = 100  # bytes of memory, at most, that a word takes besides while words are sorted in memory
+COMBINED = 10  # bytes of memory, at most, that a byte of a spilled part takes when it is combined and sorted
+
+
+class Tally:
+    """Counts words; spills them where they would pass the bound, and combines what was spilled at the end.
+
+    Args:
+        threads: How many threads count.
+        bound: Bytes of memory that the process may use. It can pass it by what is read ahead and by one batch.
+        folder: Where words are spilled; a temporary folder when None. What is there already is counted too.
+
+    Attributes:
+        spilled: Bytes of words on disk.
+    """
+
+    def __init__(self, threads: int, bound: int, folder: Path | None = None) -> None:
+        self._counter = _core.WordCounter(threads)
+        self._threads = threads
+        self._bound = bound
+        self._own: TemporaryDirectory[str] | None = None
+        self._folder = folder
+        self.spilled = sum(self.parts().values())
+
+    def __enter__(self) -> Self:
+        """The tally; at the end of the block its temporary folder goes."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._own is not None:
+            self._own.cleanup()
+
+    def update(self, bpe: _core.Bpe, documents: pl.Series) -> None:
+        """Count the words of documents."""
+        self._counter.update(bpe, documents)
+
+    def add(self, words: pl.DataFrame) -> None:
+        """Add words that were counted before."""
+        self._counter.add(words["word"], words["count"])
+
+    def state(self) -> dict[str, int]:
+        """Distinct words in memory, bytes of memory that the process uses, and bytes on disk."""
+        return {"distinct_words": self.held, "memory": memory.used(), "spilled_bytes": self.spilled}
+
+    @property
+    def held(self) -> int:
+        """Distinct words in memory."""
+        return self._counter.size()[0]
+
+    def full(self) -> bool:
+        """Whether the words, or the next growth of their tables, pass the bound."""
+        _, now, soon = self._counter.size()
+        return now >= _LEAST and memory.used() + soon - now > self._bound
+
+    def spill(self) -> None:
+        """Move the words to the disk.
+
+        Raises:
+            ArtefactError: they cannot be written; names the file.
+        """
+        with _named():
+            self._counter.spill(self._where())
+        self.spilled = sum(self.parts().values())
+
+    def parts(self) -> dict[str, int]:
+        """The files of spilled words, with their sizes in bytes."""
+        if self._folder is None:
+            return {}
+        return {path.name: path.stat().st_size for path in sorted(self._folder.glob("*.words"))}
+
+    def finish(self) -> tuple[int, int, Iterator[pl.DataFrame]]:
+        """How many distinct words there are, the sum of their counts, and the words in order, `ROWS` at a time."""
+        if not self.spilled and memory.used() + _SORTED * self.held <= self._bound:
+            words = self._counter.sorted()
+            return *words.totals(), _tables(words)
+        self.spill()
+        largest = max(1, *self.parts().values())
+        threads = max(1, min(self._threads, self._bound // (COMBINED * largest)))
+        with _named():
+            totals = _core.sort_parts(self._where(), threads)
+            return *totals, sorted_words(self._where())
+
+    def _where(self) -> Path:
+        if self._folder is None:
+            self._own = TemporaryDirectory(prefix="kovocab-")
+            self._folder = Path(self._own.name)
+        return self._folder
+
+
+@contextmanager
+def _named() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        said = f"{error.filename}: {error.strerror}" if error.filename else error
+        raise ArtefactError(f"words cannot be kept on disk: {said}") from error
+
+
+def sorted_words(folder: Path) -> Iterator[pl.DataFrame]:
+    """The words of the sorted files in `folder`, in order, `ROWS` at a time."""
+    return _tables(_core.SortedWords.read(folder))
+
+
+def _tables(words: _core.SortedWords) -> Iterator[pl.DataFrame]:
+    while (table := words.take(ROWS)) is not None:
+        yield pl.DataFrame(table)
+
+
+def bpe_of(tokenizer: tokenizers.Tokenizer) -> _core.Bpe:
+    """A tokenizer as the engine has it, which cuts words.
+
+    Raises:
+        TokenizerError: it is not SentencePiece-style; says what it is.
+    """
+    try:
+        if tokenizer.encode_special_tokens:
+            raise _core.UnreadableTokenizer("special tokens are encoded as text")  # a switch that its JSON lacks
+        return _core.Bpe(tokenizer.to_str())
+    except _core.UnreadableTokenizer as error:
+        raise TokenizerError(
+            f"words are cut for SentencePiece-style tokenizers only, and of this one {error}; "
+            "count_tokens on a corpus takes any tokenizer"
+        ) from error
+
+
+def threads_of(threads: int | None) -> int:
+    """How many threads to work in: `threads`, or one a processor when None.
+
+    Raises:
+        UsageError: `threads` is less than 1, or more than 1,024.
+    """
+    if threads is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not 1 <= threads <= _MOST_THREADS:
+        raise UsageError(f"threads is {threads}; wanted 1 to {_MOST_THREADS:,}")
+    return threads

@@ -1,0 +1,140 @@
+"""Token counts: how often a tokenizer emits each of its tokens, from word counts or from a corpus, exactly."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import tokenizers
+
+from kovocab import _core
+from kovocab.corpus.documents import Corpus
+from kovocab.counting.one_pass import Pass, run
+from kovocab.counting.tally import Tally, bpe_of, threads_of
+from kovocab.counting.word_counts import check_words, tables_of
+from kovocab.errors import TokenizerError
+from kovocab.machine.memory import bound
+from kovocab.tokenizer import hangul
+from kovocab.tokenizer.tokenizer import Source, first_new_id, load_tokenizer
+
+log = logging.getLogger(__name__)
+
+
+def count_tokens(
+    words_or_corpus: pl.DataFrame | Corpus,
+    tokenizer: Source,
+    *,
+    column: str = "text",
+    threads: int | None = None,
+    memory: str | int | None = None,
+) -> pl.DataFrame:
+    """Count how often each token of `tokenizer` is emitted, special tokens in the text included.
+
+    The counts are those of the tokenizer itself on every document, without the special tokens that a template
+    puts round it. A SentencePiece-style tokenizer is counted through words; any other, or one whose vocabulary
+    spans words, by encoding whole documents with `tokenizers`, slower but right.
+
+    Args:
+        words_or_corpus: A frame of word counts (columns `word` and `count`), or a corpus.
+        tokenizer: Any tokenizer. Word counts must have been made with the same cut.
+        column: The Parquet column or JSON key that holds the text.
+        threads: How many threads count; all processors when None.
+        memory: As for `count`; nothing is spilled, since words that were encoded can be forgotten.
+
+    Returns:
+        `id: u32, token: str, count: u64, hangul: bool`, a row for each id, by id.
+
+    Raises:
+        CorpusError: a file cannot be read, or the corpus holds no documents.
+        TokenizerError: word counts were given with a tokenizer that is not SentencePiece-style.
+        UsageError: the frame's columns are not of the right types, or `threads` is less than 1.
+    """
+    threads = threads_of(threads)
+    loaded = load_tokenizer(tokenizer)
+    if isinstance(words_or_corpus, pl.DataFrame) and words_or_corpus.columns == ["word", "count"]:
+        words = check_words(words_or_corpus)
+        return named(pl.DataFrame(bpe_of(loaded).count_tokens(words["word"], words["count"], threads)), loaded)
+    passing = Pass(words_or_corpus, column, threads)
+    try:
+        bpe = bpe_of(loaded)
+        if not bpe.cut[0]:
+            raise TokenizerError("entries of its vocabulary span words")
+    except TokenizerError as error:
+        log.warning("counting whole documents, which is slower: %s", error.__cause__ or error)
+        with passing.told(dict):
+            return named(_count_documents(passing.batches(), loaded), loaded)
+    with TokenTally(bpe, threads, bound(memory)) as tally:
+        with passing.told(tally.state):
+            run(passing, tally, bpe)
+        return named(tally.counts(), loaded)
+
+
+def count_tokens_of(path: str | Path, tokenizer: Source, *, threads: int | None = None) -> pl.DataFrame:
+    """`count_tokens` of a file of word counts that need not fit the memory."""
+    loaded = load_tokenizer(tokenizer)
+    bpe, threads = bpe_of(loaded), threads_of(threads)
+    total = _Total()
+    for words in tables_of(path):
+        total.add(pl.DataFrame(bpe.count_tokens(words["word"], words["count"], threads)))
+    return named(total.counts, loaded)
+
+
+def named(table: pl.DataFrame, tokenizer: tokenizers.Tokenizer) -> pl.DataFrame:
+    """Say of each row which token it is, and whether it holds Hangul: what `count_tokens` gives of `id`, `count`."""
+    names = {i: token for token, i in tokenizer.get_vocab(with_added_tokens=True).items()}
+    tokens = pl.Series("token", [names.get(i) for i in range(len(table))], dtype=pl.String)
+    return table.select("id", tokens, "count").with_columns(
+        hangul=pl.col("token").str.contains(f"[{hangul.HANGUL}]").fill_null(False)
+    )
+
+
+def segments(words: pl.DataFrame, tokenizer: tokenizers.Tokenizer) -> _core.Segments:
+    """Word counts as the engine counts them again when tokens go (`rust/bpe/segments.rs`); errors are `count_tokens`'."""
+    return _core.Segments(bpe_of(tokenizer), words["word"], words["count"], threads_of(None))
+
+
+class TokenTally(Tally):
+    """A tally that encodes words where they pass the bound, and forgets them: only token counts are wanted."""
+
+    def __init__(self, bpe: _core.Bpe, threads: int, bound: int) -> None:
+        super().__init__(threads, bound)
+        self._bpe = bpe
+        self._total = _Total()
+
+    def spill(self) -> None:
+        """Encode the words in memory and forget them."""
+        self._total.add(pl.DataFrame(self._counter.count_tokens(self._bpe)))
+        self._counter.clear()
+
+    def counts(self) -> pl.DataFrame:
+        """How often each token was emitted: `id: u32, count: u64`."""
+        self.spill()
+        return self._total.counts
+
+
+class _Total:
+    """The sum of tables of token counts; a sum that passes 2^64 - 1 is an error."""
+
+    def __init__(self) -> None:
+        self.counts = pl.DataFrame(schema={"id": pl.UInt32, "count": pl.UInt64})
+
+    def add(self, more: pl.DataFrame) -> None:
+        if self.counts.is_empty():
+            self.counts = more
+            return
+        total = self.counts["count"] + more["count"]
+        if (total < more["count"]).any():  # Polars adds modulo 2^64
+            raise OverflowError("a count passes 2^64 - 1")
+        self.counts = more.with_columns(total)
+
+
+def _count_documents(texts: Iterator[pl.Series], tokenizer: tokenizers.Tokenizer) -> pl.DataFrame:
+    size = first_new_id(tokenizer)
+    total = pl.Series("count", [0], dtype=pl.UInt64).new_from_index(0, size)
+    # An encoding takes some hundred bytes a token: a few documents at a time.
+    for batch in (whole[at : at + 2_000] for whole in texts for at in range(0, len(whole), 2_000)):
+        encodings = tokenizer.encode_batch_fast(batch.to_list(), add_special_tokens=False)
+        ids = pl.Series("id", [token for encoding in encodings for token in encoding.ids], dtype=pl.UInt32)
+        found = ids.value_counts()
+        total = total.scatter(found["id"], total.gather(found["id"]) + found["count"].cast(pl.UInt64))
+    return pl.DataFrame({"id": pl.arange(size, eager=True, dtype=pl.UInt32), "count": total})

@@ -1,0 +1,160 @@
+"""The whole street on a small example: every verb, run as a person would run it, and what came of it.
+
+The base tokenizer is a real one, carried by the package mistral_common; the base model is a small Llama with
+random weights; the text is `sample`'s, or yours. The losses show that every stage trains, not that a model of
+this size learns Korean.
+"""
+
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from kovocab.artefact import check_replaceable, new_folder, read_record, write_record
+from kovocab.corpus.remote import shown
+from kovocab.errors import KovocabError, UsageError
+from kovocab.stages import Stage
+
+STEPS = 12  # a stage: enough to see the loss fall, short enough for seven stages in a minute or two
+
+FIT = """\
+# kovocab fit --config {config}
+schedule: eeve
+run: {run}
+model:
+  model: {expanded}
+data:
+  sources:
+    - {{ name: korean, corpus: {korean}, weight: 83 }}
+    - {{ name: english, corpus: {english}, weight: 17 }}
+  length: 128
+  batch_size: 8
+  validation_share: 0.02
+  tokens_dir: {tokens}
+defaults: {{ lr: 3e-3, steps: {steps}, weight_decay: 0.1 }}
+trainer:
+  accelerator: cpu
+  gradient_clip_val: 1.0
+  limit_val_batches: 8
+checkpoint_every: {steps}
+"""
+
+
+def walk(out: Path, corpus: str | None, min_count: int | None) -> None:
+    """Run every verb into `out` and print what was made.
+
+    Args:
+        out: Folder of all artefacts; those of an earlier walk are replaced.
+        corpus: A corpus of your own; sample text when None.
+        min_count: Threshold of refine; one for each 100 kB of text, from 10 to 6,000, when None.
+
+    Raises:
+        UsageError: the package that carries the base tokenizer is not installed, or `corpus` is a URL with secrets.
+        KovocabError: a verb failed; it said why.
+    """
+    if corpus is not None and shown(corpus) != corpus:
+        raise UsageError(
+            f"--corpus {shown(corpus)}: the URL holds a user name, a password or a query, which the quickstart would "
+            "write into fit.yaml; wanted it without, and credentials in the environment or in a profile"
+        )
+    words, base, korean = f"{out}/words.parquet", f"{out}/base", corpus or f"{out}/korean.txt"
+    english = f"{out}/english.txt"
+    check_replaceable(out / "base", "quickstart")
+    if (out / "stages").is_dir() and not (out / "base").is_dir():
+        raise UsageError(f"{out} holds stages that are not the quickstart's; choose another folder")
+    _make_base(out / "base")
+    _run("sample", out=english, megabytes=0.5, language="en")
+    if corpus is None:
+        _run("sample", out=korean, megabytes=2, language="ko")
+        _run("sample", out=f"{out}/held_out.txt", megabytes=0.2, language="ko", seed=1)
+    _run("count", corpus=korean, tokenizer=base, out=words)
+    if min_count is None:
+        from kovocab.counting.word_counts import read_counted
+
+        min_count = min(6000, max(10, read_counted(words)["bytes"] // 100_000))
+    thresholds = {"min_count": min_count, "min_syllable_count": min_count, "prune": "leaf"}
+    _run("refine", words=words, base=base, out=f"{out}/tokenizer", **thresholds)
+    _run("expand", model=base, tokenizer=f"{out}/tokenizer", out=f"{out}/expanded", pad_to_multiple_of=64)
+    config = out / "fit.yaml"
+    if (out / "stages").is_dir():
+        shutil.rmtree(out / "stages")  # of an earlier walk, perhaps on another text
+    places = {"run": out, "expanded": out / "expanded", "tokens": out / "tokens", "korean": korean, "english": english}
+    quoted = {name: json.dumps(str(place), ensure_ascii=False) for name, place in places.items()}
+    config.write_text(FIT.format(config=config, steps=STEPS, **quoted), encoding="utf-8")
+    _run("fit", config=config)
+    _run("export", stage=out, out=f"{out}/export", name="kovocab-quickstart")
+    if corpus is None:  # of your own text nothing is held out
+        _run("evaluate", corpus=f"{out}/held_out.txt", tokenizers=json.dumps([base, f"{out}/export"]))
+    print(_report(out), flush=True)
+
+
+def _run(verb: str, **settings: Any) -> None:
+    """Print a command line and run it, as a process of its own."""
+    args = [verb, *(part for key, value in settings.items() for part in (f"--{key}", str(value)))]
+    print(f"\n$ kovocab {shlex.join(args)}", flush=True)
+    if code := subprocess.run([sys.executable, "-m", "kovocab", *args], check=False).returncode:
+        raise KovocabError(f"`kovocab {verb}` failed with exit code {code}")
+
+
+def _make_base(folder: Path) -> None:
+    """Save a Llama of 5 M parameters with random weights, the same every time, and a real tokenizer."""
+    try:
+        import mistral_common
+    except ImportError:
+        raise UsageError(
+            "the quickstart's base tokenizer comes with the package mistral-common: pip install 'kovocab[quickstart]'"
+        ) from None
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers.utils import logging
+
+    from kovocab.tokenizer.tokenizer import first_new_id, load_tokenizer
+
+    model_file = Path(mistral_common.__file__).parent / "data" / "tokenizer.model.v1"
+    tokenizer = load_tokenizer(model_file)
+    config = LlamaConfig(
+        vocab_size=first_new_id(tokenizer),
+        hidden_size=64,
+        intermediate_size=192,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        bos_token_id=1,
+        eos_token_id=2,
+        tie_word_embeddings=False,
+    )
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    with new_folder(folder) as beside:
+        torch.manual_seed(0)
+        LlamaForCausalLM(config).save_pretrained(beside)
+        tokenizer.save(str(beside / "tokenizer.json"))
+        shutil.copyfile(model_file, beside / "tokenizer.model")
+        write_record(beside, {"verb": "quickstart", "base_model": "a Llama with random weights"})
+
+
+def _report(out: Path) -> str:
+    """What was made, from the records that the artefacts carry."""
+    stage = read_record(out / "export", "export")["model"]
+    refined = stage["base"]["tokenizer"]
+    last = refined["rounds"][-1]
+    lines = [
+        "",
+        f"{refined['new_tokens']:,} new tokens in {len(refined['rounds'])} rounds",
+        f"tokens per Korean word: {refined['base_tokens_per_word']:.2f} before, {last['tokens_per_word']:.2f} after",
+        "",
+        f"{'stage':>5} {'trains':<54} {'loss before':>11} {'after':>8} {'frozen, verified':>17} {'moved':>6}",
+    ]
+    for row in [*stage["earlier"], stage]:
+        chosen = {key: row["settings"]["stage"][key] for key in ("input_rows", "output_rows", "layers")}
+        trains = ", ".join(sorted(Stage(**chosen).blocks))
+        loss, frozen = row["loss"], row["freezing"]
+        lines.append(
+            f"{row['stage']:>5} {trains:<54} {loss['val_before']:>11.3f} {loss['val']:>8.3f} "
+            f"{frozen['frozen_elements']:>17,} {frozen['moved_parameters']:>6}"
+        )
+    lines += ["", f"the folder for the hub: {out / 'export'}"]
+    return "\n".join(lines)

@@ -1,0 +1,276 @@
+"""Expand: grow a model's embeddings to the target tokenizer. `new_rows` says what the new rows are."""
+
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import polars as pl
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
+from transformers.utils.hub import cached_file
+
+from kovocab.artefact import Record, check_replaceable, new_folder, read_record, write_record
+from kovocab.errors import ArtefactError, ModelError, UsageError, model_errors
+from kovocab.expanding.new_rows import INITIALISATION, RULES, base_pieces, matrices, mean_row
+from kovocab.expanding.spelling import save_pieces
+from kovocab.expanding.split_rows import is_tied, plain_embeddings, untie_embeddings
+from kovocab.tokenizer.tokenizer import load_tokenizer
+
+Dtype = Literal["auto", "bfloat16", "float32", "float16"]
+
+MOST_PADDING_ROWS = 1024
+"""A base with more rows than tokens plus this is not the tokenizer's model (phi-2 has 905 to spare)."""
+
+MOST_MULTIPLE = 65_536
+"""Largest multiple that rows are rounded up to: a larger one is a slip, and would fill the memory."""
+
+TOKENIZER_FILES = ("tokenizer", "special_tokens_map.", "added_tokens.", "vocab.", "merges.", "chat_template.")
+"""How the names of a tokenizer's files begin (not `vocab`, as refine's vocabulary.parquet does)."""
+
+
+def expand(
+    model: PreTrainedModel,
+    vocabulary: pl.DataFrame,
+    *,
+    first_new_id: int,
+    pad_to_multiple_of: int | None = None,
+    untie: bool = False,
+) -> PreTrainedModel:
+    """Grow both embeddings of `model` to the vocabulary, in place; old rows keep every bit.
+
+    A base with padding rows (phi-2: 51,200 rows, 50,295 tokens) keeps them: new tokens take them first, and
+    what is left stays as it was. Fresh padding rows get the mean of all old rows: a padding id is never fed
+    in, but its logit is computed, and a row of zeros would give it logit 0, which can be the largest of all.
+    Tied embeddings stay tied, so there the output row is the input row too, unless they are to be untied first.
+    The model never shrinks.
+
+    Args:
+        model: A causal language model with plain embeddings.
+        vocabulary: The table that `refine` leaves: `id` u32, `token` str, `base_pieces` list of u32, the ids
+            that the base tokenizer gives for the token's text. Rows below `first_new_id` are not looked at.
+        first_new_id: Number of tokens of the base.
+        pad_to_multiple_of: Round the number of rows up to a multiple of this.
+        untie: Give tied output embeddings a matrix of their own.
+
+    Returns:
+        The same model; `config.vocab_size` is the new number of rows.
+
+    Raises:
+        UsageError: `pad_to_multiple_of` is not between 1 and `MOST_MULTIPLE`.
+        ModelError: the model has fewer rows than `first_new_id`, new ids are not contiguous, a token has no
+            base pieces or one that is not a base id, or the embeddings are not plain.
+    """
+    _check_multiple(pad_to_multiple_of)
+    pieces = base_pieces(vocabulary, first_new_id)
+    rows = plain_embeddings(model)[0].num_embeddings
+    if rows < first_new_id:
+        raise ModelError(
+            f"the model has {rows:,} embedding rows and the base tokenizer {first_new_id:,} tokens; "
+            "wanted at least a row for each"
+        )
+    if untie:
+        untie_embeddings(model)
+    last = first_new_id + len(pieces)
+    multiple = pad_to_multiple_of or 1
+    total = -(-max(rows, last) // multiple) * multiple
+
+    with torch.no_grad():
+        before = matrices(model)
+        new = [RULES[name](matrix, pieces) for name, matrix in before.items()]
+        padding = [mean_row(matrix, first_new_id) for matrix in before.values()]
+        model.resize_token_embeddings(total, mean_resizing=False)
+        for matrix, new_rows, padding_row in zip(matrices(model).values(), new, padding, strict=True):
+            matrix[max(rows, last) :] = padding_row
+            matrix[first_new_id:last] = new_rows
+    return model
+
+
+def expand_folder(
+    model: str,
+    tokenizer: Path,
+    out: Path,
+    *,
+    pad_to_multiple_of: int | None = None,
+    dtype: Dtype = "auto",
+    untie: bool = False,
+) -> Record:
+    """Expand the model in a folder (or on the hub) to a tokenizer that `refine` left, and write it to `out`.
+
+    What was written is loaded again before it takes its name: old rows must have kept every bit, new rows
+    must be what the rule gives.
+
+    Args:
+        model: Folder or hub id of a causal language model. Code that it may carry is not run.
+        tokenizer: Folder left by `kovocab refine`.
+        out: Folder to write: plain Hugging Face layout, tokenizer, `base_pieces.parquet`, `kovocab.json`.
+        pad_to_multiple_of: Round the number of rows up to a multiple of this.
+        dtype: Of the weights written; `auto` keeps the base's.
+        untie: Give tied output embeddings a matrix of their own, so that all stages can train them.
+
+    Returns:
+        The record that `out` holds.
+
+    Raises:
+        UsageError: `pad_to_multiple_of` is not between 1 and `MOST_MULTIPLE`.
+        ModelError: the model cannot be loaded whole, or does not fit the tokenizer.
+        TokenizerError: the model's own tokenizer.json cannot be read.
+        ArtefactError: `tokenizer` was not made by refine, or `out` cannot be written.
+    """
+    _check_multiple(pad_to_multiple_of)
+    refined = read_record(tokenizer, "refine")
+    if out.resolve() in (tokenizer.resolve(), Path(model).resolve()):
+        raise ArtefactError(f"{out} is what expand reads; choose another folder to write")
+    check_replaceable(out, "expand")
+    first_new_id = int(refined["first_new_id"])
+    try:
+        vocabulary = pl.read_parquet(tokenizer / "vocabulary.parquet")
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise ArtefactError(f"{tokenizer / 'vocabulary.parquet'} cannot be read: {error}") from error
+    _check_model_folder(model)
+    checked = _check_base_tokenizer(model, tokenizer, first_new_id)
+    loaded = load_plain(model, dtype)
+    rows = plain_embeddings(loaded)[0].num_embeddings
+    if not first_new_id <= rows <= first_new_id + MOST_PADDING_ROWS:
+        raise ModelError(
+            f"{model} has {rows:,} embedding rows and the base tokenizer of {tokenizer} has {first_new_id:,} "
+            f"tokens; wanted a row for each and at most {MOST_PADDING_ROWS:,} of padding"
+        )
+    untied = untie and untie_embeddings(loaded)
+    base = {name: matrix.detach().clone() for name, matrix in matrices(loaded).items()}
+    expand(loaded, vocabulary, first_new_id=first_new_id, pad_to_multiple_of=pad_to_multiple_of)
+    pieces = base_pieces(vocabulary, first_new_id)
+    tied = is_tied(loaded)
+    record: Record = {
+        "verb": "expand",
+        "kovocab": version("kovocab"),
+        "base_model": model,
+        "architecture": type(loaded).__name__,
+        "first_new_id": first_new_id,
+        "vocab_size": plain_embeddings(loaded)[0].num_embeddings,
+        "new_tokens": len(pieces),
+        "tied": tied,
+        "untied": untied,
+        "dtype": str(loaded.dtype).removeprefix("torch."),
+        "initialisation": INITIALISATION | ({"output": INITIALISATION["input"]} if tied else {}),
+        "base_tokenizer_checked": checked,
+        "tokenizer": refined,
+    }
+    with new_folder(out) as folder:
+        loaded.save_pretrained(folder)
+        del loaded  # so that only one model is in memory while what was written is checked
+        _check_written(folder, base, pieces, first_new_id, tied)
+        copy_tokenizer(tokenizer, folder)
+        save_pieces(vocabulary, first_new_id, folder)
+        write_record(folder, record)
+    return record
+
+
+def copy_tokenizer(source: Path, target: Path) -> None:
+    """Copy what belongs to the tokenizer, its chat template too, from one folder to another."""
+    for file in source.iterdir():
+        if file.name.startswith(TOKENIZER_FILES) and file.is_file():
+            shutil.copyfile(file, target / file.name)
+
+
+def load_plain(model: str, dtype: Dtype = "auto", **quantization: Any) -> PreTrainedModel:
+    """Load a causal language model whole: every weight found, none left over.
+
+    Args:
+        model: Folder or hub id.
+        dtype: Of the weights; `auto` is as they were written.
+        **quantization: What `from_pretrained` needs to quantise.
+
+    Raises:
+        ModelError: there is none, it cannot be read, or weights are missing, unexpected or of another shape
+            (transformers would fill them with random numbers and go on).
+    """
+    _check_model_folder(model)
+    where = "" if Path(model).is_dir() else " (no folder of that name, so a name on the hub)"
+    with model_errors(f"the model {model}{where} cannot be loaded"):
+        loaded, info = cast(
+            "tuple[PreTrainedModel, dict[str, Any]]",
+            AutoModelForCausalLM.from_pretrained(
+                model,
+                dtype=dtype,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # named below
+                trust_remote_code=False,
+                use_safetensors=True,
+                **quantization,
+            ),
+        )
+    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        if info[kind]:
+            found = sorted(key if isinstance(key, str) else key[0] for key in info[kind])
+            raise ModelError(
+                f"the model {model} has {len(found)} {kind.replace('_', ' ')}, the first {found[0]}; "
+                f"wanted exactly the weights of {type(loaded).__name__}"
+            )
+    return loaded
+
+
+def check_length(config: PreTrainedConfig, length: int) -> None:
+    """See that a block has no more tokens than the model has positions.
+
+    Raises:
+        UsageError: it has.
+    """
+    most = getattr(config, "max_position_embeddings", None)
+    if most is not None and length > most:
+        raise UsageError(
+            f"data.length is {length:,}, and the model's config.json has max_position_embeddings {most:,}; wanted at "
+            "most as many tokens as positions"
+        )
+
+
+def _check_written(
+    folder: Path, base: dict[str, Tensor], pieces: list[list[int]], first_new_id: int, tied: bool
+) -> None:
+    """Load what was written and compare it with the base's matrices and with the rule."""
+    written = load_plain(str(folder))
+    if is_tied(written) != tied:
+        raise ModelError("the embeddings were tied and are not, or the reverse; nothing was written")
+    for name, matrix in matrices(written).items():
+        if not torch.equal(matrix[:first_new_id], base[name][:first_new_id]):
+            raise ModelError(f"old rows of the {name} are not what they were; nothing was written")
+        new = RULES[name](base[name], pieces)
+        if not torch.equal(matrix[first_new_id : first_new_id + len(pieces)], new):
+            raise ModelError(f"new rows of the {name} are not what the rule gives; nothing was written")
+
+
+def _check_multiple(multiple: int | None) -> None:
+    if multiple is not None and not 1 <= multiple <= MOST_MULTIPLE:
+        raise UsageError(f"pad_to_multiple_of is {multiple}; wanted a number from 1 to {MOST_MULTIPLE:,}, or none")
+
+
+def _check_model_folder(model: str) -> None:
+    """What looks like a path is a folder, and a folder holds a model: else transformers asks the hub."""
+    if Path(model).is_dir():
+        if not (Path(model) / "config.json").is_file():
+            raise ModelError(f"{model} is not a model: it has no config.json")
+    elif model.startswith((".", "/", "~")):
+        raise ModelError(f"there is no model at {model}: no such folder")
+
+
+def _check_base_tokenizer(model: str, tokenizer: Path, first_new_id: int) -> bool:
+    """Compare the model's own tokenizer.json with the target below `first_new_id`; False if it has none."""
+    try:
+        own = cached_file(model, "tokenizer.json", _raise_exceptions_for_missing_entries=False)
+    except OSError:
+        return False  # then the model itself cannot be had either, which load_plain says better
+    if own is None:
+        return False
+    base, target = (
+        {row: token for token, row in load_tokenizer(path).get_vocab(with_added_tokens=True).items()}
+        for path in (own, tokenizer / "tokenizer.json")
+    )
+    wanted = {row: token for row, token in target.items() if row < first_new_id}
+    for row in sorted(base.keys() | wanted.keys()):
+        if base.get(row) != wanted.get(row):
+            raise ModelError(
+                f"{tokenizer} was not made from the tokenizer of {model}: id {row:,} is "
+                f"{base.get(row)!r} in the model's and {wanted.get(row)!r} in the target's base"
+            )
+    return True

@@ -1,0 +1,134 @@
+"""Export: a finished stage as a folder for the hub, opened again and compared before it takes its name."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from kovocab.artefact import RECORD, Record, check_replaceable, new_folder, read_record, write_record
+from kovocab.errors import ArtefactError, ModelError, TokenizerError
+from kovocab.expanding.expand import Dtype, copy_tokenizer, load_plain
+from kovocab.exporting.card import model_card
+
+PROMPTS = (
+    "안녕하세요. 오늘은 날씨가 좋습니다.",
+    "The quick brown fox, 3.14!",
+    "섞인 mixed 문장 \n\t 그리고 漢字 🙂",
+)
+"""What the exported tokenizer and model are compared on."""
+
+SHARD = "5GB"
+"""Largest weight file: what the hub recommends."""
+
+
+def export(stage: str | Path, out: str | Path, *, name: str | None = None, dtype: Dtype = "auto") -> Record:
+    """Write a stage to `out`, for AutoModelForCausalLM and AutoTokenizer: weights, tokenizer, card.
+
+    Before the folder takes its name it is opened with both: the logits equal the stage's bit for bit (of the
+    same dtype), the model generates, and the tokenizer gives the ids that tokenizer.json gives.
+
+    Args:
+        stage: The folder of a finished stage, or of a run: then its last finished stage.
+        out: The folder to write. An earlier artefact there is replaced.
+        name: What the card calls the model; the folder's name, if not given.
+        dtype: Of the weights written; `auto` keeps the stage's.
+
+    Returns:
+        The record that `out` holds.
+
+    Raises:
+        ArtefactError: `stage` is no finished stage or run, or `out` cannot be written.
+        ModelError: the weights cannot be read, or are not what they were when they are opened again.
+        TokenizerError: AutoTokenizer does not give what tokenizer.json gives.
+    """
+    stage, out = _last_stage(Path(stage)), Path(out)
+    source = read_record(stage, "fit")
+    if out.resolve() == stage.resolve():
+        raise ArtefactError(f"{out} is what export reads; choose another folder to write")
+    check_replaceable(out, "export")
+    name = name or out.resolve().name
+    tokenizer = _open_tokenizer(stage)
+    model = load_plain(str(stage), dtype)
+    _set_special_tokens(model, tokenizer)
+    before = [_logits(model, tokenizer, prompt) for prompt in PROMPTS]
+    record: Record = {
+        "verb": "export",
+        "name": name,
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "first_new_id": source["first_new_id"],
+        "vocab_size": source["vocab_size"],
+        "model": source,
+    }
+    with new_folder(out) as folder:
+        model.save_pretrained(folder, max_shard_size=SHARD)
+        del model  # so that only one is in memory while what was written is checked
+        copy_tokenizer(stage, folder)
+        (folder / "README.md").write_text(model_card(source, name), encoding="utf-8")
+        _check(folder, before)
+        write_record(folder, record)
+    return record
+
+
+def _last_stage(folder: Path) -> Path:
+    """`folder`, if it is a stage; the last finished stage, if it is a run."""
+    if (folder / RECORD).is_file():
+        return folder
+    finished = [path for path in (folder / "stages").glob("*") if path.name.isdecimal()]
+    if not finished:
+        raise ArtefactError(f"{folder} is neither a finished stage nor a run with one; wanted RUN or RUN/stages/K")
+    return max(finished, key=lambda path: int(path.name))
+
+
+def _open_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """AutoTokenizer's view of a folder, checked against its tokenizer.json.
+
+    Raises:
+        TokenizerError: it cannot be opened, or the two give different ids.
+    """
+    try:
+        opened: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
+        plain = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except Exception as error:  # tokenizers raises bare Exceptions
+        raise TokenizerError(f"the tokenizer in {folder} cannot be opened: {error}") from error
+    for prompt in PROMPTS:
+        given, wanted = opened(prompt)["input_ids"], plain.encode(prompt).ids
+        if given != wanted:
+            raise TokenizerError(f"AutoTokenizer gives {given} for {prompt!r} and {folder}/tokenizer.json {wanted}")
+    return opened
+
+
+def _set_special_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Generation begins, ends and pads as the tokenizer says; what the base says of sampling is kept."""
+    config: Any = model.generation_config
+    for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
+        given = getattr(tokenizer, name)
+        if given is not None:
+            setattr(config, name, given)
+    if config.pad_token_id is None:
+        config.pad_token_id = tokenizer.eos_token_id
+
+
+def _check(folder: Path, before: list[torch.Tensor]) -> None:
+    """Open what was written as its user will, and compare."""
+    tokenizer = _open_tokenizer(folder)
+    model = load_plain(str(folder))
+    for prompt, wanted in zip(PROMPTS, before, strict=True):
+        if not torch.equal(_logits(model, tokenizer, prompt), wanted):
+            raise ModelError(
+                f"the exported model gives other logits for {prompt!r} than the stage; nothing was written"
+            )
+    inputs = tokenizer(PROMPTS[0], return_tensors="pt")
+    length = inputs["input_ids"].shape[1]
+    generate: Any = model.generate
+    made = generate(inputs["input_ids"], max_new_tokens=4, do_sample=False)
+    if made.shape[1] <= length:
+        raise ModelError("the exported model generates nothing; nothing was written")
+
+
+@torch.no_grad()
+def _logits(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompt: str) -> torch.Tensor:
+    ids = tokenizer(prompt, return_tensors="pt")["input_ids"]
+    logits: torch.Tensor = model(input_ids=ids).logits
+    return logits

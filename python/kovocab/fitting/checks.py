@@ -1,0 +1,115 @@
+"""What `fit` refuses before it trains, since hours of work would be lost on it."""
+
+import sys
+from pathlib import Path
+
+from jsonargparse import Namespace
+from lightning.pytorch import Trainer
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+from transformers import AutoConfig
+
+from kovocab.data.mix import Mixture
+from kovocab.errors import ModelError, UsageError, model_errors
+from kovocab.expanding.expand import check_length
+from kovocab.expanding.new_rows import INITIALISATION
+from kovocab.expanding.spelling import BasePieces
+from kovocab.fitting.trainers import say
+from kovocab.model.causal_lm import CausalLM
+from kovocab.model.qlora import check_qlora, no_shards, qlora_of
+from kovocab.run.folder import base_record
+from kovocab.run.stage_plan import StagePlan
+from kovocab.tokenizer.tokenizer import load_tokenizer
+
+
+def check_trainer(config: Namespace) -> None:
+    """The trainer's settings leave the length of a stage to the stage.
+
+    Raises:
+        UsageError: names the one that does not.
+    """
+    others = ("max_epochs", "max_time", "min_steps", "min_epochs", "limit_train_batches")
+    for key, unset in {"max_steps": -1, "fast_dev_run": False, "overfit_batches": 0.0, **dict.fromkeys(others)}.items():
+        if config.trainer[key] != unset:
+            raise UsageError(
+                f"trainer.{key} is {config.trainer[key]}; wanted the length of a stage in stages or defaults"
+            )
+    interval = config.trainer.val_check_interval
+    if isinstance(interval, int | float) and interval <= 0:
+        raise UsageError(f"trainer.val_check_interval is {interval}; wanted a number above 0, or limit_val_batches: 0")
+    if config.checkpoint_every < 1:
+        raise UsageError(f"checkpoint_every is {config.checkpoint_every}; wanted at least 1 step")
+
+
+def check_model(folder: Path, data: Mixture) -> None:
+    """The model has a row for each token, and a position for each of a block.
+
+    Raises:
+        ArtefactError, ModelError: it is no artefact to start from, or has too few rows.
+        UsageError: blocks are too long.
+    """
+    rows, tokens = base_record(folder)["vocab_size"], load_tokenizer(data.tokenizer).get_vocab_size()
+    if tokens > rows:
+        raise ModelError(
+            f"the tokenizer in {data.tokenizer} has {tokens:,} tokens and the model {rows:,} rows; "
+            "wanted a row for each"
+        )
+    with model_errors(f"the model {folder} cannot be loaded"):
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    check_length(config, data.packing.length)
+
+
+def check_tied(folder: Path, stages: list[StagePlan]) -> None:
+    """Where both embeddings are one matrix, a stage trains the same rows of both.
+
+    Raises:
+        ModelError: names the stage that would not.
+    """
+    record = base_record(folder)
+    while record["verb"] == "fit":
+        record = record["base"]
+    for number, stage in ((planned.number, planned.stage) for planned in stages if record.get("tied")):
+        if stage.input_rows != stage.output_rows:
+            raise ModelError(
+                f"stage {number} has input_rows {stage.input_rows} and output_rows {stage.output_rows}, and the "
+                f"embeddings of {folder} are tied, one matrix; wanted the same rows of both, as in a `schedule` of "
+                "eeve's stages 3, 6 and 7, or a base with two matrices: `kovocab expand --untie true`"
+            )
+
+
+def check_labels(folder: Path, stages: list[StagePlan], done: int) -> None:
+    """The base pieces are there if a stage needs them; a word where plain labels name rows that mean nothing yet.
+
+    Raises:
+        ModelError: they are not, or are of another vocabulary.
+    """
+    record = base_record(folder)
+    if any(planned.label_mode != "plain" for planned in stages[done:]):
+        BasePieces.read(folder, record["first_new_id"]).check(load_tokenizer(folder))
+    begun = False  # whether some stage has trained the output rows
+    while record["verb"] == "fit":
+        ran = [stage["settings"]["stage"] for stage in (*record["earlier"], record)]
+        begun, record = begun or any(stage["output_rows"] != "none" for stage in ran), record["base"]
+    made = record.get("initialisation", {}).get("output", "not on record")
+    for planned in stages:
+        begun = begun or planned.stage.output_rows != "none"
+        if not begun and planned.label_mode == "plain" and planned.number > done and made != INITIALISATION["output"]:
+            say(
+                f"warning: stage {planned.number} trains with plain labels, and the output rows of new tokens are "
+                f"not those of their first pieces (expand's rule: {made}); see label_mode",
+                file=sys.stderr,
+            )
+            return
+
+
+def check_qlora_stages(module: CausalLM, stages: list[StagePlan], trainer: Trainer) -> None:
+    """What QLoRA needs is there, before a stage is trained that leads to one in 4 bits.
+
+    Raises:
+        UsageError: a package is missing, or the strategy shards.
+        ModelError: see `check_qlora`.
+    """
+    if module.qlora is None or not any(qlora_of(module.qlora, stage.stage) for stage in stages):
+        return
+    if not isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy):
+        raise no_shards(type(trainer.strategy).__name__)
+    check_qlora(module.folder, module.qlora)

@@ -1,0 +1,297 @@
+"""`kovocab plan | fit | validate | test | predict`; one `Trainer.fit` a stage.
+
+A stage starts from the artefact of the stage before it, with a fresh Trainer, optimizer and schedule, and
+leaves its own. So a run is resumed at the first stage that left none, from that one's last checkpoint.
+"""
+
+import logging
+import math
+import shutil
+import sys
+import warnings
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import Namespace
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback, ProgressBar
+from lightning.pytorch.utilities import rank_zero_only
+from transformers.utils import logging as transformers_logging
+
+from kovocab.artefact import Record, new_folder, read_record, write_record
+from kovocab.errors import ModelError
+from kovocab.expanding.expand import copy_tokenizer
+from kovocab.expanding.spelling import copy_pieces
+from kovocab.expanding.split_rows import fused_state_dict, save_plain
+from kovocab.fitting.callbacks import Losses, PlainLines, StageBar, StepSeed
+from kovocab.fitting.checks import check_labels, check_model, check_qlora_stages, check_tied, check_trainer
+from kovocab.fitting.held_out import evaluate
+from kovocab.fitting.meters import Meters, loggers
+from kovocab.fitting.trainers import guarded, new_trainer, say
+from kovocab.freezing.callback import StageFreezing
+from kovocab.model.causal_lm import CausalLM
+from kovocab.model.fsdp import check_strategy, layout
+from kovocab.model.qlora import QLoRA, merge, qlora_of, qlora_record, train_patterns
+from kovocab.planning.plan import forecast
+from kovocab.run.configuration import Configuration
+from kovocab.run.folder import Run
+from kovocab.run.learning_rate import WarmupCosine
+from kovocab.run.processes import held, one_run
+from kovocab.run.stage_checkpoint import StageCheckpoint
+from kovocab.run.stage_plan import StagePlan, plan
+
+MERGED = "merged"
+"""The folder, where a stage works, of what QLoRA was merged into."""
+
+
+def main(args: list[str]) -> int:
+    """Run `args`, of which the first is the verb; give the exit code, 0.
+
+    Raises:
+        KovocabError: what the user got wrong, or a failed run.
+        KeyboardInterrupt: Ctrl-C, after the checkpoint was written.
+        SystemExit: 0 after --help and --print_config.
+    """
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # Which process of several ended, where the main one is ended for it.
+    logging.getLogger("lightning.fabric.strategies.launchers.subprocess_script").setLevel(logging.INFO)
+    # A plan's tensors without memory that do not fit together: the error says it, without thirty lines before it.
+    logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)
+    # Lightning 2.6 on torch 2.13; nothing that the user can do anything about.
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+    if not sys.stdout.isatty():
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    verb = args[0]
+    configuration = Configuration(verb, args[1:])
+    if verb == "plan":
+        forecast(configuration)
+        return 0
+    with one_run():
+        if verb == "fit":
+            Fit(configuration)()
+        else:
+            evaluate(configuration, verb)
+    return 0
+
+
+class Fit:
+    """A run: what is left of its stages is trained when it is called.
+
+    Args:
+        configuration: What the user said.
+
+    Raises:
+        UsageError: a number or a combination of them that cannot be.
+        ArtefactError: the run's folder is of another base, data or settings.
+        ModelError: the model to start from is not an expanded one, or it is tied and a stage would train one
+            embedding without the other.
+    """
+
+    def __init__(self, configuration: Configuration) -> None:
+        config = self.config = configuration.config
+        check_trainer(config)
+        self.configuration = configuration
+        module, self.data = configuration.build()
+        self.run = Run(Path(config.run), Path(module.folder))
+        check_model(self.run.base, self.data)
+        trainer = new_trainer(configuration, [], logger=False)
+        check_strategy(trainer.strategy)
+        self.layout = layout(trainer.strategy)
+        world = trainer.world_size
+        self.tokens_per_step = (
+            self.data.packing.length * self.data.batch_size * world * config.trainer.accumulate_grad_batches
+        )
+        given = configuration.config_init
+        self.stages = plan(given.schedule, given.stages, given.defaults, self.tokens_per_step)
+        check_tied(self.run.base, self.stages)
+        check_qlora_stages(module, self.stages, trainer)
+        of_all = configuration.run_settings(self.data, self.tokens_per_step)
+        # What QLoRA is set to says nothing about a stage that is trained without it.
+        plain = of_all | {"model": of_all["model"] | {"qlora": None}}
+        self.settings = [
+            {"stage": stage.settings(), **(of_all if qlora_of(module.qlora, stage.stage) else plain)}
+            for stage in self.stages
+        ]
+        self.done = self.run.done(self.settings)
+        check_labels(self.run.base, self.stages, self.done)
+
+    def __call__(self) -> None:
+        """Train the stages that are not finished.
+
+        Raises:
+            FreezingError: a frozen parameter moved.
+            CorpusError: a source cannot be read or is too small.
+            ModelError: something ended a stage before its last step.
+            KeyboardInterrupt: Ctrl-C, after the checkpoint was written.
+        """
+        if self.done:
+            stages = f"stages 1 to {self.done}" if self.done > 1 else "stage 1"
+            say(f"finished before: {stages} of {len(self.stages)}, in {self.run.folder / 'stages'}")
+        for stage in self.stages[self.done :]:
+            begun = self.run.begin(stage.number, self.settings[stage.number - 1])
+            with held(begun):
+                rank_zero_only(self.run.tidy)(stage.number)
+                self._train(stage, begun)
+
+    def _train(self, stage: StagePlan, begun: Path) -> None:
+        """Train one stage to its end and write its artefact."""
+        module, _ = self.configuration.build(self.run.start(stage.number))
+        module.qlora = qlora_of(module.qlora, stage.stage)
+        module.lora = stage.stage.layers
+        _set_optimizer(module, self.config, stage)
+        module.label_mode = stage.label_mode
+        title = f"stage {stage.number}/{len(self.stages)}"
+        freezing, losses = StageFreezing.from_stage(stage.stage), Losses()
+        if module.qlora is not None:
+            freezing = StageFreezing(train_patterns(stage.stage))
+            title += ", layers in 4 bits"
+        settings = {"number": stage.number, "parameters": self.layout, **self.settings[stage.number - 1]}
+        checkpoint = StageCheckpoint(begun, self.config.checkpoint_every, settings)
+        callbacks: list[Callback] = [freezing, losses, StepSeed(self.config.seed_everything, stage.number), checkpoint]
+        callbacks.append(Meters(self.tokens_per_step))
+        given = self.configuration.config_init.trainer
+        if not self.configuration.shows_bar:
+            callbacks.append(PlainLines(title, self.tokens_per_step))
+        elif not any(isinstance(callback, ProgressBar) for callback in given.callbacks or []):
+            callbacks.append(StageBar(title))
+        trainer = new_trainer(
+            self.configuration,
+            callbacks,
+            max_steps=stage.steps,
+            num_sanity_val_steps=-1,
+            default_root_dir=self.run.folder,
+            logger=loggers(self.run.folder, stage.number) if given.logger is None else given.logger,
+            log_every_n_steps=min(given.log_every_n_steps or 50, stage.steps),
+            val_check_interval=_within(given.val_check_interval, stage.steps * given.accumulate_grad_batches),
+        )
+        resumed = checkpoint.found()
+        how = f"{stage.steps} steps, lr {stage.lr:g}" + (f"; resuming {resumed}" if resumed else "")
+        say(f"{title}: {', '.join(sorted(stage.stage.blocks))}; {how}")
+        try:
+            with checkpoint.listening():
+                guarded(trainer.fit, module, datamodule=self.data, ckpt_path=resumed)
+            steps = trainer.global_step
+            if steps != stage.steps:
+                raise ModelError(
+                    f"{title} ended at step {steps} of {stage.steps}: a callback of trainer.callbacks stopped it, say; "
+                    "without that the same command goes on from its last checkpoint, or from its start"
+                )
+            if losses.val_step != steps and trainer.limit_val_batches:
+                guarded(trainer.validate, module, datamodule=self.data, verbose=False)
+            if any(loss is not None and not math.isfinite(loss) for loss in (losses.train, losses.val)):
+                raise ModelError(
+                    f"{title} ended with a loss that is no number ({_shown(losses)}), and its weights are not written; "
+                    f"a lower lr or another precision may help. Then remove {begun}, or choose another `run`"
+                )
+            merged = {} if module.qlora is None else self._merge(stage, trainer, module, module.qlora)
+        except KeyboardInterrupt:
+            at = f"step {checkpoint.saved} of {stage.steps}" if checkpoint.saved else "its last checkpoint"
+            print(f"stopped in {title}; the same command goes on from {at}", file=sys.stderr)
+            raise
+        results = {
+            "loss": {"train": losses.train, "val_before": losses.val_before, "val": losses.val} | merged,
+            "steps": steps,
+            "tokens": steps * self.tokens_per_step,
+            "freezing": freezing.report,
+        }
+        if module.qlora is not None:
+            results["qlora"] = qlora_record(module.loaded, module.qlora)
+        self._save(stage, trainer, module, results)
+        trainer.strategy.barrier("stage")
+        verified = f"{freezing.report['verified_parameters']} frozen parameters verified"
+        after = "".join(f", {value:.4f} merged" for value in merged.values() if value is not None)
+        say(f"{title}: {_shown(losses)}{after}; {verified}; {self.run.finished(stage.number)}")
+        if checkpoint.interrupted and stage.number < len(self.stages):
+            print(f"stopped after {title}; the same command goes on from there", file=sys.stderr)
+            raise KeyboardInterrupt
+
+    def _merge(self, stage: StagePlan, trainer: Trainer, module: CausalLM, qlora: QLoRA) -> dict[str, float | None]:
+        """Write the plain model of a QLoRA stage where the stage works, and measure its held-out loss."""
+        start, folder = self.run.start(stage.number), self.run.begun(stage.number) / MERGED
+        if trainer.is_global_zero:
+            for left in folder.parent.glob(f"*{MERGED}*"):  # of a run that was killed
+                shutil.rmtree(left, ignore_errors=True)
+            with new_folder(folder) as beside:
+                merge(module.loaded, start, beside, module.dtype_wanted)
+                write_record(beside, read_record(start))  # it says where new rows begin
+        trainer.strategy.barrier("merged")
+        plain, _ = self.configuration.build(folder)
+        plain.qlora, plain.dtype_wanted = None, qlora.compute_dtype
+        trainer = new_trainer(self.configuration, [], logger=False, enable_checkpointing=False)
+        if not trainer.limit_val_batches:
+            return {"val_merged": None}
+        try:
+            results = guarded(trainer.validate, plain, datamodule=self.data, verbose=False)
+        except (torch.OutOfMemoryError, ModelError) as error:
+            if not isinstance(error.__cause__ or error, torch.OutOfMemoryError):
+                raise
+            say("the merged model does not fit on the device: its loss is not measured; see `kovocab validate`")
+            return {"val_merged": None}
+        return {"val_merged": results[0]["loss/val"]}
+
+    def _save(self, stage: StagePlan, trainer: Trainer, module: CausalLM, results: Record) -> None:
+        """Write a stage's artefact. Its record lists the stages before it, and the base's record once."""
+        state = {}
+        # From shards it takes every rank to gather them; from a whole model each rank would copy the embeddings.
+        if module.qlora is None and (trainer.is_global_zero or module.is_sharded):
+            state = fused_state_dict(module.loaded)
+        if not trainer.is_global_zero:
+            return
+        start = self.run.start(stage.number)
+        source = read_record(start)
+        base, earlier = source, []
+        if stage.number > 1:
+            kept = {key: source[key] for key in ("stage", *results, "qlora") if key in source}
+            earlier = [*source["earlier"], kept | {"settings": {"stage": source["settings"]["stage"]}}]
+            base = source["base"]
+        record = {
+            "verb": "fit",
+            "stage": stage.number,
+            "of": len(self.stages),
+            "first_new_id": base["first_new_id"],
+            "vocab_size": base["vocab_size"],
+            "settings": self.settings[stage.number - 1],
+            **results,
+            "data": self.data.record(),
+            "versions": {name: version(name) for name in ("kovocab", "torch", "lightning", "transformers")},
+            "earlier": earlier,
+            "base": base,
+        }
+        with new_folder(self.run.finished(stage.number)) as folder:
+            if module.qlora is None:
+                save_plain(module.loaded, folder, state)
+            else:
+                for file in (self.run.begun(stage.number) / MERGED).iterdir():
+                    file.rename(folder / file.name)
+            copy_tokenizer(start, folder)
+            copy_pieces(start, folder)
+            write_record(folder, record)
+        shutil.rmtree(self.run.begun(stage.number))
+
+
+def _set_optimizer(module: CausalLM, config: Namespace, stage: StagePlan) -> None:
+    """Give the optimizer the stage's numbers; a schedule of the configuration's own stands."""
+    numbers = {"lr": stage.lr, "weight_decay": stage.weight_decay}
+    known = config.model.optimizer.init_args
+    module.optimizer = partial(module.optimizer, **{key: numbers[key] for key in numbers if key in known})
+    if module.scheduler is None:
+        module.scheduler = partial(
+            WarmupCosine,
+            warmup_steps=stage.warmup_steps,
+            total_steps=stage.steps,
+            minimum=stage.final_lr,
+        )
+
+
+def _within(interval: Any, batches: int) -> Any:
+    """The validation interval, in batches where it is an int, at most a stage long: Lightning refuses a longer one."""
+    return min(interval, batches) if isinstance(interval, int) else interval
+
+
+def _shown(losses: Losses) -> str:
+    said = {"held-out loss": losses.val_before, "to": losses.val, "training loss": losses.train}
+    return ", ".join(f"{name} {value:.4f}" for name, value in said.items() if value is not None)

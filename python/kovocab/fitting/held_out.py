@@ -1,0 +1,59 @@
+"""`kovocab validate | test | predict`: a model on the held-out blocks."""
+
+from itertools import islice
+from pathlib import Path
+
+import polars as pl
+import torch
+from lightning.pytorch import Trainer
+
+from kovocab.artefact import new_file
+from kovocab.data.mix import Mixture
+from kovocab.errors import UsageError
+from kovocab.fitting.checks import check_model
+from kovocab.fitting.trainers import guarded, new_trainer, say
+from kovocab.model.causal_lm import CausalLM
+from kovocab.run.configuration import Configuration
+from kovocab.tokenizer.tokenizer import load_tokenizer
+
+
+def evaluate(configuration: Configuration, verb: str) -> None:
+    """Run validate, test or predict on the model folder that the configuration names.
+
+    Raises:
+        KovocabError: what the user got wrong.
+        KeyboardInterrupt: Ctrl-C.
+    """
+    module, data = configuration.build()
+    module.qlora = None  # what a stage leaves is plain
+    check_model(Path(module.folder), data)
+    trainer = new_trainer(configuration, [], logger=False, enable_checkpointing=False)
+    if verb == "predict":
+        _predict(trainer, module, data, Path(configuration.config.predictions))
+        return
+    results = guarded(getattr(trainer, verb), module, datamodule=data, verbose=False)
+    if not results:
+        raise UsageError(f"trainer's limits leave nothing to {verb}; wanted some batches")
+    for name, value in results[0].items():
+        say(f"{name} {value:.6f}")
+
+
+def _predict(trainer: Trainer, module: CausalLM, data: Mixture, path: Path) -> None:
+    """Write a row for each held-out block: source, block, loss (nats per token), text."""
+    if trainer.world_size > 1:
+        raise UsageError(f"predict runs on 1 device, and the trainer's settings give {trainer.world_size}")
+    with new_file(path) as beside:
+        outputs = guarded(trainer.predict, module, datamodule=data)
+        if not outputs:
+            raise UsageError(f"trainer.limit_predict_batches is {trainer.limit_predict_batches}; wanted some batches")
+        losses = torch.cat([output["loss"] for output in outputs])
+        rows = list(islice(data.held_out(), len(losses)))
+        pl.DataFrame(
+            {
+                "source": [source for source, _, _ in rows],
+                "block": [block for _, block, _ in rows],
+                "loss": losses.tolist(),
+                "text": load_tokenizer(data.tokenizer).decode_batch([ids for _, _, ids in rows]),
+            }
+        ).write_parquet(beside)
+    say(f"{len(rows)} blocks, mean loss {losses.mean():.6f}, in {path}")

@@ -1,0 +1,293 @@
+"""The LightningModule: next-token training of an expanded model in two blocks of rows.
+
+`forward` returns the loss, so DDP and `fully_shard` wrap one root module and nothing reaches round it. Which
+blocks train is not decided here: `StageFreezing` sets the flags, and this module asks them.
+"""
+
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import FSDPModule
+from torch.nn import functional
+from transformers import PreTrainedModel
+
+from kovocab.artefact import read_record
+from kovocab.errors import ArtefactError, ModelError, UsageError
+from kovocab.expanding.expand import Dtype
+from kovocab.expanding.spelling import BasePieces
+from kovocab.expanding.split_rows import SplitLinear, block_of, split_rows
+from kovocab.model.cross_entropy import IGNORE, cross_entropy, token_losses
+from kovocab.model.fsdp import data_mesh, decoder_layers, shard
+from kovocab.model.loading import load_split
+from kovocab.model.qlora import QLoRA, add_lora, load_4bit
+from kovocab.stages import Block, LabelMode
+
+Batch = dict[str, Tensor]
+"""`input_ids`: int64, `[batch, length]`."""
+
+
+class CausalLM(LightningModule):
+    """A causal language model with both embeddings in two blocks, trained on packed token ids.
+
+    Learning rate, stage and the like are no hyperparameters of a checkpoint: Lightning's CLI lets those
+    override the command line when it resumes.
+
+    Args:
+        model: Folder left by `kovocab expand` or by a stage of `kovocab fit`.
+        optimizer: Makes the optimizer from the parameters that train.
+        scheduler: Makes the schedule from the optimizer; stepped once an optimizer step.
+        dtype: Of the weights in memory; `auto` is as they were written.
+        activation_checkpointing: Keep only the input of each decoder layer for the backward pass and compute the
+            layer again there: a third more time, far less memory, the same gradients.
+        qlora: Hold the layers in 4 bits and train LoRA in their place; without it they are as they were written.
+        compiler: The backend of `torch.compile` for each decoder layer, `inductor` say; by default none.
+
+    Raises:
+        UsageError: there is no such `compiler`.
+
+    Attributes:
+        label_mode: What `training_step` trains towards. Held-out losses are those of the next token, always.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        optimizer: OptimizerCallable = torch.optim.AdamW,
+        scheduler: LRSchedulerCallable | None = None,
+        dtype: Dtype = "auto",
+        activation_checkpointing: bool = False,
+        qlora: QLoRA | None = None,
+        compiler: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.folder = model
+        self.optimizer = optimizer
+        self.scheduler = scheduler
+        self.dtype_wanted: Dtype = dtype
+        self.activation_checkpointing = activation_checkpointing
+        self.qlora = qlora
+        if compiler is not None and compiler not in torch.compiler.list_backends(exclude_tags=()):
+            raise UsageError(f"model.compiler is {compiler}; wanted one of {', '.join(torch.compiler.list_backends())}")
+        self.compiler = compiler
+        self.lora = True  # fit says of a stage that leaves the layers frozen that it needs none
+        self._head_checked = False
+        self.model: PreTrainedModel | None = None
+        self.label_mode: LabelMode = "plain"
+
+    def configure_model(self) -> None:
+        """Load the model and split its rows; the second time there is nothing to do.
+
+        Under `ModelParallelStrategy` it is sharded over the data-parallel mesh (FSDP2) before it is loaded, and
+        `trainer.precision: bf16-mixed` means there that weights are gathered in bf16 and gradients reduced in fp32.
+
+        Raises:
+            UsageError: the strategy's mesh does not shard over all processes.
+            ArtefactError: the folder is no artefact of kovocab.
+            ModelError: the model cannot be loaded, or its record names no first new id, or its logits are not
+                its head times its last hidden state.
+            UsageError: `qlora` is given and what it needs is not installed.
+        """
+        if self.model is not None:
+            return
+        record = read_record(self.folder)
+        if "first_new_id" not in record:
+            raise ModelError(f"the record of {self.folder} has no `first_new_id`; run `kovocab expand` first")
+        mesh = data_mesh(self.device_mesh)
+        if self.qlora is None:
+            sharded = None if mesh is None else partial(self._shard, mesh=mesh)
+            device = self.device if self._trainer is None else self._trainer.strategy.root_device
+            self.model = load_split(Path(self.folder), record["first_new_id"], self.dtype_wanted, device, sharded)
+        elif mesh is None:
+            loaded = load_4bit(str(Path(self.folder)), self.dtype_wanted, self.qlora)
+            self.model = split_rows(loaded, record["first_new_id"])
+            self.model.train()  # Lightning leaves the mode as it is, and in eval mode there is no dropout
+        else:
+            raise UsageError("model.qlora: 4-bit layers are not sharded; wanted one device, or trainer.strategy ddp")
+        if self.activation_checkpointing:
+            _checkpoint_activations(self.model)
+        if mesh is None:  # else it takes the root's forward, see there
+            self._check_head()
+        if self.qlora is not None:
+            if self.lora:
+                add_lora(self.model, self.qlora)
+            self.strict_loading = False  # a checkpoint holds what trains, see on_save_checkpoint
+        if self.compiler is not None:
+            for layer in decoder_layers(self.model):  # they are alike, and compiled once
+                layer.compile(backend=self.compiler)
+
+    def forward(self, input_ids: Tensor, labels: Tensor | None = None, label_mode: LabelMode = "plain") -> Tensor:
+        """The mean loss (scalar, fp32) with `labels`, else the logits `[batch, length, rows]`.
+
+        Args:
+            input_ids: `[batch, length]`, int64.
+            labels: As `input_ids`, and shifted here; -100 where there is no loss.
+            label_mode: What of the labels counts, see `kovocab.stages.LabelMode`; with `distill`, nothing.
+
+        Raises:
+            ModelError: `label_mode` needs the base pieces of new tokens, and the model's folder has none.
+        """
+        if not self._head_checked:
+            self._check_head()
+        if labels is None:
+            return cast("Tensor", self.loaded(input_ids=input_ids, use_cache=False).logits)
+        if label_mode == "distill":
+            return self._distance(input_ids)
+        hidden, wanted = self._hidden(input_ids).flatten(0, 1), _shifted(labels).flatten()
+        if label_mode != "plain":
+            wanted = self._pieces.first(wanted)
+        return cross_entropy(hidden, self._head, wanted, old_vocab=label_mode == "old_vocab")
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
+        """The loss of a batch, logged as `loss/train`."""
+        return self._logged_loss(batch, "loss/train", self.label_mode)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
+        """The loss of a batch, its mean over the held-out split logged as `loss/val`."""
+        return self._logged_loss(batch, "loss/val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
+        """The loss of a batch, its mean logged as `loss/test`."""
+        return self._logged_loss(batch, "loss/test")
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002
+        """The mean next-token loss of each sequence: `loss`, `[batch]`, fp32."""
+        input_ids = batch["input_ids"]
+        hidden = self._hidden(input_ids).flatten(0, 1)
+        losses = token_losses(hidden, self._head, _shifted(input_ids).flatten())
+        return {"loss": losses.view(input_ids.shape).sum(dim=-1) / (input_ids.shape[-1] - 1)}
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The optimizer of what trains, and of nothing else, with its schedule."""
+        optimizer = self.optimizer([p for p in self.parameters() if p.requires_grad])
+        if self.scheduler is None:
+            return optimizer
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": self.scheduler(optimizer), "interval": "step"},
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """With 4-bit layers, keep what trains: the rest comes from the folder, and loads from nowhere else."""
+        if self.qlora is not None:
+            trained = self._trained
+            checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in trained}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """With 4-bit layers, see that what trains is there and nothing else.
+
+        Raises:
+            ArtefactError: it is not.
+        """
+        if self.qlora is not None and (other := self._trained ^ checkpoint["state_dict"].keys()):
+            raise ArtefactError(
+                f"the checkpoint and what trains here differ in {len(other)} parameters, the first {min(other)}; "
+                "wanted a checkpoint of the same stage and the same model.qlora"
+            )
+
+    @property
+    def _trained(self) -> set[str]:
+        return {name for name, parameter in self.named_parameters() if parameter.requires_grad}
+
+    @property
+    def loaded(self) -> PreTrainedModel:
+        """The model with split rows.
+
+        Raises:
+            ModelError: `configure_model` has not run.
+        """
+        if self.model is None:
+            raise ModelError(f"the model of {self.folder} is not loaded yet; call configure_model() first")
+        return self.model
+
+    @property
+    def trainable_blocks(self) -> frozenset[Block]:
+        """The blocks that have a parameter that trains."""
+        return frozenset(block_of(name) for name, p in self.named_parameters() if p.requires_grad)
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether the parameters are divided over the processes (FSDP2)."""
+        return isinstance(self, FSDPModule)
+
+    @property
+    def _head(self) -> SplitLinear:
+        return cast("SplitLinear", self.loaded.get_output_embeddings())  # type: ignore[no-untyped-call]
+
+    def _hidden(self, input_ids: Tensor) -> Tensor:
+        """The last hidden state, `[batch, length, hidden]`; no autograd if nothing below the output trains.
+
+        With every flag below the output off, autograd records nothing by itself; the guard keeps it so where
+        gradient checkpointing or `enable_input_require_grads` would start a graph all the same.
+        """
+        body = self.loaded.base_model
+        below = any(parameter.requires_grad for parameter in body.parameters())
+        with torch.set_grad_enabled(below and torch.is_grad_enabled()):
+            return cast("Tensor", body(input_ids=input_ids, use_cache=False).last_hidden_state)
+
+    @cached_property
+    def _pieces(self) -> BasePieces:
+        return BasePieces.read(self.folder, read_record(self.folder)["first_new_id"])
+
+    def _distance(self, input_ids: Tensor) -> Tensor:
+        """The mean squared difference of the last hidden states with the old and the new spelling (scalar, fp32).
+
+        Where nothing but new input rows trains, this model is its own teacher: with old tokens alone it is the
+        base, and stays so. Compared is where tokens end, since there both have read the same text.
+        """
+        body = self.loaded.base_model
+        old_ids, ends = self._pieces.spell(input_ids, getattr(self.loaded.config, "max_position_embeddings", None))
+        there = ends < old_ids.shape[1]
+        was_training = body.training
+        with torch.no_grad():  # and no dropout
+            body.eval()
+            wanted = self._hidden(old_ids)
+            body.train(was_training)
+        ends = ends.clamp(max=old_ids.shape[1] - 1).unsqueeze(-1).expand(-1, -1, wanted.shape[-1])
+        difference = self._hidden(input_ids).float() - wanted.gather(1, ends).float()
+        return (difference.square().mean(dim=-1) * there).sum() / there.sum()
+
+    def _logged_loss(self, batch: Batch, name: str, label_mode: LabelMode = "plain") -> Tensor:
+        input_ids = batch["input_ids"]
+        loss = cast("Tensor", self(input_ids, input_ids, label_mode))
+        self.log(name, loss, prog_bar=True, sync_dist=not self.training, batch_size=len(input_ids))
+        return loss
+
+    def _shard(self, model: PreTrainedModel, mesh: DeviceMesh) -> None:
+        """Shard `model` as a part of this module, whose forward is the loss."""
+        self.model = model
+        bf16 = self._trainer is not None and self._trainer.precision == "bf16-mixed"
+        shard(self, model, mesh, bf16=bf16)
+
+    @torch.no_grad()
+    def _check_head(self) -> None:
+        """Some models scale or cap their logits (Gemma 2, Cohere, Granite); the loss here would not know."""
+        self._head_checked = True
+        training = self.loaded.training
+        self.loaded.train(False)  # dropout would give two different hidden states
+        input_ids = torch.arange(4, device=self._head.output_old.device).unsqueeze(0)
+        logits = self.loaded(input_ids=input_ids, use_cache=False).logits
+        if not torch.equal(logits, self._head(self._hidden(input_ids))):
+            raise ModelError(
+                f"the logits of {type(self.loaded).__name__} are not its output embeddings times its last "
+                "hidden state; wanted a model that neither scales nor caps them"
+            )
+        self.loaded.train(training)
+
+
+def _checkpoint_activations(model: PreTrainedModel) -> None:
+    # transformers 5.23 has the first name and warns of the second, which is all that 5.0 has.
+    names = ("activation_checkpointing_enable", "gradient_checkpointing_enable")
+    enable = next(getattr(model, name) for name in names if hasattr(model, name))
+    enable({"use_reentrant": False})  # the reentrant kind loses gradients where a layer's input needs none
+
+
+def _shifted(labels: Tensor) -> Tensor:
+    """The label of each position is the next token; the last has none."""
+    return functional.pad(labels[:, 1:], (0, 1), value=IGNORE)

@@ -1,0 +1,94 @@
+"""Counting what the target of each round emits: the words are encoded once, then only what a round changes.
+
+The merges of a later target are those of an earlier one less some, in the same order: a round takes tokens out and
+puts characters in, which have no merges, and `target.place_merges` goes by the order of the vocabulary. So one
+target, the first, numbers and ranks all tokens for the whole of refine, and a later one is the part of it that is
+left. Where the base merges Hangul by itself it is not always so (see `Recount.count`).
+"""
+
+import logging
+
+import polars as pl
+import tokenizers
+
+from kovocab.counting.token_counts import count_tokens, named, segments
+from kovocab.errors import TokenizerError
+from kovocab.refining.candidates import Vocabulary
+from kovocab.refining.rounds import TokenCounts
+from kovocab.tokenizer.placement import merges_hangul
+from kovocab.tokenizer.tokenizer import build_target
+
+log = logging.getLogger(__name__)
+
+
+class Recount:
+    """Counts `words` by one target after another.
+
+    Args:
+        words: Word counts without special tokens.
+        base: The tokenizer that targets are built from.
+        vocabulary: What the first target is built from.
+
+    Raises:
+        TokenizerError: the base is not SentencePiece-style.
+    """
+
+    def __init__(self, words: pl.DataFrame, base: tokenizers.Tokenizer, vocabulary: Vocabulary) -> None:
+        self._words = words
+        self._base = base
+        self._merges_hangul = merges_hangul(base.get_vocab())
+        # A space is one byte of text, and three as ▁.
+        length = pl.col("word").str.len_bytes() - 2 * pl.col("word").str.count_matches("▁")
+        self._times = int(words["count"].sum())
+        self._bytes = int(words.select((length * pl.col("count")).sum()).item())
+        self._start(vocabulary)
+
+    def _start(self, vocabulary: Vocabulary) -> None:
+        self._target = build_target(self._base, vocabulary.frame())
+        self._segments = segments(self._words, self._target)
+        ids = self._target.get_vocab(with_added_tokens=True)
+        there = vocabulary.table["token"].replace_strict(ids, default=None, return_dtype=pl.UInt32)
+        self._ids = there.set(~vocabulary.there, None)
+        self._there = vocabulary.there
+        log.debug("%d words are %d segments", len(self._words), len(self._segments))
+
+    def count(self, vocabulary: Vocabulary) -> TokenCounts:
+        """What the target of `vocabulary`, a part of the first one and characters, emits."""
+        gone, come = self._there & ~vocabulary.there, vocabulary.there & ~self._there
+        base = vocabulary.table["base"]
+        if (come & (self._ids.is_null() | ~vocabulary.table["character"])).any() or (
+            # A token of the base that cannot be made in the new way any more is merged where the base merged it;
+            # a character may be a part of it.
+            self._merges_hangul and (come | (gone & base)).any()
+        ):
+            self._start(vocabulary)
+        else:
+            changed = self._segments.change(self._ids.filter(gone), self._ids.filter(come))
+            log.debug("%d segments encoded again", changed)
+            self._there = vocabulary.there
+        counts = self._by_id()["count"]
+        emitted = int(counts.sum())
+        by_row = counts.gather(self._ids).fill_null(0)
+        return TokenCounts(by_row, emitted / self._times, self._bytes / emitted)
+
+    def count_base(self) -> TokenCounts:
+        """What the base emits; it has no rows."""
+        emitted = int(count_tokens(self._words, self._base)["count"].sum())
+        return TokenCounts(pl.Series([], dtype=pl.UInt64), emitted / self._times, self._bytes / emitted)
+
+    def check(self, target: tokenizers.Tokenizer) -> None:
+        """Check the last counts against those of the target as it was built.
+
+        Raises:
+            TokenizerError: they differ; names a token.
+        """
+        ours, built = named(self._by_id(), self._target), count_tokens(self._words, target)
+        seen = [table.filter(pl.col("count") > 0).select("token", "count").sort("token") for table in (ours, built)]
+        if not seen[0].equals(seen[1]):
+            token = pl.concat([seen[0].join(seen[1], on=["token", "count"], how="anti"), seen[1]])["token"][0]
+            raise TokenizerError(
+                f"the target emits {token!r} more or less often than refine counted: a fault of kovocab"
+            )
+
+    def _by_id(self) -> pl.DataFrame:
+        return pl.DataFrame(self._segments.count_tokens())

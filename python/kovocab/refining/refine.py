@@ -1,0 +1,216 @@
+"""Refine: drop and add until the vocabulary stands still. The corpus is not read: word counts hold all it needs.
+
+Steps 2 to 7 of the model cards. A round is a pure function from one vocabulary to the next, and `refine` folds
+it. What the target of a round emits is counted by encoding again what the round before changed (`recount`); the
+last one is built for real, and has to emit just that.
+"""
+
+import logging
+import time
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import tokenizers
+
+from kovocab.artefact import Record, new_folder, write_record
+from kovocab.counting.word_counts import Counted, check_words
+from kovocab.errors import CycleError, TokenizerError, UsageError
+from kovocab.refining import intermediate as bpe
+from kovocab.refining.candidates import Decisions, Vocabulary
+from kovocab.refining.recount import Recount
+from kovocab.refining.rounds import Round, State, TokenCounts, turn
+from kovocab.refining.settings import RefineSettings
+from kovocab.tokenizer import promises
+from kovocab.tokenizer.hangul import CANDIDATE
+from kovocab.tokenizer.tokenizer import (
+    Source,
+    base_pieces,
+    build_target,
+    digest,
+    first_new_id,
+    load_tokenizer,
+    save_tokenizer,
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Refined:
+    """What refine leaves.
+
+    Attributes:
+        vocabulary: `id: u32, token: str, left: str?, right: str?, count: u64, base_pieces: list[u32]`, by id; a
+            token that the base has keeps the base's id.
+        tokenizer: The target tokenizer.
+        rounds: A row a `Round`.
+        record: Settings, sums, the base, versions, and the record of the word counts.
+    """
+
+    vocabulary: pl.DataFrame
+    tokenizer: tokenizers.Tokenizer
+    rounds: pl.DataFrame
+    record: Record
+    _base: Source = field(repr=False)
+    _words: pl.DataFrame = field(repr=False)
+
+    def save(self, folder: str | Path) -> Record:
+        """Write the tokenizer, `vocabulary.parquet`, `rounds.parquet` and the record; check what was written.
+
+        Nothing is left behind where a promise does not hold.
+
+        Returns:
+            The record, with how much each promise was checked on.
+
+        Raises:
+            ArtefactError: something that is not an artefact is in the way.
+            TokenizerError: the saved tokenizer breaks a promise; says which, and by what.
+        """
+        with new_folder(folder) as beside:
+            save_tokenizer(self.tokenizer, beside, base_source=self._base, vocabulary=self.vocabulary)
+            self.vocabulary.write_parquet(beside / "vocabulary.parquet")
+            self.rounds.write_parquet(beside / "rounds.parquet")
+            record = self.record | {"promises": self._check(beside)}
+            write_record(beside, record)
+        return record
+
+    def summary(self) -> str:
+        """The rounds as lines, and what came out."""
+        kept, below = self.record["new_tokens"], self.record["below_min_count"]
+        stones = f", {below:,} of them seen less than min_count times" if below else ""
+        base = f"base: {self.record['base_tokens_per_word']:.3f} tokens per word"
+        rounds = [str(Round(**row)) for row in self.record["rounds"]]
+        return "\n".join([base, *rounds, f"{kept:,} new tokens{stones}"])
+
+    def _check(self, folder: Path) -> dict[str, int]:
+        model = folder / "tokenizer.model"
+        checked = promises.check_promises(
+            load_tokenizer(self._base),
+            load_tokenizer(folder),
+            _texts(self._words),
+            self.vocabulary,
+            model.read_bytes() if model.is_file() else None,
+        )
+        silent = self.vocabulary.filter(pl.col("id") >= self.record["first_new_id"], pl.col("count") == 0)
+        stems = {*self.vocabulary["left"], *self.vocabulary["right"]}
+        for token in silent["token"]:
+            if token not in stems:
+                raise TokenizerError(f"promise 3, reachable: the new token {token!r} is nowhere emitted in the corpus")
+        return checked | {"stepping_stones_never_emitted": len(silent)}
+
+
+def refine(
+    words: Counted | pl.DataFrame,
+    base: Source,
+    settings: RefineSettings | None = None,
+    decisions: Decisions | None = None,
+) -> Refined:
+    """Turn the drop-and-add loop until the vocabulary stands still.
+
+    Args:
+        words: Word counts, as `count` or `count_words` leave them, cut for `base`.
+        base: The tokenizer that the model came with; SentencePiece-style.
+        settings: Thresholds and sizes; the cards' when None.
+        decisions: Tokens to keep or drop whatever their count.
+
+    Raises:
+        UsageError: `words` are no word counts, hold no Hangul or (of a `Counted`, which says) were counted for
+            another tokenizer; or decisions contradict themselves, or `max_new_tokens`.
+        TokenizerError: the base is not SentencePiece-style.
+        CycleError: an earlier vocabulary came back; names the rounds.
+    """
+    settings, decisions = settings or RefineSettings(), decisions or Decisions()
+    counted = words if isinstance(words, Counted) else Counted(words, {"verb": "count", "corpus": {"kind": "memory"}})
+    check_words(counted.words)
+    tokenizer = load_tokenizer(base)
+    if "tokenizer" in counted.record and counted.record["tokenizer"] != digest(tokenizer):
+        raise UsageError("the words were counted for another tokenizer than this base; count them again with it")
+    # A special token is a word of its own, and no text: nothing can be learned from its Hangul.
+    special = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
+    hangul = counted.words.filter(pl.col("word").str.contains(f"[{CANDIDATE}]") & ~pl.col("word").is_in(special))
+    if hangul.is_empty():
+        raise UsageError("the word counts hold no word with Hangul: there is nothing to refine")
+    start = time.perf_counter()
+    trained = bpe.train(bpe.training_words(hangul), settings.intermediate_vocab_size)
+    log.info("intermediate tokenizer: %s tokens, %.1f s", f"{len(trained):,}", time.perf_counter() - start)
+    candidates = Vocabulary.of(trained, tokenizer.get_vocab(with_added_tokens=True))
+    seen = trained.filter(pl.col("left").is_null()).select("token", "count")
+    characters = candidates.by_row(dict(seen.iter_rows()))
+    keep = candidates.rows(decisions.keep)
+
+    states = [State(decisions.apply(candidates), candidates.rows(decisions.drop))]
+    start = time.perf_counter()
+    recount = Recount(hangul, tokenizer, states[0].target)
+    log.info("all words encoded: %.3f s", time.perf_counter() - start)
+    rounds: list[Round] = []
+    while True:
+        start = time.perf_counter()
+        counts = recount.count(states[-1].target)
+        after, row = turn(states[-1], counts, characters, settings, keep, number=len(states))
+        rounds.append(row)
+        log.info("round %d: %.4f s", row.round, time.perf_counter() - start)
+        if not row.unreachable + row.dropped + row.added:
+            break
+        for number, earlier in enumerate(states[1:], start=1):
+            if earlier.equals(after):
+                raise CycleError(f"round {row.round} came back to the vocabulary of round {number}; it would never end")
+        states.append(after)
+    return _result(states[-1].vocabulary, recount, counts, tokenizer, base, counted, settings, decisions, rounds)
+
+
+def _result(
+    vocabulary: Vocabulary,
+    recount: Recount,
+    counts: TokenCounts,
+    tokenizer: tokenizers.Tokenizer,
+    base: Source,
+    counted: Counted,
+    settings: RefineSettings,
+    decisions: Decisions,
+    rounds: list[Round],
+) -> Refined:
+    frame = vocabulary.frame()
+    target = build_target(tokenizer, frame)
+    recount.check(target)
+    before = recount.count_base()
+    ids = target.get_vocab(with_added_tokens=True)
+    table = frame.with_columns(
+        counts.by_row.filter(vocabulary.there).alias("count"),
+        pl.Series("id", [ids[token] for token in frame["token"]], dtype=pl.UInt32),
+        pl.Series("base_pieces", base_pieces(tokenizer, frame["token"].to_list()), dtype=pl.List(pl.UInt32)),
+    ).select("id", "token", "left", "right", "count", "base_pieces")
+    rows: list[dict[str, Any]] = [asdict(row) for row in rounds]
+    record: Record = {
+        "verb": "refine",
+        "kovocab": version("kovocab"),
+        "tokenizers": version("tokenizers"),
+        "settings": asdict(settings),
+        "decisions": {"keep": sorted(decisions.keep), "drop": sorted(decisions.drop)},
+        "base": base.name if isinstance(base, Path) else Path(base).name if isinstance(base, str) else "memory",
+        "base_tokenizer": digest(tokenizer),
+        "target_tokenizer": digest(target),
+        "first_new_id": first_new_id(tokenizer),
+        "new_tokens": int(vocabulary.new.sum()),
+        "base_tokens_per_word": before.tokens_per_word,
+        "base_bytes_per_token": before.bytes_per_token,
+        "below_min_count": int((vocabulary.new & (counts.by_row < settings.min_count)).sum()),
+        "rounds": rows,
+        "words": counted.record,
+    }
+    return Refined(table, target, pl.DataFrame(rows), record, base, counted.words)
+
+
+def _texts(words: pl.DataFrame, lines: int = 4000, length: int = 40) -> list[str]:
+    """Words of the corpus, evenly from the most frequent to the rarest, put together as lines to check on.
+
+    A line is of words with Hangul or of words without: the latter have to be encoded as before.
+    """
+    texts = []
+    for has_hangul in (True, False):
+        some = words.filter(pl.col("word").str.contains(f"[{CANDIDATE}]") == has_hangul)["word"]
+        some = some.gather_every(max(1, len(some) // (lines * length)))
+        texts += ["".join(some[at : at + length]).replace("▁", " ") for at in range(0, len(some), length)]
+    return texts

@@ -1,0 +1,130 @@
+"""A round of refine: what the counts of a target decide. Pure: it counts nothing and builds nothing."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import polars as pl
+
+from kovocab.errors import UsageError
+from kovocab.refining.candidates import Rows, Vocabulary
+from kovocab.refining.settings import RefineSettings
+
+
+@dataclass(frozen=True)
+class Round:
+    """One turn: what was built and counted, and what that decided.
+
+    Attributes:
+        size: New tokens in the target that was counted.
+        unreachable: Tokens that could not be built because a part was dropped before; they are gone.
+        dropped: Tokens dropped for their count.
+        added: Single characters added.
+        tokens_per_word: Tokens per word with Hangul (an optional space and a run of Hangul), by the target.
+        bytes_per_token: UTF-8 bytes of these words per token.
+    """
+
+    round: int
+    size: int
+    unreachable: int
+    dropped: int
+    added: int
+    tokens_per_word: float
+    bytes_per_token: float
+
+    def __str__(self) -> str:
+        """The round as a line."""
+        return (
+            f"round {self.round}: {self.size:,} new tokens, {self.unreachable:,} unreachable, "
+            f"{self.dropped:,} dropped, {self.added:,} added, "
+            f"{self.tokens_per_word:.3f} tokens per word, {self.bytes_per_token:.3f} bytes per token"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """What a round hands to the next: the vocabulary, and the characters that may not be added again."""
+
+    vocabulary: Vocabulary
+    barred: Rows
+
+    @cached_property
+    def target(self) -> Vocabulary:
+        """What of the vocabulary can be built: the target of the round."""
+        return self.vocabulary.reachable()
+
+    def equals(self, other: "State") -> bool:
+        """Whether both are the same."""
+        return self.vocabulary.there.equals(other.vocabulary.there) and self.barred.equals(other.barred)
+
+
+@dataclass(frozen=True, eq=False)
+class TokenCounts:
+    """What the target of a round emits: of each row of the vocabulary's table, and for all words with Hangul."""
+
+    by_row: pl.Series
+    tokens_per_word: float
+    bytes_per_token: float
+
+
+def turn(
+    state: State,
+    counts: TokenCounts,
+    characters: pl.Series,
+    settings: RefineSettings,
+    keep: Rows,
+    number: int,
+) -> tuple[State, Round]:
+    """One round: what the counts of the target of `state` decide. Pure.
+
+    A multi-character token that was dropped never comes back. A character may, once: dropped while longer tokens
+    covered it, it is added when they are gone and it is seen often enough. So there is an end.
+
+    Args:
+        state: The vocabulary that the round starts with.
+        counts: What its target emits.
+        characters: How often each row of the table that is a character is seen.
+        settings: Thresholds and sizes.
+        keep: Tokens that are not dropped whatever their count.
+        number: The round's.
+    """
+    vocabulary, seen = state.target, counts.by_row
+    new, character = vocabulary.new, vocabulary.table["character"]
+    least = min(settings.min_count, settings.min_syllable_count)
+    rare = new & ((seen < settings.min_count) & ~character | (seen < least))
+    if settings.prune == "leaf":
+        rare &= vocabulary.leaves()
+    rare &= ~vocabulary.with_stems(keep)
+    missing = character & ~vocabulary.there & ~state.barred & (characters >= settings.min_syllable_count)
+    unreachable = int((state.vocabulary.there & ~vocabulary.there).sum())
+    barred = state.barred | missing
+    if not (unreachable or rare.any() or missing.any()) and settings.max_new_tokens is not None:
+        rare = _rarest_leaves(vocabulary, seen, int(new.sum()) - settings.max_new_tokens, keep)
+        barred |= rare
+    row = Round(
+        round=number,
+        size=int(new.sum()),
+        unreachable=unreachable,
+        dropped=int(rare.sum()),
+        added=int(missing.sum()),
+        tokens_per_word=counts.tokens_per_word,
+        bytes_per_token=counts.bytes_per_token,
+    )
+    return State(vocabulary.without(rare).plus(missing), barred), row
+
+
+def _rarest_leaves(vocabulary: Vocabulary, seen: pl.Series, excess: int, keep: Rows) -> Rows:
+    """The `excess` rarest tokens, each a leaf when the rarer ones are gone, so that what stays is closed."""
+    # A token of the base stays whatever its count, and with it the new tokens that its new merge needs.
+    kept = vocabulary.with_stems(keep | vocabulary.table["base"])
+    held = int((kept & vocabulary.new).sum())
+    if int(vocabulary.new.sum()) - held < excess:
+        raise UsageError(
+            f"max_new_tokens leaves no room for the {held} tokens that decisions keep or the base's are made of"
+        )
+    by_count = pl.DataFrame({"token": vocabulary.table["token"], "count": seen}).with_row_index("row")
+    gone = vocabulary.rows([])
+    while (more := excess - int(gone.sum())) > 0:
+        leaves = by_count.filter(vocabulary.without(gone).leaves() & ~kept)
+        # One generation of leaves at a time, the rarest half of what is still to go, and look again.
+        gone = gone.scatter(leaves.sort("count", "token").head(max(1, (more + 1) // 2))["row"], True)
+    return gone

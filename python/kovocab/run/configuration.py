@@ -1,0 +1,148 @@
+"""The parser of plan, fit, validate, test and predict: LightningCLI round CausalLM and Mixture.
+
+One file describes a run and serves all five verbs. Nothing is instantiated until `build`, because each stage
+has its own Trainer, module and optimizer.
+"""
+
+import json
+import os
+import sys
+from argparse import ArgumentError
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+
+from kovocab.artefact import Record
+from kovocab.data.mix import Mixture
+from kovocab.errors import KovocabError, UsageError
+from kovocab.machine.gpus import GPUS
+from kovocab.model.causal_lm import CausalLM
+from kovocab.run.folder import identity
+from kovocab.run.stage_plan import TRAINING, StageSettings
+from kovocab.stages import Stage
+
+# Lightning 2.6 calls what jsonargparse has deprecated; the user can do nothing about it.
+os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
+
+TRAINER_SETTINGS = (
+    "precision",
+    "accumulate_grad_batches",
+    "gradient_clip_val",
+    "gradient_clip_algorithm",
+    "deterministic",
+)
+"""What of the Trainer changes the weights that come out, and so must not change within a stage."""
+
+MODEL_UNNAMED = ("model", "activation_checkpointing")
+"""What of the module is compared by content, or changes no weight."""
+
+
+class Configuration(LightningCLI):
+    """What a command line and its files say.
+
+    Args:
+        verb: One of `TRAINING`.
+        args: What follows it.
+
+    Raises:
+        UsageError: it cannot be parsed; names the key.
+        SystemExit: 0 after --help and --print_config.
+    """
+
+    def __init__(self, verb: str, args: list[str]) -> None:
+        self.verb = verb
+        try:
+            super().__init__(
+                CausalLM,
+                Mixture,
+                save_config_callback=None,
+                seed_everything_default=0,
+                parser_kwargs={
+                    "prog": f"kovocab {verb}",
+                    "description": TRAINING[verb],
+                    "exit_on_error": False,  # else each error comes with eighty lines of usage
+                    "allow_abbrev": False,  # else a misspelt --checkpoint is --checkpoint_every
+                },
+                args=args,
+                run=False,
+                auto_configure_optimizers=False,
+                # Else a checkpoint's hyperparameters would override the configuration.
+                load_from_checkpoint_support=False,
+            )
+        except (ArgumentError, ValueError) as error:  # the second of a file that is no text, a seed out of range
+            raise UsageError(f"{error} (see `kovocab {verb} --help`)") from error
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """What `fit` needs beside model, data and trainer; the other verbs read past it."""
+        parser.link_arguments("model.model", "data.tokenizer")
+        add = parser.add_argument
+        add(
+            "--schedule",
+            type=str | list[Stage],
+            default="eeve",
+            help="fit: a preset (eeve: seven stages, kosolar: one), or a list of stages",
+        )
+        add("--stages", type=dict[int, StageSettings], default={}, help="fit: settings by number, from 1")
+        add("--defaults", type=StageSettings, default=StageSettings(), help="fit: settings of other stages")
+        add("--run", type=str, default="run", help="fit: folder of stages and logs")
+        add("--checkpoint_every", type=int, default=100, help="fit: optimizer steps between checkpoints")
+        add("--predictions", type=str, default="predictions.parquet", help="predict: the file to write")
+        if self.verb == "plan":
+            add("--gpu", type=str | None, default=None, help=f"{', '.join(GPUS)}; H100, if the trainer is not cpu's")
+            add("--mfu", type=float, default=0.4, help="share of the GPU's peak that is used")
+            add("--memory", type=int | str | None, default=None, help="of a device, 24GiB say; by default the GPU's")
+            add("--new_tokens", type=int, default=8960, help="of a model that is not expanded yet")
+            add("--log", type=Literal["text", "json"], default="text", help="a table, or a JSON object a stage")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse `args`; Lightning's own would warn that they are not the whole of sys.argv."""
+        self.config = parser.parse_args(args)  # type: ignore[arg-type]  # a list, see __init__
+
+    def instantiate_classes(self) -> None:
+        """Nothing yet, see `build`."""
+
+    def build(self, model: str | Path | None = None) -> tuple[CausalLM, Mixture]:
+        """Make fresh objects; `model` is read instead of the configuration's.
+
+        Raises:
+            UsageError: a value that its class refuses.
+        """
+        config = self.config.clone()
+        if model is not None:
+            config.model.model = str(model)
+        try:
+            self.config_init = self.parser.instantiate_classes(config)
+        except KovocabError:
+            raise
+        except ValueError as error:  # jsonargparse wraps what a stage in a list raises
+            raise UsageError(str(error)) from error
+        return self.config_init.model, self.config_init.data
+
+    @property
+    def shows_bar(self) -> bool:
+        """Whether to show a progress bar: as the configuration says, else on a terminal."""
+        given = self.config.trainer.enable_progress_bar
+        return sys.stdout.isatty() if given is None else bool(given)
+
+    def new_trainer(self, callbacks: list[Any], **settings: Any) -> Trainer:
+        """A fresh Trainer with the configuration's callbacks and `callbacks`; call `build` first."""
+        settings = {
+            "callbacks": [*(self.config_init.trainer.callbacks or []), *callbacks],
+            "enable_progress_bar": self.shows_bar,
+            "enable_model_summary": False,
+        } | settings
+        return self.instantiate_trainer(**settings)
+
+    def run_settings(self, data: Mixture, tokens_per_step: int) -> Record:
+        """All that decides, beside a stage's own settings, what its weights become."""
+        dumped = json.loads(self.parser.dump(self.config, format="json", skip_none=False))
+        trainer = {key: dumped["trainer"][key] for key in TRAINER_SETTINGS}
+        return {
+            "seed": self.config.seed_everything,
+            "base": identity(Path(self.config.model.model)),
+            "model": {key: value for key, value in dumped["model"].items() if key not in MODEL_UNNAMED},
+            "data": data.identity(),
+            "trainer": trainer | {"tokens_per_step": tokens_per_step},
+        }

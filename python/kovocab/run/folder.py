@@ -1,0 +1,155 @@
+"""The folder of a run: which stages are finished, which one is begun, and whether they are of this run.
+
+RUN/stages/K/    a finished stage: a plain Hugging Face folder and its record
+RUN/stages/.K/   a stage in progress: `settings.json`, `last.ckpt`
+RUN/logs/        metrics.csv, by stage; RUN/tensorboard/ the same
+"""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from kovocab.artefact import Record, new_file, read_record
+from kovocab.errors import ArtefactError, ModelError
+from kovocab.expanding.spelling import PIECES
+
+SETTINGS = "settings.json"
+
+
+class Run:
+    """A run's folder.
+
+    Args:
+        folder: Made when the first stage begins.
+        base: The expanded model that stage 1 starts from.
+    """
+
+    def __init__(self, folder: Path, base: Path) -> None:
+        self.folder, self.base = folder, base
+
+    def finished(self, number: int) -> Path:
+        """Where the artefact of a stage goes."""
+        return self.folder / "stages" / str(number)
+
+    def begun(self, number: int) -> Path:
+        """Where a stage works until it is finished."""
+        return self.folder / "stages" / f".{number}"
+
+    def start(self, number: int) -> Path:
+        """What a stage starts from: the stage before it, or the base."""
+        return self.finished(number - 1) if number > 1 else self.base
+
+    def done(self, settings: list[Record]) -> int:
+        """The number of stages that are finished; all that is there is checked against `settings`.
+
+        Raises:
+            ArtefactError: a stage of another base, data or settings, or one whose predecessor is missing.
+        """
+        done = 0
+        for number, wanted in enumerate(settings, start=1):
+            finished, begun = self.finished(number), self.begun(number)
+            if finished.exists():
+                if done < number - 1:
+                    raise ArtefactError(
+                        f"{finished} is there and {self.finished(number - 1)}, which it was trained from, is "
+                        "not; remove it, or choose another `run`"
+                    )
+                record = read_record(finished, "fit")
+                if missing := {"settings", "earlier", "base"} - record.keys():
+                    raise ArtefactError(f"the record of {finished} has no {min(missing)}; remove {finished}")
+                compare(finished, record["settings"], wanted)
+                done = number
+                # The run was stopped between the renaming and this.
+                shutil.rmtree(begun, ignore_errors=True)
+            elif (begun / SETTINGS).exists():  # not there where the disk was full, or another rank just begins
+                compare(begun, _read(begun / SETTINGS), wanted)
+        return done
+
+    def begin(self, number: int, settings: Record) -> Path:
+        """Make the folder in which a stage works, or find the one that it was stopped in."""
+        folder = self.begun(number)
+        if not (folder / SETTINGS).exists():
+            with new_file(folder / SETTINGS) as path:
+                path.write_text(json.dumps(settings, ensure_ascii=False, indent=2), encoding="utf-8")
+        return folder
+
+    def tidy(self, number: int) -> None:
+        """Remove what is left of a stage's artefact where a run was killed while it wrote that."""
+        for left in (self.folder / "stages").glob(f".{number}.*.part"):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def base_record(folder: Path) -> Record:
+    """The record of the model to start from: one that `expand` left, or an earlier run's stage.
+
+    Raises:
+        ArtefactError: it is not an artefact.
+        ModelError: it is an artefact of a verb that leaves no model with new rows.
+    """
+    record = read_record(folder)
+    if "first_new_id" not in record or record["verb"] not in {"expand", "fit"}:
+        raise ModelError(
+            f"model.model: {folder} was left by `kovocab {record['verb']}`; wanted one by `expand` or `fit`"
+        )
+    for key in ("first_new_id", "vocab_size"):
+        if not isinstance(record.get(key), int):
+            raise ArtefactError(f"the record of {folder} says {key} {record.get(key)!r}; wanted a number")
+    return record
+
+
+def identity(folder: Path) -> str:
+    """Tell one model folder from another: by its record, and the size and some bytes of each weight file."""
+    digest = hashlib.sha256((folder / "kovocab.json").read_bytes())
+    for name in ("config.json", PIECES):  # which say what is computed with the weights, and small
+        if (folder / name).is_file():
+            digest.update((folder / name).read_bytes())
+    for file in sorted(folder.glob("*.safetensors")):
+        size = file.stat().st_size
+        digest.update(f"{file.name} {size}".encode())
+        with file.open("rb") as handle:
+            for start in (0, size // 2, max(0, size - (1 << 16))):
+                handle.seek(start)
+                digest.update(handle.read(1 << 16))
+    return digest.hexdigest()
+
+
+def compare(path: Path, found: Record, wanted: Record) -> None:
+    """Compare the settings that the stage or checkpoint at `path` was trained with to those of this run.
+
+    Raises:
+        ArtefactError: they differ; names the first that does.
+    """
+    before, now = _flat(found), _flat(wanted)
+    for key in dict.fromkeys([*now, *before]):
+        if before.get(key) != now.get(key):
+            raise ArtefactError(
+                f"{path} was trained with {key} {_short(before.get(key))}; the configuration now gives "
+                f"{_short(now.get(key))}. Choose another `run`, or remove {path} to train that stage again"
+            )
+
+
+def _read(path: Path) -> Record:
+    try:
+        settings: Record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtefactError(
+            f"{path.parent} is not a stage in progress, or a broken one: {path.name}: {error}; remove it"
+        ) from error
+    return settings
+
+
+def _flat(record: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested dicts as dotted keys; JSON's view of values, so that tuples and lists compare."""
+    if not isinstance(record, dict) or not record:
+        return {prefix.removesuffix("."): json.loads(json.dumps(record, default=str))}
+    flat: dict[str, Any] = {}
+    for key, value in record.items():
+        flat |= _flat(value, f"{prefix}{key}.")
+    return flat
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) < 80 else text[:77] + "..."

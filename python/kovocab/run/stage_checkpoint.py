@@ -1,0 +1,167 @@
+"""Checkpoints within a stage: a run that goes on from one ends as a run that was never stopped."""
+
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from torch.distributed.checkpoint.api import CheckpointException
+
+from kovocab.artefact import Record
+from kovocab.errors import ArtefactError
+from kovocab.run.checkpoint_files import DirectCheckpointIO, callback_state, seal
+from kovocab.run.folder import compare
+from kovocab.run.processes import rank
+
+LAST = "last.ckpt"
+
+
+class StageCheckpoint(Checkpoint):
+    """Keeps one checkpoint, of the last step that was saved; Ctrl-C saves one more and stops.
+
+    Checkpoints are written between optimizer steps only: in the middle of accumulated batches the gradients
+    so far would be lost. There is none after the last step, so a run that is killed before the stage's
+    artefact is written trains the last few steps again, and is verified and validated like any other.
+
+    Args:
+        folder: Where `last.ckpt` goes.
+        every: Optimizer steps between two.
+        settings: All that decides what the stage's weights become; a checkpoint of others is refused.
+
+    Attributes:
+        interrupted: Whether Ctrl-C was heard.
+        saved: The step of the last checkpoint of this fit, if there was one.
+    """
+
+    def __init__(self, folder: Path, every: int, settings: Record) -> None:
+        super().__init__()
+        self.last, self._every, self._settings = folder / LAST, every, settings
+        self._part, self._old = (self.last.with_suffix(suffix) for suffix in (".part", ".old"))
+        self.interrupted = False
+        self._step = 0
+        self._stepping = False
+        self.saved: int | None = None
+
+    def found(self) -> Path | None:
+        """The checkpoint to go on from, if there is one; looked at before any process is started.
+
+        It is the one before the last where the end came between two renames.
+
+        Raises:
+            ArtefactError: it is damaged, or of another stage, base, tokenizer or the like.
+        """
+        if rank() == 0:
+            _remove(self._part)  # half a checkpoint, of either kind
+        there = next((path for path in (self.last, self._old) if path.exists()), None)
+        if there is not None and rank() == 0:
+            compare(there, callback_state(there, self.state_key)["settings"], self._settings)
+        return there
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Have checkpoints written and read without detours, unless the user chose how."""
+        del pl_module, stage
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            trainer.strategy.checkpoint_io = DirectCheckpointIO()
+
+    def state_dict(self) -> Record:
+        """For a checkpoint: what it is of."""
+        return {"settings": self._settings}
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take Ctrl-C round a fit: while it steps, a step is finished first; elsewhere it strikes at once.
+
+        Not in the callback's own hooks: Lightning keeps the handlers that it finds in the middle of a fit,
+        and puts them back at its end.
+        """
+        if threading.current_thread() is not threading.main_thread():  # no other may set a handler
+            yield
+            return
+        before = signal.signal(signal.SIGINT, self._ask)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remember where a resumed run begins."""
+        del pl_module
+        self._step, self._stepping = trainer.global_step, True
+
+    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+        """Save after a step, if it is time."""
+        del args
+        if trainer.global_step == self._step:
+            return
+        self._step = trainer.global_step
+        if self._step >= trainer.max_steps:
+            return
+        stop = self._asked(trainer)
+        if stop or self._step % self._every == 0:
+            self._save(trainer)
+        if stop:
+            raise KeyboardInterrupt
+
+    def on_validation_batch_end(self, trainer: Trainer, *args: Any) -> None:
+        """Stop; the last checkpoint stands."""
+        del args
+        if self._asked(trainer):
+            raise KeyboardInterrupt
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """No step will come that Ctrl-C could wait for."""
+        del trainer, pl_module
+        self._stepping = False
+
+    def _ask(self, signum: int, frame: FrameType | None) -> None:
+        del signum, frame
+        if self.interrupted or not self._stepping:
+            raise KeyboardInterrupt
+        self.interrupted = True
+        print("\nstopping after this step; Ctrl-C again stops at once", file=sys.stderr)
+
+    def _asked(self, trainer: Trainer) -> bool:
+        # Ranks hear Ctrl-C at different moments, and saving takes all of them.
+        return bool(trainer.strategy.reduce_boolean_decision(self.interrupted, all=False))
+
+    def _save(self, trainer: Trainer) -> None:
+        try:
+            trainer.save_checkpoint(self._part)
+            if trainer.is_global_zero and self._part.is_dir():
+                seal(self._part)
+        except (OSError, CheckpointException, RuntimeError) as error:  # the second, of shards, is a BaseException
+            if isinstance(error, OSError):
+                reason: object = error.strerror or error
+            elif isinstance(error, CheckpointException):
+                reason = str(error).strip().splitlines()[-1]
+            elif "inline_container" in str(error):  # where torch writes a file by itself, it hides the system's error
+                reason = "a write failed; is the disk full?"
+            else:
+                raise
+            _remove(self._part)
+            raise ArtefactError(f"{self.last} cannot be written: {reason}") from error
+        if trainer.is_global_zero:
+            # No rename replaces a folder that holds something, or a file by a folder.
+            if self.last.exists() and (self.last.is_dir() or self._part.is_dir()):
+                _remove(self._old)
+                self.last.replace(self._old)
+            self._part.replace(self.last)
+            _remove(self._old)
+        self.saved = self._step
+        trainer.strategy.barrier("checkpoint")
+
+
+def _remove(path: Path) -> None:
+    """A checkpoint of either kind, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)  # other ranks remove it too
+    else:
+        path.unlink(missing_ok=True)

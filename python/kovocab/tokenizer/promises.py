@@ -1,0 +1,255 @@
+"""The promises that a target tokenizer keeps, each a check that names the first offender.
+
+`check_promises` runs them on a sample of text; `refine` calls it on what it saved. They measure, they do not
+argue: a target that someone else built is checked just as well.
+"""
+
+import json
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, groupby, islice
+from typing import TYPE_CHECKING
+
+import tokenizers
+
+from kovocab.errors import TokenizerError
+from kovocab.tokenizer.hangul import has_hangul
+from kovocab.tokenizer.tokenizer import base_pieces, first_new_id
+
+if TYPE_CHECKING:
+    import polars as pl
+
+# Encodings take some hundred bytes a token; this many texts at a time keep memory small.
+_BATCH = 1_000
+
+_PARTS = ("added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder")
+
+_NASTY = (
+    "",
+    *(" " * n for n in range(1, 40)),
+    *(" " * n + "x" for n in range(40)),
+    *("\n" * n + "\t" * n + "y" for n in range(1, 20)),
+    "\r\n\u00a0\u2003\u3000\u200b\ufeff x\u2028y\u2029z \v\f",
+    "▁", "▁▁ ▁x ▁ ▁▁▁", " ▁ x▁",
+    "The quick brown fox didn't jump over 13 lazy dogs' backs; it can't. MixedCase iPhone3GS re-entered.",
+    "Größe à Noël, niño; žluťoučký kůň; İstanbul'da; съешь ещё этих булок; ξεσκεπάζω; Tiếng Việt có dấu.",
+    "def f(x: int) -> str:\n    return f'{x!r:>10}'  # \\n \\x00\n\n\nif __name__ == \"__main__\":\n\tf(1)\n",
+    "<html><body class=\"a\">&nbsp;</body></html>  {\"k\": [1, 2.5e-10, null]}  $\\frac{a}{b}$  ~~~***___",
+    "https://example.com/a?b=c&d=%EA%B0%80#e user@example.com C:\\Users\\x /usr/bin/env 192.168.0.1",
+    "<0xEA><0xB0><0x80> <0x0A> &#44032; \\uac00 =EA=B0=80 ê°€ 媛 \ufffd\ufffd\ufffd",
+    "👨‍👩‍👧‍👦👩🏽‍💻🏳️‍🌈🇰🇷🇺🇸☝🏿❤️‍🔥 🤷‍♂️ 1️⃣#️⃣ 🫠",
+    "中文漢字，日本語のテキスト。カタカナ ﾊﾝｶｸ ｶﾞ ぱぴぷ 々〆〇 ㊗㈱㍿ ㄅㄆㄇㄈ 𠮷𩸽",
+    "ภาษาไทยไม่มีวรรค ກຂຄ မြန်မာ ភាសាខ្មែរ हिन्दी বাংলা தமிழ் తెలుగు العَرَبِيَّة עִבְרִית ქართული ⵜⴰⵎⴰⵣⵉⵖⵜ",
+    "Zạ̷̡͖̘́͊l̶͚̈́g̵͎̐o̷ é e\u0301 Å A\u030a ﬁ ½ ² ① Ⅷ ℌ 𝔘𝔫𝔦𝔠𝔬𝔡𝔢 ß ẞ İı ſ",
+    "\x00\x01\x1b[31m\x7f\x80\x9f\u00ad\u061c\u202e\u2066\ufff9\ufffe\uffff\U000e0041\U0010ffff",
+)  # fmt: skip
+"""Text without Hangul that tokenizers have tripped over, or that looks like the bytes of Hangul."""
+
+
+def check_promises(
+    base: tokenizers.Tokenizer,
+    target: tokenizers.Tokenizer,
+    texts: "Sequence[str] | pl.Series",
+    vocabulary: "pl.DataFrame",
+    model: bytes | None = None,
+) -> dict[str, int]:
+    """Check all promises.
+
+    Args:
+        base: The base tokenizer.
+        target: The target that was built from it.
+        texts: Documents, with and without Hangul.
+        vocabulary: What the target was built with; the columns of `kovocab.tokenizer.tokenizer.build_target`.
+        model: The bytes of the target's `tokenizer.model`, where there is one.
+
+    Returns:
+        How much was checked: `base_tokens`, `texts_without_hangul`, `new_tokens`, `texts_with_hangul`, and
+        with `model` also `texts_in_model`.
+
+    Raises:
+        TokenizerError: a promise is broken; says which, and by what.
+    """
+    documents = list(texts)
+    checked = {
+        "base_tokens": check_base_ids(base, target, vocabulary),
+        "texts_without_hangul": check_text_without_hangul(base, target, documents),
+        "new_tokens": check_reachable(target, vocabulary),
+        "texts_with_hangul": check_decoding(base, target, documents),
+    }
+    if model is not None:
+        checked["texts_in_model"] = check_model(target, model, documents)
+    return checked
+
+
+def check_base_ids(base: tokenizers.Tokenizer, target: tokenizers.Tokenizer, vocabulary: "pl.DataFrame") -> int:
+    """Promise 1: base ids keep their meaning, and new ids follow them in the order of `vocabulary`.
+
+    Returns:
+        The number of base tokens.
+
+    Raises:
+        TokenizerError: names the first token whose id is another, or the part of the tokenizer that changed.
+    """
+    old = base.get_vocab(with_added_tokens=True)
+    new = (token for token in vocabulary["token"] if token not in old)
+    wanted = old | {token: i for i, token in enumerate(new, first_new_id(base))}
+    got = target.get_vocab(with_added_tokens=True)
+    for token in sorted(wanted.keys() | got.keys(), key=lambda token: (wanted.get(token, len(got)), token)):
+        if wanted.get(token) != got.get(token):
+            kind = "base" if token in old else "new"
+            raise TokenizerError(
+                f"promise 1, ids: the {kind} token {token!r} has id {got.get(token)} in the target; "
+                f"wanted {wanted.get(token)}"
+            )
+    before, after = json.loads(base.to_str()), json.loads(target.to_str())
+    for part in _PARTS:
+        if before[part] != after[part]:
+            raise TokenizerError(f"promise 1, ids: the target's {part} is not the base's")
+    return len(old)
+
+
+def check_text_without_hangul(base: tokenizers.Tokenizer, target: tokenizers.Tokenizer, texts: Iterable[str]) -> int:
+    """Promise 2: text without Hangul is encoded as before, id by id.
+
+    Checked on the documents without Hangul, on the runs of lines without Hangul of the others, on every
+    assigned character of the Basic Multilingual Plane, and on a list of nasty strings.
+
+    Returns:
+        The number of texts.
+
+    Raises:
+        TokenizerError: names the first text that is encoded differently, and where.
+    """
+    special = [token.content for token in base.get_added_tokens_decoder().values()]
+    nasty = [*_NASTY, *special, *(f"a {token}b\n{token} {token}" for token in special), *_characters()]
+    count = 0
+    for batch in _batches(part for text in chain(texts, nasty) for part in _without_hangul(text)):
+        for text, before, after in zip(batch, _encode(base, batch), _encode(target, batch), strict=True):
+            if before != after:
+                raise TokenizerError(f"promise 2, text without Hangul: {_difference(base, text, before, after)}")
+        count += len(batch)
+    return count
+
+
+def check_reachable(target: tokenizers.Tokenizer, vocabulary: "pl.DataFrame") -> int:
+    """Promise 3: each token of `vocabulary` is what its own text encodes to, through merges alone.
+
+    Returns:
+        The number of tokens.
+
+    Raises:
+        TokenizerError: names the first token that its text does not give, and what it gives.
+    """
+    tokens: list[str] = vocabulary["token"].to_list()
+    for token, pieces in zip(tokens, base_pieces(target, tokens), strict=True):
+        if pieces != [target.token_to_id(token)]:
+            parts = [target.id_to_token(piece) for piece in pieces]
+            raise TokenizerError(f"promise 3, reachable tokens: the text of {token!r} encodes to {parts}")
+    return len(tokens)
+
+
+def check_decoding(base: tokenizers.Tokenizer, target: tokenizers.Tokenizer, texts: Iterable[str]) -> int:
+    """Promise 4: what the target encodes it decodes to what the base would have given back.
+
+    Returns:
+        The number of texts: those that hold Hangul.
+
+    Raises:
+        TokenizerError: names the first text that comes back differently.
+    """
+    count = 0
+    for batch in _batches(text for text in texts if has_hangul(text)):
+        before, after = (
+            tokenizer.decode_batch(_encode(tokenizer, batch), skip_special_tokens=False) for tokenizer in (base, target)
+        )
+        for text, old, new in zip(batch, before, after, strict=True):
+            if old != new:
+                at = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), len(old))
+                near = slice(max(at - 10, 0), at + 20)
+                raise TokenizerError(
+                    f"promise 4, decoding: {_excerpt(text)} comes back with {new[near]!r} where the base "
+                    f"gives {old[near]!r}"
+                )
+        count += len(batch)
+    return count
+
+
+def check_model(target: tokenizers.Tokenizer, model: bytes, texts: Iterable[str]) -> int:
+    """Promise 5: `tokenizer.json` and `tokenizer.model` agree.
+
+    A text that holds a special token literally is passed over: tokenizers reads the token, SentencePiece the
+    characters, in the base as in the target.
+
+    Args:
+        target: The target tokenizer.
+        model: The bytes of its `tokenizer.model`.
+        texts: Documents.
+
+    Returns:
+        The number of texts compared.
+
+    Raises:
+        TokenizerError: names the first text on which they differ, and where; or SentencePiece does not load
+            `model`.
+    """
+    import sentencepiece
+
+    try:
+        processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+    except RuntimeError as error:
+        raise TokenizerError(f"promise 5, tokenizer.model: SentencePiece does not load it: {error}") from error
+    special = [token.content for token in target.get_added_tokens_decoder().values()]
+    count = 0
+    for batch in _batches(text for text in texts if not any(token in text for token in special)):
+        # num_threads=-1: as many as there are processors.
+        for text, ours, theirs in zip(
+            batch, _encode(target, batch), processor.encode(batch, num_threads=-1), strict=True
+        ):
+            if ours != theirs:
+                raise TokenizerError(
+                    f"promise 5, tokenizer.json (before) and tokenizer.model (after): "
+                    f"{_difference(target, text, ours, theirs)}"
+                )
+        count += len(batch)
+    return count
+
+
+def _encode(tokenizer: tokenizers.Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    return [encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+
+
+def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    iterator = iter(texts)
+    while batch := list(islice(iterator, _BATCH)):
+        yield batch
+
+
+def _without_hangul(text: str) -> Iterator[str]:
+    """Yield `text`, if it holds no Hangul, or else each longest run of lines that holds none."""
+    if not has_hangul(text):
+        yield text
+        return
+    for hangul, lines in groupby(text.split("\n"), has_hangul):
+        if not hangul and (run := "\n".join(lines)):
+            yield run
+
+
+def _characters() -> Iterator[str]:
+    """Yield every assigned character up to U+FFFF, 64 to a text; surrogates cannot stand in one."""
+    every = "".join(chr(i) for i in range(0x10000) if unicodedata.category(chr(i)) not in {"Cn", "Co", "Cs"})
+    kept = "".join(character for character in every if not has_hangul(character))
+    for start in range(0, len(kept), 64):
+        yield kept[start : start + 64]
+
+
+def _difference(tokenizer: tokenizers.Tokenizer, text: str, before: Sequence[int], after: Sequence[int]) -> str:
+    at = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), len(before))
+    near = tokenizer.decode(before[max(at - 8, 0) : at + 8], skip_special_tokens=False)
+    return (
+        f"{_excerpt(text)} differs from token {at} on, near {near!r}: before {list(before[at : at + 5])}, "
+        f"after {list(after[at : at + 5])}"
+    )
+
+
+def _excerpt(text: str) -> str:
+    return repr(text if len(text) <= 40 else text[:40] + "…")

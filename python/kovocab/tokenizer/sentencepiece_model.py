@@ -1,0 +1,224 @@
+"""SentencePiece's file, `tokenizer.model`: read it, make a `tokenizers.Tokenizer` of it, append pieces to it.
+
+Covered are BPE models that leave their text as it is (no charsmap, no whitespace clean-up) and fall back to
+bytes: Llama 1 and 2, Mistral, SOLAR. Everything else is refused by name, so that no file is half understood.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import tokenizers
+
+from kovocab.errors import TokenizerError
+from kovocab.tokenizer.placement import SPACE, Row, merges_hangul
+
+# SentencePiece gives pieces that training did not rank, the runs of spaces, a score of -1e9.
+_UNRANKED = -1e8
+_NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED, _BYTE = range(1, 7)
+
+
+def read_model(data: bytes, name: str) -> Any:
+    """Parse `data` as a SentencePiece `ModelProto` and check that it is of the kind that is covered.
+
+    Args:
+        data: The bytes of a `tokenizer.model`.
+        name: What to call it in an error: its path.
+
+    Returns:
+        The `sentencepiece_model_pb2.ModelProto`.
+
+    Raises:
+        TokenizerError: not such a file, or one whose text handling or model type is not covered.
+    """
+    # Here and not above: with protobuf it takes longer to import than the rest of the text half together.
+    from google.protobuf.message import DecodeError
+    from sentencepiece import sentencepiece_model_pb2
+
+    proto = sentencepiece_model_pb2.ModelProto()  # type: ignore[attr-defined]  # made at run time
+    try:
+        proto.ParseFromString(data)
+    except DecodeError:
+        proto.Clear()
+    if not proto.pieces or not proto.HasField("trainer_spec"):
+        raise TokenizerError(f"{name} is neither a tokenizer.json nor a SentencePiece tokenizer.model")
+    trainer, normalizer = proto.trainer_spec, proto.normalizer_spec
+    kind = trainer.DESCRIPTOR.fields_by_name["model_type"].enum_type.values_by_number[trainer.model_type].name
+    not_covered = {
+        f"its model type is {kind}; wanted BPE": kind != "BPE",
+        "it has no byte fallback": not trainer.byte_fallback,
+        f"it normalises text ({normalizer.name or 'a charsmap'}); wanted identity": (
+            normalizer.precompiled_charsmap != b""
+        ),
+        "it rewrites decoded text": proto.denormalizer_spec.precompiled_charsmap != b"",
+        "it removes extra whitespace": normalizer.remove_extra_whitespaces,
+        f"it does not write spaces as {SPACE}": not normalizer.escape_whitespaces,
+        "it treats whitespace as a suffix": trainer.treat_whitespace_as_suffix,
+        "it has unused pieces": any(piece.type == _UNUSED for piece in proto.pieces),
+    }
+    for reason, applies in not_covered.items():
+        if applies:
+            raise TokenizerError(f"{name} is a SentencePiece model that kovocab does not cover: {reason}")
+    return proto
+
+
+def piece_ids(proto: Any) -> tuple[dict[str, int], dict[str, int]]:
+    """The ids of the pieces that text is made of, and of those that are no text (control, unknown, ...)."""
+    text: dict[str, int] = {}
+    other: dict[str, int] = {}
+    for i, piece in enumerate(proto.pieces):
+        (text if piece.type in (_NORMAL, _BYTE) else other)[piece.piece] = i
+    return text, other
+
+
+def to_tokenizer(proto: Any) -> tokenizers.Tokenizer:
+    """Build the `tokenizers.Tokenizer` that gives the ids of the SentencePiece model `proto`.
+
+    A text that holds a control or user-defined piece literally is the one exception: as in every Hugging
+    Face conversion it is cut out first and read as that token (SentencePiece reads control pieces as text,
+    and puts its leading space only at the start of the text).
+
+    Args:
+        proto: What `read_model` returned.
+    """
+    pieces = proto.pieces
+    vocab = {piece.piece: i for i, piece in enumerate(pieces)}
+    added = [
+        {
+            "id": i,
+            "content": piece.piece,
+            "single_word": False,
+            "lstrip": False,
+            "rstrip": False,
+            "normalized": False,
+            "special": piece.type != _USER_DEFINED,
+        }
+        for i, piece in enumerate(pieces)
+        if piece.type in (_UNKNOWN, _CONTROL, _USER_DEFINED)
+    ]
+    unknown = next(piece.piece for piece in pieces if piece.type == _UNKNOWN)
+    replace = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
+    decoders: list[dict[str, Any]] = [
+        {"type": "Replace", "pattern": {"String": SPACE}, "content": " "},
+        {"type": "ByteFallback"},
+        {"type": "Fuse"},
+    ]
+    normalizer: dict[str, Any] = replace
+    if proto.normalizer_spec.add_dummy_prefix:
+        normalizer = {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": SPACE}, replace]}
+        decoders.append({"type": "Strip", "content": " ", "start": 1, "stop": 0})
+    config = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": added,
+        "normalizer": normalizer,
+        "pre_tokenizer": None,
+        "post_processor": _begin_with(proto),
+        "decoder": {"type": "Sequence", "decoders": decoders},
+        "model": {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": unknown,
+            "continuing_subword_prefix": None,
+            "end_of_word_suffix": None,
+            "fuse_unk": True,
+            "byte_fallback": True,
+            "ignore_merges": False,
+            "vocab": vocab,
+            "merges": _merges(proto),
+        },
+    }
+    return tokenizers.Tokenizer.from_str(json.dumps(config, ensure_ascii=False))
+
+
+def append_pieces(proto: Any, rows: Sequence[Row]) -> bytes:
+    """Append `rows` to the model as pieces, scored so that it merges as the target's `tokenizer.json` does.
+
+    SentencePiece has no list of merges: it joins the two neighbours whose joint piece scores best. New
+    scores stand one apart, below every ranked piece and above the runs of spaces; or, where the base merges
+    Hangul by itself, above everything, and then for tokens that the base has, too.
+
+    Args:
+        proto: What `read_model` returned; it is changed.
+        rows: The vocabulary, checked, in merge order.
+
+    Returns:
+        The bytes of the target's `tokenizer.model`.
+
+    Raises:
+        TokenizerError: the base's scores leave no room where the new ones have to stand.
+    """
+    normal = {piece.piece: piece for piece in proto.pieces if piece.type == _NORMAL}
+    on_top = merges_hangul(normal)
+    if on_top:
+        first = max(piece.score for piece in normal.values()) + len(rows)
+    else:
+        first = min(score for piece in normal.values() if (score := piece.score) > _UNRANKED) - 1
+    last = first - len(rows)
+    # Scores are float32: from 2**24 on, neighbours one apart would tie, and ties merge from the left.
+    if max(abs(first), abs(last)) >= 2**24:
+        raise TokenizerError(f"the base model's scores leave no room for {len(rows)} distinct new ones")
+    if not on_top:
+        _check_runs_of_spaces(normal, last)
+    for k, (token, _, _) in enumerate(rows):
+        if token not in normal:
+            proto.pieces.add(piece=token, score=first - k)
+        elif on_top:
+            normal[token].score = first - k
+    proto.trainer_spec.vocab_size = len(proto.pieces)
+    # A new message of just these parts: SentencePiece does not load a model whose embedded self-test fails,
+    # as one with Korean in it now does.
+    target = type(proto)(pieces=proto.pieces, trainer_spec=proto.trainer_spec, normalizer_spec=proto.normalizer_spec)
+    data: bytes = target.SerializeToString(deterministic=True)
+    return data
+
+
+def _check_runs_of_spaces(normal: dict[str, Any], last: float) -> None:
+    words = min(p.score for token, p in normal.items() if len(token) > 1 and token.strip(SPACE))
+    for token, piece in normal.items():
+        # `tokenizer.json` has the new merges before these.
+        if len(token) > 1 and not token.strip(SPACE) and last <= piece.score < words:
+            raise TokenizerError(
+                f"the base model scores the run of spaces {token!r} {piece.score}; wanted it below {last}, "
+                "where there is room for the new pieces above it"
+            )
+
+
+def _begin_with(proto: Any) -> dict[str, Any] | None:
+    """Begin each text with the model's `<s>`, as Llama and Mistral do; None where the model has none."""
+    i = proto.trainer_spec.bos_id
+    if not 0 <= i < len(proto.pieces):
+        return None
+    bos = proto.pieces[i].piece
+
+    def special(type_id: int) -> dict[str, Any]:
+        return {"SpecialToken": {"id": bos, "type_id": type_id}}
+
+    def sequence(name: str, type_id: int) -> dict[str, Any]:
+        return {"Sequence": {"id": name, "type_id": type_id}}
+
+    single = [special(0), sequence("A", 0)]
+    return {
+        "type": "TemplateProcessing",
+        "single": single,
+        "pair": [*single, special(1), sequence("B", 1)],
+        "special_tokens": {bos: {"id": bos, "ids": [i], "tokens": [bos]}},
+    }
+
+
+def _merges(proto: Any) -> list[tuple[str, str]]:
+    """Every way to split a normal piece in two normal pieces: best score first, then by ids.
+
+    The order of ties is the one of the published `tokenizer.json` of Llama and Mistral, so that a converted
+    file is that file.
+    """
+    normal = {piece.piece: i for i, piece in enumerate(proto.pieces) if piece.type == _NORMAL}
+    scores = [piece.score for piece in proto.pieces]
+    splits = [
+        (-scores[i], i, normal[token[:at]], normal[token[at:]])
+        for token, i in normal.items()
+        for at in range(1, len(token))
+        if token[:at] in normal and token[at:] in normal
+    ]
+    return [(proto.pieces[left].piece, proto.pieces[right].piece) for _, _, left, right in sorted(splits)]

@@ -1,0 +1,249 @@
+"""Tokenizers: load a base, build the target from it with real merges, save the target.
+
+Why the target keeps the promises (`kovocab.tokenizer.promises` checks them): a new merge always holds a Hangul
+character, so in text without Hangul none fires and the base's own keep their order. New merges are the
+intermediate tokenizer's, merge for merge, and none of the base's goes before them on Hangul, so every token comes
+out of its own text.
+"""
+
+import json
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tokenizers
+
+from kovocab.artefact import new_file
+from kovocab.errors import TokenizerError
+from kovocab.tokenizer import sentencepiece_model
+from kovocab.tokenizer.placement import check_style, place_merges, read_rows
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Source = str | Path | tokenizers.Tokenizer
+"""A path to `tokenizer.json` or `tokenizer.model`, a folder holding one, or a `tokenizers.Tokenizer`."""
+
+_WANTED = "wanted a tokenizer.json, a SentencePiece tokenizer.model or a folder holding one"
+# Keys of a base's tokenizer_config.json that name its class, or its own files, and not what it does.
+_OF_ITS_CLASS = ("auto_map", "legacy", "sp_model_kwargs", "add_prefix_space", "from_slow", "name_or_path")
+_COPIED = ("special_tokens_map.json", "chat_template.jinja")
+
+
+def load_tokenizer(source: Source) -> tokenizers.Tokenizer:
+    """Open a tokenizer.
+
+    Args:
+        source: A path to a `tokenizer.json`, to a SentencePiece `tokenizer.model` (under any name), or to a
+            folder holding one of the two; the folder's `tokenizer.json` comes first. A `tokenizers.Tokenizer`
+            is handed back as it is, or a copy without truncation and padding.
+
+    Returns:
+        The tokenizer, truncation and padding off: they are settings of one use of it, and with them on a count
+        would miss text without a word.
+
+    Raises:
+        TokenizerError: there is no such file, or it holds no tokenizer of a kind that is covered.
+    """
+    if isinstance(source, tokenizers.Tokenizer):
+        if source.truncation is None and source.padding is None:
+            return source
+        return _whole(tokenizers.Tokenizer.from_str(source.to_str()))
+    path = _find(Path(source))
+    data = _read(path)
+    if not data.lstrip().startswith(b"{"):
+        return sentencepiece_model.to_tokenizer(sentencepiece_model.read_model(data, str(path)))
+    try:
+        tokenizer = tokenizers.Tokenizer.from_buffer(data)
+    except Exception as error:  # tokenizers raises bare Exceptions
+        raise TokenizerError(f"{path} is not a tokenizer.json: {error}") from error
+    return _whole(tokenizer)
+
+
+def digest(tokenizer: tokenizers.Tokenizer) -> str:
+    """SHA-256, in hexadecimal, of all that decides a tokenizer's ids: the same on every machine."""
+    config = json.loads(tokenizer.to_str())
+    decides = [config[part] for part in ("added_tokens", "normalizer", "pre_tokenizer", "model")]
+    return sha256(json.dumps(decides).encode()).hexdigest()
+
+
+def first_new_id(base: tokenizers.Tokenizer) -> int:
+    """The id of the first new token: one more than the highest that the base uses, added tokens included."""
+    return max(base.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+
+
+def base_pieces(base: tokenizers.Tokenizer, tokens: Sequence[str]) -> list[list[int]]:
+    """The ids that a tokenizer gives for each token's own text.
+
+    This is the model alone: `▁안녕` is read as it stands, no space is put before it, no special token is
+    looked for, and merges have to reach each piece (`ignore_merges` is off).
+    """
+    if getattr(base.model, "ignore_merges", False):
+        config = json.loads(base.to_str())
+        config["model"]["ignore_merges"] = False
+        base = tokenizers.Tokenizer.from_str(json.dumps(config, ensure_ascii=False))
+    model = base.model
+    return [[piece.id for piece in model.tokenize(token)] for token in tokens]
+
+
+def build_target(base: tokenizers.Tokenizer, vocabulary: "pl.DataFrame") -> tokenizers.Tokenizer:
+    """Build the target tokenizer: the base with the tokens and merges of `vocabulary`.
+
+    New ids follow the base's, in the order of `vocabulary`. New merges stand after the base's own and before
+    those of runs of spaces; where the base merges Hangul by itself (it is a target already, say), they stand
+    before all of the base's.
+
+    Args:
+        base: A SentencePiece-style tokenizer: BPE with byte fallback, not cut into words, `▁` for a space.
+        vocabulary: Columns `token`, `left` and `right` (str), in merge order. A character has null parts.
+            Any other token is `left` + `right`, each an earlier token, a token of the base, or `▁`. A token
+            that the base has keeps its id. Of a base that merges Hangul, list also the tokens that new ones
+            are built from: a new token whose parts the base only merges later may be out of reach.
+
+    Returns:
+        The target. The same base and vocabulary give the same tokenizer, byte for byte.
+
+    Raises:
+        TokenizerError: the base is of another kind, or a row of `vocabulary` cannot be used; names the row.
+    """
+    config = json.loads(base.to_str())
+    check_style(config)
+    vocab: dict[str, int] = config["model"]["vocab"]
+    added = {token["content"]: token["id"] for token in config["added_tokens"]}
+    base_tokens = vocab.keys() - added.keys()
+    rows = list(read_rows(vocabulary, base_tokens, added.keys()))
+    merges = [(left, right) for left, right in config["model"]["merges"]]
+    config["model"]["merges"] = place_merges(merges, rows, base_tokens)
+    # tokenizers renumbers an added token that the model does not hold as soon as the model grows.
+    vocab.update(added)
+    new_id = max(vocab.values()) + 1
+    for token, _, _ in rows:
+        if token not in vocab:
+            vocab[token] = new_id
+            new_id += 1
+    return tokenizers.Tokenizer.from_str(json.dumps(config, ensure_ascii=False))
+
+
+def build_target_model(base_model: bytes, vocabulary: "pl.DataFrame") -> bytes:
+    """Build the target's `tokenizer.model`: what `build_target` builds, in SentencePiece's form.
+
+    Args:
+        base_model: The bytes of the base's `tokenizer.model`.
+        vocabulary: As for `build_target`.
+
+    Returns:
+        The bytes of the target's, the same every time.
+
+    Raises:
+        TokenizerError: the model is of a kind that is not covered, its scores leave no room, or a row of
+            `vocabulary` cannot be used.
+    """
+    proto = sentencepiece_model.read_model(base_model, "the base's tokenizer.model")
+    pieces, added = sentencepiece_model.piece_ids(proto)
+    return sentencepiece_model.append_pieces(proto, list(read_rows(vocabulary, pieces, added)))
+
+
+def save_tokenizer(
+    target: tokenizers.Tokenizer, folder: str | Path, *, base_source: Source, vocabulary: "pl.DataFrame"
+) -> None:
+    """Write the target so that tokenizers, transformers (`AutoTokenizer`) and SentencePiece open it.
+
+    Writes `tokenizer.json` and `tokenizer_config.json`; where `base_source` is a `tokenizer.model`, or a
+    folder that has one, the target's `tokenizer.model`; and what else a base folder says about special tokens
+    and chat. The same input writes the same bytes.
+
+    Args:
+        target: What `build_target` built.
+        folder: Where to write; made if missing, files of these names in it are replaced.
+        base_source: What the base was loaded from. Only a folder brings its `tokenizer_config.json` along.
+        vocabulary: What the target was built with.
+
+    Raises:
+        TokenizerError: the base's `tokenizer.json` and `tokenizer.model` number their tokens differently.
+    """
+    folder = Path(folder)
+    files = {"tokenizer.json": target.to_str(pretty=True).encode() + b"\n"}
+    config: dict[str, Any] = {}
+    if not isinstance(base_source, tokenizers.Tokenizer):
+        source = Path(base_source)
+        model = source / "tokenizer.model" if source.is_dir() else source
+        if model.is_file() and not (data := _read(model)).lstrip().startswith(b"{"):
+            files["tokenizer.model"] = _matching_model(target, data, vocabulary, model)
+        if source.is_dir():
+            if (source / "tokenizer_config.json").is_file():
+                config = read_config(source / "tokenizer_config.json")
+            files |= {name: _read(source / name) for name in _COPIED if (source / name).is_file()}
+    config = _tokenizer_config(target) | {k: v for k, v in config.items() if k not in _OF_ITS_CLASS}
+    # transformers' LlamaTokenizer takes only vocab and merges from tokenizer.json and makes the rest itself;
+    # this class, of transformers 4 and 5, opens the file as it is.
+    config["tokenizer_class"] = "PreTrainedTokenizerFast"
+    text = json.dumps(config, ensure_ascii=False, indent=2, sort_keys=True)
+    files["tokenizer_config.json"] = text.encode() + b"\n"
+    for name, content in files.items():
+        with new_file(folder / name) as path:
+            path.write_bytes(content)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a tokenizer_config.json.
+
+    Raises:
+        TokenizerError: it cannot be read, or is no JSON object.
+    """
+    try:
+        config = json.loads(_read(path))
+    except ValueError as error:
+        raise TokenizerError(f"{path} is not JSON and cannot be read: {error}") from error
+    if not isinstance(config, dict):
+        raise TokenizerError(f"{path} is not a tokenizer_config.json: wanted an object, got {type(config).__name__}")
+    return config
+
+
+def _whole(tokenizer: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _find(path: Path) -> Path:
+    if path.is_dir():
+        for name in ("tokenizer.json", "tokenizer.model"):
+            if (path / name).is_file():
+                return path / name
+        raise TokenizerError(f"{path} holds neither tokenizer.json nor tokenizer.model; {_WANTED}")
+    if not path.is_file():
+        raise TokenizerError(f"{path} does not exist; {_WANTED}")
+    return path
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise TokenizerError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _matching_model(target: tokenizers.Tokenizer, data: bytes, vocabulary: "pl.DataFrame", path: Path) -> bytes:
+    model = build_target_model(data, vocabulary)
+    pieces, added = sentencepiece_model.piece_ids(sentencepiece_model.read_model(model, str(path)))
+    ids, ours = pieces | added, target.get_vocab()
+    for token in sorted(ours.keys() | ids.keys(), key=lambda token: (ours.get(token, -1), token)):
+        if ours.get(token) != ids.get(token):
+            raise TokenizerError(
+                f"{path} does not number its tokens as the base's tokenizer.json does: {token!r} is "
+                f"{ids.get(token)} in it and {ours.get(token)} in the target; take tokenizer.model out of "
+                "the base's folder, or give the file itself as the base"
+            )
+    return model
+
+
+def _tokenizer_config(target: tokenizers.Tokenizer) -> dict[str, Any]:
+    """What transformers has to be told when the base has no tokenizer_config.json."""
+    special = {token.content for token in target.get_added_tokens_decoder().values() if token.special}
+    names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": target.model.unk_token}
+    return {
+        "clean_up_tokenization_spaces": False,
+        "model_input_names": ["input_ids", "attention_mask"],
+        **{name: token for name, token in names.items() if token in special},
+    }

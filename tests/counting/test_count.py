@@ -1,0 +1,714 @@
+"""Counts: the words of the definition, and token counts equal to the tokenizer's own on every document."""
+
+import gc
+import json
+import logging
+import os
+import random
+import signal
+import threading
+import time
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, normalizers, trainers
+
+from kovocab import _core, combine, count_tokens, count_words
+from kovocab.counting.count import combine_to, count, count_to
+from kovocab.counting.token_counts import count_tokens_of
+from kovocab.counting.word_counts import WORDS, Counted, load_counted, read_counted
+from kovocab.errors import CorpusError, TokenizerError, UsageError
+from kovocab.example.text import sample_documents
+from kovocab.machine import memory
+from kovocab.tokenizer.tokenizer import digest, load_tokenizer
+from support import reference
+
+CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
+    "as it is": ("prepend", {}),
+    **{
+        f"metaspace, {scheme}": (
+            scheme,
+            {
+                "normalizer": None,
+                "pre_tokenizer": {
+                    "type": "Metaspace",
+                    "replacement": "▁",
+                    "prepend_scheme": scheme,
+                    "split": False,
+                },
+            },
+        )
+        for scheme in ("always", "first", "never")
+    },
+    "spaces only": (
+        "never",
+        {"normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}},
+    ),
+}
+"""SentencePiece-style tokenizers of every kind: where `▁` is put, and the keys of `tokenizer.json`."""
+
+SPECIAL = ("<unk>", "<s>", "</s>")
+LITERALS = ("<s>", "</s>", "<unk>", "<s", "s>", "▁", " ", "  ", "\n", "\n\n", "\r\n", "\t", "\0", "<0x0A>")
+HANGUL = ("가", "안녕하세요", "습니다", "ㅋㅋㅋ", "ㅠ", "ㄱ", "힣", "\u3164", "ᄒ\u1161ᆫ", "\u1100", "ﾡ", "㉠", "뷁")
+OTHERS = (
+    "a",
+    "the",
+    "JSON",
+    "1",
+    ".",
+    "漢字",
+    "é",
+    "e\u0301",
+    "👩🏽‍💻",
+    "\u200d",
+    "😀",
+    "\u200b",
+    "\ufeff",
+    "\U0010ffff",
+)
+TEXT = st.lists(
+    st.sampled_from(LITERALS + HANGUL + OTHERS)
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=3)
+    | st.sampled_from(["가나다라마바사아", "abcdefgh", "漢" * 9, "ㅋ" * 40, "a" * 70, " " * 30]),
+    max_size=12,
+).map("".join)
+TEXTS = st.lists(TEXT, max_size=6)
+
+
+def changed(tokenizer: Tokenizer, change: dict[str, Any]) -> Tokenizer:
+    return Tokenizer.from_str(json.dumps(json.loads(tokenizer.to_str()) | change))
+
+
+@pytest.fixture(scope="module", params=CHANGES)
+def kind(request: pytest.FixtureRequest, base: Tokenizer) -> tuple[str, Tokenizer, _core.Bpe]:
+    prefix, change = CHANGES[request.param]
+    tokenizer = changed(base, change)
+    return prefix, tokenizer, _core.Bpe(tokenizer.to_str())
+
+
+@pytest.fixture(scope="module")
+def sample() -> list[str]:
+    return list(sample_documents(400_000))
+
+
+def words_by(bpe: _core.Bpe, batches: list[list[str]], threads: int) -> pl.DataFrame:
+    counter = _core.WordCounter(threads)
+    for batch in batches:
+        counter.update(bpe, pl.Series(batch, dtype=pl.String))
+    return all_of(counter.sorted())
+
+
+def all_of(words: _core.SortedWords, at_once: int = 1 << 20) -> pl.DataFrame:
+    tables = [pl.DataFrame(schema=WORDS)]
+    while (table := words.take(at_once)) is not None:
+        tables.append(pl.DataFrame(table))
+    return pl.concat(tables)
+
+
+def tokens_by(bpe: _core.Bpe, texts: list[str], threads: int) -> dict[int, int]:
+    counter = _core.WordCounter(threads)
+    counter.update(bpe, pl.Series(texts, dtype=pl.String))
+    return non_zero(pl.DataFrame(counter.count_tokens(bpe))["count"].to_numpy())
+
+
+def non_zero(counts: Any) -> dict[int, int]:
+    return {int(i): int(counts[i]) for i in np.flatnonzero(counts)}
+
+
+def expected_words(texts: list[str], prefix: str = "prepend") -> list[tuple[str, int]]:
+    found = Counter(word for text in texts for word in reference.words(text, SPECIAL, prefix))
+    return sorted(found.items(), key=lambda item: (-item[1], item[0].encode()))
+
+
+# By definition
+
+
+@settings(max_examples=70, deadline=None)
+@given(texts=TEXTS, threads=st.integers(1, 4))
+def test_words_and_token_counts_are_those_of_the_definition(
+    kind: tuple[str, Tokenizer, _core.Bpe], texts: list[str], threads: int
+) -> None:
+    prefix, tokenizer, bpe = kind
+    assert words_by(bpe, [texts], threads).rows() == expected_words(texts, prefix)
+    assert tokens_by(bpe, texts, threads) == non_zero(reference.token_counts(texts, tokenizer))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "가나다라 " * 75_000,  # 1 MB in one line
+        "가" * 350_000,  # and without a place to cut
+        "a" * 1_000_000,
+        " " * 300_000,
+        "\n" * 300_000,
+        "😀" * 250_000,
+    ],
+    ids=["words", "hangul", "letters", "spaces", "newlines", "emoji"],
+)
+def test_a_megabyte_in_one_document(base: Tokenizer, text: str) -> None:
+    corpus = pl.Series([text])
+    assert count_words(corpus, base).rows() == expected_words([text])
+    assert count_tokens(corpus, base)["count"].to_list() == list(reference.token_counts([text], base))
+
+
+def test_words_around_the_length_that_fits_a_slot(base: Tokenizer) -> None:
+    texts = ["x" * n + end for n in range(1, 60) for end in ("", "é", "漢")] * 2
+    texts += ["가" * n for n in range(1, 20)] + ["a\0" * n for n in range(1, 20)] + ["\0" * n for n in range(1, 30)]
+    assert count_words(pl.Series(texts), base).rows() == expected_words(texts)
+
+
+def test_empty_documents_hold_no_words(base: Tokenizer) -> None:
+    found = count(pl.Series(["", "", ""]), base, threads=2)
+    assert found.words.is_empty()
+    assert found.words.schema == {"word": pl.String, "count": pl.UInt64}
+    assert found.record["documents"] == 3
+    assert count_tokens(pl.Series([""]), base)["count"].sum() == 0
+
+
+def test_the_sample_text_counts_as_the_tokenizer_counts_it(base: Tokenizer, sample: list[str]) -> None:
+    words = count_words(pl.Series(sample), base)
+    assert words.rows() == expected_words(sample)
+    expected = list(reference.token_counts(sample, base))
+    assert sum(expected) > 100_000
+    assert count_tokens(words, base)["count"].to_list() == expected
+    assert count_tokens(iter(sample), base)["count"].to_list() == expected
+
+
+def test_a_token_table_has_a_row_for_each_id(base: Tokenizer) -> None:
+    table = count_tokens(pl.Series(["안녕</s> the"]), base)
+    assert table.schema == {"id": pl.UInt32, "token": pl.String, "count": pl.UInt64, "hangul": pl.Boolean}
+    assert table["id"].to_list() == list(range(32_000))
+    assert table["token"].to_list() == [base.id_to_token(i) for i in range(32_000)]
+    assert table.filter(hangul=True).height == 346
+    assert table.filter(pl.col("token") == "</s>")["count"].item() == 1
+
+
+# Real text
+
+
+@pytest.mark.parametrize(
+    "name", ["en.jsonl.zst", "other.jsonl.zst", pytest.param("ko.parquet", marks=pytest.mark.slow)]
+)
+def test_token_counts_of_a_corpus_are_those_of_tokenizers(data: Path, mistral: Path, name: str) -> None:
+    corpus = data / name
+    texts = (pl.read_parquet(corpus) if name.endswith("parquet") else pl.read_ndjson(corpus))["text"]
+    expected = reference.token_counts(texts, load_tokenizer(mistral))
+    counted = count(corpus, mistral)
+    assert counted.record["documents"] == len(texts)
+    for tokens in (
+        count_tokens(corpus, mistral),
+        count_tokens(corpus, mistral.with_name("tokenizer.model"), threads=1),
+        count_tokens(counted.words, mistral),
+    ):
+        differing = np.flatnonzero(tokens["count"].to_numpy() != expected.astype(np.uint64))
+        assert differing.tolist() == []
+
+
+def test_token_counts_of_each_document_are_those_of_tokenizers(data: Path, mistral: Path, ko_small: pl.Series) -> None:
+    tokenizer = load_tokenizer(mistral)
+    bpe = _core.Bpe(tokenizer.to_str())
+    others = pl.read_ndjson(data / "other.jsonl.zst")["text"]
+    texts = [*ko_small.gather_every(200), *others.gather_every(40)]
+    assert len(texts) == 297
+    wrong = [t for t in texts if tokens_by(bpe, [t], 2) != non_zero(reference.token_counts([t], tokenizer))]
+    assert wrong == []
+
+
+def test_words_of_real_text_are_those_of_the_definition(counted: Counted, ko_small: pl.Series) -> None:
+    assert counted.words.rows() == expected_words(ko_small.to_list())
+
+
+def byte_level(data: Path, name: str) -> Tokenizer:
+    folder = data / "tokenizers" / name
+    if name == "gpt2":
+        return load_tokenizer(folder)
+    return Tokenizer.from_buffer(reference.zstd.decompress((folder / "tokenizer.json.zst").read_bytes()))
+
+
+@pytest.mark.parametrize("name", ["gpt2", "qwen2"])
+def test_a_byte_level_tokenizer_is_counted_by_documents(
+    data: Path, ko_small: pl.Series, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    tokenizer = byte_level(data, name)
+    others = pl.read_ndjson(data / "other.jsonl.zst")["text"]
+    texts = pl.concat([ko_small.gather_every(60), others.gather_every(40)])
+    with caplog.at_level(logging.WARNING):
+        tokens = count_tokens(texts, tokenizer)
+    assert "counting whole documents, which is slower: its" in caplog.text
+    assert tokens["count"].to_list() == list(reference.token_counts(texts, tokenizer))
+    with pytest.raises(TokenizerError, match=r"SentencePiece-style tokenizers only.*takes any tokenizer"):
+        count_words(texts, tokenizer)
+
+
+# Where the cut is refused
+
+
+def spanning(texts: list[str], base: Tokenizer) -> Tokenizer:
+    """BPE with byte fallback learned without a pre-tokenizer: its entries span spaces and newlines."""
+    learned = Tokenizer(models.BPE())
+    learned.normalizer = normalizers.Replace(" ", "▁")
+    learned.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=2_500, show_progress=False))
+    model = json.loads(learned.to_str())["model"]
+    config = json.loads(base.to_str())
+    special = [token["content"] for token in config["added_tokens"]]
+    vocab = dict.fromkeys([*special, *(f"<0x{byte:02X}>" for byte in range(256)), *model["vocab"]])
+    config["model"] |= {"vocab": dict(zip(vocab, range(len(vocab)), strict=True)), "merges": model["merges"]}
+    return Tokenizer.from_str(json.dumps(config))
+
+
+def test_where_entries_span_words_documents_are_counted_with_a_warning(
+    base: Tokenizer, sample: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    tokenizer = spanning(sample, base)
+    assert any("▁" in token[1:].lstrip("▁") for token in tokenizer.get_vocab())
+    bpe = _core.Bpe(tokenizer.to_str())
+    assert not bpe.cut[0]
+    with caplog.at_level(logging.WARNING):
+        tokens = count_tokens(pl.Series(sample), tokenizer)
+    assert "counting whole documents, which is slower: entries of its vocabulary span words" in caplog.text
+    expected = list(reference.token_counts(sample, tokenizer))
+    assert tokens["count"].to_list() == expected
+    # Cut all the same, it would be wrong.
+    cut = count_tokens(count_words(pl.Series(sample), base), tokenizer)
+    assert cut["count"].to_list() != expected
+
+
+def test_words_of_a_vocabulary_that_spans_spaces_are_still_exact(
+    base: Tokenizer, sample: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    tokenizer, texts = spanning(sample, base), sample[:40]
+    cut = _core.Bpe(tokenizer.to_str()).cut
+    with caplog.at_level(logging.WARNING):
+        counted = count(pl.Series(texts), tokenizer)
+    assert "entries of the vocabulary span spaces: text is not cut there, which is slower" in caplog.text
+    assert counted.record["cut"] == list(cut)
+    expected = Counter(w for text in texts for w in reference.words(text, SPECIAL, cut=cut))
+    assert dict(counted.words.iter_rows()) == expected
+    assert count_tokens(counted.words, tokenizer)["count"].to_list() == list(reference.token_counts(texts, tokenizer))
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "kinds"),
+    [("가", "a", (True, True, False)), (")", "의", (True, True, False)), ("이", "가", (True, True, True)),
+     ("▁", "가", (True, True, True)), ("▁", "\n", (True, False, True)), ("a", "▁", (False, True, True)),
+     ("<0x0A>", "<0x0A>", None), ("<0xEA>", "<0xB1>", None)],
+)  # fmt: skip
+def test_a_place_that_one_entry_spans_is_not_cut(
+    base: Tokenizer, left: str, right: str, kinds: tuple[bool, bool, bool] | None
+) -> None:
+    config = json.loads(base.to_str())
+    for token in (left, right, left + right):
+        config["model"]["vocab"].setdefault(token, len(config["model"]["vocab"]))
+    config["model"]["merges"].insert(0, [left, right])
+    tokenizer = Tokenizer.from_str(json.dumps(config))
+    texts = ["이가 가a의 a 가가(가)의 가\n\n\n 가  \n겈겈갸", "a\n\na a\n 의가a이가 "]
+    assert count_tokens(pl.Series(texts), tokenizer)["count"].to_list() == list(
+        reference.token_counts(texts, tokenizer)
+    )
+    if kinds is not None:
+        assert _core.Bpe(tokenizer.to_str()).cut == kinds
+
+
+METASPACE = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"normalizer": None, "pre_tokenizer": METASPACE},
+        {"normalizer": {"type": "NFC"}},
+        {"normalizer": None},
+        {"pre_tokenizer": {"type": "WhitespaceSplit"}},
+    ],
+    ids=["split", "nfc", "none", "whitespace"],
+)
+def test_a_tokenizer_of_another_style_is_counted_by_documents(
+    base: Tokenizer, change: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    tokenizer = changed(base, change)
+    texts = ["가 나  다<s> 라\n", "ᄒ\u1161ᆫ the  end", ""]
+    with caplog.at_level(logging.WARNING):
+        tokens = count_tokens(pl.Series(texts), tokenizer)
+    assert "counting whole documents" in caplog.text
+    assert tokens["count"].to_list() == list(reference.token_counts(texts, tokenizer))
+
+
+def test_added_tokens_of_every_kind_are_counted_as_the_tokenizer_does(base: Tokenizer) -> None:
+    texts = ["가<|im_start|>나 [A] <|im|>[A]다[AB", "<|im_start|>", "한글 x한글"]
+    special = Tokenizer.from_str(base.to_str())
+    special.add_special_tokens(["<|im|>", "<|im_start|>", "한글", "[A"])
+    words = Counter(w for t in texts for w in reference.words(t, [*SPECIAL, "<|im|>", "<|im_start|>", "한글", "[A"]))
+    assert dict(count_words(pl.Series(texts), special).iter_rows()) == words
+    plain = Tokenizer.from_str(base.to_str())
+    plain.add_tokens(["<|im_start|>", "나 [A"])
+    for tokenizer in (special, plain):
+        expected = list(reference.token_counts(texts, tokenizer))
+        assert count_tokens(pl.Series(texts), tokenizer)["count"].to_list() == expected
+
+
+def test_truncation_and_padding_of_a_tokenizer_in_use_do_not_count(data: Path, base: Tokenizer) -> None:
+    texts = pl.Series(["one two three four five six seven", "가"])
+    for tokenizer in (base, byte_level(data, "gpt2")):
+        expected = list(reference.token_counts(texts, tokenizer))
+        in_use = Tokenizer.from_str(tokenizer.to_str())
+        in_use.enable_truncation(3)
+        in_use.enable_padding(pad_id=5, length=9)
+        assert count_tokens(texts, in_use)["count"].to_list() == expected
+        assert in_use.truncation is not None
+
+
+# What does not matter
+
+
+def test_threads_batches_and_order_do_not_matter(base: Tokenizer, sample: list[str]) -> None:
+    texts = [*sample, "가" * 100, "x" * 100, "", *(str(n) for n in range(20_000))]
+    bpe = _core.Bpe(base.to_str())
+    expected = words_by(bpe, [texts], 1)
+    rng = random.Random(5)
+    for threads in (1, 2, 3, 7):
+        shuffled = rng.sample(texts, len(texts))
+        cuts = [0, *sorted(rng.choices(range(len(texts)), k=rng.randrange(12))), len(texts)]
+        batches = [shuffled[a:b] for a, b in pairwise(cuts)]
+        assert words_by(bpe, batches, threads).equals(expected)
+
+
+def test_the_form_of_the_corpus_does_not_matter(base: Tokenizer, sample: list[str], tmp_path: Path) -> None:
+    frame = pl.DataFrame({"text": sample})
+    frame.write_parquet(tmp_path / "a.parquet", row_group_size=50)
+    frame.write_ndjson(tmp_path / "b.jsonl")
+    expected = count_words(frame, base, threads=1)
+    for corpus in (tmp_path / "a.parquet", str(tmp_path / "b.json*"), frame["text"], iter(sample), frame.lazy()):
+        assert count_words(corpus, base, threads=3).equals(expected)
+
+
+def test_combine_is_counting_both_at_once(base: Tokenizer, sample: list[str], tmp_path: Path) -> None:
+    one, two = count(pl.Series(sample[::2]), base), count(pl.Series(sample[1::2]), base)
+    both = count(pl.Series(sample), base)
+    assert combine(one.words, two.words).equals(both.words)
+    assert combine(two.words, one.words).equals(both.words)
+    paths = [tmp_path / "one.parquet", tmp_path / "two.parquet"]
+    for counted, path in zip((one, two), paths, strict=True):
+        counted.save(path)
+    record = combine_to(tmp_path / "both.parquet", paths)
+    together = load_counted(tmp_path / "both.parquet")
+    assert together.words.equals(both.words)
+    assert together.record == record
+    assert {path.name for path in tmp_path.iterdir()} == {"one.parquet", "two.parquet", "both.parquet"}
+    kept = ("documents", "bytes", "words", "distinct_words", "tokenizer", "cut")
+    assert {key: together.record[key] for key in kept} == {key: both.record[key] for key in kept}
+    assert together.record["corpus"] == {"kind": "combined", "parts": [{"kind": "memory"}] * 2}
+    assert combine().is_empty()
+
+
+def table(*rows: tuple[str | None, int]) -> pl.DataFrame:
+    return pl.DataFrame(rows, WORDS, orient="row")
+
+
+def test_counts_are_64_bit_and_do_not_wrap(base: Tokenizer) -> None:
+    large = table(("▁the", 2**63), ("▁a", 5_000_000_000))
+    assert combine(table(("▁the", 2**63)), table(("▁the", 2**63 - 1))).rows() == [("▁the", 2**64 - 1)]
+    assert combine(large, table(("▁the", 5))).rows() == [("▁the", 2**63 + 5), ("▁a", 5_000_000_000)]
+    assert count_tokens(large, base)["count"].max() == 2**63
+    with pytest.raises(UsageError, match=r"a count passes 2\^64 - 1; wanted counts that add up to less"):
+        combine(large, large)
+    with pytest.raises(OverflowError, match=r"a count passes 2\^64 - 1"):
+        count_tokens(table(("▁the", 2**63), ("the", 1), ("▁the", 2**63)), base)
+
+
+# The border
+
+
+class Column:
+    """A column of Arrow data that can be watched with a weakref."""
+
+    def __init__(self, texts: pl.Series) -> None:
+        self._texts = texts
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._texts.__arrow_c_stream__(requested_schema)
+
+
+def test_nothing_holds_on_to_the_input(base: Tokenizer) -> None:
+    counter, bpe = _core.WordCounter(2), _core.Bpe(base.to_str())
+    column = Column(pl.Series(["가나다 the end"]))
+    watched = weakref.ref(column)
+    counter.update(bpe, column)
+    del column
+    gc.collect()
+    assert watched() is None
+    sizes = []
+    for _ in range(40):
+        counter.update(bpe, pl.Series([f"{'가나다 ' * 99}"] * 8_000))  # 8 MB
+        sizes.append(memory.used())
+    assert sizes[-1] - sizes[9] < 60e6  # of 240 MB that passed
+
+
+def test_other_threads_run_while_text_is_counted(base: Tokenizer) -> None:
+    counter, bpe = _core.WordCounter(1), _core.Bpe(base.to_str())
+    texts = pl.Series(["가나다 라마바 the end of it " * 2_000] * 800)  # 80 MB
+    ticks: list[float] = []
+    done = threading.Event()
+
+    def tick() -> None:
+        while not done.wait(0.001):
+            ticks.append(time.perf_counter())
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    start = time.perf_counter()
+    counter.update(bpe, texts)
+    end = time.perf_counter()
+    done.set()
+    thread.join()
+    assert sum(start < at < end for at in ticks) > 5
+
+
+def test_ctrl_c_stops_between_batches(base: Tokenizer, ctrl_c: None) -> None:
+    made = 0
+
+    def endless() -> Iterator[str]:
+        nonlocal made
+        while True:
+            made += 1
+            if made == 300_000:
+                os.kill(os.getpid(), signal.SIGINT)
+            yield "가나다 라마바사 the end"
+
+    with pytest.raises(KeyboardInterrupt):
+        count_words(endless(), base)
+    assert made < 2_000_000
+    assert count_words(pl.Series(["가"]), base).rows() == [("▁가", 1)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(texts=TEXTS, threads=st.integers(1, 3), at_once=st.integers(1, 50))
+def test_words_are_given_in_order_however_many_at_once(
+    kind: tuple[str, Tokenizer, _core.Bpe], texts: list[str], threads: int, at_once: int
+) -> None:
+    prefix, _, bpe = kind
+    counter = _core.WordCounter(threads)
+    counter.update(bpe, pl.Series(texts, dtype=pl.String))
+    expected = expected_words(texts, prefix)
+    first, again = counter.sorted(), counter.sorted()
+    assert all_of(first, at_once).rows() == all_of(again).rows() == expected
+    assert first.totals() == (len(expected), sum(count for _, count in expected))
+    assert first.take(at_once) is None
+    counter.clear()
+    assert counter.size()[0] == 0
+    assert counter.sorted().take(1) is None
+
+
+@pytest.mark.parametrize(
+    ("column", "reason"),
+    [
+        (pl.Series([1, 2]), "wanted a column of strings, not of Int64"),
+        (pl.Series(["가", None]), "row 1 is null"),
+        (pl.concat([pl.Series(["가"]), pl.Series(["나", None])], rechunk=False), "row 2 is null"),
+    ],
+)
+def test_a_column_that_is_not_text_is_refused_at_the_border(base: Tokenizer, column: pl.Series, reason: str) -> None:
+    counter, bpe = _core.WordCounter(1), _core.Bpe(base.to_str())
+    with pytest.raises(ValueError, match=reason):
+        counter.update(bpe, column)
+
+
+# Errors
+
+
+@pytest.mark.parametrize("threads", [0, -1])
+def test_fewer_than_one_thread(base: Tokenizer, threads: int) -> None:
+    corpus = pl.Series(["가"])
+    calls: list[Callable[[], object]] = [
+        lambda: count_words(corpus, base, threads=threads),
+        lambda: count_tokens(corpus, base, threads=threads),
+        lambda: count_tokens(table(("가", 1)), base, threads=threads),
+        lambda: count_tokens(corpus, changed(base, {"normalizer": None}), threads=threads),
+    ]
+    for call in calls:
+        with pytest.raises(UsageError, match=f"threads is {threads}; wanted 1 to 1,024"):
+            call()
+
+
+def test_word_counts_of_other_columns(base: Tokenizer) -> None:
+    signed = pl.DataFrame({"word": ["가"], "count": [1]})
+    with pytest.raises(UsageError, match=r"'count': Int64.*; wanted .*'count': UInt64"):
+        count_tokens(signed, base)
+    with pytest.raises(UsageError, match=r"columns .*'count': Int64.*; wanted .*'count': UInt64"):
+        combine(signed)
+    with pytest.raises(UsageError, match=r"columns .*'text': String"):
+        combine(pl.DataFrame({"text": ["가"]}))
+    holed = table(("가", 1), (None, 2))
+    for call in (lambda: count_tokens(holed, base), lambda: combine(holed)):
+        with pytest.raises(UsageError, match="row 1 of the word counts is null"):
+            call()
+
+
+def test_combining_nothing_or_what_differs(base: Tokenizer, tmp_path: Path) -> None:
+    one, two, out = tmp_path / "one", tmp_path / "two", tmp_path / "out"
+    with pytest.raises(UsageError, match="there are no word counts to combine"):
+        combine_to(out, [])
+    texts = pl.Series(["가"])
+    other = changed(base, {"normalizer": CHANGES["spaces only"][1]["normalizer"]})
+    count(texts, base).save(one)
+    count(texts, other).save(two)
+    with pytest.raises(UsageError, match="made with different tokenizers"):
+        combine_to(out, [one, two])
+    with pytest.raises(UsageError, match="made with different tokenizers"):
+        count(texts, base, add_to=two)
+    assert not out.exists()
+
+
+def test_combining_files_whose_sum_passes_64_bits(tmp_path: Path) -> None:
+    record = {"tokenizer": "t", "cut": [True] * 3, "corpus": {}, "documents": 1, "bytes": 1}
+    Counted(table(("▁the", 2**63)), record).save(tmp_path / "large")
+    for paths in ([tmp_path / "large"] * 2, [tmp_path / "large", str(tmp_path / "large")]):
+        with pytest.raises(UsageError, match=r"passes 2\^64 - 1; wanted counts that add up to less"):
+            combine_to(tmp_path / "out", paths)
+    assert [path.name for path in tmp_path.iterdir()] == ["large"]
+
+
+# Yesterday's
+
+
+def parts(sample: list[str], folder: Path) -> tuple[Path, Path]:
+    """Yesterday's file and today's."""
+    paths = folder / "yesterday.parquet", folder / "today.parquet"
+    for path, texts in zip(paths, (sample[::2], sample[1::2]), strict=True):
+        pl.DataFrame({"text": texts}).write_parquet(path)
+    return paths
+
+
+def test_todays_added_to_yesterdays_is_both(base: Tokenizer, sample: list[str], tmp_path: Path) -> None:
+    yesterday, today = parts(sample, tmp_path)
+    expected = count([yesterday, today], base)
+    old, new = tmp_path / "old", tmp_path / "new"
+    before, _ = count_to(old, yesterday, base)
+    for add_to in (old, str(old), [old]):
+        record, skipped = count_to(new, today, base, add_to=add_to)
+        added = load_counted(new)
+        assert added.words.equals(expected.words)
+        assert added.record == record
+        assert skipped == []
+        assert record["corpus"]["kind"] == "combined"
+        assert record["corpus"]["parts"] == [before["corpus"], count(today, base).record["corpus"]]
+        for key in ("documents", "bytes", "words", "distinct_words", "tokenizer", "cut"):
+            assert record[key] == expected.record[key]
+    in_memory = count(today, base, add_to=[old])
+    assert in_memory.words.equals(expected.words)
+    assert in_memory.record == record
+    # Onto itself: what was there is read before it is replaced.
+    count_to(old, today, base, add_to=old)
+    assert old.read_bytes() == new.read_bytes()
+    assert {path.name for path in tmp_path.iterdir()} == {"old", "new", "yesterday.parquet", "today.parquet"}
+
+
+@pytest.mark.parametrize("form", ["lazy", "generator", "frame", "series"])
+def test_a_corpus_in_memory_to_a_file(base: Tokenizer, sample: list[str], tmp_path: Path, form: str) -> None:
+    def corpus() -> Any:
+        frame = pl.DataFrame({"text": sample})
+        forms = {"lazy": frame.lazy(), "generator": (t for t in sample), "frame": frame, "series": frame["text"]}
+        return forms[form]
+
+    counted = count(corpus(), base)
+    record, _ = count_to(tmp_path / "w", corpus(), base)
+    loaded = load_counted(tmp_path / "w")
+    assert loaded.words.equals(counted.words)
+    assert loaded.words.rows() == expected_words(sample)
+    assert record == counted.record == loaded.record == read_counted(tmp_path / "w")
+    assert record["corpus"] == {"kind": "memory"}
+    assert record["documents"] == len(sample)
+    assert record["bytes"] == sum(len(text.encode()) for text in sample)
+    counted.save(tmp_path / "saved")
+    assert (tmp_path / "saved").read_bytes() == (tmp_path / "w").read_bytes()
+    assert {path.name for path in tmp_path.iterdir()} == {"w", "saved"}
+
+
+def test_tokens_of_a_file_of_words(base: Tokenizer, sample: list[str], tmp_path: Path) -> None:
+    count_to(tmp_path / "w", pl.Series(sample), base)
+    expected = list(reference.token_counts(sample, base))
+    assert count_tokens_of(tmp_path / "w", base)["count"].to_list() == expected
+    assert count_tokens_of(str(tmp_path / "w"), base, threads=1)["count"].to_list() == expected
+    (tmp_path / "w").write_bytes((tmp_path / "w").read_bytes()[:-100])
+    with pytest.raises(CorpusError, match=f"{tmp_path}/w cannot be read"):
+        count_tokens_of(tmp_path / "w", base)
+
+
+def test_a_damaged_file_of_words_gives_no_other_words_in_silence(
+    base: Tokenizer, sample: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "w"
+    count_to(path, pl.Series(sample), base)
+    whole, data = load_counted(path).words, path.read_bytes()
+    rng = random.Random(3)
+    refused = 0
+    for _ in range(60):
+        at = rng.randrange(len(data))
+        path.write_bytes(data[:at] + rng.randbytes(40) + data[at + 40 :])
+        try:
+            found = len(load_counted(path).words)
+        except (CorpusError, UsageError):
+            refused += 1
+        else:
+            assert found == len(whole)
+    assert refused > 5
+
+
+def test_a_corpus_that_cannot_be_counted(base: Tokenizer, tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="holds no documents"):
+        count_words(pl.Series([], dtype=pl.String), base)
+    with pytest.raises(CorpusError, match="no such file"):
+        count_words(tmp_path / "a.txt", base)
+    with pytest.raises(CorpusError, match="row 2: column 'text' is null"):
+        count_words(pl.DataFrame({"text": ["가", None]}), base)
+    with pytest.raises(CorpusError, match="no column 'body'; it has text"):
+        count_words(pl.DataFrame({"text": ["가"]}), base, column="body")
+
+
+# On disk
+
+
+def test_word_counts_come_back_with_their_record(base: Tokenizer, sample: list[str], tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus.parquet"
+    pl.DataFrame({"text": sample}).write_parquet(corpus)
+    counted = count(corpus, base)
+    assert counted.record["documents"] == len(sample)
+    assert counted.record["bytes"] == sum(len(text.encode()) for text in sample)
+    assert counted.record["words"] == counted.words["count"].sum()
+    assert counted.record["distinct_words"] == len(counted.words)
+    assert counted.record["tokenizer"] == digest(base)
+    assert counted.record["corpus"]["files"][0]["name"] == "corpus.parquet"
+    for name in ("words.parquet", "new/words[1].parquet"):
+        counted.save(tmp_path / name)
+        loaded = load_counted(tmp_path / name)
+        assert loaded.words.equals(counted.words)
+        assert loaded.record == counted.record
+        assert load_counted(str(tmp_path / name)).record == counted.record
+    again = tmp_path / "again.parquet"
+    count(corpus, base, threads=1).save(again)
+    assert again.read_bytes() == (tmp_path / "words.parquet").read_bytes()
+
+
+def test_a_file_that_holds_no_word_counts(tmp_path: Path) -> None:
+    wanted = "wanted word counts as `kovocab count` leaves them"
+    path = tmp_path / "words.parquet"
+    with pytest.raises(CorpusError, match=rf"{path} cannot be read \(.*\); {wanted}"):
+        load_counted(path)
+    for content in (b"", b"PAR1", b"PAR1" * 9, b"garbage" * 9):
+        path.write_bytes(content)
+        with pytest.raises(CorpusError, match=rf"{path} cannot be read \(.*\); {wanted}"):
+            load_counted(path)
+    table(("가", 1)).write_parquet(path)
+    with pytest.raises(CorpusError, match=rf"{path} holds .*; {wanted}"):
+        load_counted(path)
+    pl.DataFrame({"text": ["가"]}).write_parquet(path, metadata={"kovocab": "{}"})
+    with pytest.raises(CorpusError, match=rf"{path} holds .*'text': String.*; {wanted}"):
+        load_counted(path)

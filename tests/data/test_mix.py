@@ -1,0 +1,260 @@
+"""The data module against slow, obvious twins: packing, shares, order, resume."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer
+
+from kovocab.data.block_order import HeldOutOrder, Schedule, TrainOrder
+from kovocab.data.mix import Mixture
+from kovocab.data.token_files import PackedSource, Packing, Source, pack
+from kovocab.errors import CorpusError, KovocabError, TokenizerError, UsageError
+from support.expanded import LENGTH, corpus, save_tokenizer, texts
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tokenizer")
+    save_tokenizer(folder)
+    return folder
+
+
+@pytest.fixture
+def source(tmp_path):
+    return Source("web", str(corpus(tmp_path, "web", texts(200))))
+
+
+def tokens(packed, part):
+    return [packed.block(part, i).tolist() for i in range(packed.blocks(part))]
+
+
+def test_packing_is_what_the_slow_way_gives(tokenizer, tmp_path):
+    documents = ["", *texts(300), *texts(3)]
+    source = Source("web", str(corpus(tmp_path, "web", documents)))
+    packed = PackedSource(pack(source, tokenizer, tmp_path / "tokens", Packing(LENGTH, 0.3)))
+    slow = Tokenizer.from_file(str(tokenizer / "tokenizer.json"))
+    encoded = {text: [*slow.encode(text).ids, slow.token_to_id("</s>")] for text in documents if text}
+    found = {}
+    for part in ("train", "validation"):
+        stream = np.fromfile(packed.folder / f"{part}.bin", dtype="<u2").tolist()
+        assert packed.record[part]["tokens"] == len(stream)
+        assert packed.record[part]["dropped_tokens"] == len(stream) % LENGTH
+        blocks = [stream[i : i + LENGTH] for i in range(0, len(stream) - LENGTH + 1, LENGTH)]
+        assert tokens(packed, part) == blocks
+        # Cut the stream at eos: each piece is one document, bos first.
+        pieces, piece = [], []
+        for token in stream:
+            piece.append(token)
+            if token == slow.token_to_id("</s>"):
+                pieces.append(tuple(piece))
+                piece = []
+        assert not piece
+        assert all(piece[0] == slow.token_to_id("<s>") for piece in pieces)
+        found[part] = Counter(pieces)
+        assert packed.record[part]["documents"] == len(pieces)
+    assert sum(found.values(), Counter()) == Counter(tuple(encoded[text]) for text in documents if text)
+    assert not found["train"].keys() & found["validation"].keys()
+    assert 50 < found["validation"].total() < 150
+
+
+def test_the_same_documents_are_held_out_in_any_order(tokenizer, tmp_path):
+    for share in (0.2, 1e-9):
+        held = []
+        for name, documents in (
+            ("a", texts(100)),
+            ("b", texts(100)[::-1]),
+            ("c", texts(100)[50:] + texts(50)),
+        ):
+            source = Source(name, str(corpus(tmp_path, f"{name}{share}", documents)))
+            packed = PackedSource(pack(source, tokenizer, tmp_path / "tokens", Packing(LENGTH, share)))
+            stream = np.fromfile(packed.folder / "validation.bin", dtype="<u2")
+            held.append(sorted(np.split(stream, np.flatnonzero(stream == 2) + 1)[:-1], key=bytes))
+            assert packed.blocks("validation") >= 1
+        assert all(len(other) == len(held[0]) for other in held)
+        assert all(np.array_equal(x, y) for other in held for x, y in zip(held[0], other, strict=True))
+
+
+def test_token_files_are_reused_until_something_changes(source, tokenizer, tmp_path):
+    first = pack(source, tokenizer, tmp_path / "tokens", Packing(LENGTH, 0.1))
+    inode = (first / "train.bin").stat().st_ino
+    assert pack(source, tokenizer, tmp_path / "tokens", Packing(LENGTH, 0.1)) == first
+    assert (first / "train.bin").stat().st_ino == inode
+    assert pack(source, tokenizer, tmp_path / "tokens", Packing(LENGTH + 1, 0.1)) != first
+    corpus(tmp_path, "web", texts(201))
+    assert pack(source, tokenizer, tmp_path / "tokens", Packing(LENGTH, 0.1)) != first
+    assert not list((tmp_path / "tokens").glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"eos_token": ', "cannot be read"),
+        ("[]", "wanted an object, got list"),
+        ('{"eos_token": 2}', "eos_token is 2"),
+    ],
+)
+def test_a_broken_tokenizer_config_is_named(source, tmp_path, text, says):
+    save_tokenizer(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text(text)
+    with pytest.raises(TokenizerError, match=rf"tokenizer_config\.json.* {says}"):
+        pack(source, tmp_path, tmp_path / "tokens", Packing(LENGTH, 0.1))
+    assert not (tmp_path / "tokens").exists()
+
+
+@pytest.mark.parametrize("weights", [[1.0], [0.8346, 0.1069, 0.0586], [1, 1, 1, 1], [1000, 1], [3, 1e-4, 2]])
+def test_every_prefix_holds_the_shares_to_about_a_block(weights):
+    total = 30_000
+    slow = sorted(((k + 0.5) / (w / sum(weights)), s, k) for s, w in enumerate(weights) for k in range(total))[:total]
+    schedule = Schedule(weights)
+    assert schedule.positions(0, total) == [(s, k) for _, s, k in slow]
+    for start, stop in ((0, 1), (17, 18), (4096, 4200), (29_990, 30_000), (5, 5)):
+        assert schedule.positions(start, stop) == [(s, k) for _, s, k in slow[start:stop]]
+    served = np.zeros(len(weights))
+    for position, (_, s, _) in enumerate(slow, start=1):
+        served[s] += 1
+        assert np.abs(served - position * schedule.weights).max() <= max(1, len(weights) / 2)
+
+
+def test_a_far_position_needs_no_long_computation():
+    assert len(Schedule([0.8, 0.2]).positions(10**10, 10**10 + 5)) == 5
+
+
+def test_a_source_is_used_up_before_a_block_comes_again():
+    order = list(TrainOrder([7, 5], [0.5, 0.5], ["a", "b"], seed=3)(0, 70))
+    for source, size in ((0, 7), (1, 5)):
+        blocks = [block for s, block in order if s == source]
+        epochs = [blocks[i : i + size] for i in range(0, 35, size)]
+        assert all(sorted(epoch) == list(range(size)) for epoch in epochs)
+        assert len({tuple(epoch) for epoch in epochs}) > 1
+    assert order != list(TrainOrder([7, 5], [0.5, 0.5], ["a", "b"], seed=4)(0, 70))
+
+
+def test_held_out_blocks_come_once_and_fill_up_all_ranks():
+    order = HeldOutOrder([10, 3], world=4)
+    assert order.blocks == 16
+    addresses = list(order(0, 16))
+    assert sorted(addresses[:13]) == [(s, b) for s, size in enumerate((10, 3)) for b in range(size)]
+    assert addresses[13:] == addresses[:3]
+    assert {s for s, _ in addresses[:4]} == {0, 1}
+
+
+class At:
+    """What the data module reads of a Trainer."""
+
+    max_steps, accumulate_grad_batches = 12, 2
+
+    def __init__(self, rank, world):
+        self.global_rank, self.world_size = rank, world
+
+
+def mixture(tmp_path, tokenizer, rank=0, world=1, **settings):
+    ko, en = corpus(tmp_path, "ko", texts(120)), corpus(tmp_path, "en", texts(40, "tree"))
+    sources = [Source("ko", str(ko), 3.0), Source("en", str(en), 1.0)]
+    made = Mixture(
+        str(tokenizer),
+        sources,
+        length=LENGTH,
+        tokens_dir=str(tmp_path / "tokens"),
+        **({"batch_size": 4} | settings),
+    )
+    made.prepare_data()
+    made.setup("fit")
+    made.trainer = At(rank, world)
+    return made
+
+
+def ids(batches):
+    return [batch["input_ids"].tolist() for batch in batches]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_resume_is_exact_in_the_middle_of_an_epoch_and_past_it(tokenizer, tmp_path, workers):
+    made = mixture(tmp_path, tokenizer, num_workers=workers)
+    loader = made.train_dataloader()
+    assert len(loader) == 24
+    stream = [batch for _ in range(3) for batch in ids(loader)]
+    assert len(stream) == 3 * 24
+    assert stream[:24] != stream[24:48]
+    for stop in (0, 7, 23, 24, 30):
+        loader = made.train_dataloader()
+        batches = (batch for _ in range(2) for batch in loader)
+        for _ in range(stop):
+            next(batches)
+        state = loader.state_dict()
+        resumed = made.train_dataloader()
+        resumed.load_state_dict(state)
+        to_the_end = 24 - stop % 24
+        assert ids(resumed) == stream[stop : stop + to_the_end]
+        assert ids(resumed) == stream[stop + to_the_end :][:24]
+
+
+def test_ranks_share_the_order_of_one(tokenizer, tmp_path):
+    alone = ids(mixture(tmp_path, tokenizer).train_dataloader())
+    parts = [ids(mixture(tmp_path, tokenizer, r, 2, batch_size=2).train_dataloader()) for r in (0, 1)]
+    assert [sorted(step) for step in alone] == [sorted(a + b) for a, b in zip(*parts, strict=True)]
+    held = [mixture(tmp_path, tokenizer, r, 2).val_dataloader() for r in (0, 1)]
+    assert len(ids(held[0])) == len(ids(held[1])) == len(held[0])
+
+
+def test_validation_begins_at_the_start_every_time(tokenizer, tmp_path):
+    loader = mixture(tmp_path, tokenizer, validation_share=0.3).val_dataloader()
+    whole = ids(loader)
+    assert len(whole) == len(loader) > 1
+    next(iter(loader))
+    assert ids(loader) == whole
+
+
+def test_training_never_sees_a_held_out_document(tokenizer, tmp_path):
+    made = mixture(tmp_path, tokenizer, validation_share=0.3)
+    seen = {tuple(block) for batch in ids(made.train_dataloader()) for block in batch}
+    held = {tuple(block) for batch in ids(made.val_dataloader()) for block in batch}
+    assert not seen & held
+
+
+def test_batches_are_long_tensors(tokenizer, tmp_path):
+    batch = next(iter(mixture(tmp_path, tokenizer).train_dataloader()))
+    assert batch["input_ids"].dtype == torch.int64
+    assert batch["input_ids"].shape == (4, LENGTH)
+
+
+def test_the_record_says_where_the_text_came_from(tokenizer, tmp_path):
+    record = mixture(tmp_path, tokenizer).record()
+    assert record["length"] == LENGTH
+    assert [s["name"] for s in record["sources"]] == ["ko", "en"]
+    assert [s["share"] for s in record["sources"]] == [0.75, 0.25]
+    assert record["sources"][0]["corpus"]["files"][0]["name"] == "ko.jsonl"
+    assert record["sources"][0]["train"]["blocks"] > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"sources": []}, UsageError, "data.sources is empty"),
+        ({"twice": True}, UsageError, "two sources have the name 'web'"),
+        ({"weight": 0.0}, UsageError, "web has weight 0"),
+        ({"weight": -1.0}, UsageError, "web has weight -1"),
+        ({"name": "a/b"}, UsageError, "'a/b'"),
+        ({"length": 1}, UsageError, "data.length is 1"),
+        ({"validation_share": 0.0}, UsageError, "data.validation_share is 0"),
+        ({"batch_size": 0}, UsageError, "data.batch_size is 0"),
+        ({"corpus": "missing.jsonl"}, CorpusError, "missing.jsonl"),
+        ({"length": 100_000}, CorpusError, "one block of 100000 for training and one held out"),
+        ({"column": "body"}, CorpusError, "body"),
+    ],
+)
+def test_bad_input_is_named(source, tokenizer, tmp_path, change, error, says):
+    fields = {"name": "web", "corpus": source.corpus, "weight": 1.0, "column": "text"}
+    settings = {k: v for k, v in change.items() if k in {"length", "validation_share", "batch_size"}}
+
+    def prepare():
+        made = [Source(**(fields | {k: v for k, v in change.items() if k in fields}))]
+        made = change.get("sources", made * (2 if change.get("twice") else 1))
+        data = Mixture(str(tokenizer), made, tokens_dir=str(tmp_path / "t"), **({"length": LENGTH} | settings))
+        data.prepare_data()
+
+    with pytest.raises(error, match=says) as caught:
+        prepare()
+    assert isinstance(caught.value, KovocabError)
+    assert not list((tmp_path / "t").glob("*"))

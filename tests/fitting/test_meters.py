@@ -1,0 +1,83 @@
+"""The logs: learning rate, gradient norm and tokens a second, by stage, in CSV and TensorBoard."""
+
+import polars as pl
+import pytest
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.loggers import CSVLogger
+from torch.distributed.fsdp import fully_shard
+from torch.utils.data import DataLoader
+
+from kovocab.fitting.meters import Meters, gradient_norm, loggers
+from support.ranks import on_two
+
+
+class Slope(LightningModule):
+    """The gradient of w · x is x: its norm is known."""
+
+    def __init__(self):
+        super().__init__()
+        self.w = torch.nn.Parameter(torch.zeros(2))
+
+    def training_step(self, batch, batch_idx):
+        return (self.w * batch).sum()
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.SGD(self.parameters(), lr=1.0)
+        halves = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5**step)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": halves, "interval": "step"}}
+
+
+def metrics(tmp_path, steps, every, accumulate):
+    torch.set_num_threads(1)
+    data = DataLoader([torch.tensor([3.0, 4.0]) * (i + 1) for i in range(steps * accumulate)])
+    logger = CSVLogger(tmp_path, name="logs", version="stage-1")
+    Trainer(
+        accelerator="cpu", logger=logger, callbacks=[Meters(100)], max_steps=steps, log_every_n_steps=every,
+        accumulate_grad_batches=accumulate, gradient_clip_val=1.0, enable_progress_bar=False,
+        enable_model_summary=False, enable_checkpointing=False,
+    ).fit(Slope(), data)  # fmt: skip
+    return pl.read_csv(tmp_path / "logs/stage-1/metrics.csv")
+
+
+@pytest.mark.parametrize(("every", "steps"), [(1, [0, 1, 2, 3]), (2, [1, 3])])
+def test_they_are_written_at_the_steps_that_are_logged(tmp_path, every, steps):
+    written = metrics(tmp_path, 4, every, 1)
+    assert written["step"].to_list() == steps
+    assert written["lr"].to_list() == [0.5**step for step in steps]
+    # before clipping: |(3, 4)| times the number of the batch
+    assert written["grad_norm"].to_list() == [5.0 * (step + 1) for step in steps]
+    assert (written["tokens_per_second"] > 0).all()
+
+
+def test_the_norm_is_that_of_the_step_and_not_of_a_batch(tmp_path):
+    assert metrics(tmp_path, 2, 1, 2)["grad_norm"].to_list() == [5.0 * 1.5, 5.0 * 3.5]
+
+
+def sharded_norm():
+    torch.distributed.init_process_group("gloo")
+    module = torch.nn.Linear(2, 3, bias=False)
+    torch.nn.init.zeros_(module.weight)
+    fully_shard(module)
+    module(torch.tensor([[3.0, 4.0]])).sum().backward()
+    return float(gradient_norm([module.weight.grad]))
+
+
+def test_the_norm_is_that_of_all_shards():
+    """Two of the three rows are on the first process; each row's gradient is (3, 4)."""
+    assert on_two(sharded_norm) == pytest.approx([75**0.5] * 2)
+
+
+def test_a_stage_that_is_started_again_overwrites_nothing(tmp_path):
+    first = loggers(tmp_path, 3)
+    assert [type(logger).__name__ for logger in first] == ["CSVLogger", "TensorBoardLogger"]
+    for logger in first:
+        logger.log_metrics({"lr": 1.0}, 0)
+        logger.save()
+    assert [logger.version for logger in loggers(tmp_path, 3)] == ["stage-3-again-1"] * 2
+    assert list((tmp_path / "tensorboard/stage-3").glob("events.*"))
+
+
+def test_without_tensorboard_there_is_csv(tmp_path, monkeypatch):
+    monkeypatch.setattr("kovocab.fitting.meters.find_spec", lambda name: None)
+    assert [type(logger).__name__ for logger in loggers(tmp_path, 1)] == ["CSVLogger"]

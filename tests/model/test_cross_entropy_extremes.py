@@ -1,0 +1,110 @@
+"""The loss in pieces where numbers are large, rounded or not numbers, and how it is cut."""
+
+import weakref
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_cross_entropy import SIZES, everything, gradients, made, plain_loss
+from torch.nn import functional
+
+from kovocab.model import cross_entropy as room
+from kovocab.model.cross_entropy import IGNORE, cross_entropy, token_losses
+
+torch.set_num_threads(1)
+
+
+def ignoring(labels, share, seed):
+    """Some of the labels ignored; which."""
+    ignored = torch.rand(len(labels), generator=torch.Generator().manual_seed(seed)) < share
+    labels[ignored] = IGNORE
+    return ignored
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    **SIZES,
+    new=st.integers(1, 20),
+    piece=st.integers(1, 30),
+    ignored=st.sampled_from([0.0, 0.3, 1.0]),
+    scale=st.sampled_from([1e-3, 1.0, 30.0, 1000.0]),
+)
+def test_bf16_loses_nothing_but_the_rounding_of_the_logits(
+    positions, hidden, old, new, bias, piece, ignored, scale, seed
+):
+    x, head, labels = made(positions, hidden, old, new, bias, seed, torch.bfloat16)
+    x = (x.detach() * scale).requires_grad_()
+    ignoring(labels, ignored, seed)
+    logits = head(x).detach().double().requires_grad_()
+    wanted = functional.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="sum")
+    wanted = wanted / (labels != IGNORE).sum().clamp(min=1)
+    loss = cross_entropy(x, head, labels, piece=piece)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss.double(), wanted, atol=1e-6, rtol=1e-6)
+    (grad,) = gradients(wanted, [logits])
+    weight, rows = torch.cat([head.output_old, head.output_new]).double(), [old, new]
+    # By at most 2^-8 of what is added up, whatever cancels out: what is multiplied is rounded, and so is the sum, and
+    # the gradient of hidden states once more as it is scaled.
+    exact = [(grad @ weight, grad.abs() @ weight.abs())]
+    exact += zip((grad.T @ x.double()).split(rows), (grad.T.abs() @ x.double().abs()).split(rows), strict=True)
+    exact += zip(grad.sum(dim=0).split(rows), grad.abs().sum(dim=0).split(rows), strict=True)
+    ours = gradients(loss, everything(x, head))
+    for found, (theirs, added) in zip(ours, exact[: len(ours)], strict=True):
+        assert found.dtype == torch.bfloat16
+        assert ((found.double() - theirs).abs() <= 3.05 * 2.0**-8 * added + 1e-6 * scale).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(piece=st.integers(1, 30), scale=st.sampled_from([1.0, 1e3, 1e6, 1e18]), seed=st.integers(0, 1000))
+def test_large_logits_neither_overflow_nor_vanish(piece, scale, seed):
+    x, head, labels = made(12, 4, 9, 5, True, seed)
+    x = (x.detach() * scale).requires_grad_()
+    loss, wanted = cross_entropy(x, head, labels, piece=piece), plain_loss(x, head, labels)
+    torch.testing.assert_close(loss.double(), wanted, atol=1e-5, rtol=1e-5)
+    assert all(torch.isfinite(grad).all() for grad in gradients(loss, everything(x, head)))
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_what_stands_where_no_loss_is_spreads_nowhere(value):
+    x, head, labels = made(12, 4, 9, 5, True)
+    ignored = ignoring(labels, 0.4, 1)
+    assert 0 < ignored.sum() < 12
+    clean = x.detach().masked_fill(ignored.unsqueeze(-1), 0.0).requires_grad_()
+    broken = x.detach().masked_fill(ignored.unsqueeze(-1), value).requires_grad_()
+    losses = [cross_entropy(x, head, labels, piece=5) for x in (clean, broken)]
+    assert torch.equal(*losses)
+    grads = [gradients(loss, everything(x, head)) for loss, x in zip(losses, (clean, broken), strict=True)]
+    for ours, theirs in zip(*grads, strict=True):
+        assert torch.equal(ours, theirs)
+    assert torch.equal(token_losses(broken, head, labels), token_losses(clean, head, labels))
+
+
+@given(positions=st.integers(0, 10_000), rows=st.integers(2, 300), most=st.integers(1, 5_000))
+def test_pieces_are_of_one_size_and_within_the_bound(positions, rows, most):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(room, "PIECE_LOGITS", most)
+        head = made(1, 1, 1, rows - 1, False)[1]
+        size = room._piece(room._blocks(head), positions)
+    assert 1 <= size <= max(1, most // rows)
+    pieces = -(-positions // size)
+    # As few as the bound allows, and none could be smaller without one more.
+    assert pieces == -(-positions // max(1, most // rows))
+    assert pieces <= 1 or pieces * (size - 1) < positions
+
+
+def test_one_piece_is_held_at_a_time(monkeypatch):
+    alive, original = [], room._logits
+
+    def spy(x, blocks):
+        assert not any(ref() is not None for ref in alive)
+        logits = original(x, blocks)
+        alive.extend(weakref.ref(half) for half in logits)
+        return logits
+
+    monkeypatch.setattr(room, "_logits", spy)
+    x, head, labels = made(12, 4, 9, 5, True)
+    cross_entropy(x, head, labels, piece=5)
+    assert len(alive) == 6
+    token_losses(x, head, labels, piece=5)
+    assert len(alive) == 12

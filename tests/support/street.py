@@ -1,0 +1,45 @@
+"""The whole street on a tiny example, walked through the front door: an artefact of every verb."""
+
+from pathlib import Path
+
+import torch
+
+from kovocab.cli.main import main
+from support.expanded import save_tokenizer
+from support.models import tiny
+
+FIT = """
+model: {{model: {street}/expanded}}
+data:
+  sources: [{{name: ko, corpus: {street}/ko.txt}}]
+  length: 32
+  batch_size: 4
+  validation_share: 0.05
+  tokens_dir: {street}/tokens
+trainer: {{accelerator: cpu, devices: 1}}
+schedule: kosolar
+defaults: {{lr: 1e-3, steps: 2}}
+run: {street}/run
+predictions: {street}/predictions.parquet
+"""
+
+
+def walk(street: Path) -> None:
+    """Leave ko.txt, base, words.parquet, tokenizer, expanded, fit.yaml, run and export in `street`."""
+    torch.set_num_threads(1)
+    (street / "base").mkdir(parents=True)
+    tiny(rows=save_tokenizer(street / "base")).save_pretrained(street / "base")
+    (street / "fit.yaml").write_text(FIT.format(street=street))
+    for verb, settings in STREET:
+        assert main([verb, *(setting.format(street=street) for setting in settings.split())]) == 0
+
+
+REFINE = "--min_count 20 --min_syllable_count 20 --intermediate_vocab_size 800"
+STREET = [
+    ("sample", "--out {street}/ko.txt --megabytes 0.2 --language ko"),
+    ("count", "--corpus {street}/ko.txt --tokenizer {street}/base --out {street}/words.parquet"),
+    ("refine", "--words {street}/words.parquet --base {street}/base --out {street}/tokenizer " + REFINE),
+    ("expand", "--model {street}/base --tokenizer {street}/tokenizer --out {street}/expanded"),
+    ("fit", "--config {street}/fit.yaml"),
+    ("export", "--stage {street}/run --out {street}/export"),
+]

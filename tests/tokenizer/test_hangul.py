@@ -1,0 +1,45 @@
+"""The code-point classes against the Unicode database that Python carries."""
+
+import re
+import sys
+import unicodedata
+
+import polars as pl
+
+from kovocab.tokenizer.hangul import CANDIDATE, HANGUL, has_hangul, is_syllable
+
+EVERY = [chr(i) for i in range(sys.maxunicode + 1) if not 0xD800 <= i <= 0xDFFF]
+
+
+def test_has_hangul_is_the_script_of_the_unicode_database() -> None:
+    # The database has no scripts, but every character of this one is named for it (and a few for Korean).
+    # U+327F, the Korean standard symbol, is of no script.
+    named = [c for c in EVERY if re.search("HANGUL|KOREAN CHARACTER", unicodedata.name(c, ""))]
+    assert [c for c in EVERY if has_hangul(c)] == named
+    assert len(named) == 11_739
+
+
+def test_has_hangul_looks_at_all_of_a_text() -> None:
+    assert has_hangul("abc\n\ndef 가")
+    assert has_hangul("\u1112\u1161\u11ab")  # 한, decomposed
+    assert not has_hangul("")
+    assert not has_hangul("漢字カナ ㄅㄆ ㈱ ｶﾅ \u3130\u318f\ud7a4\uffdf")
+
+
+def test_is_syllable() -> None:
+    assert [c for c in EVERY if is_syllable(c)] == [
+        c for c in EVERY if unicodedata.name(c, "").startswith("HANGUL SYLLABLE ")
+    ]
+
+
+def test_candidates_are_hangul_that_normalisation_leaves_alone() -> None:
+    candidates = [c for c in EVERY if re.fullmatch(f"[{CANDIDATE}]", c)]
+    assert len(candidates) == 11_172 + 51
+    assert all(has_hangul(c) and unicodedata.is_normalized("NFC", c) for c in candidates)
+
+
+def test_polars_reads_the_classes_as_re_does() -> None:
+    characters = pl.Series(EVERY)
+    for ranges in (HANGUL, CANDIDATE):
+        ours = re.compile(f"[{ranges}]")
+        assert characters.str.contains(f"[{ranges}]").to_list() == [bool(ours.search(c)) for c in EVERY]

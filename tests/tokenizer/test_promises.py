@@ -1,0 +1,211 @@
+"""The promises: kept on real text and on random strings; and each check catches a target that breaks it."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+
+from kovocab.errors import TokenizerError
+from kovocab.tokenizer.hangul import has_hangul
+from kovocab.tokenizer.promises import (
+    check_base_ids,
+    check_decoding,
+    check_model,
+    check_promises,
+    check_reachable,
+    check_text_without_hangul,
+)
+from kovocab.tokenizer.tokenizer import build_target, build_target_model, first_new_id
+from support.vocabularies import changed, tokenizer_merges, train_vocabulary, vocabulary
+
+SENTENCES = [
+    "안녕하세요 여러분, 한국어 문장입니다. 안녕하세요!",
+    "한국어와 English를 섞은 문장\n\n    def f(x):\n        return x  # 함수\nplain line\n",
+    "ㅋㅋㅋ 안녕 여러분 ㅠㅠ",
+    "No Hangul here.",
+]
+
+
+@pytest.fixture(scope="module")
+def rows() -> pl.DataFrame:
+    return train_vocabulary(SENTENCES * 3, 60)
+
+
+@pytest.fixture(scope="module")
+def target(base: Tokenizer, rows: pl.DataFrame) -> Tokenizer:
+    return build_target(base, rows)
+
+
+@pytest.fixture(scope="module")
+def model(base_model_file: Path, rows: pl.DataFrame) -> bytes:
+    return build_target_model(base_model_file.read_bytes(), rows)
+
+
+# Kept
+
+
+@pytest.fixture(scope="module")
+def korean_rows(data: Path) -> pl.DataFrame:
+    return train_vocabulary(pl.read_ndjson(data / "ko_small.jsonl.zst")["text"].to_list(), 3_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "documents", "with_hangul", "with_special"),
+    [("ko_small", 41_453, 41_453, 0), ("en", 5_001, 1, 94), ("other", 3_553, 0, 1)],
+)
+def test_promises_on_real_text(
+    data: Path,
+    base: Tokenizer,
+    base_model_file: Path,
+    korean_rows: pl.DataFrame,
+    name: str,
+    documents: int,
+    with_hangul: int,
+    with_special: int,
+) -> None:
+    texts = pl.read_ndjson(data / f"{name}.jsonl.zst")["text"]
+    target = build_target(base, korean_rows)
+    model = build_target_model(base_model_file.read_bytes(), korean_rows)
+    checked = check_promises(base, target, texts, korean_rows, model)
+    assert checked["base_tokens"] == 32_000
+    assert checked["new_tokens"] == len(korean_rows) == 2_999
+    assert checked["texts_with_hangul"] == with_hangul
+    assert checked["texts_without_hangul"] >= documents - with_hangul + 700
+    assert checked["texts_in_model"] == documents - with_special
+
+
+def test_promises_on_sentences(base: Tokenizer, target: Tokenizer, rows: pl.DataFrame, model: bytes) -> None:
+    checked = check_promises(base, target, pl.Series(SENTENCES), rows, model)
+    assert checked["new_tokens"] == len(rows)
+    assert (checked["texts_with_hangul"], checked["texts_in_model"]) == (3, 4)
+    without_model = check_promises(base, target, SENTENCES, rows)
+    assert without_model == {name: count for name, count in checked.items() if name != "texts_in_model"}
+    # The second sentence has three runs of lines without Hangul, and the last is empty.
+    alone = check_promises(base, target, [], rows)["texts_without_hangul"]
+    assert checked["texts_without_hangul"] == alone + 1 + 2
+
+
+MIXED = st.text(
+    st.one_of(
+        st.sampled_from("안녕하세요여러분한국어와장입니다"),
+        st.characters(min_codepoint=0xAC00, max_codepoint=0xD7A3),
+        st.sampled_from("ㅋㅠㄱㅏᄒ\u1161\u11abㆍﾡ㉠"),
+        st.sampled_from(" ▁\n\t.,!a"),
+        st.characters(min_codepoint=0x20, max_codepoint=0x7E),
+        st.characters(min_codepoint=0x4E00, max_codepoint=0x4FFF),
+        st.characters(exclude_categories=["Cs"]),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=MIXED)
+def test_promises_on_random_strings(base: Tokenizer, target: Tokenizer, model: bytes, text: str) -> None:
+    before, after = (t.encode(text, add_special_tokens=False).ids for t in (base, target))
+    assert base.decode(before) == target.decode(after)
+    if not has_hangul(text):
+        assert before == after
+    assert check_model(target, model, [text]) == (not any(s in text for s in ("<s>", "</s>", "<unk>")))
+
+
+# Broken
+
+
+def test_a_changed_base_id(base: Tokenizer, target: Tokenizer, rows: pl.DataFrame) -> None:
+    def swap(config: dict[str, Any]) -> None:
+        vocab = config["model"]["vocab"]
+        vocab["▁the"], vocab["▁of"] = vocab["▁of"], vocab["▁the"]
+
+    the, of = base.token_to_id("▁the"), base.token_to_id("▁of")
+    with pytest.raises(TokenizerError, match=f"promise 1.*base token '▁the' has id {of} .* wanted {the}"):
+        check_base_ids(base, changed(target, swap), rows)
+
+
+def test_new_ids_in_another_order(base: Tokenizer, target: Tokenizer, rows: pl.DataFrame) -> None:
+    with pytest.raises(TokenizerError, match=r"promise 1.*new token '.+' has id \d+ .* wanted 32000"):
+        check_base_ids(base, target, rows.reverse())
+
+
+def test_a_token_that_the_vocabulary_does_not_name(base: Tokenizer, target: Tokenizer, rows: pl.DataFrame) -> None:
+    more = Tokenizer.from_str(target.to_str())
+    more.add_tokens(["another"])
+    with pytest.raises(TokenizerError, match=f"'another' has id {first_new_id(target)} .* wanted None"):
+        check_base_ids(base, more, rows)
+    with pytest.raises(TokenizerError, match=r"promise 1.*new token '.+' has id None"):
+        check_base_ids(base, base, rows)
+
+
+@pytest.mark.parametrize("part", ["normalizer", "post_processor", "decoder"])
+def test_a_changed_pipeline(base: Tokenizer, target: Tokenizer, rows: pl.DataFrame, part: str) -> None:
+    with pytest.raises(TokenizerError, match=f"promise 1.*the target's {part} is not the base's"):
+        check_base_ids(base, changed(target, lambda config: config.update({part: None})), rows)
+
+
+def test_a_merge_that_touches_english(base: Tokenizer, target: Tokenizer) -> None:
+    def first(config: dict[str, Any]) -> None:
+        config["model"]["merges"].remove(["e", "a"])
+        config["model"]["merges"].insert(0, ["e", "a"])
+
+    assert tokenizer_merges(base).index(("e", "a")) > 0
+    broken = changed(target, first)
+    with pytest.raises(TokenizerError, match=r"promise 2.*'Then she went .*differs from token \d+ on"):
+        check_text_without_hangul(base, broken, ["Then she went to the theatre."])
+    # In a document with Hangul it is found as well, where it has a line of its own.
+    with pytest.raises(TokenizerError, match=r"promise 2.*'Then she went "):
+        check_text_without_hangul(base, broken, ["안녕\nThen she went to the theatre.\n안녕"])
+
+
+def test_a_character_of_another_script(base: Tokenizer, target: Tokenizer) -> None:
+    def add(config: dict[str, Any]) -> None:
+        config["model"]["vocab"]["㈱"] = len(config["model"]["vocab"])
+
+    assert base.token_to_id("㈱") is None
+    # In no text that is given, but all characters are looked at.
+    with pytest.raises(TokenizerError, match="promise 2"):
+        check_text_without_hangul(base, changed(target, add), [])
+
+
+def test_an_unreachable_token(target: Tokenizer, rows: pl.DataFrame) -> None:
+    token, left, right = rows.row(len(rows) - 1)
+
+    def drop(config: dict[str, Any]) -> None:
+        config["model"]["merges"].remove([left, right])
+
+    reason = rf"promise 3.*the text of '{token}' encodes to \['{left}', '{right}'\]"
+    with pytest.raises(TokenizerError, match=reason):
+        check_reachable(changed(target, drop), rows)
+    # `ignore_merges` finds whole texts in the vocabulary, and hides it from any test by text.
+    hidden = changed(changed(target, drop), lambda config: config["model"].update(ignore_merges=True))
+    with pytest.raises(TokenizerError, match=reason):
+        check_reachable(hidden, rows)
+
+
+def test_a_target_whose_merges_compete(base: Tokenizer) -> None:
+    # (녕, 하) fires first and leaves no 안녕 to be joined with 하.
+    competing = vocabulary(("녕", None, None), ("녕하", "녕", "하"), ("안녕", "안", "녕"), ("안녕하", "안녕", "하"))
+    with pytest.raises(TokenizerError, match=r"promise 3.*'안녕하' encodes to \['안', '녕하'\]"):
+        check_promises(base, build_target(base, competing), SENTENCES, competing)
+
+
+def test_decoding_that_loses_something(base: Tokenizer, target: Tokenizer) -> None:
+    broken = changed(target, lambda config: config["decoder"]["decoders"].pop())
+    with pytest.raises(TokenizerError, match=r"promise 4, decoding: '안녕.*comes back with ' 안녕하"):
+        check_decoding(base, broken, SENTENCES)
+    shorter = changed(
+        base,
+        lambda config: config["decoder"]["decoders"].append({"type": "Strip", "content": "!", "start": 0, "stop": 1}),
+    )
+    with pytest.raises(TokenizerError, match="promise 4"):
+        check_decoding(base, shorter, ["안녕!"])
+
+
+def test_a_model_that_differs(target: Tokenizer, base_model_file: Path) -> None:
+    with pytest.raises(TokenizerError, match=r"promise 5.*'안녕하세요 여러분.*differs from token 0"):
+        check_model(target, base_model_file.read_bytes(), ["English first", *SENTENCES])
+    with pytest.raises(TokenizerError, match=r"promise 5.*SentencePiece does not load it"):
+        check_model(target, b"no model", SENTENCES)

@@ -1,0 +1,483 @@
+"""Load, build and save: against SentencePiece, against transformers, and what is refused."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import sentencepiece
+from sentencepiece import sentencepiece_model_pb2
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+from kovocab.errors import TokenizerError
+from kovocab.tokenizer.tokenizer import (
+    base_pieces,
+    build_target,
+    build_target_model,
+    first_new_id,
+    load_tokenizer,
+    save_tokenizer,
+)
+from support.vocabularies import changed, tokenizer_merges, train_vocabulary, vocabulary
+
+SENTENCES = (
+    "안녕하세요, 반갑습니다. 오늘은 날씨가 좋습니다.",
+    "Hello  world!   한국어와 English를 섞어 씁니다 ㅋㅋㅋ ㅠㅠ",
+    "함수 f(x) = x²는\n\t미분할 수 있다.  똠방각하 펲시콜라",
+    "   leading, 漢字かな交じり文 👩🏽‍💻 café e\u0301 한국어 \x00\u200b ▁▁ ▁한 글",
+    "",
+)
+
+ROWS = vocabulary(
+    ("녕", None, None),  # the base has 안, not 녕
+    ("안", None, None),
+    ("ㅋ", None, None),
+    ("안녕", "안", "녕"),
+    ("▁안녕", "▁", "안녕"),
+    ("ㅋㅋ", "ㅋ", "ㅋ"),
+)
+
+
+def ids(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
+    return [e.ids for e in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+
+
+def differing(tokenizer: Tokenizer, model: bytes, texts: list[str]) -> list[str]:
+    """The texts that SentencePiece encodes otherwise."""
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+    theirs = processor.encode(texts, num_threads=-1)
+    return [t for t, a, b in zip(texts, ids(tokenizer, texts), theirs, strict=True) if a != b]
+
+
+def changed_model(base_model_file: Path, change: Callable[[Any], object]) -> bytes:
+    proto = sentencepiece_model_pb2.ModelProto()
+    proto.ParseFromString(base_model_file.read_bytes())
+    change(proto)
+    return proto.SerializeToString()
+
+
+# Loading
+
+
+def test_a_converted_model_is_the_published_json(data: Path, base: Tokenizer) -> None:
+    published = data / "tokenizers" / "mistral_v1" / "tokenizer.json"
+    converted = load_tokenizer(published.with_name("tokenizer.model"))
+    assert json.loads(converted.to_str()) == json.loads(published.read_text("utf-8"))
+    assert base.to_str() == converted.to_str()
+
+
+@pytest.mark.parametrize("name", ["ko_small", "en", "other"])
+def test_a_converted_model_gives_the_ids_of_sentencepiece(
+    data: Path, base: Tokenizer, base_model_file: Path, name: str
+) -> None:
+    special = ("<unk>", "<s>", "</s>")
+    texts = pl.read_ndjson(data / f"{name}.jsonl.zst")["text"]
+    kept = [text for text in texts if not any(token in text for token in special)]
+    assert len(texts) - len(kept) <= 94
+    assert differing(base, base_model_file.read_bytes(), kept) == []
+
+
+def test_a_converted_model_gives_the_ids_of_sentencepiece_on_sentences_and_runs_of_spaces(
+    base: Tokenizer, base_model_file: Path
+) -> None:
+    runs = [before + " " * n + after for n in range(40) for before in ("", "a") for after in ("", "b", "안", "\n")]
+    assert differing(base, base_model_file.read_bytes(), [*SENTENCES, *runs]) == []
+
+
+def test_a_model_without_leading_space(base_model_file: Path, tmp_path: Path) -> None:
+    def change(proto: Any) -> None:
+        proto.normalizer_spec.add_dummy_prefix = False
+        proto.trainer_spec.bos_id = -1
+
+    model = changed_model(base_model_file, change)
+    (tmp_path / "any name").write_bytes(model)
+    tokenizer = load_tokenizer(tmp_path / "any name")
+    assert differing(tokenizer, model, list(SENTENCES)) == []
+    assert tokenizer.post_processor is None
+    assert tokenizer.decode(tokenizer.encode("  안녕 a").ids) == "  안녕 a"
+
+
+def test_control_and_user_defined_pieces_become_added_tokens(base_model_file: Path) -> None:
+    path = base_model_file.with_name("mistral_instruct_tokenizer_240323.model.v3")
+    tokenizer = load_tokenizer(path)
+    added = tokenizer.get_added_tokens_decoder()
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
+    assert [i for i, token in added.items() if token.special] == [
+        0,
+        *filter(processor.is_control, range(32_768)),
+    ]
+    assert len(added) == 771
+    assert tokenizer.encode("[INST] 안녕", add_special_tokens=False).ids[0] == added_id(tokenizer, "[INST]")
+    assert differing(tokenizer, path.read_bytes(), list(SENTENCES)) == []
+
+
+def added_id(tokenizer: Tokenizer, content: str) -> int:
+    return next(i for i, token in tokenizer.get_added_tokens_decoder().items() if token.content == content)
+
+
+def test_a_folder_is_read_by_its_json_first(base: Tokenizer, base_model_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.model").write_bytes(base_model_file.read_bytes())
+    assert load_tokenizer(str(tmp_path)).to_str() == base.to_str()
+    target = build_target(base, ROWS)
+    target.enable_truncation(3)
+    target.enable_padding(length=9)
+    target.save(str(tmp_path / "tokenizer.json"))
+    loaded = load_tokenizer(tmp_path)
+    assert loaded.token_to_id("안녕") is not None
+    assert len(loaded.encode("one two three four five six seven eight nine ten").ids) > 9
+    assert load_tokenizer(loaded) is loaded
+
+
+def test_what_is_no_tokenizer(tmp_path: Path) -> None:
+    wanted = "wanted a tokenizer.json, a SentencePiece tokenizer.model or a folder holding one"
+    with pytest.raises(TokenizerError, match=f"{tmp_path}/nowhere does not exist; {wanted}"):
+        load_tokenizer(tmp_path / "nowhere")
+    with pytest.raises(TokenizerError, match=f"{tmp_path} holds neither tokenizer.json nor tokenizer.model; {wanted}"):
+        load_tokenizer(tmp_path)
+    path = tmp_path / "tokenizer.json"
+    for content, reason in {
+        b'{"a": 1}': "is not a tokenizer.json: ",
+        b'{"version": "1.0", ': "is not a tokenizer.json: ",
+        b"": "is neither a tokenizer.json nor a SentencePiece",
+        b"\x00\xff garbage": "is neither a tokenizer.json nor a SentencePiece",
+        "한국어".encode(): "is neither a tokenizer.json nor a SentencePiece",
+    }.items():
+        path.write_bytes(content)
+        with pytest.raises(TokenizerError, match=f"{path} {reason}"):
+            load_tokenizer(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda p: setattr(p.trainer_spec, "model_type", 1), "its model type is UNIGRAM; wanted BPE"),
+        (lambda p: setattr(p.trainer_spec, "byte_fallback", False), "it has no byte fallback"),
+        (lambda p: setattr(p.trainer_spec, "treat_whitespace_as_suffix", True), "whitespace as a suffix"),
+        (lambda p: setattr(p.normalizer_spec, "remove_extra_whitespaces", True), "removes extra whitespace"),
+        (lambda p: setattr(p.normalizer_spec, "escape_whitespaces", False), "does not write spaces as ▁"),
+        (lambda p: setattr(p.normalizer_spec, "precompiled_charsmap", b"x"), "it normalises text"),
+        (lambda p: setattr(p.denormalizer_spec, "precompiled_charsmap", b"x"), "it rewrites decoded text"),
+        (lambda p: setattr(p.pieces[900], "type", 5), "it has unused pieces"),
+    ],
+)
+def test_models_that_are_not_covered(
+    base_model_file: Path, tmp_path: Path, change: Callable[[Any], object], reason: str
+) -> None:
+    path = tmp_path / "tokenizer.model"
+    path.write_bytes(changed_model(base_model_file, change))
+    with pytest.raises(TokenizerError, match=rf"{path} is a SentencePiece model .*{reason}"):
+        load_tokenizer(path)
+
+
+# Building
+
+
+def test_new_ids_follow_the_base_in_the_order_of_the_vocabulary(base: Tokenizer) -> None:
+    assert base.token_to_id("안") is not None
+    assert base.token_to_id("녕") is None
+    target = build_target(base, ROWS)
+    new = [token for token in ROWS["token"] if base.token_to_id(token) is None]
+    assert [target.token_to_id(token) for token in new] == list(range(32_000, 32_000 + len(new)))
+    assert target.token_to_id("안") == base.token_to_id("안")
+    assert first_new_id(base) == 32_000
+    assert first_new_id(target) == target.get_vocab_size() == 32_000 + len(new)
+    assert target.encode("안녕 안녕ㅋㅋ!", add_special_tokens=False).tokens == ["▁안녕", "▁안녕", "ㅋㅋ", "!"]
+
+
+def test_new_merges_stand_between_the_base_s_and_the_runs_of_spaces(base: Tokenizer) -> None:
+    old, new = tokenizer_merges(base), tokenizer_merges(build_target(base, ROWS))
+    at = new.index(("안", "녕"))
+    assert new[at : at + 3] == [("안", "녕"), ("▁", "안녕"), ("ㅋ", "ㅋ")]
+    assert new[:at] + new[at + 3 :] == old
+    assert len(old) - at == 104
+    assert not "".join(left + right for left, right in old[at:]).strip("▁")
+
+
+def test_the_same_input_gives_the_same_bytes(base: Tokenizer, base_model_file: Path) -> None:
+    assert build_target(base, ROWS).to_str() == build_target(base, ROWS).to_str()
+    model = base_model_file.read_bytes()
+    assert build_target_model(model, ROWS) == build_target_model(model, ROWS)
+
+
+def test_added_tokens_that_the_model_lacks_keep_their_ids(base: Tokenizer) -> None:
+    chat = Tokenizer.from_str(base.to_str())
+    chat.add_special_tokens(["<|start|>"])
+    chat.add_tokens(["<|more|>"])
+    assert first_new_id(chat) == 32_002
+    target = build_target(chat, ROWS)
+    assert target.token_to_id("<|start|>") == 32_000
+    assert target.token_to_id("<|more|>") == 32_001
+    assert target.token_to_id("녕") == 32_002
+    assert ids(target, ["<|start|>안녕<|more|>"])[0][0] == 32_000
+
+
+def test_base_pieces_is_the_model_alone(base: Tokenizer) -> None:
+    tokens = ["▁안녕", "안녕", "▁"]
+    space, syllable = base.token_to_id("▁"), base.token_to_id("안")
+    spelt = [base.token_to_id(f"<0x{byte:02X}>") for byte in "녕".encode()]
+    assert base_pieces(base, tokens) == [[space, syllable, *spelt], [syllable, *spelt], [space]]
+
+
+def test_base_pieces_goes_by_merges(base: Tokenizer) -> None:
+    def change(config: dict[str, Any]) -> None:
+        config["model"]["ignore_merges"] = True
+        config["model"]["merges"].remove(["안", "녕"])
+
+    cut_off = changed(build_target(base, ROWS), change)
+    assert cut_off.model.tokenize("안녕")[0].value == "안녕"
+    assert base_pieces(cut_off, ["안녕"]) == [[cut_off.token_to_id("안"), cut_off.token_to_id("녕")]]
+    assert cut_off.model.ignore_merges
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ([("hello", "hel", "lo")], r"row 0 of the vocabulary \('hello'\) is not made of Hangul"),
+        ([("▁", None, None)], "is not made of Hangul"),
+        ([("안▁녕", "안", "▁녕")], "is not made of Hangul"),
+        ([("\u1112", None, None)], "is not made of Hangul"),
+        ([(None, None, None)], "is not made of Hangul"),
+        ([("녕", None, None), ("녕", None, None)], "row 1 .* repeats an earlier row"),
+        ([("안녕", None, None)], "has no parts; only a single character may"),
+        ([("안녕", "안", None)], "is not the two parts '안' and None"),
+        ([("안녕", "안", "영")], "is not the two parts '안' and '영'"),
+        ([("안녕", "안", "녕"), ("녕", None, None)], "row 0 .* has the part '녕', which neither"),
+    ],
+)
+def test_rows_that_cannot_be_used(
+    base: Tokenizer, base_model_file: Path, rows: list[tuple[str, str, str]], reason: str
+) -> None:
+    with pytest.raises(TokenizerError, match=reason):
+        build_target(base, vocabulary(*rows))
+    with pytest.raises(TokenizerError, match=reason):
+        build_target_model(base_model_file.read_bytes(), vocabulary(*rows))
+
+
+def test_a_vocabulary_without_parts_is_refused(base: Tokenizer) -> None:
+    with pytest.raises(TokenizerError, match="lacks column 'left'"):
+        build_target(base, ROWS.select("token"))
+
+
+def test_special_tokens_are_no_tokens_of_a_vocabulary(base: Tokenizer) -> None:
+    korean = Tokenizer.from_str(base.to_str())
+    korean.add_special_tokens(["안녕"])
+    with pytest.raises(TokenizerError, match=r"'안녕'\) repeats an earlier row or a special token"):
+        build_target(korean, ROWS)
+
+
+def test_byte_level_bases_are_not_supported_yet() -> None:
+    byte_level = Tokenizer(models.BPE())
+    byte_level.pre_tokenizer = pre_tokenizers.ByteLevel()
+    byte_level.decoder = decoders.ByteLevel()
+    with pytest.raises(TokenizerError, match="byte-level bases are not supported yet"):
+        build_target(byte_level, ROWS)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda c: c["model"].update(byte_fallback=False), "no byte fallback"),
+        (lambda c: c["model"].update(dropout=0.1), "drops merges at random"),
+        (lambda c: c["model"].update(end_of_word_suffix="</w>"), "where in a word"),
+        (lambda c: c.update(pre_tokenizer={"type": "WhitespaceSplit"}), r"cuts text into words \(Whitesp"),
+        (lambda c: c.update(normalizer={"type": "NFKC"}), r"normalises text \(NFKC\)"),
+        (
+            lambda c: c.update(model={"type": "WordLevel", "vocab": {"<unk>": 0}, "unk_token": "<unk>"}),
+            "its model is WordLevel",
+        ),
+        (
+            lambda c: c["model"].update(vocab={"<unk>": 0, "<s>": 1, "</s>": 2}, merges=[]),
+            "no token ▁ for a space",
+        ),
+    ],
+)
+def test_bases_of_another_style(base: Tokenizer, change: Callable[[dict[str, Any]], object], reason: str) -> None:
+    with pytest.raises(TokenizerError, match=reason):
+        build_target(changed(base, change), ROWS)
+
+
+def test_a_base_with_metaspace_is_of_the_same_style(base: Tokenizer) -> None:
+    # As transformers 5 saves a LlamaTokenizer.
+    metaspace = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": False}
+    other = changed(base, lambda c: c.update(normalizer=None, pre_tokenizer=metaspace))
+    # Where a text begins with a space, Metaspace puts no other before it.
+    texts = [text for text in SENTENCES if not text.startswith(" ")]
+    assert ids(build_target(other, ROWS), texts) == ids(build_target(base, ROWS), texts)
+
+
+# The target's model
+
+
+def test_a_model_whose_scores_leave_no_room(base_model_file: Path) -> None:
+    def low(proto: Any) -> None:
+        proto.pieces[31_999].score = -(2.0**24)
+
+    with pytest.raises(TokenizerError, match="no room for 6 distinct new ones"):
+        build_target_model(changed_model(base_model_file, low), ROWS)
+
+    def spaces(proto: Any) -> None:
+        next(piece for piece in proto.pieces if piece.piece == "▁▁").score = -31_745
+
+    with pytest.raises(TokenizerError, match=r"run of spaces '▁▁' -31745\.0; wanted it below -31752"):
+        build_target_model(changed_model(base_model_file, spaces), ROWS)
+
+
+def test_a_model_with_a_self_test_still_loads(base_model_file: Path) -> None:
+    # Field 4 of ModelProto, which the reader that sentencepiece ships does not know: one text and its pieces.
+    text, pieces = "안녕".encode(), "▁ 안 <0xEB> <0x85> <0x95>".encode()
+    sample = b"\x0a%c%b\x12%c%b" % (len(text), text, len(pieces), pieces)
+    tested = base_model_file.read_bytes() + b"\x22%c\x0a%c%b" % (len(sample) + 2, len(sample), sample)
+    sentencepiece.SentencePieceProcessor(model_proto=tested)
+    target = build_target_model(tested, ROWS)
+    assert sentencepiece.SentencePieceProcessor(model_proto=target).encode("안녕", out_type=str) == ["▁안녕"]
+
+
+# A target as a base
+
+
+def cut_off(tokenizer: Tokenizer, rows: pl.DataFrame) -> list[str]:
+    """The tokens that their own text does not give."""
+    tokens = rows["token"].to_list()
+    pieces = base_pieces(tokenizer, tokens)
+    return [t for t, p in zip(tokens, pieces, strict=True) if p != [tokenizer.token_to_id(t)]]
+
+
+def test_a_target_can_be_expanded_again(data: Path, base: Tokenizer, base_model_file: Path) -> None:
+    texts = pl.read_ndjson(data / "ko_small.jsonl.zst")["text"].head(12_000)
+    first, second = (train_vocabulary(texts.gather_every(2, i).to_list(), 2_000 + 1_000 * i) for i in (0, 1))
+    once = build_target(base, first)
+    twice = build_target(once, second)
+    old = once.get_vocab()
+    assert old.items() <= twice.get_vocab().items()
+    assert {token for token in second["token"] if token not in old} == twice.get_vocab().keys() - old.keys()
+    assert cut_off(twice, second) == []
+    # Of the base's own tokens, the odd one whose text the new merges above cut in three is lost.
+    assert len(cut_off(twice, first)) <= 0.005 * len(first)
+    merges = tokenizer_merges(twice)
+    assert len(set(merges)) == len(merges)
+    model = build_target_model(build_target_model(base_model_file.read_bytes(), first), second)
+    assert differing(twice, model, texts.to_list()) == []
+
+
+def test_new_merges_stand_above_those_of_a_base_that_merges_hangul(base: Tokenizer) -> None:
+    once = build_target(base, vocabulary(("녕", None, None), ("안녕", "안", "녕"), ("▁안", "▁", "안")))
+    assert once.encode("안녕", add_special_tokens=False).tokens == ["▁", "안녕"]
+    twice = build_target(once, vocabulary(("▁안", "▁", "안"), ("▁안녕", "▁안", "녕")))
+    assert twice.encode("안녕", add_special_tokens=False).tokens == ["▁안녕"]
+    assert tokenizer_merges(twice)[:3] == [("▁", "안"), ("▁안", "녕"), ("▁", "안녕")]
+    assert twice.token_to_id("▁안") == once.token_to_id("▁안")
+
+
+# Saving
+
+
+def opened(folder: Path) -> Any:
+    import transformers
+
+    return transformers.AutoTokenizer.from_pretrained(folder)
+
+
+TEXTS = (*SENTENCES, "a</s>b c<s> d <unk>", "안녕</s> 안녕", "<s>안녕 ㅋㅋㅋ")
+
+
+def assert_opens_as_it_is(folder: Path, target: Tokenizer) -> None:
+    auto = opened(folder)
+    for text in TEXTS:
+        assert auto(text)["input_ids"] == target.encode(text).ids
+        assert auto(text, add_special_tokens=False)["input_ids"] == ids(target, [text])[0]
+        plain = target.decode(target.encode(text).ids, skip_special_tokens=False)
+        assert auto.decode(target.encode(text).ids) == plain
+    assert (auto.bos_token, auto.eos_token, auto.unk_token) == ("<s>", "</s>", "<unk>")
+    assert len(auto) == first_new_id(target)
+    assert set(auto("안녕")) == {"input_ids", "attention_mask"}
+
+
+@pytest.mark.parametrize("model_type", [None, "llama", "mistral"])
+def test_what_is_saved_opens_in_transformers(
+    base: Tokenizer, base_model_file: Path, tmp_path: Path, model_type: str | None
+) -> None:
+    target = build_target(base, ROWS)
+    save_tokenizer(target, tmp_path, base_source=base_model_file, vocabulary=ROWS)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "tokenizer.json",
+        "tokenizer.model",
+        "tokenizer_config.json",
+    ]
+    if model_type:  # as in a model's folder
+        (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type}))
+    assert load_tokenizer(tmp_path).to_str() == target.to_str()
+    assert differing(target, (tmp_path / "tokenizer.model").read_bytes(), list(SENTENCES)) == []
+    assert_opens_as_it_is(tmp_path, target)
+
+
+def test_a_base_folder_brings_its_settings(base: Tokenizer, base_model_file: Path, tmp_path: Path) -> None:
+    source, folder = tmp_path / "base", tmp_path / "target"
+    source.mkdir()
+    base.save(str(source / "tokenizer.json"))
+    (source / "tokenizer.model").write_bytes(base_model_file.read_bytes())
+    (source / "chat_template.jinja").write_text("{{ messages }}")
+    settings = {
+        "tokenizer_class": "LlamaTokenizer",
+        "add_bos_token": True,
+        "add_eos_token": False,
+        "legacy": True,
+        "sp_model_kwargs": {},
+        "model_max_length": 4096,
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+        "pad_token": None,
+    }
+    (source / "tokenizer_config.json").write_text(json.dumps(settings))
+    target = build_target(base, ROWS)
+    save_tokenizer(target, folder, base_source=source, vocabulary=ROWS)
+    assert_opens_as_it_is(folder, target)
+    auto = opened(folder)
+    assert auto.model_max_length == 4096
+    assert auto.chat_template == "{{ messages }}"
+    assert "legacy" not in json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
+    # Nothing of it depends on when or how often it is written.
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    save_tokenizer(build_target(base, ROWS), folder, base_source=source, vocabulary=ROWS)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    (source / "tokenizer_config.json").write_text("[]")
+    with pytest.raises(TokenizerError, match=r"tokenizer_config\.json: wanted an object, got list"):
+        save_tokenizer(target, folder, base_source=source, vocabulary=ROWS)
+    (source / "tokenizer_config.json").write_text("{")
+    with pytest.raises(TokenizerError, match=r"tokenizer_config\.json is not JSON"):
+        save_tokenizer(target, folder, base_source=source, vocabulary=ROWS)
+
+
+def test_a_base_without_model_gets_none(base: Tokenizer, tmp_path: Path) -> None:
+    base.save(str(tmp_path / "base.json"))
+    target = build_target(base, ROWS)
+    for name, source in {"a": base, "b": tmp_path / "base.json"}.items():
+        save_tokenizer(target, tmp_path / name, base_source=source, vocabulary=ROWS)
+        files = sorted(path.name for path in (tmp_path / name).iterdir())
+        assert files == ["tokenizer.json", "tokenizer_config.json"]
+        assert_opens_as_it_is(tmp_path / name, target)
+
+
+def test_a_model_that_numbers_otherwise_is_not_written(base: Tokenizer, base_model_file: Path, tmp_path: Path) -> None:
+    chat = Tokenizer.from_str(base.to_str())
+    chat.add_special_tokens(["<|start|>"])
+    chat.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "tokenizer.model").write_bytes(base_model_file.read_bytes())
+    target = build_target(chat, ROWS)
+    with pytest.raises(TokenizerError, match=r"'<\|start\|>' is None in it and 32000 in the target"):
+        save_tokenizer(target, tmp_path / "target", base_source=tmp_path, vocabulary=ROWS)
+    assert not (tmp_path / "target").exists()
+
+
+def test_importing_is_cheap() -> None:
+    heavy = {"polars", "sentencepiece", "google.protobuf", "transformers", "torch"}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    code = "import sys, kovocab.tokenizer.tokenizer; print(*sys.modules)"
+    loaded = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True).split()
+    assert "kovocab.tokenizer.tokenizer" in loaded
+    assert not heavy & set(loaded)
