@@ -130,8 +130,9 @@ def test_lines_for_machines(tmp_path: Path, base_model_file: Path, fault: bytes)
     with (tmp_path / "0.txt").open("ab") as file:
         file.write(fault)
     code = (
-        "import sys; from kovocab import blocks, counting, memory, progress, tally; progress.EVERY = 0.0\n"
-        "memory.LEAST, tally._LEAST, counting.BATCH_SIZE, blocks.BLOCK = 1, 0, 50_000, 50_000\n"
+        "import sys; from kovocab.corpus import blocks; from kovocab.machine import memory\n"
+        "from kovocab.counting import one_pass, progress, tally; progress.EVERY = 0.0\n"
+        "memory.LEAST, tally._LEAST, one_pass.BATCH_SIZE, blocks.BLOCK = 1, 0, 50_000, 50_000\n"
         "from kovocab.cli.main import main; sys.exit(main(sys.argv[1:]))"
     )
     line = f"count --corpus {tmp_path}/*.txt --tokenizer {base_model_file} --out {tmp_path}/w --log json --memory 1"

@@ -196,7 +196,7 @@ def test_a_stage_that_was_cut_short_is_not_finished_and_goes_on(tmp_path, capsys
     run = tmp_path / "run"
     args = ["--schedule", "[{input_rows: new}]"]
     with pytest.raises(ModelError, match=r"stage 1/1 ended at step 3 of 6"):
-        fit(str(run), *args, "--trainer.callbacks+=runs.Stopper")
+        fit(str(run), *args, "--trainer.callbacks+=support.runs.Stopper")
     assert not (run / "stages/1").exists()
     assert fit(str(run), *args) == 0
     assert "resuming" in capsys.readouterr().out

@@ -34,7 +34,7 @@ def place(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         torch.set_num_threads(1)
-        args = ["fit", "--config", "fit.yaml", "--run", "stopped", "--trainer.callbacks+=runs.Stopper"]
+        args = ["fit", "--config", "fit.yaml", "--run", "stopped", "--trainer.callbacks+=support.runs.Stopper"]
         assert main(args) == 1
     return folder
 

@@ -31,7 +31,7 @@ checkpoint_every: 2
 """
 TWO = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
 ONE_STAGE = ["--schedule", "[{input_rows: new}]"]
-STOPPED = "--trainer.callbacks+=runs.Stopper"
+STOPPED = "--trainer.callbacks+=support.runs.Stopper"
 
 
 @pytest.fixture(scope="module")
