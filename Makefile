@@ -5,7 +5,7 @@ BIN := .venv/bin
 CORPUS ?=
 
 .DEFAULT_GOAL := all
-.PHONY: all help build quickstart format lint test bench clean
+.PHONY: all help build quickstart format lint test test-next bench clean
 
 all: format build lint test ## What CI runs, after formatting
 
@@ -41,6 +41,19 @@ lint: build ## Everything that is checked without running it, and the Rust tests
 test: build ## The Python tests
 	$(BIN)/python -m pytest
 
+# The text half as `pip install kovocab` brings it, without torch, with the next major version of tokenizers.
+.venv-next/installed: .venv/installed
+	test -x .venv-next/bin/python || $(PYTHON) -m venv .venv-next
+	sed '/^tokenizers==/d' constraints.txt > .venv-next/constraints.txt
+	.venv-next/bin/python -m pip install -q --disable-pip-version-check -c .venv-next/constraints.txt \
+		-e '.[test]' tokenizers==1.0.0rc3
+	touch $@
+
+test-next: .venv-next/installed ## The text half's tests: no torch there, and tokenizers 1.0
+	! .venv-next/bin/python -c 'import torch' 2> /dev/null
+	.venv-next/bin/python -m pytest $(addprefix tests/,machine corpus tokenizer counting refining example cli) \
+		tests/whole/test_interruptions.py
+
 bench: build ## The benchmarks, against the peers, on generated text; some ten minutes
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt 'tokie>=0.1.4'
 	$(BIN)/python benchmarks/counting.py
@@ -55,4 +68,4 @@ bench: build ## The benchmarks, against the peers, on generated text; some ten m
 	$(BIN)/python benchmarks/freezing.py --layers 2 --length 128 --rounds 2 --stages 1 2 5
 
 clean: ## Remove what was built, but not runs/
-	rm -rf .venv target
+	rm -rf .venv .venv-next target

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tokenizers import Tokenizer
 
 from kovocab.counting.count import count
 from kovocab.counting.word_counts import Counted
 from kovocab.tokenizer.tokenizer import load_tokenizer
+from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 pytest.register_assert_rewrite("support")
 
@@ -37,7 +37,7 @@ def base_model_file() -> Path:
 
 
 @pytest.fixture(scope="session")
-def base(base_model_file: Path) -> Tokenizer:
+def base(base_model_file: Path) -> TokenizerJson:
     """The tokenizer of that model; nothing of it may be changed."""
     return load_tokenizer(base_model_file)
 

@@ -4,6 +4,7 @@ The names below are loaded when they are first used: `import kovocab` loads neit
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -51,9 +52,14 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
-        return getattr(import_module(f"kovocab.{_ROOMS[name]}"), name)
+        from kovocab.errors import training_installed
+
+        with training_installed():
+            return getattr(import_module(f"kovocab.{_ROOMS[name]}"), name)
     raise AttributeError(f"module 'kovocab' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ROOMS})
+    # Without torch `help(kovocab)` shows what there is.
+    missing = set() if find_spec("torch") else {"expand", "StageFreezing"}
+    return sorted({*globals(), *_ROOMS} - missing)

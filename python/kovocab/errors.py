@@ -43,6 +43,27 @@ class ArtefactError(KovocabError, OSError):
     """An artefact that is missing, not one of kovocab's, or in the way."""
 
 
+TRAINING_PACKAGES = ("torch", "lightning", "transformers", "safetensors", "numpy")
+"""What training needs and `pip install kovocab` alone does not bring."""
+
+
+@contextmanager
+def training_installed() -> Iterator[None]:
+    """Round all that trains, and loads what training needs.
+
+    Raises:
+        UsageError: it is not installed; says how to.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in TRAINING_PACKAGES:
+            raise
+        raise UsageError(
+            f"{error.name} is not installed; wanted what training needs: pip install 'kovocab[train]'"
+        ) from error
+
+
 @contextmanager
 def model_errors(what: str) -> Iterator[None]:
     """Round all that reads somebody's model: a config.json can be wrong in as many ways as transformers has errors.

@@ -11,6 +11,7 @@ import pytest
 
 from kovocab.cli.main import STREET, TRAINING, VERBS, main
 from support.corpora import numbered, write
+from support.street import TRAINS
 
 TEXT_VERBS = ["count", "combine", "refine", "evaluate", "sample"]
 EVERY_VERB = [*VERBS, *TRAINING]
@@ -20,6 +21,12 @@ def tree(*folders: Path) -> dict[Path, bytes | None]:
     """All that lies in the folders, hidden files too."""
     found = [path for folder in folders for path in folder.rglob("*")]
     return {path: path.read_bytes() if path.is_file() else None for path in found}
+
+
+def skip_training(verb: str) -> None:
+    """Skip what trains where kovocab[train] is not installed."""
+    if verb in {*TRAINING, "expand", "export"}:
+        pytest.importorskip("torch", reason="pip install kovocab[train]")
 
 
 def answer(capsys: pytest.CaptureFixture[str], args: list[str]) -> tuple[int, str]:
@@ -34,6 +41,8 @@ def answer(capsys: pytest.CaptureFixture[str], args: list[str]) -> tuple[int, st
 
 @pytest.mark.parametrize("verb", EVERY_VERB)
 def test_help_tells_what_a_verb_does_and_takes(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if verb in TRAINING:
+        skip_training(verb)
     assert main([verb, "--help"]) == 0
     out = capsys.readouterr().out
     assert out.startswith(f"usage: kovocab {verb} ")
@@ -78,6 +87,64 @@ def test_text_verbs_run_without_torch(street: Path, here: Path) -> None:
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
     assert pl.read_parquet("two.parquet")["count"].sum() == 2 * pl.read_parquet("w.parquet")["count"].sum()
+
+
+WITHOUT = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Hidden(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"torch", "lightning", "transformers", "safetensors", "numpy"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Hidden())
+from kovocab.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+"""The command where kovocab[train] is not installed."""
+
+NOT_INSTALLED = "is not installed; wanted what training needs: pip install 'kovocab[train]'"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(f"{verb}{more}" for verb in TRAINING for more in ("", " --help", " --config {street}/fit.yaml")),
+        "expand --model {street}/base --tokenizer {street}/tokenizer --out grown",
+        "export --stage {street} --out hub",
+        "quickstart",
+    ],
+)
+def test_a_verb_that_trains_says_in_a_line_what_to_install(line: str, street: Path, here: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT, *line.format(street=street).split()]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    verb = line.split(maxsplit=1)[0]
+    assert (ended.returncode, ended.stdout) == (2, ""), ended.stderr
+    assert ended.stderr.startswith(f"kovocab {verb}: ")
+    assert ended.stderr.endswith(f" {NOT_INSTALLED}\n")
+    assert ended.stderr.count("\n") == 1
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", ["expand", "export", "quickstart"])
+def test_help_needs_nothing_of_training(verb: str) -> None:
+    command = [sys.executable, "-c", WITHOUT, verb, "--help"]
+    assert subprocess.run(command, capture_output=True, timeout=30, check=True).stdout.startswith(b"usage: ")
+
+
+def test_names_that_train_say_what_to_install() -> None:
+    code = WITHOUT.partition("from kovocab")[0] + (
+        "import kovocab\n"
+        "for name in ('expand', 'StageFreezing'):\n"
+        "    try: getattr(kovocab, name)\n"
+        "    except kovocab.errors.UsageError as error: print(error)\n"
+        "print(kovocab.refine.__name__)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True).stdout
+    lines = out.splitlines()
+    assert [line.endswith(NOT_INSTALLED) for line in lines] == [True, True, False]
+    assert lines[-1] == "refine"
 
 
 # ── settings ──
@@ -160,6 +227,8 @@ FULL = "--corpus a.txt --tokenizer t --out w"
 def test_a_command_that_cannot_be_used_is_answered_with_2_and_a_line(
     line: str, wanted: str, street: Path, here: Path, base_model_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    if line.startswith(tuple(TRAINING)):
+        skip_training(line.split(maxsplit=1)[0])
     Path("a.txt").write_text("가\n")
     for name, text in {
         "key": "corpsu: a.txt",
@@ -198,8 +267,9 @@ def bad(street: Path, here: Path) -> Path:
     Path("mine/notes.md").write_text("precious")
     for name in ("base", "tokenizer"):
         shutil.copytree(street / name, f"other_{name}")
-    config = json.loads(Path("other_base/config.json").read_text())
-    Path("other_base/config.json").write_text(json.dumps(config | {"vocab_size": 7}))
+    if TRAINS:
+        config = json.loads(Path("other_base/config.json").read_text())
+        Path("other_base/config.json").write_text(json.dumps(config | {"vocab_size": 7}))
     shutil.copytree(street / "base", "small_base")
     Path("small_base/model.safetensors").write_bytes(b"\0" * 100)
     Path("other_tokenizer/kovocab.json").unlink()
@@ -268,6 +338,7 @@ FIT = "--config {street}/fit.yaml --run new"
 def test_a_run_that_fails_says_where_and_leaves_nothing(
     line: str, wanted: str, street: Path, bad: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    skip_training(line.split(maxsplit=1)[0])
     before = tree(bad, street)
     code, said = answer(capsys, line.format(street=street).split())
     assert code == 1, said

@@ -22,7 +22,6 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
 
 from kovocab.cli.main import main
 from kovocab.corpus import blocks, remote, stores
@@ -32,6 +31,7 @@ from kovocab.corpus.files import SUFFIXES, files, identities
 from kovocab.corpus.remote import Remote, shown
 from kovocab.counting.count import count
 from kovocab.errors import CorpusError
+from kovocab.tokenizer.tokenizer_json import TokenizerJson
 from support.corpora import SAMPLE, fault, numbered, raw, read, write
 
 wanted = "pip install kovocab[dev]"
@@ -103,7 +103,7 @@ def test_every_format_gives_the_same_documents(tmp_path: Path, s3: Any, suffix: 
         assert there.read() == here.read()
 
 
-def test_words_are_those_of_local_files(tmp_path: Path, s3: Any, base: Tokenizer) -> None:
+def test_words_are_those_of_local_files(tmp_path: Path, s3: Any, base: TokenizerJson) -> None:
     for n, suffix in enumerate(SUFFIXES):
         put(s3, write(tmp_path, suffix, [f"문서 {i % (n + 5)}, text" for i in range(100)]), f"words/corpus{suffix}")
     here, there = count(tmp_path, base), count("s3://corpus/words", base)
@@ -224,7 +224,7 @@ def test_without_an_etag_the_content_identifies(tmp_path: Path, s3: Any) -> None
 
 
 def test_secrets_are_neither_shown_nor_recorded(
-    tmp_path: Path, s3: Any, base: Tokenizer, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, s3: Any, base: TokenizerJson, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     link = signed(s3, put(s3, write(tmp_path, ".jsonl", SAMPLE), "secret/한 글.jsonl"))

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer
 
 from kovocab.cli.main import main
 from kovocab.corpus import blocks
@@ -25,12 +24,13 @@ from kovocab.counting.resume import Done, FileProgress, Kept
 from kovocab.counting.word_counts import load_counted
 from kovocab.errors import ArtefactError, CorpusError
 from kovocab.example.text import write_sample
+from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 KILLABLE = Path(__file__).parents[1] / "support/killable.py"
 
 
 @pytest.fixture(scope="module")
-def base_file(base: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def base_file(base: TokenizerJson, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The base as a `tokenizer.json`, which is loaded sooner."""
     path = tmp_path_factory.mktemp("base") / "tokenizer.json"
     base.save(str(path))

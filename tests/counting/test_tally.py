@@ -8,7 +8,6 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
 
 from kovocab import _core
 from kovocab.corpus import blocks
@@ -22,6 +21,7 @@ from kovocab.counting.word_counts import WORDS, load_counted
 from kovocab.errors import ArtefactError
 from kovocab.example.text import sample_documents, write_sample
 from kovocab.machine import memory
+from kovocab.tokenizer.tokenizer_json import TokenizerJson
 from support.vocabularies import words_of
 
 SPILLS = {"memory": 1}
@@ -29,8 +29,8 @@ SPILLS = {"memory": 1}
 
 
 @pytest.fixture(scope="module")
-def bpe(base: Tokenizer) -> _core.Bpe:
-    return _core.Bpe(base.to_str())
+def bpe(base: TokenizerJson) -> _core.Bpe:
+    return _core.Bpe(base.text)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def texts(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_a_run_that_spills_ends_as_one_that_does_not(
-    base: Tokenizer, texts: Path, tmp_path: Path, low: list[int], threads: int, monkeypatch: pytest.MonkeyPatch
+    base: TokenizerJson, texts: Path, tmp_path: Path, low: list[int], threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for room in (tally, word_counts):
         monkeypatch.setattr(room, "ROWS", 10_000)  # so that there are many tables and row groups
@@ -95,7 +95,7 @@ def test_real_text_that_spills(ko_small: pl.Series, mistral: Path, counted: Any,
     assert again.record == counted.record
 
 
-def test_tokens_within_a_bound(base: Tokenizer, texts: Path, tmp_path: Path, low: list[int]) -> None:
+def test_tokens_within_a_bound(base: TokenizerJson, texts: Path, tmp_path: Path, low: list[int]) -> None:
     expected = count_tokens(texts, base)
     for threads in (1, 3):
         assert count_tokens(texts, base, threads=threads, **SPILLS).equals(expected)
@@ -103,7 +103,7 @@ def test_tokens_within_a_bound(base: Tokenizer, texts: Path, tmp_path: Path, low
 
 
 def test_files_are_combined_within_a_bound(
-    base: Tokenizer, texts: Path, tmp_path: Path, low: list[int], monkeypatch: pytest.MonkeyPatch
+    base: TokenizerJson, texts: Path, tmp_path: Path, low: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(word_counts, "ROWS", 5_000)
     paths = []
@@ -123,7 +123,7 @@ def test_files_are_combined_within_a_bound(
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
-def test_an_error_leaves_no_temporary_folder(base: Tokenizer, tmp_path: Path, low: list[int]) -> None:
+def test_an_error_leaves_no_temporary_folder(base: TokenizerJson, tmp_path: Path, low: list[int]) -> None:
     def broken() -> Any:
         yield from sample_documents(500_000)
         raise ZeroDivisionError

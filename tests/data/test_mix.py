@@ -11,7 +11,7 @@ from kovocab.data.block_order import HeldOutOrder, Schedule, TrainOrder
 from kovocab.data.mix import Mixture
 from kovocab.data.token_files import PackedSource, Packing, Source, pack
 from kovocab.errors import CorpusError, KovocabError, TokenizerError, UsageError
-from support.expanded import LENGTH, corpus, save_tokenizer, texts
+from support.base import LENGTH, corpus, save_tokenizer, texts
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from kovocab.cli.main import main
 from kovocab.expanding.expand import expand
 from kovocab.expanding.split_rows import is_tied, untie_embeddings
 from kovocab.fitting import fit
-from support.expanded import BASE_TOKENS, NEW_TOKENS, REFINED, corpus, save_tokenizer, texts, vocabulary
+from support.base import BASE_TOKENS, NEW_TOKENS, corpus, save_tokenizer, texts
+from support.expanded import REFINED, vocabulary
 from support.models import ids, tiny
 
 torch.set_num_threads(1)

@@ -12,7 +12,7 @@ from kovocab.artefact import read_record, write_record
 from kovocab.errors import ArtefactError, ModelError, TokenizerError
 from kovocab.exporting.export import export
 from kovocab.model.causal_lm import CausalLM
-from support.expanded import BASE_TOKENS
+from support.base import BASE_TOKENS
 from support.runs import fit, make_place
 
 CONFIG = """

@@ -18,7 +18,8 @@ from kovocab.errors import ArtefactError, CorpusError, FreezingError, KovocabErr
 from kovocab.fitting.fit import main
 from kovocab.run.stage_plan import StageSettings, plan
 from kovocab.stages import STAGES, Stage
-from support.expanded import BASE_TOKENS, corpus, save_expanded, texts
+from support.base import BASE_TOKENS, corpus, texts
+from support.expanded import save_expanded
 from support.ranks import FORKED
 from support.runs import assert_equal, files, fit, make_place, moved, strike
 

@@ -13,7 +13,7 @@ from kovocab.artefact import read_record
 from kovocab.cli.main import main
 from kovocab.expanding.spelling import PIECES
 from kovocab.run.folder import identity
-from support.expanded import BASE_TOKENS
+from support.base import BASE_TOKENS
 from support.runs import make_place
 
 pytestmark = pytest.mark.usefixtures("in_place")

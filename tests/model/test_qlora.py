@@ -29,7 +29,7 @@ from kovocab.model.tensor_files import read_shards, write_shards
 from kovocab.run.configuration import Configuration
 from kovocab.run.stage_plan import plan
 from kovocab.stages import STAGES, Stage
-from support.expanded import BASE_TOKENS
+from support.base import BASE_TOKENS
 from support.models import QUIET, Packed, adamw, expanded, ids
 from support.runs import fit, make_place, strike
 

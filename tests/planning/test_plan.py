@@ -11,7 +11,7 @@ from transformers import LlamaConfig
 from kovocab.artefact import read_record
 from kovocab.cli import main as cli
 from kovocab.model import qlora
-from support.expanded import BASE_TOKENS, NEW_TOKENS
+from support.base import BASE_TOKENS, NEW_TOKENS
 from support.runs import fit, make_place
 
 pytestmark = pytest.mark.usefixtures("in_place")

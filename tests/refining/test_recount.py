@@ -1,6 +1,5 @@
 """Counting again after each round: to the last id what a tokenizer that is built anew for the round gives."""
 
-import json
 from importlib import import_module
 from typing import Any
 
@@ -8,7 +7,6 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
 
 from kovocab import RefineSettings, count_tokens, refine
 from kovocab.counting.count import count
@@ -21,12 +19,13 @@ from kovocab.refining.candidates import Decisions, Vocabulary
 from kovocab.refining.recount import Recount
 from kovocab.refining.rounds import TokenCounts
 from kovocab.tokenizer.tokenizer import build_target, load_tokenizer
-from support.vocabularies import changed, tokenizer_merges, words_of
+from kovocab.tokenizer.tokenizer_json import TokenizerJson
+from support.vocabularies import changed, tokenizer_merges, tokenizer_of, words_of
 
 LETTERS = "가나다ㅋ뷁"
 
 
-def small_base(*extra: tuple[str, str]) -> Tokenizer:
+def small_base(*extra: tuple[str, str]) -> TokenizerJson:
     """Bytes, `▁`, runs of it, 가 and `a`; `extra` are merges."""
     tokens = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", "가", "a", "▁▁", "▁▁▁", "▁a"]
     merges = [("▁", "a"), ("▁", "▁"), ("▁▁", "▁")]
@@ -38,7 +37,7 @@ def small_base(*extra: tuple[str, str]) -> Tokenizer:
     replace = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
     config = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": replace}
     config |= {"pre_tokenizer": None, "post_processor": None, "decoder": None, "model": model}
-    return Tokenizer.from_str(json.dumps(config))
+    return tokenizer_of(config)
 
 
 BASES = {"plain": small_base(), "merges Hangul": small_base(("가", "나"), ("▁", "가나"), ("가나", "뷁"))}
@@ -51,7 +50,9 @@ WORD_COUNTS = st.dictionaries(
 )
 
 
-def same(recount: Recount, counts: TokenCounts, words: pl.DataFrame, base: Tokenizer, vocabulary: Vocabulary) -> None:
+def same(
+    recount: Recount, counts: TokenCounts, words: pl.DataFrame, base: TokenizerJson, vocabulary: Vocabulary
+) -> None:
     """The counts are those of the target that is built for real."""
     target = build_target(base, vocabulary.frame())
     table = count_tokens(words, target)
@@ -68,7 +69,7 @@ def same(recount: Recount, counts: TokenCounts, words: pl.DataFrame, base: Token
 def test_every_round_counts_as_its_own_target_does(kind: str, counts: dict[str, int], data: st.DataObject) -> None:
     words, base = words_of(counts), BASES[kind]
     trained = bpe.train(bpe.training_words(words), 40)
-    first = Vocabulary.of(trained, base.get_vocab(with_added_tokens=True))
+    first = Vocabulary.of(trained, base.ids)
     tokens = first.table["token"].to_list()
     some = st.sets(st.sampled_from(tokens), max_size=3) if tokens else st.just(set[str]())
     vocabulary = first.without(first.rows(data.draw(some))).reachable()
@@ -85,7 +86,7 @@ def test_every_round_counts_as_its_own_target_does(kind: str, counts: dict[str, 
 class Checked(Recount):
     """Compares every round with the target built anew."""
 
-    def __init__(self, words: pl.DataFrame, base: Tokenizer, vocabulary: Vocabulary) -> None:
+    def __init__(self, words: pl.DataFrame, base: TokenizerJson, vocabulary: Vocabulary) -> None:
         super().__init__(words, base, vocabulary)
         self.given = words, base
 
@@ -121,7 +122,7 @@ def test_every_round_on_real_text(
     assert ROUNDS[0] > ROUNDS[-1]
 
 
-def test_every_round_of_a_base_that_merges_hangul(base: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_round_of_a_base_that_merges_hangul(base: TokenizerJson, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(import_module("kovocab.refining.refine"), "Recount", Checked)
     texts = pl.Series(list(sample_documents(100_000)))
     once = refine(count(texts, base), base, RefineSettings(8, 8, 2_000))
@@ -133,7 +134,7 @@ def test_every_round_of_a_base_that_merges_hangul(base: Tokenizer, monkeypatch: 
 
 def test_a_round_encodes_only_what_it_touches(caplog: pytest.LogCaptureFixture) -> None:
     words = words_of({"▁가나": 5, "다다": 4, "가나다ㅋ": 3, "뷁": 2})
-    vocabulary = Vocabulary.of(bpe.train(bpe.training_words(words), 40), BASES["plain"].get_vocab())
+    vocabulary = Vocabulary.of(bpe.train(bpe.training_words(words), 40), BASES["plain"].ids)
     recount = Recount(words, BASES["plain"], vocabulary)
     caplog.set_level("DEBUG", logger=room.__name__)
     recount.count(vocabulary)
@@ -145,7 +146,7 @@ def test_a_round_encodes_only_what_it_touches(caplog: pytest.LogCaptureFixture) 
 
 def test_a_target_that_emits_something_else_is_a_fault(counted: Counted, mistral: Any) -> None:
     base, words = load_tokenizer(mistral), counted.words.filter(pl.col("word").str.contains("[가-힣]")).head(2_000)
-    vocabulary = Vocabulary.of(bpe.train(bpe.training_words(words), 2_000), base.get_vocab())
+    vocabulary = Vocabulary.of(bpe.train(bpe.training_words(words), 2_000), base.ids)
     recount = Recount(words, base, vocabulary)
     target = build_target(base, vocabulary.frame())
     recount.check(target)

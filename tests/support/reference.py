@@ -11,7 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+import pytest
+import tokenizers
+
+from kovocab.counting.word_counts import WORDS
+from kovocab.refining import intermediate
+from kovocab.tokenizer.parsing import parse
+from kovocab.tokenizer.reference import Reference
+from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -136,13 +143,13 @@ def cut_words(text: str, cut: tuple[bool, bool, bool]) -> list[str]:
     return [text[start:end] for start, end in pairwise([0, *cuts, len(text)]) if start < end]
 
 
-def token_counts(texts: Iterable[str], tokenizer: Tokenizer) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+def token_counts(texts: Iterable[str], tokenizer: TokenizerJson) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
     """How often `tokenizers` gives each id, over whole documents."""
-    total = np.zeros(tokenizer.get_vocab_size(), np.int64)
+    library = Reference(tokenizer)
+    total = np.zeros(tokenizer.size, np.int64)
     rest = iter(texts)
     while batch := list(islice(rest, 2_000)):
-        encodings = tokenizer.encode_batch_fast(batch, add_special_tokens=False)
-        ids = np.fromiter((i for encoding in encodings for i in encoding.ids), np.int64)
+        ids = np.fromiter((i for ids in library.encode(batch) for i in ids), np.int64)
         total += np.bincount(ids, minlength=len(total))
     return total
 
@@ -186,35 +193,38 @@ def merged(pieces: Sequence[str], pair: Merge) -> list[str]:
 
 def train_by_tokenizers(counts: Mapping[str, int], vocab_size: int, min_count: int = 0) -> list[Merge]:
     """The merges of `tokenizers`' own trainer, to which each word is given as often as it was counted."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Split("\n", "removed")
+    trainers = pytest.importorskip("tokenizers.trainers", reason="this version of tokenizers trains nothing")
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Split("\n", "removed")
     trainer = trainers.BpeTrainer(vocab_size=vocab_size, min_frequency=min_count, show_progress=False)
     tokenizer.train_from_iterator(("\n".join([word] * n) for word, n in counts.items()), trainer)
     return [(left, right) for left, right in json.loads(tokenizer.to_str())["model"]["merges"]]
 
 
-def build(base: Tokenizer, parts: Parts) -> Tokenizer:
+def build(base: TokenizerJson, parts: Parts) -> TokenizerJson:
     """The target: new tokens after the base's, new merges before those of runs of spaces."""
-    config = json.loads(base.to_str())
+    config = json.loads(base.text)
     vocab, merges = config["model"]["vocab"], config["model"]["merges"]
     for token in parts:
         vocab.setdefault(token, len(vocab))
     at = max(i for i, merge in enumerate(merges, 1) if "".join(merge).strip(SPACE))
     merges[at:at] = [pair for pair in parts.values() if pair]
-    return Tokenizer.from_str(json.dumps(config))
+    return parse(json.dumps(config), "the reference's target")
 
 
 def candidates(runs: Mapping[str, int], size: int, base: Collection[str]) -> Parts:
     """What the intermediate tokenizer finds: characters in code-point order, then merges in order."""
     parts: Parts = dict.fromkeys(sorted({c for run in runs for c in run}))
-    for left, right in train_by_tokenizers(runs, size):
+    # Its merges are those of `tokenizers`: tests/refining/test_intermediate.py.
+    learned = intermediate.train(pl.DataFrame(list(runs.items()), WORDS, orient="row"), size)
+    for left, right in learned.drop_nulls().select("left", "right").iter_rows():
         parts.setdefault(left + right, (left, right))
     return {token: pair for token, pair in parts.items() if pair or token not in base}
 
 
 def refine(
     texts: Sequence[str],
-    base: Tokenizer,
+    base: TokenizerJson,
     size: int,
     min_count: int,
     min_syllable_count: int,
@@ -227,8 +237,8 @@ def refine(
     Returns the new tokens with their counts, and of each round (size, unreachable, dropped, added). For a base
     without Hangul merges.
     """
-    have = base.get_vocab()
-    special = [token.content for token in base.get_added_tokens_decoder().values()]
+    have = base.ids
+    special = [token.content for token in base.added_tokens]
     runs = Counter(run for text in texts for word in words(text, special) for run in RUN.findall(word))
     seen = Counter(c for text in texts for c in text if is_hangul(c))
     parts = {token: pair for token, pair in candidates(runs, size, have).items() if token not in drop}
@@ -241,7 +251,7 @@ def refine(
                 there[token] = pair
         target = build(base, there)
         by_id = token_counts(texts, target)
-        counts = {token: int(by_id[target.token_to_id(token)]) for token in there}
+        counts = {token: int(by_id[target.ids[token]]) for token in there}
         kept = {token for wanted in keep for token in stems(wanted, there)}
         stepping = {part for pair in there.values() if pair for part in pair}
         rare = set()

@@ -7,7 +7,8 @@ from lightning.pytorch import Callback
 
 from kovocab.fitting.callbacks import StepSeed
 from kovocab.fitting.fit import main
-from support.expanded import BASE_TOKENS, corpus, save_expanded, texts
+from support.base import BASE_TOKENS, corpus, texts
+from support.expanded import save_expanded
 
 DATA = """
 data:

@@ -1,13 +1,19 @@
-"""Small word counts and vocabularies, by the shortest way; and tokenizers taken apart."""
+"""Small word counts and vocabularies, by the shortest way; and tokenizers taken apart, changed and used."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import polars as pl
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+import pytest
 
 from kovocab.counting.word_counts import WORDS
+from kovocab.refining import intermediate
+from kovocab.tokenizer.parsing import parse
+from kovocab.tokenizer.reference import Reference
+from kovocab.tokenizer.tokenizer_json import BpeModel, Merge, TokenizerJson
+from support.reference import RUN
 
 SCHEMA = {"token": pl.String, "left": pl.String, "right": pl.String}
 
@@ -21,26 +27,63 @@ def words_of(counts: Mapping[str, int]) -> pl.DataFrame:
 
 
 def train_vocabulary(texts: Iterable[str], size: int) -> pl.DataFrame:
-    """Train BPE on the Hangul words of `texts`: characters first, then merges in order."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.normalizer = normalizers.Replace(" ", "▁")
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("▁?[가-힣ㄱ-ㅣ]+"), "removed", invert=True)
-    trainer = trainers.BpeTrainer(vocab_size=size, limit_alphabet=size // 2, show_progress=False)
-    tokenizer.train_from_iterator(texts, trainer)
-    characters = sorted(token for token in tokenizer.get_vocab() if len(token) == 1 and token != "▁")
-    merges = tokenizer_merges(tokenizer)
-    return vocabulary(
-        *((character, None, None) for character in characters),
-        *((left + right, left, right) for left, right in merges),
-    )
+    """Train BPE on the Hangul words of `texts`, of the most common characters: characters first, then merges in order.
+
+    As many rows as `size` less one: the trainer counts `▁` too.
+    """
+    runs = Counter(run for text in texts for run in RUN.findall(text.replace(" ", "▁")))
+    characters: Counter[str] = Counter()
+    for run, count in runs.items():
+        characters.update(dict.fromkeys(run, 0) | {c: run.count(c) * count for c in run})
+    known = {c for c, _ in sorted(characters.items(), key=lambda item: (-item[1], item[0]))[: size // 2]}
+    kept: Counter[str] = Counter()
+    for run, count in runs.items():
+        kept.update(dict.fromkeys("".join(c if c in known else " " for c in run).split(), count))
+    return intermediate.train(words_of(kept), size).filter(pl.col("token") != "▁").select(list(SCHEMA))
 
 
-def tokenizer_merges(tokenizer: Tokenizer) -> list[tuple[str, str]]:
-    return [(left, right) for left, right in json.loads(tokenizer.to_str())["model"]["merges"]]
+def tokenizer_merges(tokenizer: TokenizerJson) -> list[Merge]:
+    assert isinstance(tokenizer.model, BpeModel)
+    return list(tokenizer.model.merges)
 
 
-def changed(tokenizer: Tokenizer, change: Callable[[dict[str, Any]], object]) -> Tokenizer:
+def tokenizer_of(config: Mapping[str, Any]) -> TokenizerJson:
+    """What a `tokenizer.json` of this content says."""
+    return parse(json.dumps(config), "a test's tokenizer")
+
+
+def changed(tokenizer: TokenizerJson, change: Callable[[dict[str, Any]], object]) -> TokenizerJson:
     """A tokenizer with a change made to its `tokenizer.json`."""
-    config = json.loads(tokenizer.to_str())
+    config = json.loads(tokenizer.text)
     change(config)
-    return Tokenizer.from_str(json.dumps(config))
+    return tokenizer_of(config)
+
+
+def with_added(tokenizer: TokenizerJson, *contents: str, special: bool = True) -> TokenizerJson:
+    """The tokenizer with more added tokens, numbered as `tokenizers` does."""
+
+    def add(config: dict[str, Any]) -> None:
+        for i, content in enumerate(contents, tokenizer.size):
+            flags = dict.fromkeys(("single_word", "lstrip", "rstrip"), False)
+            token = {"id": tokenizer.ids.get(content, i), "content": content, "special": special}
+            config["added_tokens"].append(token | flags | {"normalized": not special})
+
+    return changed(tokenizer, add)
+
+
+def in_use_elsewhere(tokenizer: TokenizerJson) -> Any:
+    """The `tokenizers.Tokenizer` of 0.23 that somebody has."""
+    library: Any = Reference(tokenizer).library
+    if not hasattr(library, "to_str"):
+        pytest.skip("this version of tokenizers does not give a Tokenizer's file back")
+    return library
+
+
+def ids(tokenizer: TokenizerJson, texts: Iterable[str], *, template: bool = False) -> list[list[int]]:
+    """The ids that `tokenizers` gives."""
+    return Reference(tokenizer).encode(list(texts), template=template)
+
+
+def pieces(tokenizer: TokenizerJson, text: str) -> list[str]:
+    """The tokens that `tokenizers` gives."""
+    return [tokenizer.tokens[i] for i in ids(tokenizer, [text])[0]]

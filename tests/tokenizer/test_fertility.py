@@ -4,23 +4,27 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers
 
 from kovocab.tokenizer.fertility import fertility
 from kovocab.tokenizer.tokenizer import load_tokenizer
+from kovocab.tokenizer.tokenizer_json import TokenizerJson
+from support.vocabularies import ids, tokenizer_of
 
 
 @pytest.fixture(scope="module")
-def characters() -> Tokenizer:
+def characters() -> TokenizerJson:
     """One token a character that is not whitespace."""
-    tokenizer = Tokenizer(models.WordLevel({"?": 0}, unk_token="?"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Split("", "isolated")]
+    split = {"type": "Split", "pattern": {"Regex": "\\S"}, "behavior": "Isolated", "invert": False}
+    steps = [{"type": "WhitespaceSplit"}, split]
+    return tokenizer_of(
+        {
+            "model": {"type": "WordLevel", "vocab": {"?": 0}, "unk_token": "?"},
+            "pre_tokenizer": {"type": "Sequence", "pretokenizers": steps},
+        }
     )
-    return tokenizer
 
 
-def test_counts(characters: Tokenizer) -> None:
+def test_counts(characters: TokenizerJson) -> None:
     assert fertility(pl.Series(["안녕 ab", "  c\n\u3000", None, ""]), characters) == {
         "documents": 3,
         "words": 3,
@@ -32,16 +36,16 @@ def test_counts(characters: Tokenizer) -> None:
 
 
 @pytest.mark.parametrize("texts", [pl.Series([], dtype=pl.String), [], pl.Series([None], dtype=pl.String)])
-def test_nothing(characters: Tokenizer, texts: pl.Series | list[pl.Series]) -> None:
+def test_nothing(characters: TokenizerJson, texts: pl.Series | list[pl.Series]) -> None:
     got = fertility(texts, characters)
     assert (got["documents"], got["tokens"]) == (0, 0)
     assert got["tokens_per_word"] is None
     assert got["bytes_per_token"] is None
 
 
-def test_special_tokens_are_not_counted(base: Tokenizer) -> None:
+def test_special_tokens_are_not_counted(base: TokenizerJson) -> None:
     got = fertility(pl.Series(["Hello world", "안녕"]), base)
-    assert got["tokens"] == sum(len(base.encode(t).ids) - 1 for t in ("Hello world", "안녕"))
+    assert got["tokens"] == sum(len(i) - 1 for i in ids(base, ["Hello world", "안녕"], template=True))
 
 
 def test_batches_make_no_difference(data: Path) -> None:

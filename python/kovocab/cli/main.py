@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from kovocab.cli import verbs as commands
-from kovocab.errors import KovocabError, UsageError
+from kovocab.errors import KovocabError, UsageError, training_installed
 from kovocab.run.stage_plan import TRAINING
 
 VERBS: dict[str, Callable[..., int | None]] = {
@@ -74,7 +74,8 @@ def _run(args: list[str]) -> int:
     if verb not in _summaries():
         raise UsageError(f"there is no such verb; wanted one of {', '.join(_summaries())}")
     try:
-        return _run_verb(verb, args[1:])
+        with training_installed():
+            return _run_verb(verb, args[1:])
     except SystemExit as end:  # after --help and --print_config
         return end.code if isinstance(end.code, int) else int(end.code is not None)
 

@@ -37,7 +37,7 @@ from kovocab.counting.word_counts import (
 )
 from kovocab.errors import UsageError
 from kovocab.machine.memory import bound
-from kovocab.tokenizer.tokenizer import Source, digest, load_tokenizer
+from kovocab.tokenizer.tokenizer import Source, load_tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -201,7 +201,7 @@ class _Count:
         for kind, cut in zip(("spaces", "newlines", "Hangul"), self._bpe.cut, strict=True):
             if not cut:
                 log.warning("entries of the vocabulary span %s: text is not cut there, which is slower", kind)
-        self._made_for = {"tokenizer": digest(loaded), "cut": list(self._bpe.cut)}
+        self._made_for = {"tokenizer": loaded.digest, "cut": list(self._bpe.cut)}
         self._add_to = [add_to] if isinstance(add_to, str | Path) else list(add_to)
         self._before = [read_counted(path) for path in self._add_to]
         check_same_cut(self._before, self._made_for)
@@ -248,7 +248,7 @@ class _Count:
             if self._kept is None or not done.files:  # else they are among what was kept
                 _add_files(self._tally, self._add_to)
             if self._scratch is not None:
-                folder, tokenizer = Path(self._scratch.name), self._loaded.to_str()
+                folder, tokenizer = Path(self._scratch.name), self._loaded.text
                 counted = cluster.count_by_ray(self._pass, self._tally, folder, tokenizer, **self._asked)
             else:
                 run(self._pass, self._tally, self._bpe, self._kept)

@@ -10,11 +10,11 @@ from types import TracebackType
 from typing import Self
 
 import polars as pl
-import tokenizers
 
 from kovocab import _core
 from kovocab.errors import ArtefactError, TokenizerError, UsageError
 from kovocab.machine import memory
+from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ def _tables(words: _core.SortedWords) -> Iterator[pl.DataFrame]:
         yield pl.DataFrame(table)
 
 
-def bpe_of(tokenizer: tokenizers.Tokenizer) -> _core.Bpe:
+def bpe_of(tokenizer: TokenizerJson) -> _core.Bpe:
     """A tokenizer as the engine has it, which cuts words.
 
     Raises:
@@ -139,8 +139,8 @@ def bpe_of(tokenizer: tokenizers.Tokenizer) -> _core.Bpe:
     """
     try:
         if tokenizer.encode_special_tokens:
-            raise _core.UnreadableTokenizer("special tokens are encoded as text")  # a switch that its JSON lacks
-        return _core.Bpe(tokenizer.to_str())
+            raise _core.UnreadableTokenizer("special tokens are encoded as text")
+        return _core.Bpe(tokenizer.text)
     except _core.UnreadableTokenizer as error:
         raise TokenizerError(
             f"words are cut for SentencePiece-style tokenizers only, and of this one {error}; "

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
-import tokenizers
 
 from kovocab import _core
 from kovocab.corpus.documents import Corpus
@@ -15,7 +14,8 @@ from kovocab.counting.word_counts import check_words, tables_of
 from kovocab.errors import TokenizerError
 from kovocab.machine.memory import bound
 from kovocab.tokenizer import hangul
-from kovocab.tokenizer.tokenizer import Source, first_new_id, load_tokenizer
+from kovocab.tokenizer.tokenizer import Source, load_tokenizer
+from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 log = logging.getLogger(__name__)
 
@@ -79,17 +79,16 @@ def count_tokens_of(path: str | Path, tokenizer: Source, *, threads: int | None 
     return named(total.counts, loaded)
 
 
-def named(table: pl.DataFrame, tokenizer: tokenizers.Tokenizer) -> pl.DataFrame:
+def named(table: pl.DataFrame, tokenizer: TokenizerJson) -> pl.DataFrame:
     """Say of each row which token it is, and whether it holds Hangul: what `count_tokens` gives of `id`, `count`."""
-    names = {i: token for token, i in tokenizer.get_vocab(with_added_tokens=True).items()}
-    tokens = pl.Series("token", [names.get(i) for i in range(len(table))], dtype=pl.String)
+    tokens = pl.Series("token", [tokenizer.tokens.get(i) for i in range(len(table))], dtype=pl.String)
     return table.select("id", tokens, "count").with_columns(
         hangul=pl.col("token").str.contains(f"[{hangul.HANGUL}]").fill_null(False)
     )
 
 
-def segments(words: pl.DataFrame, tokenizer: tokenizers.Tokenizer) -> _core.Segments:
-    """Word counts as the engine counts them again when tokens go (`rust/bpe/segments.rs`); errors are `count_tokens`'."""
+def segments(words: pl.DataFrame, tokenizer: TokenizerJson) -> _core.Segments:
+    """Word counts as the engine counts them again when tokens go (`rust/bpe/segments.rs`)."""
     return _core.Segments(bpe_of(tokenizer), words["word"], words["count"], threads_of(None))
 
 
@@ -128,13 +127,14 @@ class _Total:
         self.counts = more.with_columns(total)
 
 
-def _count_documents(texts: Iterator[pl.Series], tokenizer: tokenizers.Tokenizer) -> pl.DataFrame:
-    size = first_new_id(tokenizer)
+def _count_documents(texts: Iterator[pl.Series], tokenizer: TokenizerJson) -> pl.DataFrame:
+    from kovocab.tokenizer.reference import Reference
+
+    reference, size = Reference(tokenizer), tokenizer.size
     total = pl.Series("count", [0], dtype=pl.UInt64).new_from_index(0, size)
     # An encoding takes some hundred bytes a token: a few documents at a time.
     for batch in (whole[at : at + 2_000] for whole in texts for at in range(0, len(whole), 2_000)):
-        encodings = tokenizer.encode_batch_fast(batch.to_list(), add_special_tokens=False)
-        ids = pl.Series("id", [token for encoding in encodings for token in encoding.ids], dtype=pl.UInt32)
+        ids = pl.Series("id", [i for ids in reference.encode(batch.to_list()) for i in ids], dtype=pl.UInt32)
         found = ids.value_counts()
         total = total.scatter(found["id"], total.gather(found["id"]) + found["count"].cast(pl.UInt64))
     return pl.DataFrame({"id": pl.arange(size, eager=True, dtype=pl.UInt32), "count": total})

@@ -16,13 +16,14 @@ from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer
 
 from kovocab.artefact import RECORD, Record, new_folder, read_record, write_record
 from kovocab.corpus.documents import batches, fingerprint
 from kovocab.corpus.remote import shown
 from kovocab.errors import CorpusError, TokenizerError, UsageError
+from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer, read_config
+from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +137,7 @@ def pack(source: Source, tokenizer: str | Path, tokens_dir: str | Path, packing:
     return folder
 
 
-def identity(source: Source, tokenizer: str | Path, loaded: Tokenizer, packing: Packing) -> Record:
+def identity(source: Source, tokenizer: str | Path, loaded: TokenizerJson, packing: Packing) -> Record:
     """All that a source's token files depend on; cheap, the corpus is not read.
 
     Args:
@@ -149,16 +150,16 @@ def identity(source: Source, tokenizer: str | Path, loaded: Tokenizer, packing: 
     return {
         "source": source.name,
         "corpus": fingerprint(source.corpus, source.column),
-        "tokenizer": hashlib.sha256(loaded.to_str().encode()).hexdigest(),
+        "tokenizer": hashlib.sha256(loaded.text.encode()).hexdigest(),
         "eos": eos,
-        "eos_id": loaded.token_to_id(eos) if eos else None,
+        "eos_id": loaded.ids[eos] if eos else None,
         **asdict(packing),
     }
 
 
-def _write(source: Source, loaded: Tokenizer, made_from: Record, packing: Packing, beside: Path) -> None:
+def _write(source: Source, loaded: TokenizerJson, made_from: Record, packing: Packing, beside: Path) -> None:
     """Encode, split and write the source into the folder `beside`, with the record."""
-    dtype = np.dtype("<u2" if loaded.get_vocab_size() <= 1 << 16 else "<u4")
+    dtype = np.dtype("<u2" if loaded.size <= 1 << 16 else "<u4")
     with (beside / "train.bin").open("wb") as train, (beside / "validation.bin").open("wb") as validation:
         split = _Split(train, validation, dtype, packing)
         for text, ids in _encoded(source, loaded, made_from["eos_id"]):
@@ -231,24 +232,24 @@ class _Split:
         self._counts[part]["tokens"] += len(ids)
 
 
-def _encoded(source: Source, tokenizer: Tokenizer, eos_id: int | None) -> Iterator[tuple[str, list[int]]]:
+def _encoded(source: Source, tokenizer: TokenizerJson, eos_id: int | None) -> Iterator[tuple[str, list[int]]]:
     """Each document that is not empty, with its token ids."""
+    reference = Reference(tokenizer)
     for series in batches(source.corpus, column=source.column):
         for start in range(0, len(series), ENCODE_AT_ONCE):
             texts = [text for text in series[start : start + ENCODE_AT_ONCE].to_list() if text]
-            for text, encoding in zip(texts, tokenizer.encode_batch_fast(texts), strict=True):
-                ids = encoding.ids
+            for text, ids in zip(texts, reference.encode(texts, template=True), strict=True):
                 if eos_id is not None and ids[-1:] != [eos_id]:
                     ids.append(eos_id)
                 yield text, ids
 
 
-def _eos(tokenizer: Tokenizer, where: str | Path) -> str | None:
+def _eos(tokenizer: TokenizerJson, where: str | Path) -> str | None:
     """The token that ends a document: as `tokenizer_config.json` says, else by one of the usual names."""
     folder = Path(where)
     config = (folder if folder.is_dir() else folder.parent) / "tokenizer_config.json"
     named = [_said_eos(config)] if config.is_file() else []
-    return next((name for name in [*named, *EOS_NAMES] if name and tokenizer.token_to_id(name) is not None), None)
+    return next((name for name in [*named, *EOS_NAMES] if name in tokenizer.ids), None)
 
 
 def _said_eos(config: Path) -> str | None:

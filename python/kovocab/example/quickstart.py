@@ -111,12 +111,12 @@ def _make_base(folder: Path) -> None:
     from transformers import LlamaConfig, LlamaForCausalLM
     from transformers.utils import logging
 
-    from kovocab.tokenizer.tokenizer import first_new_id, load_tokenizer
+    from kovocab.tokenizer.tokenizer import load_tokenizer
 
     model_file = Path(mistral_common.__file__).parent / "data" / "tokenizer.model.v1"
     tokenizer = load_tokenizer(model_file)
     config = LlamaConfig(
-        vocab_size=first_new_id(tokenizer),
+        vocab_size=tokenizer.size,
         hidden_size=64,
         intermediate_size=192,
         num_hidden_layers=4,
@@ -131,7 +131,7 @@ def _make_base(folder: Path) -> None:
     with new_folder(folder) as beside:
         torch.manual_seed(0)
         LlamaForCausalLM(config).save_pretrained(beside)
-        tokenizer.save(str(beside / "tokenizer.json"))
+        (beside / "tokenizer.json").write_text(tokenizer.pretty(), encoding="utf-8")
         shutil.copyfile(model_file, beside / "tokenizer.model")
         write_record(beside, {"verb": "quickstart", "base_model": "a Llama with random weights"})
 

@@ -262,10 +262,7 @@ def _check_base_tokenizer(model: str, tokenizer: Path, first_new_id: int) -> boo
         return False  # then the model itself cannot be had either, which load_plain says better
     if own is None:
         return False
-    base, target = (
-        {row: token for token, row in load_tokenizer(path).get_vocab(with_added_tokens=True).items()}
-        for path in (own, tokenizer / "tokenizer.json")
-    )
+    base, target = (load_tokenizer(path).tokens for path in (own, tokenizer / "tokenizer.json"))
     wanted = {row: token for row, token in target.items() if row < first_new_id}
     for row in sorted(base.keys() | wanted.keys()):
         if base.get(row) != wanted.get(row):

@@ -10,12 +10,12 @@ from typing import Any
 
 import polars as pl
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from kovocab.errors import ModelError
 from kovocab.expanding.new_rows import base_pieces
+from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 PIECES = "base_pieces.parquet"
 """The file in a model's folder: `id` u32, `token` str, `base_pieces` list of u32, a row for each new token."""
@@ -66,15 +66,15 @@ class BasePieces:
             ) from error
         return cls(first_new_id, base_pieces(table, first_new_id), table.sort("id")["token"].to_list())
 
-    def check(self, tokenizer: Tokenizer) -> None:
+    def check(self, tokenizer: TokenizerJson) -> None:
         """See that they are those of the tokenizer's new tokens.
 
         Raises:
             ModelError: names the first token that differs.
         """
-        ids = range(self.first_new_id, max(tokenizer.get_vocab_size(), self.first_new_id + len(self._tokens)))
+        ids = range(self.first_new_id, max(tokenizer.size, self.first_new_id + len(self._tokens)))
         for row, there in zip_longest(ids, self._tokens):
-            if (token := tokenizer.id_to_token(row)) != there:
+            if (token := tokenizer.tokens.get(row)) != there:
                 raise ModelError(
                     f"{PIECES} is of another vocabulary: the token {row:,} is {there!r} there and {token!r} in the "
                     "tokenizer; run `kovocab expand` again"

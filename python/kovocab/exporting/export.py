@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from kovocab.artefact import RECORD, Record, check_replaceable, new_folder, read_record, write_record
 from kovocab.errors import ArtefactError, ModelError, TokenizerError
 from kovocab.expanding.expand import Dtype, copy_tokenizer, load_plain
 from kovocab.exporting.card import model_card
+from kovocab.tokenizer.reference import Reference
+from kovocab.tokenizer.tokenizer import load_tokenizer
 
 PROMPTS = (
     "안녕하세요. 오늘은 날씨가 좋습니다.",
@@ -89,11 +90,11 @@ def _open_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """
     try:
         opened: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
-        plain = Tokenizer.from_file(str(folder / "tokenizer.json"))
     except Exception as error:  # tokenizers raises bare Exceptions
         raise TokenizerError(f"the tokenizer in {folder} cannot be opened: {error}") from error
-    for prompt in PROMPTS:
-        given, wanted = opened(prompt)["input_ids"], plain.encode(prompt).ids
+    reference = Reference(load_tokenizer(folder / "tokenizer.json"))
+    for prompt, wanted in zip(PROMPTS, reference.encode(PROMPTS, template=True), strict=True):
+        given = opened(prompt)["input_ids"]
         if given != wanted:
             raise TokenizerError(f"AutoTokenizer gives {given} for {prompt!r} and {folder}/tokenizer.json {wanted}")
     return opened

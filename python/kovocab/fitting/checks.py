@@ -47,7 +47,7 @@ def check_model(folder: Path, data: Mixture) -> None:
         ArtefactError, ModelError: it is no artefact to start from, or has too few rows.
         UsageError: blocks are too long.
     """
-    rows, tokens = base_record(folder)["vocab_size"], load_tokenizer(data.tokenizer).get_vocab_size()
+    rows, tokens = base_record(folder)["vocab_size"], load_tokenizer(data.tokenizer).size
     if tokens > rows:
         raise ModelError(
             f"the tokenizer in {data.tokenizer} has {tokens:,} tokens and the model {rows:,} rows; "

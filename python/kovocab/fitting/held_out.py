@@ -14,6 +14,7 @@ from kovocab.fitting.checks import check_model
 from kovocab.fitting.trainers import guarded, new_trainer, say
 from kovocab.model.causal_lm import CausalLM
 from kovocab.run.configuration import Configuration
+from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
 
 
@@ -48,12 +49,13 @@ def _predict(trainer: Trainer, module: CausalLM, data: Mixture, path: Path) -> N
             raise UsageError(f"trainer.limit_predict_batches is {trainer.limit_predict_batches}; wanted some batches")
         losses = torch.cat([output["loss"] for output in outputs])
         rows = list(islice(data.held_out(), len(losses)))
+        reference = Reference(load_tokenizer(data.tokenizer))
         pl.DataFrame(
             {
                 "source": [source for source, _, _ in rows],
                 "block": [block for _, block, _ in rows],
                 "loss": losses.tolist(),
-                "text": load_tokenizer(data.tokenizer).decode_batch([ids for _, _, ids in rows]),
+                "text": [reference.decode(ids, special=False) for _, _, ids in rows],
             }
         ).write_parquet(beside)
     say(f"{len(rows)} blocks, mean loss {losses.mean():.6f}, in {path}")

@@ -9,7 +9,6 @@ left. Where the base merges Hangul by itself it is not always so (see `Recount.c
 import logging
 
 import polars as pl
-import tokenizers
 
 from kovocab.counting.token_counts import count_tokens, named, segments
 from kovocab.errors import TokenizerError
@@ -17,6 +16,7 @@ from kovocab.refining.candidates import Vocabulary
 from kovocab.refining.rounds import TokenCounts
 from kovocab.tokenizer.placement import merges_hangul
 from kovocab.tokenizer.tokenizer import build_target
+from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +33,10 @@ class Recount:
         TokenizerError: the base is not SentencePiece-style.
     """
 
-    def __init__(self, words: pl.DataFrame, base: tokenizers.Tokenizer, vocabulary: Vocabulary) -> None:
+    def __init__(self, words: pl.DataFrame, base: TokenizerJson, vocabulary: Vocabulary) -> None:
         self._words = words
         self._base = base
-        self._merges_hangul = merges_hangul(base.get_vocab())
+        self._merges_hangul = merges_hangul(base.ids)
         # A space is one byte of text, and three as ▁.
         length = pl.col("word").str.len_bytes() - 2 * pl.col("word").str.count_matches("▁")
         self._times = int(words["count"].sum())
@@ -46,7 +46,7 @@ class Recount:
     def _start(self, vocabulary: Vocabulary) -> None:
         self._target = build_target(self._base, vocabulary.frame())
         self._segments = segments(self._words, self._target)
-        ids = self._target.get_vocab(with_added_tokens=True)
+        ids = self._target.ids
         there = vocabulary.table["token"].replace_strict(ids, default=None, return_dtype=pl.UInt32)
         self._ids = there.set(~vocabulary.there, None)
         self._there = vocabulary.there
@@ -76,7 +76,7 @@ class Recount:
         emitted = int(count_tokens(self._words, self._base)["count"].sum())
         return TokenCounts(pl.Series([], dtype=pl.UInt64), emitted / self._times, self._bytes / emitted)
 
-    def check(self, target: tokenizers.Tokenizer) -> None:
+    def check(self, target: TokenizerJson) -> None:
         """Check the last counts against those of the target as it was built.
 
         Raises:

@@ -8,12 +8,12 @@ last one is built for real, and has to emit just that.
 import logging
 import time
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import tokenizers
 
 from kovocab.artefact import Record, new_folder, write_record
 from kovocab.counting.word_counts import Counted, check_words
@@ -25,15 +25,9 @@ from kovocab.refining.rounds import Round, State, TokenCounts, turn
 from kovocab.refining.settings import RefineSettings
 from kovocab.tokenizer import promises
 from kovocab.tokenizer.hangul import CANDIDATE
-from kovocab.tokenizer.tokenizer import (
-    Source,
-    base_pieces,
-    build_target,
-    digest,
-    first_new_id,
-    load_tokenizer,
-    save_tokenizer,
-)
+from kovocab.tokenizer.reference import Reference, Tokenizer
+from kovocab.tokenizer.tokenizer import Source, base_pieces, build_target, load_tokenizer, save_tokenizer
+from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 log = logging.getLogger(__name__)
 
@@ -45,17 +39,22 @@ class Refined:
     Attributes:
         vocabulary: `id: u32, token: str, left: str?, right: str?, count: u64, base_pieces: list[u32]`, by id; a
             token that the base has keeps the base's id.
-        tokenizer: The target tokenizer.
+        target: The target tokenizer.
         rounds: A row a `Round`.
         record: Settings, sums, the base, versions, and the record of the word counts.
     """
 
     vocabulary: pl.DataFrame
-    tokenizer: tokenizers.Tokenizer
+    target: TokenizerJson
     rounds: pl.DataFrame
     record: Record
     _base: Source = field(repr=False)
     _words: pl.DataFrame = field(repr=False)
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The target tokenizer as the library `tokenizers` has it, to encode with."""
+        return Reference(self.target).library
 
     def save(self, folder: str | Path) -> Record:
         """Write the tokenizer, `vocabulary.parquet`, `rounds.parquet` and the record; check what was written.
@@ -70,7 +69,7 @@ class Refined:
             TokenizerError: the saved tokenizer breaks a promise; says which, and by what.
         """
         with new_folder(folder) as beside:
-            save_tokenizer(self.tokenizer, beside, base_source=self._base, vocabulary=self.vocabulary)
+            save_tokenizer(self.target, beside, base_source=self._base, vocabulary=self.vocabulary)
             self.vocabulary.write_parquet(beside / "vocabulary.parquet")
             self.rounds.write_parquet(beside / "rounds.parquet")
             record = self.record | {"promises": self._check(beside)}
@@ -126,17 +125,17 @@ def refine(
     counted = words if isinstance(words, Counted) else Counted(words, {"verb": "count", "corpus": {"kind": "memory"}})
     check_words(counted.words)
     tokenizer = load_tokenizer(base)
-    if "tokenizer" in counted.record and counted.record["tokenizer"] != digest(tokenizer):
+    if "tokenizer" in counted.record and counted.record["tokenizer"] != tokenizer.digest:
         raise UsageError("the words were counted for another tokenizer than this base; count them again with it")
     # A special token is a word of its own, and no text: nothing can be learned from its Hangul.
-    special = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
+    special = [token.content for token in tokenizer.added_tokens]
     hangul = counted.words.filter(pl.col("word").str.contains(f"[{CANDIDATE}]") & ~pl.col("word").is_in(special))
     if hangul.is_empty():
         raise UsageError("the word counts hold no word with Hangul: there is nothing to refine")
     start = time.perf_counter()
     trained = bpe.train(bpe.training_words(hangul), settings.intermediate_vocab_size)
     log.info("intermediate tokenizer: %s tokens, %.1f s", f"{len(trained):,}", time.perf_counter() - start)
-    candidates = Vocabulary.of(trained, tokenizer.get_vocab(with_added_tokens=True))
+    candidates = Vocabulary.of(trained, tokenizer.ids)
     seen = trained.filter(pl.col("left").is_null()).select("token", "count")
     characters = candidates.by_row(dict(seen.iter_rows()))
     keep = candidates.rows(decisions.keep)
@@ -165,7 +164,7 @@ def _result(
     vocabulary: Vocabulary,
     recount: Recount,
     counts: TokenCounts,
-    tokenizer: tokenizers.Tokenizer,
+    tokenizer: TokenizerJson,
     base: Source,
     counted: Counted,
     settings: RefineSettings,
@@ -176,7 +175,7 @@ def _result(
     target = build_target(tokenizer, frame)
     recount.check(target)
     before = recount.count_base()
-    ids = target.get_vocab(with_added_tokens=True)
+    ids = target.ids
     table = frame.with_columns(
         counts.by_row.filter(vocabulary.there).alias("count"),
         pl.Series("id", [ids[token] for token in frame["token"]], dtype=pl.UInt32),
@@ -190,9 +189,9 @@ def _result(
         "settings": asdict(settings),
         "decisions": {"keep": sorted(decisions.keep), "drop": sorted(decisions.drop)},
         "base": base.name if isinstance(base, Path) else Path(base).name if isinstance(base, str) else "memory",
-        "base_tokenizer": digest(tokenizer),
-        "target_tokenizer": digest(target),
-        "first_new_id": first_new_id(tokenizer),
+        "base_tokenizer": tokenizer.digest,
+        "target_tokenizer": target.digest,
+        "first_new_id": tokenizer.size,
         "new_tokens": int(vocabulary.new.sum()),
         "base_tokens_per_word": before.tokens_per_word,
         "base_bytes_per_token": before.bytes_per_token,

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
     import polars as pl
-    import tokenizers
+
+    from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 # Encodings take some hundred bytes a token; this many documents at a time keep memory small.
 _BATCH = 1_000
@@ -25,7 +26,7 @@ class Fertility(TypedDict):
     bytes_per_token: float | None
 
 
-def fertility(texts: "pl.Series | Iterable[pl.Series]", tokenizer: "tokenizers.Tokenizer") -> Fertility:
+def fertility(texts: "pl.Series | Iterable[pl.Series]", tokenizer: "TokenizerJson") -> Fertility:
     """Measure the fertility of `tokenizer` on `texts`.
 
     Args:
@@ -38,6 +39,9 @@ def fertility(texts: "pl.Series | Iterable[pl.Series]", tokenizer: "tokenizers.T
     """
     import polars as pl
 
+    from kovocab.tokenizer.reference import Reference
+
+    reference = Reference(tokenizer)
     documents = words = size = tokens = 0
     for series in [texts] if isinstance(texts, pl.Series) else texts:
         kept = series.drop_nulls()
@@ -45,8 +49,7 @@ def fertility(texts: "pl.Series | Iterable[pl.Series]", tokenizer: "tokenizers.T
         words += int(kept.str.count_matches(r"\S+").sum())
         size += int(kept.str.len_bytes().sum())
         for batch in kept.to_frame().iter_slices(_BATCH):
-            encodings = tokenizer.encode_batch_fast(batch.to_series().to_list(), add_special_tokens=False)
-            tokens += sum(len(encoding) for encoding in encodings)
+            tokens += sum(map(len, reference.encode(batch.to_series().to_list())))
     return Fertility(
         documents=documents,
         words=words,

@@ -7,19 +7,17 @@ without Hangul no new merge can fire, wherever it stands; the place decides how 
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kovocab.errors import TokenizerError
 from kovocab.tokenizer.hangul import CANDIDATE, has_hangul
+from kovocab.tokenizer.tokenizer_json import BpeModel, Merge, TokenizerJson
 
 if TYPE_CHECKING:
     import polars as pl
 
 SPACE = "▁"
 """How SentencePiece writes a space."""
-
-Merge = tuple[str, str]
-"""Two tokens that merge to one: the left and the right part."""
 
 Row = tuple[str, str | None, str | None]
 """One row of a vocabulary: a token and the two parts that merge to it, None and None for a character."""
@@ -32,29 +30,31 @@ def merges_hangul(tokens: Iterable[str]) -> bool:
     return any(len(token) > 1 and has_hangul(token) for token in tokens)
 
 
-def check_style(config: dict[str, Any]) -> None:
+def check_style(base: TokenizerJson) -> BpeModel:
     """Check that a base is one that the construction holds for.
 
-    Args:
-        config: The base's `tokenizer.json`.
+    Returns:
+        Its model.
 
     Raises:
         TokenizerError: it is byte-level, or differs from SentencePiece's BPE in a way that it names.
     """
-    model, cut, normalizer = config["model"], config["pre_tokenizer"], config["normalizer"] or {}
-    if any("ByteLevel" in json.dumps(config[step]) for step in ("pre_tokenizer", "decoder")):
+    model, cut, normalizer = base.model, base.pre_tokenizer, base.normalizer or {}
+    if any("ByteLevel" in json.dumps(step) for step in (base.pre_tokenizer, base.decoder)):
         raise TokenizerError(
             "byte-level bases are not supported yet; wanted a SentencePiece-style base (Llama, Mistral)"
         )
+    refused = "the base is not a SentencePiece-style tokenizer that kovocab covers"
+    if not isinstance(model, BpeModel):
+        raise TokenizerError(f"{refused}: its model is {model.type}, wanted BPE")
     steps = {step["type"] for step in normalizer.get("normalizers", [normalizer]) if step}
     not_covered = {
-        f"its model is {model['type']}, wanted BPE": model["type"] != "BPE",
-        "it has no byte fallback": not model.get("byte_fallback"),
-        f"it has no token {SPACE} for a space": SPACE not in model["vocab"],
+        "it has no byte fallback": not model.byte_fallback,
+        f"it has no token {SPACE} for a space": SPACE not in model.vocab,
         "its merges depend on where in a word they are": bool(
-            model.get("continuing_subword_prefix") or model.get("end_of_word_suffix")
+            model.continuing_subword_prefix or model.end_of_word_suffix
         ),
-        "it drops merges at random": bool(model.get("dropout")),
+        "it drops merges at random": bool(model.dropout),
         f"it cuts text into words ({cut and cut['type']})": (
             cut is not None and (cut["type"], cut.get("split"), cut.get("replacement")) != ("Metaspace", False, SPACE)
         ),
@@ -62,7 +62,8 @@ def check_style(config: dict[str, Any]) -> None:
     }
     for reason, applies in not_covered.items():
         if applies:
-            raise TokenizerError(f"the base is not a SentencePiece-style tokenizer that kovocab covers: {reason}")
+            raise TokenizerError(f"{refused}: {reason}")
+    return model
 
 
 def read_rows(vocabulary: "pl.DataFrame", pieces: Collection[str], added: Collection[str]) -> Iterator[Row]:

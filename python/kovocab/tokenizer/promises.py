@@ -4,17 +4,16 @@
 argue: a target that someone else built is checked just as well.
 """
 
-import json
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING
 
-import tokenizers
-
 from kovocab.errors import TokenizerError
 from kovocab.tokenizer.hangul import has_hangul
-from kovocab.tokenizer.tokenizer import base_pieces, first_new_id
+from kovocab.tokenizer.reference import Reference
+from kovocab.tokenizer.tokenizer import base_pieces
+from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 if TYPE_CHECKING:
     import polars as pl
@@ -47,8 +46,8 @@ _NASTY = (
 
 
 def check_promises(
-    base: tokenizers.Tokenizer,
-    target: tokenizers.Tokenizer,
+    base: TokenizerJson,
+    target: TokenizerJson,
     texts: "Sequence[str] | pl.Series",
     vocabulary: "pl.DataFrame",
     model: bytes | None = None,
@@ -81,7 +80,7 @@ def check_promises(
     return checked
 
 
-def check_base_ids(base: tokenizers.Tokenizer, target: tokenizers.Tokenizer, vocabulary: "pl.DataFrame") -> int:
+def check_base_ids(base: TokenizerJson, target: TokenizerJson, vocabulary: "pl.DataFrame") -> int:
     """Promise 1: base ids keep their meaning, and new ids follow them in the order of `vocabulary`.
 
     Returns:
@@ -90,10 +89,10 @@ def check_base_ids(base: tokenizers.Tokenizer, target: tokenizers.Tokenizer, voc
     Raises:
         TokenizerError: names the first token whose id is another, or the part of the tokenizer that changed.
     """
-    old = base.get_vocab(with_added_tokens=True)
+    old = base.ids
     new = (token for token in vocabulary["token"] if token not in old)
-    wanted = old | {token: i for i, token in enumerate(new, first_new_id(base))}
-    got = target.get_vocab(with_added_tokens=True)
+    wanted = old | {token: i for i, token in enumerate(new, base.size)}
+    got = target.ids
     for token in sorted(wanted.keys() | got.keys(), key=lambda token: (wanted.get(token, len(got)), token)):
         if wanted.get(token) != got.get(token):
             kind = "base" if token in old else "new"
@@ -101,14 +100,13 @@ def check_base_ids(base: tokenizers.Tokenizer, target: tokenizers.Tokenizer, voc
                 f"promise 1, ids: the {kind} token {token!r} has id {got.get(token)} in the target; "
                 f"wanted {wanted.get(token)}"
             )
-    before, after = json.loads(base.to_str()), json.loads(target.to_str())
     for part in _PARTS:
-        if before[part] != after[part]:
+        if getattr(base, part) != getattr(target, part):
             raise TokenizerError(f"promise 1, ids: the target's {part} is not the base's")
     return len(old)
 
 
-def check_text_without_hangul(base: tokenizers.Tokenizer, target: tokenizers.Tokenizer, texts: Iterable[str]) -> int:
+def check_text_without_hangul(base: TokenizerJson, target: TokenizerJson, texts: Iterable[str]) -> int:
     """Promise 2: text without Hangul is encoded as before, id by id.
 
     Checked on the documents without Hangul, on the runs of lines without Hangul of the others, on every
@@ -120,18 +118,19 @@ def check_text_without_hangul(base: tokenizers.Tokenizer, target: tokenizers.Tok
     Raises:
         TokenizerError: names the first text that is encoded differently, and where.
     """
-    special = [token.content for token in base.get_added_tokens_decoder().values()]
+    special = [token.content for token in base.added_tokens]
     nasty = [*_NASTY, *special, *(f"a {token}b\n{token} {token}" for token in special), *_characters()]
+    old, new = Reference(base), Reference(target)
     count = 0
     for batch in _batches(part for text in chain(texts, nasty) for part in _without_hangul(text)):
-        for text, before, after in zip(batch, _encode(base, batch), _encode(target, batch), strict=True):
+        for text, before, after in zip(batch, old.encode(batch), new.encode(batch), strict=True):
             if before != after:
-                raise TokenizerError(f"promise 2, text without Hangul: {_difference(base, text, before, after)}")
+                raise TokenizerError(f"promise 2, text without Hangul: {_difference(old, text, before, after)}")
         count += len(batch)
     return count
 
 
-def check_reachable(target: tokenizers.Tokenizer, vocabulary: "pl.DataFrame") -> int:
+def check_reachable(target: TokenizerJson, vocabulary: "pl.DataFrame") -> int:
     """Promise 3: each token of `vocabulary` is what its own text encodes to, through merges alone.
 
     Returns:
@@ -142,13 +141,13 @@ def check_reachable(target: tokenizers.Tokenizer, vocabulary: "pl.DataFrame") ->
     """
     tokens: list[str] = vocabulary["token"].to_list()
     for token, pieces in zip(tokens, base_pieces(target, tokens), strict=True):
-        if pieces != [target.token_to_id(token)]:
-            parts = [target.id_to_token(piece) for piece in pieces]
+        if pieces != [target.ids.get(token)]:
+            parts = [target.tokens[piece] for piece in pieces]
             raise TokenizerError(f"promise 3, reachable tokens: the text of {token!r} encodes to {parts}")
     return len(tokens)
 
 
-def check_decoding(base: tokenizers.Tokenizer, target: tokenizers.Tokenizer, texts: Iterable[str]) -> int:
+def check_decoding(base: TokenizerJson, target: TokenizerJson, texts: Iterable[str]) -> int:
     """Promise 4: what the target encodes it decodes to what the base would have given back.
 
     Returns:
@@ -157,11 +156,10 @@ def check_decoding(base: tokenizers.Tokenizer, target: tokenizers.Tokenizer, tex
     Raises:
         TokenizerError: names the first text that comes back differently.
     """
+    references = Reference(base), Reference(target)
     count = 0
     for batch in _batches(text for text in texts if has_hangul(text)):
-        before, after = (
-            tokenizer.decode_batch(_encode(tokenizer, batch), skip_special_tokens=False) for tokenizer in (base, target)
-        )
+        before, after = (map(reference.decode, reference.encode(batch)) for reference in references)
         for text, old, new in zip(batch, before, after, strict=True):
             if old != new:
                 at = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), len(old))
@@ -174,7 +172,7 @@ def check_decoding(base: tokenizers.Tokenizer, target: tokenizers.Tokenizer, tex
     return count
 
 
-def check_model(target: tokenizers.Tokenizer, model: bytes, texts: Iterable[str]) -> int:
+def check_model(target: TokenizerJson, model: bytes, texts: Iterable[str]) -> int:
     """Promise 5: `tokenizer.json` and `tokenizer.model` agree.
 
     A text that holds a special token literally is passed over: tokenizers reads the token, SentencePiece the
@@ -198,24 +196,21 @@ def check_model(target: tokenizers.Tokenizer, model: bytes, texts: Iterable[str]
         processor = sentencepiece.SentencePieceProcessor(model_proto=model)
     except RuntimeError as error:
         raise TokenizerError(f"promise 5, tokenizer.model: SentencePiece does not load it: {error}") from error
-    special = [token.content for token in target.get_added_tokens_decoder().values()]
+    special = [token.content for token in target.added_tokens]
+    reference = Reference(target)
     count = 0
     for batch in _batches(text for text in texts if not any(token in text for token in special)):
         # num_threads=-1: as many as there are processors.
         for text, ours, theirs in zip(
-            batch, _encode(target, batch), processor.encode(batch, num_threads=-1), strict=True
+            batch, reference.encode(batch), processor.encode(batch, num_threads=-1), strict=True
         ):
             if ours != theirs:
                 raise TokenizerError(
                     f"promise 5, tokenizer.json (before) and tokenizer.model (after): "
-                    f"{_difference(target, text, ours, theirs)}"
+                    f"{_difference(reference, text, ours, theirs)}"
                 )
         count += len(batch)
     return count
-
-
-def _encode(tokenizer: tokenizers.Tokenizer, texts: Sequence[str]) -> list[list[int]]:
-    return [encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
 
 def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
@@ -242,9 +237,9 @@ def _characters() -> Iterator[str]:
         yield kept[start : start + 64]
 
 
-def _difference(tokenizer: tokenizers.Tokenizer, text: str, before: Sequence[int], after: Sequence[int]) -> str:
+def _difference(reference: Reference, text: str, before: Sequence[int], after: Sequence[int]) -> str:
     at = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), len(before))
-    near = tokenizer.decode(before[max(at - 8, 0) : at + 8], skip_special_tokens=False)
+    near = reference.decode(before[max(at - 8, 0) : at + 8])
     return (
         f"{_excerpt(text)} differs from token {at} on, near {near!r}: before {list(before[at : at + 5])}, "
         f"after {list(after[at : at + 5])}"

@@ -1,17 +1,15 @@
-"""SentencePiece's file, `tokenizer.model`: read it, make a `tokenizers.Tokenizer` of it, append pieces to it.
+"""SentencePiece's file, `tokenizer.model`: read it, make a `tokenizer.json` of it, append pieces to it.
 
 Covered are BPE models that leave their text as it is (no charsmap, no whitespace clean-up) and fall back to
 bytes: Llama 1 and 2, Mistral, SOLAR. Everything else is refused by name, so that no file is half understood.
 """
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
-import tokenizers
-
 from kovocab.errors import TokenizerError
 from kovocab.tokenizer.placement import SPACE, Row, merges_hangul
+from kovocab.tokenizer.tokenizer_json import AddedToken, BpeModel, Step, TokenizerJson
 
 # SentencePiece gives pieces that training did not rank, the runs of spaces, a score of -1e9.
 _UNRANKED = -1e8
@@ -71,8 +69,8 @@ def piece_ids(proto: Any) -> tuple[dict[str, int], dict[str, int]]:
     return text, other
 
 
-def to_tokenizer(proto: Any) -> tokenizers.Tokenizer:
-    """Build the `tokenizers.Tokenizer` that gives the ids of the SentencePiece model `proto`.
+def to_tokenizer(proto: Any) -> TokenizerJson:
+    """Build the tokenizer that gives the ids of the SentencePiece model `proto`.
 
     A text that holds a control or user-defined piece literally is the one exception: as in every Hugging
     Face conversion it is cut out first and read as that token (SentencePiece reads control pieces as text,
@@ -84,52 +82,28 @@ def to_tokenizer(proto: Any) -> tokenizers.Tokenizer:
     pieces = proto.pieces
     vocab = {piece.piece: i for i, piece in enumerate(pieces)}
     added = [
-        {
-            "id": i,
-            "content": piece.piece,
-            "single_word": False,
-            "lstrip": False,
-            "rstrip": False,
-            "normalized": False,
-            "special": piece.type != _USER_DEFINED,
-        }
+        AddedToken(i, piece.piece, special=piece.type != _USER_DEFINED)
         for i, piece in enumerate(pieces)
         if piece.type in (_UNKNOWN, _CONTROL, _USER_DEFINED)
     ]
     unknown = next(piece.piece for piece in pieces if piece.type == _UNKNOWN)
     replace = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
-    decoders: list[dict[str, Any]] = [
+    decoders: list[Step] = [
         {"type": "Replace", "pattern": {"String": SPACE}, "content": " "},
         {"type": "ByteFallback"},
         {"type": "Fuse"},
     ]
-    normalizer: dict[str, Any] = replace
+    normalizer: Step = replace
     if proto.normalizer_spec.add_dummy_prefix:
         normalizer = {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": SPACE}, replace]}
         decoders.append({"type": "Strip", "content": " ", "start": 1, "stop": 0})
-    config = {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": added,
-        "normalizer": normalizer,
-        "pre_tokenizer": None,
-        "post_processor": _begin_with(proto),
-        "decoder": {"type": "Sequence", "decoders": decoders},
-        "model": {
-            "type": "BPE",
-            "dropout": None,
-            "unk_token": unknown,
-            "continuing_subword_prefix": None,
-            "end_of_word_suffix": None,
-            "fuse_unk": True,
-            "byte_fallback": True,
-            "ignore_merges": False,
-            "vocab": vocab,
-            "merges": _merges(proto),
-        },
-    }
-    return tokenizers.Tokenizer.from_str(json.dumps(config, ensure_ascii=False))
+    return TokenizerJson(
+        BpeModel(vocab, _merges(proto), unk_token=unknown, fuse_unk=True, byte_fallback=True),
+        tuple(added),
+        normalizer=normalizer,
+        post_processor=_begin_with(proto),
+        decoder={"type": "Sequence", "decoders": decoders},
+    )
 
 
 def append_pieces(proto: Any, rows: Sequence[Row]) -> bytes:
@@ -185,7 +159,7 @@ def _check_runs_of_spaces(normal: dict[str, Any], last: float) -> None:
             )
 
 
-def _begin_with(proto: Any) -> dict[str, Any] | None:
+def _begin_with(proto: Any) -> Step | None:
     """Begin each text with the model's `<s>`, as Llama and Mistral do; None where the model has none."""
     i = proto.trainer_spec.bos_id
     if not 0 <= i < len(proto.pieces):

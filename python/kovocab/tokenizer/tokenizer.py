@@ -8,22 +8,25 @@ out of its own text.
 
 import json
 from collections.abc import Sequence
-from hashlib import sha256
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import tokenizers
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from kovocab.artefact import new_file
 from kovocab.errors import TokenizerError
 from kovocab.tokenizer import sentencepiece_model
+from kovocab.tokenizer.parsing import parse
 from kovocab.tokenizer.placement import check_style, place_merges, read_rows
+from kovocab.tokenizer.tokenizer_json import BpeModel, TokenizerJson
 
 if TYPE_CHECKING:
     import polars as pl
 
-Source = str | Path | tokenizers.Tokenizer
-"""A path to `tokenizer.json` or `tokenizer.model`, a folder holding one, or a `tokenizers.Tokenizer`."""
+    from kovocab.tokenizer.reference import Tokenizer
+
+Source: TypeAlias = "str | Path | TokenizerJson | Tokenizer"
+"""A path to `tokenizer.json` or `tokenizer.model`, a folder holding one, what `load_tokenizer` made of one, or a
+`tokenizers.Tokenizer` of 0.23."""
 
 _WANTED = "wanted a tokenizer.json, a SentencePiece tokenizer.model or a folder holding one"
 # Keys of a base's tokenizer_config.json that name its class, or its own files, and not what it does.
@@ -31,63 +34,46 @@ _OF_ITS_CLASS = ("auto_map", "legacy", "sp_model_kwargs", "add_prefix_space", "f
 _COPIED = ("special_tokens_map.json", "chat_template.jinja")
 
 
-def load_tokenizer(source: Source) -> tokenizers.Tokenizer:
+def load_tokenizer(source: Source) -> TokenizerJson:
     """Open a tokenizer.
 
     Args:
         source: A path to a `tokenizer.json`, to a SentencePiece `tokenizer.model` (under any name), or to a
-            folder holding one of the two; the folder's `tokenizer.json` comes first. A `tokenizers.Tokenizer`
-            is handed back as it is, or a copy without truncation and padding.
+            folder holding one of the two; the folder's `tokenizer.json` comes first. A `TokenizerJson` is
+            handed back as it is; a `tokenizers.Tokenizer` is read and not changed.
 
     Returns:
-        The tokenizer, truncation and padding off: they are settings of one use of it, and with them on a count
+        The tokenizer, without truncation and padding: they are settings of one use of it, and with them on a count
         would miss text without a word.
 
     Raises:
         TokenizerError: there is no such file, or it holds no tokenizer of a kind that is covered.
     """
-    if isinstance(source, tokenizers.Tokenizer):
-        if source.truncation is None and source.padding is None:
-            return source
-        return _whole(tokenizers.Tokenizer.from_str(source.to_str()))
+    if isinstance(source, TokenizerJson):
+        return source
+    if not isinstance(source, str | Path):
+        from kovocab.tokenizer import reference
+
+        return reference.read(source)
     path = _find(Path(source))
     data = _read(path)
     if not data.lstrip().startswith(b"{"):
         return sentencepiece_model.to_tokenizer(sentencepiece_model.read_model(data, str(path)))
-    try:
-        tokenizer = tokenizers.Tokenizer.from_buffer(data)
-    except Exception as error:  # tokenizers raises bare Exceptions
-        raise TokenizerError(f"{path} is not a tokenizer.json: {error}") from error
-    return _whole(tokenizer)
+    return parse(data, path)
 
 
-def digest(tokenizer: tokenizers.Tokenizer) -> str:
-    """SHA-256, in hexadecimal, of all that decides a tokenizer's ids: the same on every machine."""
-    config = json.loads(tokenizer.to_str())
-    decides = [config[part] for part in ("added_tokens", "normalizer", "pre_tokenizer", "model")]
-    return sha256(json.dumps(decides).encode()).hexdigest()
-
-
-def first_new_id(base: tokenizers.Tokenizer) -> int:
-    """The id of the first new token: one more than the highest that the base uses, added tokens included."""
-    return max(base.get_vocab(with_added_tokens=True).values(), default=-1) + 1
-
-
-def base_pieces(base: tokenizers.Tokenizer, tokens: Sequence[str]) -> list[list[int]]:
+def base_pieces(base: TokenizerJson, tokens: Sequence[str]) -> list[list[int]]:
     """The ids that a tokenizer gives for each token's own text.
 
     This is the model alone: `▁안녕` is read as it stands, no space is put before it, no special token is
     looked for, and merges have to reach each piece (`ignore_merges` is off).
     """
-    if getattr(base.model, "ignore_merges", False):
-        config = json.loads(base.to_str())
-        config["model"]["ignore_merges"] = False
-        base = tokenizers.Tokenizer.from_str(json.dumps(config, ensure_ascii=False))
-    model = base.model
-    return [[piece.id for piece in model.tokenize(token)] for token in tokens]
+    from kovocab.tokenizer.reference import Reference
+
+    return Reference(base.model_alone()).encode(tokens)
 
 
-def build_target(base: tokenizers.Tokenizer, vocabulary: "pl.DataFrame") -> tokenizers.Tokenizer:
+def build_target(base: TokenizerJson, vocabulary: "pl.DataFrame") -> TokenizerJson:
     """Build the target tokenizer: the base with the tokens and merges of `vocabulary`.
 
     New ids follow the base's, in the order of `vocabulary`. New merges stand after the base's own and before
@@ -107,22 +93,15 @@ def build_target(base: tokenizers.Tokenizer, vocabulary: "pl.DataFrame") -> toke
     Raises:
         TokenizerError: the base is of another kind, or a row of `vocabulary` cannot be used; names the row.
     """
-    config = json.loads(base.to_str())
-    check_style(config)
-    vocab: dict[str, int] = config["model"]["vocab"]
-    added = {token["content"]: token["id"] for token in config["added_tokens"]}
-    base_tokens = vocab.keys() - added.keys()
-    rows = list(read_rows(vocabulary, base_tokens, added.keys()))
-    merges = [(left, right) for left, right in config["model"]["merges"]]
-    config["model"]["merges"] = place_merges(merges, rows, base_tokens)
+    model = check_style(base)
+    added = {token.content for token in base.added_tokens}
+    base_tokens = model.vocab.keys() - added
+    rows = list(read_rows(vocabulary, base_tokens, added))
+    merges = place_merges(model.merges, rows, base_tokens)
     # tokenizers renumbers an added token that the model does not hold as soon as the model grows.
-    vocab.update(added)
-    new_id = max(vocab.values()) + 1
-    for token, _, _ in rows:
-        if token not in vocab:
-            vocab[token] = new_id
-            new_id += 1
-    return tokenizers.Tokenizer.from_str(json.dumps(config, ensure_ascii=False))
+    vocab = dict(sorted(base.ids.items(), key=lambda item: item[1]))
+    vocab |= {token: i for i, token in enumerate((token for token, _, _ in rows if token not in vocab), base.size)}
+    return replace(base, model=replace(model, vocab=vocab, merges=merges))
 
 
 def build_target_model(base_model: bytes, vocabulary: "pl.DataFrame") -> bytes:
@@ -145,7 +124,7 @@ def build_target_model(base_model: bytes, vocabulary: "pl.DataFrame") -> bytes:
 
 
 def save_tokenizer(
-    target: tokenizers.Tokenizer, folder: str | Path, *, base_source: Source, vocabulary: "pl.DataFrame"
+    target: TokenizerJson, folder: str | Path, *, base_source: Source, vocabulary: "pl.DataFrame"
 ) -> None:
     """Write the target so that tokenizers, transformers (`AutoTokenizer`) and SentencePiece open it.
 
@@ -163,9 +142,9 @@ def save_tokenizer(
         TokenizerError: the base's `tokenizer.json` and `tokenizer.model` number their tokens differently.
     """
     folder = Path(folder)
-    files = {"tokenizer.json": target.to_str(pretty=True).encode() + b"\n"}
+    files = {"tokenizer.json": target.pretty().encode()}
     config: dict[str, Any] = {}
-    if not isinstance(base_source, tokenizers.Tokenizer):
+    if isinstance(base_source, str | Path):
         source = Path(base_source)
         model = source / "tokenizer.model" if source.is_dir() else source
         if model.is_file() and not (data := _read(model)).lstrip().startswith(b"{"):
@@ -200,12 +179,6 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _whole(tokenizer: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
-
-
 def _find(path: Path) -> Path:
     if path.is_dir():
         for name in ("tokenizer.json", "tokenizer.model"):
@@ -224,10 +197,10 @@ def _read(path: Path) -> bytes:
         raise TokenizerError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _matching_model(target: tokenizers.Tokenizer, data: bytes, vocabulary: "pl.DataFrame", path: Path) -> bytes:
+def _matching_model(target: TokenizerJson, data: bytes, vocabulary: "pl.DataFrame", path: Path) -> bytes:
     model = build_target_model(data, vocabulary)
     pieces, added = sentencepiece_model.piece_ids(sentencepiece_model.read_model(model, str(path)))
-    ids, ours = pieces | added, target.get_vocab()
+    ids, ours = pieces | added, target.ids
     for token in sorted(ours.keys() | ids.keys(), key=lambda token: (ours.get(token, -1), token)):
         if ours.get(token) != ids.get(token):
             raise TokenizerError(
@@ -238,10 +211,11 @@ def _matching_model(target: tokenizers.Tokenizer, data: bytes, vocabulary: "pl.D
     return model
 
 
-def _tokenizer_config(target: tokenizers.Tokenizer) -> dict[str, Any]:
+def _tokenizer_config(target: TokenizerJson) -> dict[str, Any]:
     """What transformers has to be told when the base has no tokenizer_config.json."""
-    special = {token.content for token in target.get_added_tokens_decoder().values() if token.special}
-    names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": target.model.unk_token}
+    special = {token.content for token in target.added_tokens if token.special}
+    unknown = target.model.unk_token if isinstance(target.model, BpeModel) else None
+    names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": unknown}
     return {
         "clean_up_tokenization_spaces": False,
         "model_input_names": ["input_ids", "attention_mask"],

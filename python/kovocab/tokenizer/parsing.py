@@ -1,0 +1,168 @@
+"""A `tokenizer.json` read, and every part of it that decides ids checked.
+
+Older ways to write the same (merges as `"a b"`, a Metaspace without scheme) become today's, so that one tokenizer has
+one text, and one digest.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, cast
+
+from kovocab.errors import TokenizerError
+from kovocab.tokenizer.tokenizer_json import STEPS, AddedToken, BpeModel, Merge, OtherModel, Step, TokenizerJson
+
+_MOST_IDS = 1 << 32
+
+
+def parse(data: bytes | str, name: str | Path) -> TokenizerJson:
+    """Read a `tokenizer.json`.
+
+    Args:
+        data: What the file holds.
+        name: What to call it in an error: its path.
+
+    Raises:
+        TokenizerError: it is not one; says what is wrong where, and what was wanted.
+    """
+
+    def wrong(reason: str) -> TokenizerError:
+        return TokenizerError(f"{name} is not a tokenizer.json: {reason}")
+
+    try:
+        config = json.loads(data)
+        if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
+            raise wrong("wanted an object with a model")
+        model = _model(config["model"])
+        added = _added(config.get("added_tokens") or [], model.vocab)
+        steps: Any = {step: _step(config, step) for step in STEPS}
+        document = TokenizerJson(model, added, **steps)
+        document.text.encode()  # a lone surrogate is JSON and no text
+    except (_Wrong, ValueError) as error:
+        raise wrong(str(error)) from error
+    except RecursionError as error:
+        raise wrong("it is nested too deeply") from error
+    return document
+
+
+class _Wrong(Exception):
+    """A part of the document that cannot be used."""
+
+
+def _want(part: object, kind: type | tuple[type, ...], where: str, wanted: str) -> Any:
+    if not isinstance(part, kind) or (isinstance(part, bool) and kind is int):
+        said = json.dumps(part, ensure_ascii=False)
+        raise _Wrong(f"{where} is {said if len(said) <= 60 else said[:60] + '…'}; wanted {wanted}")
+    return part
+
+
+def _step(config: dict[str, Any], name: str) -> Step | None:
+    step = config.get(name)
+    if step is None:
+        return None
+    _want(_want(step, dict, name, "an object or null").get("type"), str, f"{name}.type", "the name of a kind")
+    return cast(Step, _today(step))
+
+
+def _today(step: Any) -> Any:
+    """A step as it is written today: Metaspace says its scheme, inside a sequence too."""
+    if not isinstance(step, dict):
+        return step
+    if step.get("type") == "Metaspace":
+        return {
+            "type": "Metaspace",
+            "replacement": step.get("replacement"),
+            "prepend_scheme": step.get("prepend_scheme", "always" if step.get("add_prefix_space", True) else "never"),
+            "split": step.get("split", True),
+        }
+    return {key: [_today(part) for part in value] if isinstance(value, list) else value for key, value in step.items()}
+
+
+def _model(config: dict[str, Any]) -> BpeModel | OtherModel:
+    kind: str = _want(
+        config.get("type", "BPE" if "merges" in config else None), str, "model.type", "the name of a kind"
+    )
+    if kind != "BPE":
+        return OtherModel(_other_vocab(config.get("vocab")), kind, config)
+    settings = {
+        setting.name: config[setting.name]
+        for setting in fields(BpeModel)
+        if setting.name in config and setting.name not in ("type", "vocab", "merges")
+    }
+    for name, value in settings.items():
+        if name in ("fuse_unk", "byte_fallback", "ignore_merges"):
+            _want(value, bool, f"model.{name}", "true or false")
+        elif name == "dropout":
+            _want(value, (int, float, type(None)), f"model.{name}", "a number or null")
+        else:
+            _want(value, (str, type(None)), f"model.{name}", "a string or null")
+    vocab = _by_id(_want(config.get("vocab"), dict, "model.vocab", "an object of tokens and ids"))
+    merges = [_merge(merge, i) for i, merge in enumerate(_want(config.get("merges"), list, "model.merges", "a list"))]
+    prefix = len(settings.get("continuing_subword_prefix") or "")
+    for i, (left, right) in enumerate(merges):
+        for token in (left, right, left + right[prefix:]):
+            if token not in vocab:
+                raise _Wrong(
+                    f"model.merges[{i}], {left!r} + {right!r}, needs {token!r}, which is no token of the model"
+                )
+    return BpeModel(vocab, merges, **settings)
+
+
+def _merge(merge: object, i: int) -> Merge:
+    parts = merge.split(" ") if isinstance(merge, str) else merge
+    if not (isinstance(parts, list) and len(parts) == 2 and all(isinstance(part, str) for part in parts)):
+        raise _Wrong(f"model.merges[{i}] is {json.dumps(merge, ensure_ascii=False)[:60]}; wanted two tokens")
+    return cast(Merge, tuple(parts))
+
+
+def _other_vocab(vocab: object) -> dict[str, int]:
+    if isinstance(vocab, list):  # Unigram: tokens with their scores, by id
+        return {_scored(row, i): i for i, row in enumerate(vocab)}
+    return _by_id(_want(vocab, dict, "model.vocab", "an object of tokens and ids, or a list of tokens and scores"))
+
+
+def _scored(row: object, i: int) -> str:
+    if not (isinstance(row, list) and len(row) == 2 and isinstance(row[0], str)):
+        raise _Wrong(f"model.vocab[{i}] is {json.dumps(row, ensure_ascii=False)[:60]}; wanted a token and its score")
+    return row[0]
+
+
+def _by_id(vocab: dict[str, Any]) -> dict[str, int]:
+    seen: dict[int, str] = {}
+    for token, i in vocab.items():
+        if not 0 <= _want(i, int, f"the id of {token!r}", "a whole number") < _MOST_IDS:
+            raise _Wrong(f"the id of {token!r} is {i}; wanted 0 to {_MOST_IDS - 1}")
+        if i in seen:
+            raise _Wrong(f"the tokens {seen[i]!r} and {token!r} have the same id, {i}")
+        seen[i] = token
+    return {seen[i]: i for i in sorted(seen)}
+
+
+def _added(tokens: object, vocab: Mapping[str, int]) -> tuple[AddedToken, ...]:
+    kinds = {"id": (int, "a whole number"), "content": (str, "a string")}
+    found = []
+    for i, token in enumerate(_want(tokens, list, "added_tokens", "a list")):
+        _want(token, dict, f"added_tokens[{i}]", "an object")
+        values = {}
+        for setting in fields(AddedToken):
+            kind, wanted = kinds.get(setting.name, (bool, "true or false"))
+            values[setting.name] = _want(token.get(setting.name), kind, f"added_tokens[{i}].{setting.name}", wanted)
+        found.append(AddedToken(**values))
+    found.sort(key=lambda token: token.id)
+    # `tokenizers` does not go by the file: it takes the model's id, or else the next behind all that there are. Its
+    # versions number what the file numbers otherwise in different orders.
+    seen: set[str] = set()
+    taken, following = set(vocab.values()), len(vocab)
+    for token in found:
+        name, there = f"the added token {token.content!r}", vocab.get(token.content)
+        given = following if there is None else there
+        if token.content in seen:
+            raise _Wrong(f"{name} is there twice")
+        if token.id != given:
+            raise _Wrong(f"{name} has the id {token.id}, where tokenizers reads {given}")
+        if there is None and given in taken:
+            raise _Wrong(f"{name} has the id of a token of the model, {given}")
+        seen.add(token.content)
+        following = max(following, given + 1)
+    return tuple(found)

@@ -1,0 +1,139 @@
+"""`tokenizer.json` as the typed document it is: looked up, changed and written. Nothing here encodes text.
+
+What decides ids is typed: the model, and the added tokens that are found in raw text before it. The steps round the
+model are kept as the file has them. `kovocab.tokenizer.parsing` reads one.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from hashlib import sha256
+from typing import Any
+
+Step = dict[str, Any]
+"""A normalizer, pre-tokenizer, post-processor or decoder as the file has it: its `type` and its settings."""
+
+Merge = tuple[str, str]
+"""Two tokens that merge to one: the left and the right part."""
+
+STEPS = ("normalizer", "pre_tokenizer", "post_processor", "decoder")
+
+
+@dataclass(frozen=True)
+class AddedToken:
+    """A token that is found in raw text, before the model sees it; the fields are the file's."""
+
+    id: int
+    content: str
+    single_word: bool = False
+    lstrip: bool = False
+    rstrip: bool = False
+    normalized: bool = False
+    special: bool = True
+
+
+@dataclass(frozen=True)
+class BpeModel:
+    """A BPE model; the fields are the file's.
+
+    Attributes:
+        vocab: Token to id, by id.
+        merges: In order of rank: the first merges first.
+    """
+
+    vocab: Mapping[str, int] = field(repr=False)
+    merges: Sequence[Merge] = field(repr=False)
+    dropout: float | None = None
+    unk_token: str | None = None
+    continuing_subword_prefix: str | None = None
+    end_of_word_suffix: str | None = None
+    fuse_unk: bool = False
+    byte_fallback: bool = False
+    ignore_merges: bool = False
+    type: str = "BPE"
+
+    def to_json(self) -> dict[str, Any]:
+        """The model in the order of the file's keys."""
+        settings = {name: value for name, value in vars(self).items() if name not in ("type", "vocab", "merges")}
+        return {"type": self.type, **settings, "vocab": self.vocab, "merges": self.merges}
+
+
+@dataclass(frozen=True)
+class OtherModel:
+    """A model of another type (Unigram, WordPiece, WordLevel): its vocabulary, and the rest as the file has it."""
+
+    vocab: Mapping[str, int] = field(repr=False)
+    type: str
+    config: Mapping[str, Any] = field(repr=False)
+
+    def to_json(self) -> Mapping[str, Any]:
+        """The model as the file has it."""
+        return self.config
+
+
+@dataclass(frozen=True)
+class TokenizerJson:
+    """A tokenizer. Truncation and padding are left out: they are settings of one use of it.
+
+    Attributes:
+        model: What turns a piece of text into tokens.
+        added_tokens: By id.
+        normalizer: What happens to text before it is cut; and so on.
+        encode_special_tokens: Special tokens in a text are read as text. A switch that the file lacks, and that
+            somebody's `tokenizers.Tokenizer` can have set.
+    """
+
+    model: BpeModel | OtherModel
+    added_tokens: tuple[AddedToken, ...] = ()
+    normalizer: Step | None = None
+    pre_tokenizer: Step | None = None
+    post_processor: Step | None = None
+    decoder: Step | None = None
+    encode_special_tokens: bool = False
+
+    @cached_property
+    def text(self) -> str:
+        """The file, on one line; the same tokenizer gives the same text."""
+        return json.dumps(self._to_json(), ensure_ascii=False, separators=(",", ":"))
+
+    def pretty(self) -> str:
+        """The file, as it is written to disk."""
+        return json.dumps(self._to_json(), ensure_ascii=False, indent=2) + "\n"
+
+    def _to_json(self) -> dict[str, Any]:
+        return {
+            "version": "1.0",
+            "truncation": None,
+            "padding": None,
+            "added_tokens": [vars(token) for token in self.added_tokens],
+            **{step: getattr(self, step) for step in STEPS},
+            "model": self.model.to_json(),
+        }
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256, in hexadecimal, of all that decides the ids: the same on every machine."""
+        config = self._to_json()
+        decides = [config[part] for part in ("added_tokens", "normalizer", "pre_tokenizer", "model")]
+        return sha256(json.dumps(decides).encode()).hexdigest()
+
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        """Every token's id, added tokens included."""
+        return {**self.model.vocab, **{token.content: token.id for token in self.added_tokens}}
+
+    @cached_property
+    def tokens(self) -> dict[int, str]:
+        """The token of every id that has one."""
+        return {i: token for token, i in self.ids.items()}
+
+    @property
+    def size(self) -> int:
+        """One more than the highest id: the rows that a model needs, and the id of the first new token."""
+        return max(self.ids.values(), default=-1) + 1
+
+    def model_alone(self) -> "TokenizerJson":
+        """The model by itself: text is taken as it stands, and merges have to reach each token."""
+        model = replace(self.model, ignore_merges=False) if isinstance(self.model, BpeModel) else self.model
+        return TokenizerJson(model)

@@ -1,0 +1,82 @@
+"""The library `tokenizers`: it makes of our file what it makes of the one that we read; somebody's Tokenizer."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from tokenizers import Tokenizer
+
+from kovocab import count_tokens
+from kovocab.errors import TokenizerError
+from kovocab.tokenizer.reference import Reference
+from kovocab.tokenizer.tokenizer import base_pieces, load_tokenizer
+from kovocab.tokenizer.tokenizer_json import OtherModel, TokenizerJson
+from support.vocabularies import in_use_elsewhere
+
+
+@pytest.mark.parametrize("name", ["mistral_v1", "gpt2", "phi2"])
+def test_ids_and_text_are_those_of_the_file_itself(data: Path, name: str, ko_small: pl.Series) -> None:
+    path = data / "tokenizers" / name / "tokenizer.json"
+    library, reference = Tokenizer.from_file(str(path)), Reference(load_tokenizer(path))
+    texts = [*ko_small.gather_every(400), *pl.read_ndjson(data / "other.jsonl.zst")["text"].gather_every(100)]
+    for text, ids, whole in zip(texts, reference.encode(texts), reference.encode(texts, template=True), strict=True):
+        assert library.encode(text, add_special_tokens=False).ids == ids
+        assert library.encode(text).ids == whole
+        assert library.decode(whole, skip_special_tokens=False) == reference.decode(whole)
+        assert library.decode(whole) == reference.decode(whole, special=False)
+
+
+def test_base_pieces_are_those_of_the_library_s_model(base: TokenizerJson) -> None:
+    model = in_use_elsewhere(base).model
+    tokens = ["▁안녕", "안녕", "▁", "▁▁▁▁a", "뷁", "the", "", "▁the▁the"]
+    assert base_pieces(base, tokens) == [[piece.id for piece in model.tokenize(token)] for token in tokens]
+
+
+def test_somebody_s_tokenizer_is_read_and_not_changed(base: TokenizerJson) -> None:
+    library = in_use_elsewhere(base)
+    library.enable_truncation(3)
+    library.enable_padding(length=9)
+    assert load_tokenizer(library) == base
+    assert (library.truncation["max_length"], library.padding["length"]) == (3, 9)
+
+
+def test_special_tokens_that_somebody_encodes_as_text(base: TokenizerJson) -> None:
+    library = in_use_elsewhere(base)
+    library.encode_special_tokens = True
+    document = load_tokenizer(library)
+    assert document.encode_special_tokens
+    assert Reference(document).encode(["a<s>b"]) == [library.encode("a<s>b", add_special_tokens=False).ids]
+    assert count_tokens(pl.Series(["a<s>b"]), library).filter(token="<s>")["count"].item() == 0
+    assert count_tokens(pl.Series(["a<s>b"]), base).filter(token="<s>")["count"].item() == 1
+
+
+def test_special_tokens_as_text_in_every_version(base: TokenizerJson) -> None:
+    document = replace(base, encode_special_tokens=True)
+    assert base.ids["<s>"] in Reference(base).encode(["a<s>b"])[0]
+    assert base.ids["<s>"] not in Reference(document).encode(["a<s>b"])[0]
+
+
+def test_what_is_no_tokenizer_is_said(base: TokenizerJson) -> None:
+    with pytest.raises(TokenizerError, match=r"a tokenizer is a path or a tokenizers\.Tokenizer; got int"):
+        load_tokenizer(5)  # type: ignore[arg-type]
+    other = OtherModel({}, "Nonsense", {"type": "Nonsense"})
+    with pytest.raises(TokenizerError, match=r"tokenizers cannot read the tokenizer\.json: "):
+        Reference(TokenizerJson(other))
+
+
+def test_a_later_version_is_told_to_give_the_path(base: TokenizerJson, monkeypatch: pytest.MonkeyPatch) -> None:
+    library: Any = Reference(base).library
+    if hasattr(library, "to_str"):
+        pytest.skip("this version of tokenizers gives a Tokenizer's file back")
+    with pytest.raises(TokenizerError, match="does not give a Tokenizer's file back; wanted its path"):
+        load_tokenizer(library)
+
+
+def test_the_model_alone_takes_text_as_it_stands(base: TokenizerJson) -> None:
+    alone = base.model_alone()
+    assert json.loads(alone.text)["normalizer"] is None
+    assert alone.added_tokens == ()
+    assert Reference(alone).encode(["안", "▁안"]) == [[base.ids["안"]], [base.ids["▁"], base.ids["안"]]]
