@@ -11,7 +11,7 @@ import pytest
 
 from kovocab.cli.main import STREET, TRAINING, VERBS, main
 from support.corpora import numbered, write
-from support.street import TRAINS
+from support.street import TRAINS, skip_training
 
 TEXT_VERBS = ["count", "combine", "refine", "evaluate", "sample"]
 EVERY_VERB = [*VERBS, *TRAINING]
@@ -21,12 +21,6 @@ def tree(*folders: Path) -> dict[Path, bytes | None]:
     """All that lies in the folders, hidden files too."""
     found = [path for folder in folders for path in folder.rglob("*")]
     return {path: path.read_bytes() if path.is_file() else None for path in found}
-
-
-def skip_training(verb: str) -> None:
-    """Skip what trains where kovocab[train] is not installed."""
-    if verb in {*TRAINING, "expand", "export"}:
-        pytest.importorskip("torch", reason="pip install kovocab[train]")
 
 
 def answer(capsys: pytest.CaptureFixture[str], args: list[str]) -> tuple[int, str]:

@@ -33,7 +33,7 @@ KILLABLE = Path(__file__).parents[1] / "support/killable.py"
 def base_file(base: TokenizerJson, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The base as a `tokenizer.json`, which is loaded sooner."""
     path = tmp_path_factory.mktemp("base") / "tokenizer.json"
-    base.save(str(path))
+    path.write_text(base.pretty())
     return path
 
 

@@ -6,7 +6,9 @@ Where torch is not installed it ends with the tokenizer.
 from importlib.util import find_spec
 from pathlib import Path
 
-from kovocab.cli.main import main
+import pytest
+
+from kovocab.cli.main import TRAINING, main
 from support.base import save_tokenizer
 
 TRAINS = find_spec("torch") is not None
@@ -26,6 +28,12 @@ defaults: {{lr: 1e-3, steps: 2}}
 run: {street}/run
 predictions: {street}/predictions.parquet
 """
+
+
+def skip_training(verb: str) -> None:
+    """Skip the test of a verb that trains where kovocab[train] is not installed."""
+    if verb in {*TRAINING, "expand", "export"} and not TRAINS:
+        pytest.skip("pip install kovocab[train]")
 
 
 def walk(street: Path) -> None:
