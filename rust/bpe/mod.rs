@@ -7,5 +7,5 @@
 pub mod encode;
 pub mod model;
 pub mod segments;
-mod tokenizer_json;
+pub mod tokenizer_json;
 pub mod train;

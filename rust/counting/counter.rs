@@ -12,7 +12,8 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use memchr::memmem::Finder;
 
 use crate::bpe::encode::Encoder;
-use crate::bpe::model::{Bpe, Prefix};
+use crate::bpe::model::Bpe;
+use crate::bpe::tokenizer_json::Prefix;
 use crate::counting::hash_tables::{Front, Size, Tables};
 use crate::counting::keys::PADDING;
 use crate::counting::sorted::{Part, Sorted};
