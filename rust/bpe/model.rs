@@ -109,6 +109,11 @@ impl Bpe {
         }
     }
 
+    /// Ids of the byte tokens that spell a character.
+    pub(crate) fn spell(&self, c: char) -> Vec<u32> {
+        c.encode_utf8(&mut [0; 4]).bytes().map(|byte| self.bytes[usize::from(byte)]).collect()
+    }
+
     /// The tokens that are one character each, in no order.
     pub fn characters(&self) -> impl Iterator<Item = (char, u32)> {
         let plane = (0..).zip(&self.plane).filter(|(_, character)| character.id != NONE);
