@@ -20,7 +20,7 @@ from kovocab.expanding.spelling import PIECES, BasePieces, save_pieces
 from kovocab.exporting.card import model_card
 from kovocab.freezing.callback import freeze
 from kovocab.model.causal_lm import CausalLM
-from kovocab.run.stage_plan import StageSettings, plan
+from kovocab.run.stage_plan import StageSettings, stage_plans
 from kovocab.stages import STAGES, Stage
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from support.models import expanded, ids, tiny
@@ -181,7 +181,7 @@ def test_distillation_brings_new_tokens_near_their_spelling(tmp_path):
 
 # --- the settings of a stage ---
 
-made = partial(plan, stages={}, tokens_per_step=1)
+made = partial(stage_plans, stages={}, tokens_per_step=1)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from kovocab.model import qlora as room
 from kovocab.model.causal_lm import CausalLM
 from kovocab.model.qlora import QLoRA, check_qlora, merge, train_patterns
 from kovocab.run.configuration import Configuration
-from kovocab.run.stage_plan import plan
+from kovocab.run.stage_plan import stage_plans
 from kovocab.stages import STAGES, Stage
 from support.expanded import BASE_TOKENS
 from support.models import QUIET, Packed, adamw, expanded, ids
@@ -451,6 +451,6 @@ def test_the_preset_composes_and_begins_with_the_command_that_uses_it(monkeypatc
     module, _ = made.build()
     assert module.qlora == QLoRA(**yaml.safe_load(path.read_text())["model"]["qlora"])
     given = made.config_init
-    stages = plan(given.schedule, given.stages, given.defaults, 2048 * 8 * 16)
+    stages = stage_plans(given.schedule, given.stages, given.defaults, 2048 * 8 * 16)
     assert [stage.lr for stage in stages] == [2e-4, 2e-4, 2e-4, 1e-4, 1e-4, 1e-4, 1e-4]
     assert sum(stage.steps for stage in stages) * 2048 * 8 * 16 == pytest.approx(2e9, rel=0.01)

@@ -5,14 +5,14 @@ import torch
 
 from kovocab.errors import ModelError
 from kovocab.expanding.expand import load_plain
-from kovocab.model.tensor_files import read_shards, write_shards
+from kovocab.model.tensor_files import read_tensors, write_tensors
 from support.models import expanded
 
 
-def test_shards_are_what_transformers_opens(tmp_path):
+def test_files_are_what_transformers_opens(tmp_path):
     folder = expanded(tmp_path / "model")
     (tmp_path / "out").mkdir()
-    write_shards(read_shards(folder), tmp_path / "out", shard_bytes=20_000)
+    write_tensors(read_tensors(folder), tmp_path / "out", file_bytes=20_000)
     files = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert len(files) > 3
     assert files[0] == f"model-00001-of-{len(files) - 1:05}.safetensors"
@@ -22,8 +22,8 @@ def test_shards_are_what_transformers_opens(tmp_path):
         load_plain(str(tmp_path / "out")).parameters(), load_plain(str(folder)).parameters(), strict=True
     ):
         assert torch.equal(ours, theirs)
-    wanted = [name for name, _ in read_shards(folder)]
+    wanted = [name for name, _ in read_tensors(folder)]
     (folder / files[0]).write_bytes((tmp_path / "out" / files[0]).read_bytes())  # left of a layout before
-    assert [name for name, _ in read_shards(folder)] == wanted
+    assert [name for name, _ in read_tensors(folder)] == wanted
     with pytest.raises(ModelError, match="has no weights"):
-        list(read_shards(tmp_path))
+        list(read_tensors(tmp_path))

@@ -14,13 +14,13 @@ from kovocab.planning.costs import Skeleton
 from kovocab.planning.setup import SHARDED, Machine, Setup, machine_of, setup_of, strategy_of, weights_dtype
 from kovocab.planning.table import header, lacking, readable, row_of, table
 from kovocab.run.configuration import Configuration
-from kovocab.run.stage_plan import plan
+from kovocab.run.stage_plan import stage_plans
 from kovocab.stages import Stage
 
 MOST_SHARDS = 1024
 
 
-def forecast(configuration: Configuration) -> None:
+def plan(configuration: Configuration) -> None:
     """Print what each stage costs: a table, or a JSON object a line.
 
     Raises:
@@ -38,7 +38,7 @@ def forecast(configuration: Configuration) -> None:
     skeleton = Skeleton(config.model.model, config.new_tokens, weights_dtype(trainer.precision, config.model.dtype))
     check_length(skeleton.model.config, data.packing.length)
     tokens = data.packing.length * data.batch_size * machine.devices * trainer.accumulate_grad_batches
-    stages = plan(given.schedule, given.stages, given.defaults, tokens)
+    stages = stage_plans(given.schedule, given.stages, given.defaults, tokens)
     whole = any(qlora_of(module.qlora, stage.stage) for stage in stages)  # on each device
     if whole and strategy_of(trainer) == SHARDED:
         raise no_shards(SHARDED.rpartition(".")[2])
