@@ -23,7 +23,6 @@ from typing import Literal, NamedTuple
 
 import polars as pl
 import sentencepiece
-import tokie
 
 import text
 from kovocab import _core
@@ -86,6 +85,8 @@ def tokens_of(corpus: pl.Series, tokenizer: Path) -> Counter[int]:
 
 
 def make_contenders(whole: pl.Series, size: float, part: pl.Series, source: Path) -> dict[str, Contender]:
+    import tokie  # `make bench` installs it, and --help does without
+
     tokenizer = load_tokenizer(source)
     bpe = _core.Bpe(tokenizer.to_str())
     documents = part.to_list()

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, LlamaConfig
 
-from kovocab.model.tensor_files import write_shards
+from kovocab.model.tensor_files import write_tensors
 
 ROWS = 32_000
 
@@ -48,7 +48,7 @@ def main() -> None:
     )
     arguments.out.mkdir()
     config.save_pretrained(arguments.out)
-    write_shards(tensors(config), arguments.out)
+    write_tensors(tensors(config), arguments.out)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Korean-looking text at the speed of a disk, for benchmarks: as many GB as wanted, the same from the same seed.
 
-    python benchmarks/text.py 4GB.parquet --gigabytes 4 [--shards 8] [--seed 0]   write a corpus
-    python benchmarks/text.py --fit ko.parquet [--gigabytes 0.5 1 2]              compare it with a real one
+    python benchmarks/text.py 4GB.parquet --gigabytes 4 [--shards 8] [--seed 0]
 
 Nobody wrote this text and it means nothing (`kovocab sample` makes sentences, slowly). What it shares with a real
 corpus is what costs a counter time: the number of distinct words and how it grows, how much of the text the most
@@ -255,27 +254,17 @@ def _made(bytes_: int, seed: int, encode: Callable[[pl.Series], T]) -> Iterator[
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path, nargs="?", help=".parquet, .jsonl, .txt, or .gz or .zst of these two")
-    parser.add_argument("--gigabytes", type=float, nargs="+", default=[])
+    parser.add_argument("out", type=Path, help=".parquet, .jsonl, .txt, or .gz or .zst of these two")
+    parser.add_argument("--gigabytes", type=float, required=True)
     parser.add_argument("--shards", type=int, default=1, help="so many files, named 000-OUT and so on")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--fit", metavar="CORPUS", help="compare with this one; then at each size of --gigabytes")
     arguments = parser.parse_args()
-    sizes = [int(gigabytes * 1e9) for gigabytes in arguments.gigabytes]
-    if arguments.fit is not None:
-        from text_fit import fit
-
-        fit(arguments.fit, sizes, arguments.seed)
-    elif arguments.out is None or len(sizes) != 1:
-        parser.error("wanted a file to write and its size in --gigabytes, or --fit")
-    else:
-        paths = shards(arguments.out, arguments.shards)
-        start = time.perf_counter()
-        write(paths, sizes[0], arguments.seed)
-        disk = sum(path.stat().st_size for path in paths)
-        print(
-            f"{sizes[0]:,} bytes of text, {disk:,} on disk, {sizes[0] / (time.perf_counter() - start) / 1e6:.0f} MB/s"
-        )
+    size = int(arguments.gigabytes * 1e9)
+    paths = shards(arguments.out, arguments.shards)
+    start = time.perf_counter()
+    write(paths, size, arguments.seed)
+    disk = sum(path.stat().st_size for path in paths)
+    print(f"{size:,} bytes of text, {disk:,} on disk, {size / (time.perf_counter() - start) / 1e6:.0f} MB/s")
 
 
 def shards(path: Path, number: int) -> list[Path]:

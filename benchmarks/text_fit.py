@@ -1,5 +1,11 @@
-"""How generated text and a real corpus compare, in what costs a counter time; `text.py --fit` prints it."""
+"""How the generated text of text.py and a real corpus compare, in what costs a counter time.
 
+    python benchmarks/text_fit.py ko.parquet [--gigabytes 0.5 1 2] [--seed 0]
+
+Distinct words by size, of CORPUS and generated up to its size, then generated alone at each size of `--gigabytes`.
+"""
+
+import argparse
 import math
 from collections.abc import Iterable, Sequence
 
@@ -14,8 +20,16 @@ from setting import BASE, THREADS
 from text import blocks
 
 
-def fit(corpus: str, sizes: Sequence[int], seed: int) -> None:
-    """Print distinct words by size: of `corpus` and generated up to its size, then generated at `sizes`."""
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus")
+    parser.add_argument("--gigabytes", type=float, nargs="+", default=[])
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    compare(arguments.corpus, [int(gigabytes * 1e9) for gigabytes in arguments.gigabytes], arguments.seed)
+
+
+def compare(corpus: str, sizes: Sequence[int], seed: int) -> None:
     real = pl.concat(list(batches(corpus))).rechunk()
     ends = real.str.len_bytes().cum_sum()
     whole = int(ends[-1])
@@ -75,3 +89,7 @@ def exponent(before: Sequence[int | None], now: Sequence[int | None], column: in
 
 def shown(number: int | None) -> str:
     return "" if number is None else f"{number:,}"
+
+
+if __name__ == "__main__":
+    main()

@@ -10,7 +10,8 @@ use std::time::Instant;
 
 use kovocab_core::bpe::encode::Encoder;
 use kovocab_core::bpe::model::Bpe;
-use kovocab_core::counting::counter::{Cutter, WordCounter};
+use kovocab_core::counting::counter::WordCounter;
+use kovocab_core::counting::cutter::Cutter;
 use kovocab_core::counting::keys::hash;
 use kovocab_core::text::words::Cut;
 

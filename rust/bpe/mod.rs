@@ -2,10 +2,13 @@
 //! token counts. It never sees a document.
 //!
 //! [`tokenizer_json`] reads the file, [`model`] makes tables of it, [`encode`] turns words into ids, [`segments`]
-//! counts them again for each refine round, [`train`] learns merges.
+//! counts them again for each refine round (`spans` cuts words into segments, a `shard` holds some of them), [`train`]
+//! learns merges.
 
 pub mod encode;
 pub mod model;
 pub mod segments;
-mod tokenizer_json;
+mod shard;
+mod spans;
+pub mod tokenizer_json;
 pub mod train;

@@ -1,32 +1,15 @@
-//! `tokenizer.json` of a SentencePiece-style BPE, read into the tables that cutting and encoding need.
-//!
-//! Read are the tokenizers whose behaviour the engine reproduces to the last id: BPE with byte fallback, no
-//! pre-tokenizer but a Metaspace that does not split, and spaces turned into `▁`. Anything else is refused with
-//! the reason, and the caller counts documents with the tokenizer itself.
+//! A `tokenizer.json` made into the tables that cutting and encoding need.
 
 use std::collections::HashMap;
 
 use rustc_hash::FxHashMap;
 
-use crate::bpe::tokenizer_json::{File, Model, prefix, refuse, special};
+use crate::bpe::tokenizer_json::{Prefix, TokenizerJson, refuse};
 use crate::error::Result;
 use crate::text::words::Cut;
 
 /// No token, no rank.
 pub const NONE: u32 = u32::MAX;
-
-/// Where `▁` is put before a section of text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Prefix {
-    /// Nowhere.
-    Never,
-    /// Before every section: the normaliser `Prepend`.
-    Always,
-    /// Before every section that does not begin with one: `Metaspace`, scheme `always`.
-    Missing,
-    /// The same, but only at the start of the document: `Metaspace`, scheme `first`.
-    MissingAtStart,
-}
 
 /// A BPE model: characters to ids, pairs to ranks, ranks to ids.
 pub struct Bpe {
@@ -73,29 +56,25 @@ impl Bpe {
     /// # Errors
     /// If it is not one, or is of a kind that the engine does not reproduce; says which part.
     pub fn from_json(json: &str) -> Result<Self> {
-        let file: File = serde_json::from_str(json).map_err(|e| refuse(format!("not a tokenizer.json: {e}")))?;
-        let model: Model = serde_json::from_value(file.model).map_err(|e| refuse(format!("its model: {e}")))?;
-        model.check()?;
-        let prefix = prefix(file.normalizer.as_ref(), file.pre_tokenizer.as_ref())?;
-        let special = special(file.added_tokens)?;
-        let size = model.vocab.values().chain(special.iter().map(|(_, id)| id)).max().map_or(0, |&id| id as usize + 1);
+        let TokenizerJson { vocab, merges, special, prefix } = TokenizerJson::read(json)?;
+        let size = vocab.values().chain(special.iter().map(|(_, id)| id)).max().map_or(0, |&id| id as usize + 1);
         let bytes = (0..256)
-            .map(|byte| model.vocab.get(&format!("<0x{byte:02X}>")).copied())
+            .map(|byte| vocab.get(&format!("<0x{byte:02X}>")).copied())
             .collect::<Option<Vec<_>>>()
             .ok_or_else(|| refuse("its vocabulary lacks some of the 256 byte tokens"))?;
 
-        if size > Pairs::MOST || model.merges.len() > Pairs::MOST {
+        if size > Pairs::MOST || merges.len() > Pairs::MOST {
             return Err(refuse(format!("it has more than {} tokens or merges", Pairs::MOST)));
         }
-        let mut merged = Vec::with_capacity(model.merges.len());
-        let mut parts = Vec::with_capacity(model.merges.len());
-        let mut entries = Vec::with_capacity(model.merges.len());
-        let mut ranks = Pairs::with_capacity(model.merges.len());
-        for merge in &model.merges {
+        let mut merged = Vec::with_capacity(merges.len());
+        let mut parts = Vec::with_capacity(merges.len());
+        let mut entries = Vec::with_capacity(merges.len());
+        let mut ranks = Pairs::with_capacity(merges.len());
+        for merge in &merges {
             let (left, right) = merge.parts()?;
             let entry = format!("{left}{right}");
             let id = |token: &str| {
-                let found = model.vocab.get(token).copied();
+                let found = vocab.get(token).copied();
                 found
                     .ok_or_else(|| refuse(format!("the merge {left:?} + {right:?} needs {token:?}, which is no token")))
             };
@@ -109,7 +88,7 @@ impl Bpe {
             parts.push(pair);
             entries.push(entry);
         }
-        let (plane, beyond) = characters(&model.vocab, &entries);
+        let (plane, beyond) = characters(&vocab, &entries);
         let cut = Cut::check(entries.iter().map(String::as_str));
         Ok(Self { size, special, prefix, cut, bytes, merged, parts, entries, ranks, plane, beyond })
     }
@@ -128,6 +107,11 @@ impl Bpe {
             Some(&character) => character,
             None => self.beyond.get(&code).copied().unwrap_or(Character::NONE),
         }
+    }
+
+    /// Ids of the byte tokens that spell a character.
+    pub(crate) fn spell(&self, c: char) -> Vec<u32> {
+        c.encode_utf8(&mut [0; 4]).bytes().map(|byte| self.bytes[usize::from(byte)]).collect()
     }
 
     /// The tokens that are one character each, in no order.

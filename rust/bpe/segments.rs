@@ -1,9 +1,5 @@
-//! Words cut once more, so that a refine round re-encodes only what it changes.
-//!
-//! A merge acts inside vocabulary entries. A place in a word that no entry spans *as the word stands* is never
-//! merged across, so the word can be cut there, and the counts of equal segments summed: 1.01 M words of 112 MB of
-//! Korean are 0.24 M segments, and the more words there are, the more they share. Refine only ever takes merges
-//! away, and then the cut stays right.
+//! Words cut once more (see `spans`), so that a refine round re-encodes only what it changes. It only ever takes
+//! merges away, and then the cut stays right.
 //!
 //! Which segments a round changes. A token is made by the same merges wherever it stands: before it is made no
 //! merge crosses its ends, and between them the lowest rank, leftmost first, does not depend on what is outside.
@@ -15,17 +11,12 @@
 //! byte, so it is counted as the character that it is and turned into bytes when the counts are asked for. A
 //! character that comes back comes without merges.
 
-use std::hash::{BuildHasher, BuildHasherDefault};
 use std::thread;
 
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
-use rustc_hash::{FxHashMap, FxHasher};
-
-use crate::bpe::encode::Scratch;
-use crate::bpe::model::{Bpe, NONE, Pairs};
+use crate::bpe::model::{Bpe, Pairs};
+use crate::bpe::shard::Shard;
+use crate::bpe::spans::{cut, symbol};
 use crate::error::{Error, Result};
-use crate::text::words::SPACE;
 use crate::threads::join;
 
 /// Word counts as segments, each with its encoding by a vocabulary that shrinks.
@@ -53,15 +44,6 @@ struct Character {
     present: bool,
 }
 
-/// Some of the segments, one after another in `atoms`; `now` has room for the encoding of each in the same place.
-#[derive(Default)]
-struct Shard {
-    atoms: Vec<u32>,
-    now: Vec<u32>,
-    ends: Vec<usize>,
-    counts: Vec<u64>,
-}
-
 impl Segments {
     /// Cut `words` where no entry of `bpe` spans, sum the segments and encode them.
     ///
@@ -74,7 +56,6 @@ impl Segments {
         let weigh = |sum: u64, (word, count): &(&str, u64)| sum.checked_add(count.checked_mul(3 * word.len() as u64)?);
         words.iter().try_fold(0, weigh).ok_or(Error::Overflow)?;
 
-        let share = words.len().div_ceil(threads).max(1);
         // Entries of characters that no word holds, Latin ones say, would only make the tables larger.
         let mut seen = vec![false; bpe.size];
         let ids = words.iter().flat_map(|(word, _)| word.chars()).map(|c| bpe.char_id(symbol(c)));
@@ -83,24 +64,7 @@ impl Segments {
             |rank: &usize| bpe.entries[*rank].chars().all(|c| seen.get(bpe.char_id(c) as usize) == Some(&true));
         let mut order: Vec<usize> = (0..bpe.merged.len()).filter(possible).collect();
         order.sort_by_key(|&rank| bpe.entries[rank].len());
-        let spans = Spans::new(bpe, &order)?;
-        let parts: Vec<Cutter<'_>> = thread::scope(|scope| {
-            let cut = |words| Cutter::new(bpe, &spans, threads).cut(words);
-            let workers: Vec<_> = words.chunks(share).map(|words| scope.spawn(move || cut(words))).collect();
-            workers.into_iter().map(join).collect::<Result<_>>()
-        })?;
-        let mut counts = vec![0; bpe.size];
-        for part in &parts {
-            counts.iter_mut().zip(&part.spelled).for_each(|(sum, count)| *sum += count);
-        }
-        let mut tables: Vec<Vec<Table>> = (0..threads).map(|_| Vec::new()).collect();
-        for part in parts {
-            part.tables.into_iter().zip(&mut tables).for_each(|(table, of_shard)| of_shard.push(table));
-        }
-        let shards = thread::scope(|scope| {
-            let workers: Vec<_> = tables.into_iter().map(|tables| scope.spawn(move || Table::sum(tables))).collect();
-            workers.into_iter().map(join).collect::<Result<Vec<_>>>()
-        })?;
+        let (shards, mut counts) = cut(bpe, &order, words, threads)?;
         for shard in &shards {
             shard.each(|atoms, count| atoms.iter().for_each(|&atom| counts[atom as usize] += count));
         }
@@ -116,7 +80,7 @@ impl Segments {
             pairs: table(&merges),
             merges,
             merged: bpe.merged.clone(),
-            characters: bpe.characters().map(|(c, id)| Character { id, bytes: bytes(bpe, c), present: true }).collect(),
+            characters: bpe.characters().map(|(c, id)| Character { id, bytes: bpe.spell(c), present: true }).collect(),
             counts,
         };
         segments.characters.sort_unstable_by_key(|character| character.id);
@@ -171,7 +135,7 @@ impl Segments {
     /// How many segments there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.counts.len()).sum()
+        self.shards.iter().map(Shard::len).sum()
     }
 
     /// Whether there are none.
@@ -210,253 +174,6 @@ fn table(merges: &[Merge]) -> Pairs {
         pairs.insert(merge.left, merge.right, merge.rank);
     }
     pairs
-}
-
-impl Shard {
-    /// Call `found` with the atoms and the count of each segment.
-    fn each(&self, mut found: impl FnMut(&[u32], u64)) {
-        let mut start = 0;
-        for (&end, &count) in self.ends.iter().zip(&self.counts) {
-            found(&self.atoms[start..end], count);
-            start = end;
-        }
-    }
-
-    /// Returns what to add to the count of each id, modulo 2^64, and how many segments were encoded.
-    fn encode(&mut self, pairs: &Pairs, merged: &[u32], changed: &[bool]) -> (Vec<u64>, usize) {
-        let mut differences = vec![0_u64; changed.len()];
-        let mut scratch = Scratch::default();
-        let (mut start, mut encoded) = (0, 0);
-        for (&end, &count) in self.ends.iter().zip(&self.counts) {
-            let now = &mut self.now[start..end];
-            let atoms = &self.atoms[start..end];
-            start = end;
-            let length = now.iter().position(|&id| id == NONE).unwrap_or(now.len());
-            if !now[..length].iter().any(|&id| changed[id as usize]) {
-                continue;
-            }
-            encoded += 1;
-            for &id in &now[..length] {
-                let sum = &mut differences[id as usize];
-                *sum = sum.wrapping_sub(count);
-            }
-            scratch.ids.clear();
-            scratch.ids.extend_from_slice(atoms);
-            scratch.merge(pairs, merged);
-            for &id in &scratch.ids {
-                let sum = &mut differences[id as usize];
-                *sum = sum.wrapping_add(count);
-            }
-            let length = scratch.ids.len();
-            now[..length].copy_from_slice(&scratch.ids);
-            now[length..].fill(NONE);
-        }
-        (differences, encoded)
-    }
-}
-
-/// A shard while it is filled: finds a segment by its atoms.
-#[derive(Default)]
-struct Table {
-    shard: Shard,
-    index: HashTable<u32>,
-}
-
-impl Table {
-    fn add(&mut self, hash: u64, atoms: &[u32], count: u64) -> Result<()> {
-        let Self { shard, index } = self;
-        let at = |segment: u32| {
-            let segment = segment as usize;
-            &shard.atoms[segment.checked_sub(1).map_or(0, |before| shard.ends[before])..shard.ends[segment]]
-        };
-        match index.entry(hash, |&segment| at(segment) == atoms, |&segment| hash_of(at(segment))) {
-            Entry::Occupied(found) => shard.counts[*found.get() as usize] += count,
-            Entry::Vacant(free) => {
-                let segment = u32::try_from(shard.counts.len());
-                free.insert(segment.map_err(|_| Error::Argument("more than 2^32 segments".into()))?);
-                shard.atoms.extend_from_slice(atoms);
-                shard.ends.push(shard.atoms.len());
-                shard.counts.push(count);
-            }
-        }
-        Ok(())
-    }
-
-    fn sum(tables: Vec<Self>) -> Result<Shard> {
-        let mut tables = tables.into_iter();
-        let mut sum = tables.next().unwrap_or_default();
-        for table in tables {
-            let mut added = Ok(());
-            table.shard.each(|atoms, count| {
-                if added.is_ok() {
-                    added = sum.add(hash_of(atoms), atoms, count);
-                }
-            });
-            added?;
-        }
-        let mut shard = sum.shard;
-        shard.atoms.shrink_to_fit();
-        shard.ends.shrink_to_fit();
-        shard.counts.shrink_to_fit();
-        shard.now = shard.atoms.clone();
-        Ok(shard)
-    }
-}
-
-fn hash_of(atoms: &[u32]) -> u64 {
-    BuildHasherDefault::<FxHasher>::default().hash_one(atoms)
-}
-
-/// A thread's share of the words, cut and summed.
-struct Cutter<'a> {
-    bpe: &'a Bpe,
-    spans: &'a Spans,
-    tables: Vec<Table>,
-    /// Counts of the byte tokens of characters that are no token.
-    spelled: Vec<u64>,
-    /// Counts of the segments that are the start of an entry, by node.
-    whole: Vec<u64>,
-}
-
-impl<'a> Cutter<'a> {
-    fn new(bpe: &'a Bpe, spans: &'a Spans, shards: usize) -> Self {
-        let tables = (0..shards).map(|_| Table::default()).collect();
-        Self { bpe, spans, tables, spelled: vec![0; bpe.size], whole: vec![0; spans.nodes.len()] }
-    }
-
-    fn cut(mut self, words: &[(&str, u64)]) -> Result<Self> {
-        let mut atoms = Vec::new();
-        let mut path = Vec::new();
-        for &(word, count) in words {
-            for c in word.chars().map(symbol) {
-                match self.bpe.char_id(c) {
-                    NONE => {
-                        self.cut_atoms(&atoms, count, &mut path)?;
-                        atoms.clear();
-                        for byte in bytes(self.bpe, c) {
-                            self.spelled[byte as usize] += count;
-                        }
-                    }
-                    id => atoms.push(id),
-                }
-            }
-            self.cut_atoms(&atoms, count, &mut path)?;
-            atoms.clear();
-        }
-        let mut atoms = Vec::new();
-        for (node, count) in std::mem::take(&mut self.whole).into_iter().enumerate().filter(|(_, count)| *count > 0) {
-            self.spans.text(node, &mut atoms);
-            self.add(&atoms, count)?;
-        }
-        Ok(self)
-    }
-
-    fn cut_atoms(&mut self, atoms: &[u32], count: u64, path: &mut Vec<u32>) -> Result<()> {
-        let (mut start, mut end) = (0, 0);
-        for at in 0..atoms.len() {
-            if at == end {
-                self.found(&atoms[start..end], path, count)?;
-                (start, end) = (at, at + 1);
-                path.clear();
-                path.push(atoms[at]);
-            }
-            let mut node = atoms[at];
-            for (&atom, after) in atoms[at + 1..].iter().zip(at + 2..) {
-                node = self.spans.next.get(node, atom);
-                if node == NONE {
-                    break;
-                }
-                if at == start {
-                    path.push(node);
-                }
-                if self.spans.nodes[node as usize].entry {
-                    end = end.max(after);
-                }
-            }
-        }
-        self.found(&atoms[start..end], path, count)
-    }
-
-    /// A segment; `path` holds the nodes of its starts, as far as there are.
-    fn found(&mut self, atoms: &[u32], path: &[u32], count: u64) -> Result<()> {
-        match path.get(atoms.len().wrapping_sub(1)) {
-            Some(&node) => self.whole[node as usize] += count,
-            None if atoms.is_empty() => {}
-            None => self.add(atoms, count)?,
-        }
-        Ok(())
-    }
-
-    fn add(&mut self, atoms: &[u32], count: u64) -> Result<()> {
-        let hash = hash_of(atoms);
-        // The table goes by the low and the highest bits of the hash.
-        let shard = (hash >> 32) as usize % self.tables.len();
-        self.tables[shard].add(hash, atoms, count)
-    }
-}
-
-/// The texts of all entries, as a tree of characters: which entries stand where in a word.
-struct Spans {
-    /// Node and character → node. A character is a node of its own, by its id.
-    next: Pairs,
-    nodes: Vec<Node>,
-}
-
-#[derive(Clone, Copy)]
-struct Node {
-    before: u32,
-    atom: u32,
-    /// Whether an entry ends here.
-    entry: bool,
-}
-
-impl Spans {
-    /// Of the entries of these ranks.
-    fn new(bpe: &Bpe, ranks: &[usize]) -> Result<Self> {
-        let root = |id| Node { before: NONE, atom: id, entry: false };
-        let mut nodes: Vec<Node> = (0..).take(bpe.size).map(root).collect();
-        let mut known: FxHashMap<(u32, u32), u32> = FxHashMap::default();
-        for &rank in ranks {
-            let mut atoms = bpe.entries[rank].chars().map(|c| bpe.char_id(c));
-            let Some(mut node) = atoms.next() else { continue };
-            for atom in atoms {
-                let size = u32::try_from(nodes.len()).map_err(|_| Error::Overflow)?;
-                node = *known.entry((node, atom)).or_insert_with_key(|&(before, atom)| {
-                    nodes.push(Node { before, atom, entry: false });
-                    size
-                });
-            }
-            nodes[node as usize].entry = true;
-        }
-        if nodes.len() > Pairs::MOST {
-            return Err(Error::Tokenizer("its entries are too many".into()));
-        }
-        let mut next = Pairs::with_capacity(known.len());
-        for ((before, atom), node) in known {
-            next.insert(before, atom, node);
-        }
-        Ok(Self { next, nodes })
-    }
-
-    fn text(&self, node: usize, atoms: &mut Vec<u32>) {
-        atoms.clear();
-        let mut node = self.nodes[node];
-        atoms.push(node.atom);
-        while node.before != NONE {
-            node = self.nodes[node.before as usize];
-            atoms.push(node.atom);
-        }
-        atoms.reverse();
-    }
-}
-
-/// As [`crate::bpe::encode`] reads a word: `▁` may be written as a space.
-fn symbol(c: char) -> char {
-    if c == ' ' { SPACE } else { c }
-}
-
-fn bytes(bpe: &Bpe, c: char) -> Vec<u32> {
-    c.encode_utf8(&mut [0; 4]).bytes().map(|byte| bpe.bytes[usize::from(byte)]).collect()
 }
 
 #[cfg(test)]

@@ -1,26 +1,61 @@
 //! The file `tokenizer.json`, as far as the engine reads it, and what in it is refused.
+//!
+//! Read are the tokenizers whose behaviour the engine reproduces to the last id: BPE with byte fallback, no
+//! pre-tokenizer but a Metaspace that does not split, and spaces turned into `▁`. Anything else is refused with
+//! the reason, and the caller counts documents with the tokenizer itself.
 
 use std::collections::HashMap;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::bpe::model::Prefix;
 use crate::error::{Error, Result};
 use crate::text::words::SPACE;
 
+/// Where `▁` is put before a section of text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prefix {
+    /// Nowhere.
+    Never,
+    /// Before every section: the normaliser `Prepend`.
+    Always,
+    /// Before every section that does not begin with one: `Metaspace`, scheme `always`.
+    Missing,
+    /// The same, but only at the start of the document: `Metaspace`, scheme `first`.
+    MissingAtStart,
+}
+
+/// What the file says of a tokenizer that the engine reproduces.
+pub(crate) struct TokenizerJson {
+    pub(crate) vocab: HashMap<String, u32>,
+    pub(crate) merges: Vec<Merge>,
+    /// Content and id of each special token.
+    pub(crate) special: Vec<(String, u32)>,
+    pub(crate) prefix: Prefix,
+}
+
+impl TokenizerJson {
+    pub(crate) fn read(json: &str) -> Result<Self> {
+        let file: File = serde_json::from_str(json).map_err(|e| refuse(format!("not a tokenizer.json: {e}")))?;
+        let model: Model = serde_json::from_value(file.model).map_err(|e| refuse(format!("its model: {e}")))?;
+        model.check()?;
+        let prefix = prefix(file.normalizer.as_ref(), file.pre_tokenizer.as_ref())?;
+        Ok(Self { special: special(file.added_tokens)?, vocab: model.vocab, merges: model.merges, prefix })
+    }
+}
+
 #[derive(Deserialize)]
-pub(crate) struct File {
+struct File {
     #[serde(default)]
-    pub(crate) added_tokens: Vec<Added>,
-    pub(crate) normalizer: Option<Value>,
-    pub(crate) pre_tokenizer: Option<Value>,
-    pub(crate) model: Value,
+    added_tokens: Vec<Added>,
+    normalizer: Option<Value>,
+    pre_tokenizer: Option<Value>,
+    model: Value,
 }
 
 #[derive(Deserialize)]
 #[allow(clippy::struct_excessive_bools)] // the file's format, not ours
-pub(crate) struct Added {
+struct Added {
     id: u32,
     content: String,
     single_word: bool,
@@ -30,7 +65,7 @@ pub(crate) struct Added {
 }
 
 #[derive(Deserialize)]
-pub(crate) struct Model {
+struct Model {
     #[serde(default, rename = "type")]
     kind: Option<String>,
     dropout: Option<f32>,
@@ -40,13 +75,13 @@ pub(crate) struct Model {
     byte_fallback: bool,
     #[serde(default)]
     ignore_merges: bool,
-    pub(crate) vocab: HashMap<String, u32>,
-    pub(crate) merges: Vec<Merge>,
+    vocab: HashMap<String, u32>,
+    merges: Vec<Merge>,
 }
 
 impl Model {
     /// Refuse what the engine does not reproduce.
-    pub(crate) fn check(&self) -> Result<()> {
+    fn check(&self) -> Result<()> {
         let set = |affix: &Option<String>| affix.as_ref().is_some_and(|affix| !affix.is_empty());
         if self.kind.as_deref().is_some_and(|kind| kind != "BPE") {
             return Err(refuse("its model is not BPE"));
@@ -81,7 +116,7 @@ impl Merge {
 }
 
 /// Content and id of each special token.
-pub(crate) fn special(added: Vec<Added>) -> Result<Vec<(String, u32)>> {
+fn special(added: Vec<Added>) -> Result<Vec<(String, u32)>> {
     for token in &added {
         if token.normalized || token.single_word || token.lstrip || token.rstrip {
             return Err(refuse(format!(
@@ -97,7 +132,7 @@ pub(crate) fn special(added: Vec<Added>) -> Result<Vec<(String, u32)>> {
 }
 
 /// Where `▁` is put, from the normaliser or the pre-tokenizer; both at once are not known to exist.
-pub(crate) fn prefix(normalizer: Option<&Value>, pre_tokenizer: Option<&Value>) -> Result<Prefix> {
+fn prefix(normalizer: Option<&Value>, pre_tokenizer: Option<&Value>) -> Result<Prefix> {
     let space = SPACE.to_string();
     let prepend = serde_json::json!({"type": "Prepend", "prepend": space});
     let replace = serde_json::json!({"type": "Replace", "pattern": {"String": " "}, "content": space});
@@ -125,4 +160,17 @@ pub(crate) fn prefix(normalizer: Option<&Value>, pre_tokenizer: Option<&Value>) 
 
 pub(crate) fn refuse(reason: impl Into<String>) -> Error {
     Error::Tokenizer(reason.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tokenizer_of_another_kind_is_refused_with_the_reason() {
+        let wrong = |json: &str| TokenizerJson::read(json).err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(wrong("{").starts_with("not a tokenizer.json"));
+        assert!(wrong(r#"{"model": {"vocab": {}, "merges": []}}"#).contains("byte fallback"));
+        assert!(wrong(r#"{"model": {"byte_fallback": true, "vocab": {}, "merges": []}}"#).contains("normaliser"));
+    }
 }

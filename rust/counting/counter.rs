@@ -1,54 +1,23 @@
 //! Documents into word counts: one pass, by threads that share tables (see [`crate::counting::hash_tables`]).
-//!
-//! A document is taken apart as the tokenizer takes it apart: special tokens are found in the raw text, longest
-//! first from the left; each section between them is normalised (`▁` in front, spaces to `▁`) and cut into words
-//! by [`Cut`](crate::text::words::Cut). The result depends on the multiset of documents only: not on threads, batches or order.
+//! The result depends on the multiset of documents only: not on threads, batches or order.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use aho_corasick::{AhoCorasick, MatchKind};
 use memchr::memmem::Finder;
 
 use crate::bpe::encode::Encoder;
-use crate::bpe::model::{Bpe, Prefix};
+use crate::counting::cutter::{Cutter, with_spaces};
 use crate::counting::hash_tables::{Front, Size, Tables};
 use crate::counting::keys::PADDING;
 use crate::counting::sorted::{Part, Sorted};
 use crate::counting::spill::spill;
-use crate::error::{Error, Result};
-use crate::text::words::{Cut, GAP, SPACE};
+use crate::error::Result;
 use crate::threads::{each, join};
 
 /// Bytes of text that a thread takes at a time: enough to forget the taking, and little to wait for at the end.
 const TASK: usize = 1 << 16;
-
-/// How documents become words.
-pub struct Cutter {
-    special: Option<AhoCorasick>,
-    prefix: Prefix,
-    cut: Cut,
-    space: Finder<'static>,
-}
-
-impl Cutter {
-    /// As the tokenizer `bpe` needs it.
-    ///
-    /// # Errors
-    /// If the tokenizer's special tokens cannot be searched for.
-    pub fn new(bpe: &Bpe) -> Result<Self> {
-        let contents: Vec<&str> = bpe.special.iter().map(|(token, _)| token.as_str()).collect();
-        let special = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&contents);
-        let special = special.map_err(|e| Error::Tokenizer(format!("its special tokens: {e}")))?;
-        Ok(Self {
-            special: (!contents.is_empty()).then_some(special),
-            prefix: bpe.prefix,
-            cut: bpe.cut,
-            space: Finder::new("\u{2581}"),
-        })
-    }
-}
 
 /// Counts words over any number of batches.
 pub struct WordCounter {
@@ -172,88 +141,27 @@ fn tasks<'a, 'b>(documents: &'a [&'b str]) -> Vec<&'a [&'b str]> {
 
 impl Worker {
     fn document(&mut self, cutter: &Cutter, text: &str, tables: &Tables) {
-        let mut from = 0;
-        if let Some(special) = &cutter.special {
-            for found in special.find_iter(text) {
-                self.section(cutter, &text[from..found.start()], from == 0);
-                self.front.push(text.as_bytes(), found.start(), found.end(), tables);
-                from = found.end();
-            }
-        }
-        self.section(cutter, &text[from..], from == 0);
-    }
-
-    fn section(&mut self, cutter: &Cutter, text: &str, at_start: bool) {
-        if text.is_empty() {
-            return;
-        }
-        self.sections.push(GAP);
-        let prefix = match cutter.prefix {
-            Prefix::Never => false,
-            Prefix::Always => true,
-            Prefix::Missing => !text.starts_with([' ', SPACE]),
-            Prefix::MissingAtStart => at_start && !text.starts_with([' ', SPACE]),
-        };
-        if prefix {
-            self.sections.push(b' ');
-        }
-        with_spaces(text, &cutter.space, &mut self.sections);
+        let Self { front, sections } = self;
+        cutter.sections(text, sections, |start, end| front.push(text.as_bytes(), start, end, tables));
     }
 
     fn count(&mut self, cutter: &Cutter, tables: &Tables) {
         let Self { front, sections } = self;
         let length = sections.len();
         sections.extend_from_slice(&[0; PADDING]);
-        cutter.cut.words(&sections[..length], |start, end| {
-            if sections[start] != GAP {
-                front.push(sections, start, end, tables);
-            }
-        });
+        cutter.words(&sections[..length], |start, end| front.push(sections, start, end, tables));
         sections.clear();
     }
-}
-
-/// Append `text`, each `▁` as a space.
-fn with_spaces(text: &str, space: &Finder<'_>, to: &mut Vec<u8>) {
-    let mut from = 0;
-    for at in space.find_iter(text.as_bytes()) {
-        to.extend_from_slice(&text.as_bytes()[from..at]);
-        to.push(b' ');
-        from = at + SPACE.len_utf8();
-    }
-    to.extend_from_slice(&text.as_bytes()[from..]);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bpe::model::Bpe;
+    use crate::counting::cutter::tests::bpe;
     use crate::counting::spill::{read_sorted, sort_parts};
     use proptest::prelude::*;
     use std::cmp::Reverse;
-    use std::collections::HashMap;
-
-    fn bpe(prefix: Option<&str>) -> Bpe {
-        let mut vocab: HashMap<String, u32> = (0..256_u32).map(|b| (format!("<0x{b:02X}>"), b)).collect();
-        for (token, id) in ["▁", "가", "▁가", "a", "<s>", "<s>x"].into_iter().zip(256..) {
-            vocab.insert(token.to_owned(), id);
-        }
-        let special = |id: u32, content: &str| {
-            serde_json::json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
-                "normalized": false, "special": true})
-        };
-        let model = serde_json::json!({"type": "BPE", "byte_fallback": true, "vocab": vocab, "merges": [["▁", "가"]]});
-        let metaspace = |scheme: &str| serde_json::json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": false});
-        let replace = serde_json::json!({"type": "Replace", "pattern": {"String": " "}, "content": "▁"});
-        let normalizer =
-            serde_json::json!({"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, replace]});
-        let json = serde_json::json!({
-            "added_tokens": [special(260, "<s>"), special(261, "<s>x")],
-            "normalizer": prefix.is_none().then_some(normalizer),
-            "pre_tokenizer": prefix.map(metaspace),
-            "model": model,
-        });
-        Bpe::from_json(&json.to_string()).unwrap()
-    }
 
     fn count(bpe: &Bpe, threads: usize, batches: &[&[&str]]) -> Vec<(String, u64)> {
         let mut counter = WordCounter::new(threads);
@@ -267,20 +175,6 @@ mod tests {
         let mut found = vec![];
         while sorted.take(7, |word, count| found.push((word.to_owned(), count))).unwrap() > 0 {}
         found
-    }
-
-    fn words(bpe: &Bpe, text: &str) -> Vec<String> {
-        let mut words: Vec<String> = count(bpe, 1, &[&[text]]).into_iter().map(|(word, _)| word).collect();
-        words.sort();
-        words
-    }
-
-    #[test]
-    fn special_tokens_and_prefixes_are_as_the_tokenizer_has_them() {
-        assert_eq!(words(&bpe(None), "가<s>x a<s>▁b"), ["<s>", "<s>x", "▁▁a", "▁▁b", "▁가"]);
-        assert_eq!(words(&bpe(Some("always")), "가<s>x a<s>b"), ["<s>", "<s>x", "▁a", "▁b", "▁가"]);
-        assert_eq!(words(&bpe(Some("first")), "가<s>x a<s>b"), ["<s>", "<s>x", "b", "▁a", "▁가"]);
-        assert_eq!(words(&bpe(Some("never")), "가 <s>"), ["<s>", "▁", "가"]);
     }
 
     proptest! {

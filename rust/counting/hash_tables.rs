@@ -3,7 +3,7 @@
 //!
 //! A word first meets its thread's *front*: a small table of words that were seen just now, which lies in the
 //! processor's cache and takes more than half of the words of Korean text. A word that is not there takes the place
-//! of another (see [`Pair`]), and that one waits, with its count, in its table's queue; a full queue goes into the table
+//! of another (see `Pair`), and that one waits, with its count, in its table's queue; a full queue goes into the table
 //! at once, so a lock is taken once in [`BATCH`] words that wait, which is more than a hundred words of text. The
 //! threads share the tables, so that no word is held twice.
 

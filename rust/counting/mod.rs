@@ -1,10 +1,12 @@
 //! Words into word counts, in parallel, within a bound of memory. Comes in: documents. Goes out: words with their
 //! counts, sorted. It never merges tokens, but for handing its words to an encoder.
 //!
-//! A [`counter`] keeps words in [`hash_tables`], which are made of [`slots`] with [`keys`] in [`pages`]; [`spill`]
-//! takes to disk, as [`records`], what memory does not hold, and [`sorted`] puts all of it in order.
+//! A [`cutter`] takes documents apart, and a [`counter`] keeps their words in [`hash_tables`], which are made of [`slots`]
+//! with [`keys`] in [`pages`]; [`spill`] takes to disk, as [`records`], what memory does not hold, and [`sorted`] puts all
+//! of it in order.
 
 pub mod counter;
+pub mod cutter;
 pub mod hash_tables;
 pub mod keys;
 pub mod pages;

@@ -106,8 +106,8 @@ impl Slots {
         }
     }
 
-    /// Add a word of more than 23 bytes, with its [`hash_long`](crate::counting::keys::hash_long); `false` if its count passes
-    /// 2^64 - 1.
+    /// Add a word of more than 23 bytes, with its [`hash_long`](crate::counting::keys::hash_long); `false` if its count
+    /// passes 2^64 - 1.
     #[cold]
     pub fn add_long(&mut self, word: &[u8], hash: u64, count: u64) -> bool {
         self.grow_for(1);

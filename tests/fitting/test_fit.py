@@ -16,8 +16,7 @@ from safetensors.torch import load_file
 from kovocab.artefact import read_record, write_record
 from kovocab.errors import ArtefactError, CorpusError, FreezingError, KovocabError, ModelError, UsageError
 from kovocab.fitting.fit import main
-from kovocab.run.stage_plan import StageSettings, plan
-from kovocab.stages import STAGES, Stage
+from kovocab.stages import STAGES
 from support.base import BASE_TOKENS, corpus, texts
 from support.expanded import save_expanded
 from support.ranks import FORKED
@@ -341,16 +340,6 @@ def test_later_files_win(tmp_path):
     path.write_text("defaults: {weight_decay: 0.3}")
     with pytest.raises(ArtefactError, match=r"stage.weight_decay 0.1; the configuration now gives 0.3"):
         fit("whole", "--config", str(path))
-
-
-def test_settings_fall_back_to_defaults_and_tokens_become_steps():
-    stages = (Stage(input_rows="new"), Stage(layers=True), Stage(output_rows="all"))
-    own = {2: StageSettings(tokens=1001, lr=0.5), 3: StageSettings(steps=7, warmup=0.5)}
-    first, second, third = plan(list(stages), own, StageSettings(lr=0.1, steps=3, warmup=0.2), tokens_per_step=100)
-    assert (first.lr, first.steps, first.weight_decay) == (0.1, 3, 0.1)
-    assert (second.lr, second.steps, second.warmup, second.warmup_steps) == (0.5, 11, 0.2, 2)
-    assert (third.lr, third.steps, third.warmup) == (0.1, 7, 0.5)
-    assert [stage.stage for stage in (first, second, third)] == list(stages)
 
 
 def test_a_terminal_gets_a_bar_named_by_the_stage(tmp_path, capsys):

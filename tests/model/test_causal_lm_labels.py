@@ -1,7 +1,6 @@
 """What a stage trains towards: each label mode computes what it says, and fit takes it to the stages it is for."""
 
 import shutil
-from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -14,14 +13,13 @@ from torch.nn import functional
 
 import kovocab
 from kovocab.artefact import read_record, write_record
-from kovocab.errors import ModelError, UsageError
+from kovocab.errors import ModelError
 from kovocab.expanding.new_rows import INITIALISATION
 from kovocab.expanding.spelling import PIECES, BasePieces, save_pieces
 from kovocab.exporting.card import model_card
 from kovocab.freezing.callback import freeze
 from kovocab.model.causal_lm import CausalLM
-from kovocab.run.stage_plan import StageSettings, plan
-from kovocab.stages import STAGES, Stage
+from kovocab.stages import Stage
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from support.models import expanded, ids, tiny
 from support.runs import fit, make_place, moved
@@ -177,36 +175,6 @@ def test_distillation_brings_new_tokens_near_their_spelling(tmp_path):
         losses[-1].backward()
         optimizer.step()
     assert losses[-1] < losses[0] / 2
-
-
-# --- the settings of a stage ---
-
-made = partial(plan, stages={}, tokens_per_step=1)
-
-
-@pytest.mark.parametrize(
-    ("mode", "stage", "says"),
-    [
-        ("first_piece", Stage(output_rows="new"), "for stages that train no output rows; this one trains output_new"),
-        ("old_vocab", Stage("new", "all"), "label_mode is old_vocab, which is for stages that train no output rows"),
-        ("distill", Stage("new", "new"), "label_mode is distill, which is for stages that train new input rows alone"),
-        ("distill", Stage("all"), "this one trains input_new, input_old"),
-        ("distill", Stage("new", layers=True), "this one trains input_new, layers"),
-    ],
-)
-def test_a_mode_in_a_stage_that_it_is_not_for(mode, stage, says):
-    with pytest.raises(UsageError, match=f"^stage 1: .*{says}"):
-        made([stage], defaults=StageSettings(lr=1, steps=1, label_mode=mode))
-
-
-def test_modes_in_the_stages_that_they_are_for():
-    settings = StageSettings(lr=1, steps=1)
-    assert {stage.label_mode for stage in made("eeve", defaults=settings)} == {"plain"}
-    for mode in ("first_piece", "old_vocab", "distill"):
-        stages = made("eeve", stages={1: StageSettings(label_mode=mode)}, defaults=settings)
-        assert [stage.label_mode for stage in stages] == [mode, *["plain"] * 6]
-        assert stages[0].settings()["label_mode"] == mode
-    assert made([STAGES["eeve"][6]], defaults=StageSettings(lr=1, steps=1, label_mode="old_vocab"))
 
 
 CONFIG = """

@@ -25,9 +25,8 @@ from kovocab.freezing.digest import digest
 from kovocab.model import qlora as room
 from kovocab.model.causal_lm import CausalLM
 from kovocab.model.qlora import QLoRA, check_qlora, merge, train_patterns
-from kovocab.model.tensor_files import read_shards, write_shards
 from kovocab.run.configuration import Configuration
-from kovocab.run.stage_plan import plan
+from kovocab.run.stage_plan import stage_plans
 from kovocab.stages import STAGES, Stage
 from support.base import BASE_TOKENS
 from support.models import QUIET, Packed, adamw, expanded, ids
@@ -452,26 +451,6 @@ def test_the_preset_composes_and_begins_with_the_command_that_uses_it(monkeypatc
     module, _ = made.build()
     assert module.qlora == QLoRA(**yaml.safe_load(path.read_text())["model"]["qlora"])
     given = made.config_init
-    stages = plan(given.schedule, given.stages, given.defaults, 2048 * 8 * 16)
+    stages = stage_plans(given.schedule, given.stages, given.defaults, 2048 * 8 * 16)
     assert [stage.lr for stage in stages] == [2e-4, 2e-4, 2e-4, 1e-4, 1e-4, 1e-4, 1e-4]
     assert sum(stage.steps for stage in stages) * 2048 * 8 * 16 == pytest.approx(2e9, rel=0.01)
-
-
-def test_shards_are_what_transformers_opens(tmp_path):
-    folder = expanded(tmp_path / "model")
-    (tmp_path / "out").mkdir()
-    write_shards(read_shards(folder), tmp_path / "out", shard_bytes=20_000)
-    files = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert len(files) > 3
-    assert files[0] == f"model-00001-of-{len(files) - 1:05}.safetensors"
-    assert max((tmp_path / "out" / name).stat().st_size for name in files) < 23_000
-    (tmp_path / "out/config.json").write_bytes((folder / "config.json").read_bytes())
-    for ours, theirs in zip(
-        load_plain(str(tmp_path / "out")).parameters(), load_plain(str(folder)).parameters(), strict=True
-    ):
-        assert torch.equal(ours, theirs)
-    wanted = [name for name, _ in read_shards(folder)]
-    (folder / files[0]).write_bytes((tmp_path / "out" / files[0]).read_bytes())  # left of a layout before
-    assert [name for name, _ in read_shards(folder)] == wanted
-    with pytest.raises(ModelError, match="has no weights"):
-        list(read_shards(tmp_path))

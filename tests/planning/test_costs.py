@@ -15,7 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from kovocab.freezing.callback import freeze
 from kovocab.model.causal_lm import CausalLM
-from kovocab.planning.costs import Setup, Skeleton
+from kovocab.planning.costs import Skeleton
+from kovocab.planning.setup import Setup
 from kovocab.stages import STAGES
 from support.models import expanded, ids
 

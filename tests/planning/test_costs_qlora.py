@@ -13,8 +13,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from kovocab.freezing.callback import freeze
 from kovocab.model.causal_lm import CausalLM
 from kovocab.model.qlora import PACKAGES, QLoRA, train_patterns
-from kovocab.planning.costs import Setup, Skeleton
+from kovocab.planning.costs import Skeleton
 from kovocab.planning.meta_models import Shapes, nbytes
+from kovocab.planning.setup import Setup
 from kovocab.stages import STAGES
 from support.models import expanded, ids
 

@@ -9,7 +9,7 @@ import yaml
 
 from kovocab.cli import main as cli
 from kovocab.run.configuration import Configuration
-from kovocab.run.stage_plan import plan
+from kovocab.run.stage_plan import stage_plans
 
 ROOT = Path(__file__).parents[2]
 STAGES = sorted((ROOT / "configs/stages").glob("*.yaml"))
@@ -42,9 +42,9 @@ def test_machines_compose_with_stages(machine, stages):
     # A schedule means the same on every GPU machine.
     assert step == (16_384 if machine.stem == "cpu" else 262_144)
     assert f"{step:,} tokens a step" in machine.read_text()
-    planned = plan(given.schedule, given.stages, given.defaults, step)
-    assert len(planned) == {"eeve": 7, "kosolar": 1}[stages.stem]
-    assert sum(stage.steps for stage in planned) * step == pytest.approx(2e9, rel=0.01)
+    plans = stage_plans(given.schedule, given.stages, given.defaults, step)
+    assert len(plans) == {"eeve": 7, "kosolar": 1}[stages.stem]
+    assert sum(stage.steps for stage in plans) * step == pytest.approx(2e9, rel=0.01)
 
 
 @pytest.mark.parametrize("path", OF_FIT, ids=lambda path: path.stem)

@@ -67,7 +67,7 @@ def check_tied(folder: Path, stages: list[StagePlan]) -> None:
     record = base_record(folder)
     while record["verb"] == "fit":
         record = record["base"]
-    for number, stage in ((planned.number, planned.stage) for planned in stages if record.get("tied")):
+    for number, stage in ((each.number, each.stage) for each in stages if record.get("tied")):
         if stage.input_rows != stage.output_rows:
             raise ModelError(
                 f"stage {number} has input_rows {stage.input_rows} and output_rows {stage.output_rows}, and the "
@@ -83,18 +83,18 @@ def check_labels(folder: Path, stages: list[StagePlan], done: int) -> None:
         ModelError: they are not, or are of another vocabulary.
     """
     record = base_record(folder)
-    if any(planned.label_mode != "plain" for planned in stages[done:]):
+    if any(stage.label_mode != "plain" for stage in stages[done:]):
         BasePieces.read(folder, record["first_new_id"]).check(load_tokenizer(folder))
     begun = False  # whether some stage has trained the output rows
     while record["verb"] == "fit":
         ran = [stage["settings"]["stage"] for stage in (*record["earlier"], record)]
         begun, record = begun or any(stage["output_rows"] != "none" for stage in ran), record["base"]
     made = record.get("initialisation", {}).get("output", "not on record")
-    for planned in stages:
-        begun = begun or planned.stage.output_rows != "none"
-        if not begun and planned.label_mode == "plain" and planned.number > done and made != INITIALISATION["output"]:
+    for stage in stages:
+        begun = begun or stage.stage.output_rows != "none"
+        if not begun and stage.label_mode == "plain" and stage.number > done and made != INITIALISATION["output"]:
             say(
-                f"warning: stage {planned.number} trains with plain labels, and the output rows of new tokens are "
+                f"warning: stage {stage.number} trains with plain labels, and the output rows of new tokens are "
                 f"not those of their first pieces (expand's rule: {made}); see label_mode",
                 file=sys.stderr,
             )

@@ -35,13 +35,13 @@ from kovocab.freezing.callback import StageFreezing
 from kovocab.model.causal_lm import CausalLM
 from kovocab.model.fsdp import check_strategy, layout
 from kovocab.model.qlora import QLoRA, merge, qlora_of, qlora_record, train_patterns
-from kovocab.planning.plan import forecast
+from kovocab.planning.plan import plan
 from kovocab.run.configuration import Configuration
 from kovocab.run.folder import Run
 from kovocab.run.learning_rate import WarmupCosine
 from kovocab.run.processes import held, one_run
 from kovocab.run.stage_checkpoint import StageCheckpoint
-from kovocab.run.stage_plan import StagePlan, plan
+from kovocab.run.stage_plan import StagePlan, stage_plans
 
 MERGED = "merged"
 """The folder, where a stage works, of what QLoRA was merged into."""
@@ -68,7 +68,7 @@ def main(args: list[str]) -> int:
     verb = args[0]
     configuration = Configuration(verb, args[1:])
     if verb == "plan":
-        forecast(configuration)
+        plan(configuration)
         return 0
     with one_run():
         if verb == "fit":
@@ -106,7 +106,7 @@ class Fit:
             self.data.packing.length * self.data.batch_size * world * config.trainer.accumulate_grad_batches
         )
         given = configuration.config_init
-        self.stages = plan(given.schedule, given.stages, given.defaults, self.tokens_per_step)
+        self.stages = stage_plans(given.schedule, given.stages, given.defaults, self.tokens_per_step)
         check_tied(self.run.base, self.stages)
         check_qlora_stages(module, self.stages, trainer)
         of_all = configuration.run_settings(self.data, self.tokens_per_step)

@@ -21,7 +21,7 @@ from kovocab.artefact import Record
 from kovocab.errors import ModelError, UsageError, model_errors
 from kovocab.expanding.expand import Dtype, load_plain
 from kovocab.expanding.split_rows import SplitEmbedding, SplitLinear, plain_place
-from kovocab.model.tensor_files import read_shards, write_shards
+from kovocab.model.tensor_files import read_tensors, write_tensors
 from kovocab.stages import ROW_BLOCKS, Stage
 
 PACKAGES = ("bitsandbytes", "peft", "accelerate")
@@ -207,7 +207,7 @@ def merge(model: PreTrainedModel, source: Path, out: Path, dtype: Dtype) -> None
     trained = {f"{name}.weight" for name in adapted} | rows.keys()
 
     def merged() -> Iterator[tuple[str, Tensor]]:
-        for name, stored in read_shards(source):
+        for name, stored in read_tensors(source):
             tensor = rows.get(name, stored)
             wanted = stored.dtype if dtype == "auto" or not stored.is_floating_point() else config.dtype
             module = adapted.get(name.removesuffix(".weight"))
@@ -217,7 +217,7 @@ def merge(model: PreTrainedModel, source: Path, out: Path, dtype: Dtype) -> None
             yield name, tensor.to(wanted)
 
     with torch.no_grad():
-        write_shards(merged(), out)
+        write_tensors(merged(), out)
     if trained:
         raise ModelError(f"{source} has no {min(trained)}, which was trained; wanted the folder that the stage read")
 

@@ -11,7 +11,7 @@ from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from kovocab.errors import ModelError
 
-SHARD_BYTES = 5_000_000_000
+FILE_BYTES = 5_000_000_000
 """Largest file, but for a single tensor that is larger."""
 
 
@@ -34,7 +34,7 @@ def weight_files(folder: str | Path) -> list[Path]:
     return [folder / name for name in sorted(names)]
 
 
-def read_shards(folder: str | Path) -> Iterator[tuple[str, Tensor]]:
+def read_tensors(folder: str | Path) -> Iterator[tuple[str, Tensor]]:
     """Each tensor in the safetensors files of `folder` with its name, by file and name; one in memory at a time.
 
     Raises:
@@ -46,13 +46,13 @@ def read_shards(folder: str | Path) -> Iterator[tuple[str, Tensor]]:
                 yield name, opened.get_tensor(name)
 
 
-def write_shards(tensors: Iterable[tuple[str, Tensor]], folder: str | Path, shard_bytes: int = SHARD_BYTES) -> None:
+def write_tensors(tensors: Iterable[tuple[str, Tensor]], folder: str | Path, file_bytes: int = FILE_BYTES) -> None:
     """Write `tensors` to `folder` as `save_pretrained` lays them out: one file, or several with an index.
 
     Args:
-        tensors: Names and tensors; at most `shard_bytes` of them are in memory, and one more.
+        tensors: Names and tensors; at most `file_bytes` of them are in memory, and one more.
         folder: Where to.
-        shard_bytes: Of a file.
+        file_bytes: Of a file.
     """
     folder = Path(folder)
     held: dict[str, Tensor] = {}
@@ -65,7 +65,7 @@ def write_shards(tensors: Iterable[tuple[str, Tensor]], folder: str | Path, shar
         held.clear()
 
     for name, tensor in tensors:
-        if held and held_bytes + tensor.nbytes > shard_bytes:
+        if held and held_bytes + tensor.nbytes > file_bytes:
             flush()
             held_bytes = 0
         held[name] = tensor.detach().cpu().contiguous()

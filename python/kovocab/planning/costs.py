@@ -18,39 +18,13 @@ from kovocab.errors import UsageError, model_errors
 from kovocab.expanding.split_rows import block_of
 from kovocab.freezing.callback import freeze
 from kovocab.model.cross_entropy import PIECE_LOGITS
-from kovocab.model.qlora import QLoRA, qlora_of, train_patterns
+from kovocab.model.qlora import qlora_of, train_patterns
 from kovocab.planning.activations import Trace, trace
 from kovocab.planning.meta_models import BLOCK, Shapes, layers_of, nbytes
+from kovocab.planning.setup import Setup
 from kovocab.stages import ROW_BLOCKS, Stage
 
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
-
-
-@dataclass(frozen=True)
-class Setup:
-    """How a run spreads a model over devices, and in which dtypes it computes.
-
-    Attributes:
-        batch_size: Blocks in a batch of one device.
-        length: Tokens of a block.
-        compute: Dtype of matrix products.
-        autocast: Whether autocast runs also where the weights are in that dtype: LoRA is not.
-        shards: Devices that FSDP2 spreads each parameter over; 1 where each device holds all of it.
-        buckets: Whether DDP holds each gradient a second time.
-        checkpointing: Whether the backward pass computes each layer again instead of keeping what is in it.
-        qlora: How stages hold layers in 4 bits; none do without.
-        lora: Dtype of LoRA's weights.
-    """
-
-    batch_size: int
-    length: int
-    compute: torch.dtype = torch.float32
-    autocast: bool = False
-    shards: int = 1
-    buckets: bool = False
-    checkpointing: bool = False
-    qlora: QLoRA | None = None
-    lora: torch.dtype = torch.float32
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ TRAINING = {
     "test": "The same, logged as loss/test.",
     "predict": "Write the loss of each held-out block, with its text, to a Parquet file.",
 }
-"""The verbs that go by a plan: Lightning's, in `kovocab.fitting.fit`, which takes seconds to load."""
+"""The verbs that go by stage plans: Lightning's, in `kovocab.fitting.fit`, which takes seconds to load."""
 
 
 @dataclass(frozen=True)
@@ -104,13 +104,13 @@ class StagePlan:
         return {**plain.pop("stage"), **{key: value for key, value in plain.items() if key != "number"}}
 
 
-def plan(
+def stage_plans(
     schedule: str | list[Stage],
     stages: dict[int, StageSettings],
     defaults: StageSettings,
     tokens_per_step: int,
 ) -> list[StagePlan]:
-    """Put a schedule and its settings together.
+    """Put a schedule and its settings together, a plan a stage.
 
     Args:
         schedule: The name of one of `kovocab.STAGES`, or stages.

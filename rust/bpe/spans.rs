@@ -1,0 +1,236 @@
+//! Words cut into segments, and equal segments summed.
+//!
+//! A merge acts inside vocabulary entries. A place in a word that no entry spans *as the word stands* is never
+//! merged across, so the word can be cut there, and the counts of equal segments summed: 1.01 M words of 112 MB of
+//! Korean are 0.24 M segments, and the more words there are, the more they share.
+
+use std::thread;
+
+use rustc_hash::FxHashMap;
+
+use crate::bpe::model::{Bpe, NONE, Pairs};
+use crate::bpe::shard::{Shard, Table, hash_of};
+use crate::error::{Error, Result};
+use crate::text::words::SPACE;
+use crate::threads::join;
+
+/// Cut `words` where none of the entries of these ranks spans, and sum equal segments: a shard a thread.
+///
+/// Returns the shards, and the counts of the byte tokens that characters are spelled in which are no token.
+pub(crate) fn cut(bpe: &Bpe, ranks: &[usize], words: &[(&str, u64)], threads: usize) -> Result<(Vec<Shard>, Vec<u64>)> {
+    let spans = Spans::new(bpe, ranks)?;
+    let share = words.len().div_ceil(threads).max(1);
+    let parts: Vec<Share<'_>> = thread::scope(|scope| {
+        let cut = |words| Share::new(bpe, &spans, threads).cut(words);
+        let workers: Vec<_> = words.chunks(share).map(|words| scope.spawn(move || cut(words))).collect();
+        workers.into_iter().map(join).collect::<Result<_>>()
+    })?;
+    let mut spelled = vec![0; bpe.size];
+    let mut tables: Vec<Vec<Table>> = (0..threads).map(|_| Vec::new()).collect();
+    for part in parts {
+        spelled.iter_mut().zip(part.spelled).for_each(|(sum, count)| *sum += count);
+        part.tables.into_iter().zip(&mut tables).for_each(|(table, of_shard)| of_shard.push(table));
+    }
+    let shards = thread::scope(|scope| {
+        let workers: Vec<_> = tables.into_iter().map(|tables| scope.spawn(move || Table::sum(tables))).collect();
+        workers.into_iter().map(join).collect::<Result<_>>()
+    })?;
+    Ok((shards, spelled))
+}
+
+/// A thread's share of the words, cut and summed.
+struct Share<'a> {
+    bpe: &'a Bpe,
+    spans: &'a Spans,
+    tables: Vec<Table>,
+    /// Counts of the byte tokens of characters that are no token.
+    spelled: Vec<u64>,
+    /// Counts of the segments that are the start of an entry, by node.
+    whole: Vec<u64>,
+}
+
+impl<'a> Share<'a> {
+    fn new(bpe: &'a Bpe, spans: &'a Spans, shards: usize) -> Self {
+        let tables = (0..shards).map(|_| Table::default()).collect();
+        Self { bpe, spans, tables, spelled: vec![0; bpe.size], whole: vec![0; spans.nodes.len()] }
+    }
+
+    fn cut(mut self, words: &[(&str, u64)]) -> Result<Self> {
+        let mut atoms = Vec::new();
+        let mut path = Vec::new();
+        for &(word, count) in words {
+            for c in word.chars().map(symbol) {
+                match self.bpe.char_id(c) {
+                    NONE => {
+                        self.cut_atoms(&atoms, count, &mut path)?;
+                        atoms.clear();
+                        for byte in self.bpe.spell(c) {
+                            self.spelled[byte as usize] += count;
+                        }
+                    }
+                    id => atoms.push(id),
+                }
+            }
+            self.cut_atoms(&atoms, count, &mut path)?;
+            atoms.clear();
+        }
+        let mut atoms = Vec::new();
+        for (node, count) in std::mem::take(&mut self.whole).into_iter().enumerate().filter(|(_, count)| *count > 0) {
+            self.spans.text(node, &mut atoms);
+            self.add(&atoms, count)?;
+        }
+        Ok(self)
+    }
+
+    fn cut_atoms(&mut self, atoms: &[u32], count: u64, path: &mut Vec<u32>) -> Result<()> {
+        let (mut start, mut end) = (0, 0);
+        for at in 0..atoms.len() {
+            if at == end {
+                self.found(&atoms[start..end], path, count)?;
+                (start, end) = (at, at + 1);
+                path.clear();
+                path.push(atoms[at]);
+            }
+            let mut node = atoms[at];
+            for (&atom, after) in atoms[at + 1..].iter().zip(at + 2..) {
+                node = self.spans.next.get(node, atom);
+                if node == NONE {
+                    break;
+                }
+                if at == start {
+                    path.push(node);
+                }
+                if self.spans.nodes[node as usize].entry {
+                    end = end.max(after);
+                }
+            }
+        }
+        self.found(&atoms[start..end], path, count)
+    }
+
+    /// A segment; `path` holds the nodes of its starts, as far as there are.
+    fn found(&mut self, atoms: &[u32], path: &[u32], count: u64) -> Result<()> {
+        match path.get(atoms.len().wrapping_sub(1)) {
+            Some(&node) => self.whole[node as usize] += count,
+            None if atoms.is_empty() => {}
+            None => self.add(atoms, count)?,
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, atoms: &[u32], count: u64) -> Result<()> {
+        let hash = hash_of(atoms);
+        // The table goes by the low and the highest bits of the hash.
+        let shard = (hash >> 32) as usize % self.tables.len();
+        self.tables[shard].add(hash, atoms, count)
+    }
+}
+
+/// The texts of all entries, as a tree of characters: which entries stand where in a word.
+struct Spans {
+    /// Node and character → node. A character is a node of its own, by its id.
+    next: Pairs,
+    nodes: Vec<Node>,
+}
+
+#[derive(Clone, Copy)]
+struct Node {
+    before: u32,
+    atom: u32,
+    /// Whether an entry ends here.
+    entry: bool,
+}
+
+impl Spans {
+    /// Of the entries of these ranks.
+    fn new(bpe: &Bpe, ranks: &[usize]) -> Result<Self> {
+        let root = |id| Node { before: NONE, atom: id, entry: false };
+        let mut nodes: Vec<Node> = (0..).take(bpe.size).map(root).collect();
+        let mut known: FxHashMap<(u32, u32), u32> = FxHashMap::default();
+        for &rank in ranks {
+            let mut atoms = bpe.entries[rank].chars().map(|c| bpe.char_id(c));
+            let Some(mut node) = atoms.next() else { continue };
+            for atom in atoms {
+                let size = u32::try_from(nodes.len()).map_err(|_| Error::Overflow)?;
+                node = *known.entry((node, atom)).or_insert_with_key(|&(before, atom)| {
+                    nodes.push(Node { before, atom, entry: false });
+                    size
+                });
+            }
+            nodes[node as usize].entry = true;
+        }
+        if nodes.len() > Pairs::MOST {
+            return Err(Error::Tokenizer("its entries are too many".into()));
+        }
+        let mut next = Pairs::with_capacity(known.len());
+        for ((before, atom), node) in known {
+            next.insert(before, atom, node);
+        }
+        Ok(Self { next, nodes })
+    }
+
+    fn text(&self, node: usize, atoms: &mut Vec<u32>) {
+        atoms.clear();
+        let mut node = self.nodes[node];
+        atoms.push(node.atom);
+        while node.before != NONE {
+            node = self.nodes[node.before as usize];
+            atoms.push(node.atom);
+        }
+        atoms.reverse();
+    }
+}
+
+/// As [`crate::bpe::encode`] reads a word: `▁` may be written as a space.
+pub(crate) fn symbol(c: char) -> char {
+    if c == ' ' { SPACE } else { c }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn bpe() -> Bpe {
+        let tokens = ["a", "b", "c", "가", "나", "ab", "bc", "가나"].into_iter().map(String::from);
+        let tokens = tokens.chain((0..256).map(|byte| format!("<0x{byte:02X}>")));
+        let vocab: BTreeMap<String, u32> = tokens.zip(0..).collect();
+        let replace = serde_json::json!({"type": "Replace", "pattern": {"String": " "}, "content": "▁"});
+        let merges = [["a", "b"], ["b", "c"], ["가", "나"]];
+        let model = serde_json::json!({"byte_fallback": true, "vocab": vocab, "merges": merges});
+        Bpe::from_json(&serde_json::json!({"normalizer": replace, "model": model}).to_string()).unwrap()
+    }
+
+    fn segments(words: &[(&str, u64)], threads: usize) -> BTreeMap<String, u64> {
+        let bpe = bpe();
+        let text: BTreeMap<u32, char> = bpe.characters().map(|(c, id)| (id, c)).collect();
+        let mut found = BTreeMap::new();
+        for shard in cut(&bpe, &[0, 1, 2], words, threads).unwrap().0 {
+            shard.each(|atoms, count| {
+                let before = found.insert(atoms.iter().map(|atom| text[atom]).collect(), count);
+                assert_eq!(before, None);
+            });
+        }
+        found
+    }
+
+    #[test]
+    fn words_are_cut_where_no_entry_spans_and_equal_segments_summed() {
+        let expected = [("abc", 2), ("b", 2), ("ab", 2), ("c", 3), ("가나", 5), ("가", 3)];
+        let expected: BTreeMap<String, u64> = expected.map(|(text, count)| (text.to_owned(), count)).into();
+        for threads in 1..4 {
+            // `ab` and `bc` overlap in the first word; in the second nothing spans the middle.
+            assert_eq!(segments(&[("abc가나", 2), ("c가漢가나", 3), ("bab", 2)], threads), expected);
+        }
+    }
+
+    #[test]
+    fn characters_that_are_no_token_are_counted_as_bytes() {
+        let bpe = bpe();
+        let (shards, spelled) = cut(&bpe, &[0, 1, 2], &[("漢a ", 3), ("漢", 4)], 2).unwrap();
+        assert_eq!(shards.iter().map(Shard::len).sum::<usize>(), 1);
+        let counted = "漢".bytes().chain("▁".bytes()).map(|byte| spelled[bpe.bytes[usize::from(byte)] as usize]);
+        assert_eq!(counted.collect::<Vec<_>>(), [7, 7, 7, 3, 3, 3]);
+        assert_eq!(spelled.iter().sum::<u64>(), 30);
+    }
+}

@@ -1,0 +1,77 @@
+"""Which files a corpus is: globs, folders, what is not there; and what a run records of them."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from kovocab.corpus.documents import fingerprint
+from kovocab.corpus.files import SUFFIXES, files
+from kovocab.errors import UsageError
+from support.corpora import fault, read, write
+
+
+def test_files_are_expanded_sorted_and_each_once(tmp_path: Path) -> None:
+    (tmp_path / "b" / ".hidden").mkdir(parents=True)
+    for name in ("z.txt", "a.JSONL", "b/c.parquet", "b/.part.txt", "b/.hidden/x.txt", "README.md", "[x].txt"):
+        (tmp_path / name).touch()
+    everything = sorted(tmp_path / name for name in ("z.txt", "a.JSONL", "b/c.parquet", "[x].txt"))
+    assert files(tmp_path) == everything
+    assert files([tmp_path / "z.txt", str(tmp_path), tmp_path / "b" / ".." / "z.txt"]) == everything
+    assert files(f"{tmp_path}/*.txt") == [tmp_path / "[x].txt", tmp_path / "z.txt"]
+    assert files(f"{tmp_path}/**/*.parquet") == [tmp_path / "b/c.parquet"]
+    assert files(tmp_path / "[x].txt") == [tmp_path / "[x].txt"]
+    for suffix in SUFFIXES:
+        path = write(tmp_path, suffix, ["대괄호"]).rename(tmp_path / f"[y]*?{suffix}")
+        assert read([path, str(tmp_path / "z.txt")]) == ["대괄호"]
+
+
+def test_what_is_not_a_corpus(tmp_path: Path) -> None:
+    (tmp_path / "notes.md").touch()
+    fault(tmp_path / "no.txt", str(tmp_path / "no.txt"), "no such file")
+    fault(f"{tmp_path}/*.txt", f"{tmp_path}/*.txt", "matches no file")
+    fault(tmp_path, str(tmp_path), "holds no file to read", ".jsonl.zst")
+    fault(tmp_path / "notes.md", "notes.md", "unknown suffix", ".jsonl.zst", ".parquet")
+    fault(f"{tmp_path}/*", "notes.md", "unknown suffix")
+    fault([], "names no files")
+    for url in ("ftp://a.b/c.txt", Path("s3://bucket/a.txt"), "s3:/bucket/a.txt"):
+        fault(url, str(url), "wanted a URL, as a string, of s3, gs, hf, https")
+    for wrong in (5, None, b"bytes", [5]):
+        with pytest.raises(UsageError, match="wanted"):
+            read(wrong)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="batch_size is 0"):
+        read(iter(["a"]), batch_size=0)
+
+
+def test_an_empty_file_is_no_fault_but_an_empty_corpus_is(tmp_path: Path) -> None:
+    for suffix in SUFFIXES:
+        path = write(tmp_path, suffix, [])
+        fault(path, str(path), "holds no documents")
+    fault(pl.Series([], dtype=pl.String), "holds no documents")
+    one = tmp_path / "one.txt"
+    one.write_text("하나")
+    assert read(tmp_path) == ["하나"]
+
+
+def test_what_names_no_file_is_an_error_though_faults_are_skipped(tmp_path: Path) -> None:
+    (tmp_path / "only.jsonl").write_text("{}\n")
+    for corpus in (tmp_path / "no.txt", f"{tmp_path}/*.txt", tmp_path / "only.jsonl"):
+        fault(corpus, str(corpus), skip=lambda fault: None)
+
+
+def test_fingerprint_is_of_the_content_not_of_the_place(tmp_path: Path) -> None:
+    for name in ("here", "there"):
+        (tmp_path / name / "sub").mkdir(parents=True)
+        (tmp_path / name / "a.txt").write_text("가" * 100_000)
+        (tmp_path / name / "sub" / "b.txt").write_text("나")
+    here = fingerprint(tmp_path / "here")
+    assert here == fingerprint(f"{tmp_path}/there/**/*.txt")
+    assert [row["name"] for row in here["files"]] == ["a.txt", "sub/b.txt"]
+    assert here["bytes"] == 300_003
+    assert str(tmp_path) not in json.dumps(here)
+    for position in (0, 150_000, 299_999):
+        data = bytearray(("가" * 100_000).encode())
+        data[position] ^= 1
+        (tmp_path / "there" / "a.txt").write_bytes(data)
+        assert fingerprint(tmp_path / "there") != here

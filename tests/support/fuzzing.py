@@ -1,0 +1,41 @@
+"""What fuzzing a reader shares: texts, how many inputs, and reading with what is skipped."""
+
+import os
+import unicodedata
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from kovocab.corpus.documents import read_file
+from kovocab.corpus.faults import Fault
+
+FUZZ = int(os.environ.get("KOVOCAB_FUZZ", "20"))  # inputs of each kind
+fuzzed = settings(max_examples=FUZZ, deadline=None, suppress_health_check=list(HealthCheck))
+hangul = st.one_of(
+    st.text(),
+    st.text(st.characters(min_codepoint=0x1100, max_codepoint=0x11FF)),  # jamo
+    st.text(st.characters(min_codepoint=0xAC00, max_codepoint=0xD7A3)).map(lambda t: unicodedata.normalize("NFD", t)),
+    st.sampled_from(
+        [
+            "👩‍👩‍👧",
+            "\u200d",
+            "e\u0301",
+            '"',
+            "\\",
+            "\\u0041",
+            "\ufeff",
+            "\x00",
+            "\u2028",
+            "\x85",
+            "\x0c",
+            "\t",
+            ",",
+        ]
+    ),
+)
+
+
+def skipping(path: Path, start: int = 0) -> tuple[list[str], list[Fault]]:
+    faults: list[Fault] = []
+    return [text for part in read_file(path, "text", start=start, skip=faults.append) for text in part], faults
