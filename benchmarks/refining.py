@@ -25,7 +25,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 from kovocab.corpus.documents import batches
 from kovocab.counting.count import count
 from kovocab.counting.token_counts import segments
-from kovocab.refining import intermediate as bpe
+from kovocab.refining import intermediate
 from kovocab.refining.candidates import Vocabulary
 from kovocab.refining.recount import Recount
 from kovocab.refining.refine import refine
@@ -57,9 +57,9 @@ def main() -> None:
     with timed("count"):
         counted = count(counted_texts, arguments.tokenizer)
     print(f"{counted.record['words']:,} words, {counted.record['distinct_words']:,} distinct")
-    words = bpe.training_words(counted.words)
+    words = intermediate.training_words(counted.words)
     with timed(f"train {VOCAB_SIZE:,} tokens on {len(words):,} words"):
-        trained = bpe.train(words, VOCAB_SIZE)
+        trained = intermediate.train(words, VOCAB_SIZE)
     if arguments.peer:
         with timed("the same by the tokenizers trainer, on the text"):
             theirs = train_with_tokenizers(counted_texts)
@@ -102,7 +102,7 @@ def cost_of_rounds(texts: pl.Series, source: Path, least: list[int], runs: int) 
         passes = [measured(count, some, base) for _ in range(runs)]
         counted, whole = passes[0][0], median(seconds for _, seconds in passes)
         hangul = counted.words.filter(pl.col("word").str.contains(f"[{CANDIDATE}]"))
-        trained = bpe.train(bpe.training_words(hangul), VOCAB_SIZE)
+        trained = intermediate.train(intermediate.training_words(hangul), VOCAB_SIZE)
         candidates = Vocabulary.of(trained, base.get_vocab(with_added_tokens=True))
         seen = trained.filter(pl.col("left").is_null()).select("token", "count")
         characters, none = candidates.by_row(dict(seen.iter_rows())), candidates.rows([])

@@ -20,9 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kovocab.corpus.files import identities
-from kovocab.counting import cluster
-from kovocab.counting import cluster_tasks as tasks
-from kovocab.counting import one_pass as counting
+from kovocab.counting import cluster, cluster_tasks, one_pass
 from kovocab.counting.count import count_to
 from kovocab.errors import ClusterError, CorpusError, UsageError
 from kovocab.example.text import sample_documents
@@ -171,8 +169,8 @@ def test_a_fault_is_the_error_of_one_machine(ray, corpus, base_model_file, tmp_p
 
 
 def test_files_of_one_name(ray, corpus, base_model_file, tmp_path, monkeypatch):
-    rows = counting.identities  # as of several stores
-    monkeypatch.setattr(counting, "identities", lambda files: [row | {"name": "a.txt"} for row in rows(files)])
+    rows = one_pass.identities  # as of several stores
+    monkeypatch.setattr(one_pass, "identities", lambda files: [row | {"name": "a.txt"} for row in rows(files)])
     one = count_to(tmp_path / "one", corpus, base_model_file)
     assert count_to(tmp_path / "many", corpus, base_model_file, engine="ray") == one
     assert (tmp_path / "many").read_bytes() == (tmp_path / "one").read_bytes()
@@ -294,14 +292,14 @@ def test_every_machine_sees_the_same_files_and_kovocab(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("안녕")
     listed = [(path, identities([path])[0])]
-    tasks._check_shared(*listed[0])
+    cluster_tasks._check_shared(*listed[0])
     for change in (lambda: path.write_text("세상"), path.unlink):
         change()
         with pytest.raises(CorpusError, match=r"a\.txt is not the same file on every machine"):
-            tasks._check_shared(*listed[0])
-    job = tasks.Job("0.0.1", "text", False, 1, 1 << 30, 1)
+            cluster_tasks._check_shared(*listed[0])
+    job = cluster_tasks.Job("0.0.1", "text", False, 1, 1 << 30, 1)
     with pytest.raises(UsageError, match=r"wanted 0\.0\.1 on all"):
-        next(tasks.count_files(job, "", listed))
+        next(cluster_tasks.count_files(job, "", listed))
 
 
 @given(st.lists(st.integers(0, 100), min_size=1, max_size=50), st.integers(1, 200))

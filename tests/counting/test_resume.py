@@ -17,8 +17,7 @@ import pytest
 from kovocab.cli.main import main
 from kovocab.corpus import blocks
 from kovocab.corpus.faults import Fault
-from kovocab.counting import one_pass as counting
-from kovocab.counting import resume as kept
+from kovocab.counting import one_pass, resume
 from kovocab.counting.count import count, count_to
 from kovocab.counting.resume import Done, FileProgress, Kept
 from kovocab.counting.word_counts import load_counted
@@ -205,9 +204,9 @@ def test_real_text(data: Path, mistral: Path, tmp_path: Path, monkeypatch: pytes
 
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counting, "EVERY", 0.0)
-    monkeypatch.setattr(counting, "_WORTH", 0)
-    monkeypatch.setattr(counting, "BATCH_SIZE", 60_000)
+    monkeypatch.setattr(one_pass, "EVERY", 0.0)
+    monkeypatch.setattr(one_pass, "_WORTH", 0)
+    monkeypatch.setattr(one_pass, "BATCH_SIZE", 60_000)
     monkeypatch.setattr(blocks, "BLOCK", 60_000)
 
 
@@ -358,9 +357,9 @@ def test_files_that_share_a_name_are_told_apart(
     texts: Path, stopped: Path, tmp_path: Path, base_file: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As one of a bucket and one here may."""
-    rows = counting.identities
-    monkeypatch.setattr(counting, "identities", lambda files: [row | {"name": "a.txt"} for row in rows(files)])
-    monkeypatch.setattr(counting, "READERS", 1)
+    rows = one_pass.identities
+    monkeypatch.setattr(one_pass, "identities", lambda files: [row | {"name": "a.txt"} for row in rows(files)])
+    monkeypatch.setattr(one_pass, "READERS", 1)
     stopped.rename(tmp_path / "another")
     record, _ = count_to(tmp_path / "w", texts, base_file)
     assert load_counted(tmp_path / "w").words.equals(load_counted(whole).words)
@@ -435,7 +434,7 @@ def test_progress_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: p
 
 
 def test_faults_beyond_those_that_are_listed_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "LISTED", 2)
+    monkeypatch.setattr(resume, "LISTED", 2)
     done = Done()
     for number in range(5):
         done.skip(Fault("a", f"line {number}", "what", None if number == 1 else 2))

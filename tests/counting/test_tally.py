@@ -10,10 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kovocab import _core
-from kovocab.corpus import blocks
-from kovocab.corpus import documents as corpus
-from kovocab.counting import one_pass as counting
-from kovocab.counting import tally, word_counts
+from kovocab.corpus import blocks, documents
+from kovocab.counting import one_pass, tally, word_counts
 from kovocab.counting.count import combine, combine_to, count, count_to, count_words
 from kovocab.counting.tally import Tally
 from kovocab.counting.token_counts import count_tokens
@@ -38,9 +36,9 @@ def low(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
     """Bounds and batches so low that a few megabytes spill many times; the sizes of what was spilled, as it was."""
     monkeypatch.setattr(memory, "LEAST", 1)
     monkeypatch.setattr(tally, "_LEAST", 0)
-    monkeypatch.setattr(counting, "BATCH_SIZE", 100_000)
-    monkeypatch.setattr(corpus, "BATCH_SIZE", 100_000)
-    monkeypatch.setitem(corpus.batches.__kwdefaults__, "batch_size", 100_000)
+    monkeypatch.setattr(one_pass, "BATCH_SIZE", 100_000)
+    monkeypatch.setattr(documents, "BATCH_SIZE", 100_000)
+    monkeypatch.setitem(documents.batches.__kwdefaults__, "batch_size", 100_000)
     monkeypatch.setattr(blocks, "BLOCK", 50_000)
     folder = tmp_path / "temporary"
     folder.mkdir()

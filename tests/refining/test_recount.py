@@ -13,7 +13,7 @@ from kovocab.counting.count import count
 from kovocab.counting.word_counts import Counted
 from kovocab.errors import TokenizerError
 from kovocab.example.text import sample_documents
-from kovocab.refining import intermediate as bpe
+from kovocab.refining import intermediate
 from kovocab.refining import recount as room
 from kovocab.refining.candidates import Decisions, Vocabulary
 from kovocab.refining.recount import Recount
@@ -68,7 +68,7 @@ def same(
 @given(counts=WORD_COUNTS, data=st.data())
 def test_every_round_counts_as_its_own_target_does(kind: str, counts: dict[str, int], data: st.DataObject) -> None:
     words, base = words_of(counts), BASES[kind]
-    trained = bpe.train(bpe.training_words(words), 40)
+    trained = intermediate.train(intermediate.training_words(words), 40)
     first = Vocabulary.of(trained, base.ids)
     tokens = first.table["token"].to_list()
     some = st.sets(st.sampled_from(tokens), max_size=3) if tokens else st.just(set[str]())
@@ -134,7 +134,7 @@ def test_every_round_of_a_base_that_merges_hangul(base: TokenizerJson, monkeypat
 
 def test_a_round_encodes_only_what_it_touches(caplog: pytest.LogCaptureFixture) -> None:
     words = words_of({"▁가나": 5, "다다": 4, "가나다ㅋ": 3, "뷁": 2})
-    vocabulary = Vocabulary.of(bpe.train(bpe.training_words(words), 40), BASES["plain"].ids)
+    vocabulary = Vocabulary.of(intermediate.train(intermediate.training_words(words), 40), BASES["plain"].ids)
     recount = Recount(words, BASES["plain"], vocabulary)
     caplog.set_level("DEBUG", logger=room.__name__)
     recount.count(vocabulary)
@@ -146,7 +146,7 @@ def test_a_round_encodes_only_what_it_touches(caplog: pytest.LogCaptureFixture) 
 
 def test_a_target_that_emits_something_else_is_a_fault(counted: Counted, mistral: Any) -> None:
     base, words = load_tokenizer(mistral), counted.words.filter(pl.col("word").str.contains("[가-힣]")).head(2_000)
-    vocabulary = Vocabulary.of(bpe.train(bpe.training_words(words), 2_000), base.ids)
+    vocabulary = Vocabulary.of(intermediate.train(intermediate.training_words(words), 2_000), base.ids)
     recount = Recount(words, base, vocabulary)
     target = build_target(base, vocabulary.frame())
     recount.check(target)

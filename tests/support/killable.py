@@ -13,14 +13,12 @@ from itertools import count
 from kovocab.cli import main as cli
 from kovocab.corpus import blocks, readers
 from kovocab.counting import count as counts
-from kovocab.counting import one_pass as counting
-from kovocab.counting import progress, tally, word_counts
-from kovocab.counting import resume as kept
+from kovocab.counting import one_pass, progress, resume, tally, word_counts
 from kovocab.machine import memory
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # the shell that runs the tests may ignore it
-counting.EVERY, counting._WORTH, progress.EVERY = 0.0, 0, 0.0
-counting.BATCH_SIZE = blocks.BLOCK = int(os.environ.get("BLOCK", "60_000"))
+one_pass.EVERY, one_pass._WORTH, progress.EVERY = 0.0, 0, 0.0
+one_pass.BATCH_SIZE = blocks.BLOCK = int(os.environ.get("BLOCK", "60_000"))
 memory.LEAST = 1
 word_counts.ROWS = tally.ROWS = 20_000
 end, at, *args = sys.argv[1:]
@@ -68,9 +66,9 @@ class Core:
         return getattr(core, name)
 
 
-read_file, keep, batches, core = readers.read_file, kept.Kept.keep, counting.Pass.batches, tally._core
-readers.read_file, kept.Kept.keep, counting.Pass.batches, tally._core = told, keeping, slow, Core()
-wrapped(kept.Path, "replace", "renames")  # the file of progress is written, and not yet in its place
+read_file, keep, batches, core = readers.read_file, resume.Kept.keep, one_pass.Pass.batches, tally._core
+readers.read_file, resume.Kept.keep, one_pass.Pass.batches, tally._core = told, keeping, slow, Core()
+wrapped(resume.Path, "replace", "renames")  # the file of progress is written, and not yet in its place
 wrapped(counts, "write_words", "write")
 wrapped(counts._Count, "written", "written")
 sys.exit(cli.main(["count", *args]))

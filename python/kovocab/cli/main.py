@@ -12,19 +12,19 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from kovocab.cli import verbs as commands
+from kovocab.cli import verbs
 from kovocab.errors import KovocabError, UsageError, training_installed
 from kovocab.run.stage_plan import TRAINING
 
 VERBS: dict[str, Callable[..., int | None]] = {
-    "count": commands.count_corpus,
-    "combine": commands.combine_counts,
-    "refine": commands.refine_words,
-    "expand": commands.expand_model,
-    "export": commands.export,
-    "evaluate": commands.evaluate,
-    "sample": commands.sample,
-    "quickstart": commands.quickstart,
+    "count": verbs.count_corpus,
+    "combine": verbs.combine_counts,
+    "refine": verbs.refine_words,
+    "expand": verbs.expand_model,
+    "export": verbs.export,
+    "evaluate": verbs.evaluate,
+    "sample": verbs.sample,
+    "quickstart": verbs.quickstart,
 }
 
 STREET = ("count", "combine", "refine", "expand", "plan", "fit", "validate", "test", "predict", "export", "evaluate")

@@ -53,8 +53,7 @@ def count_corpus(
         address: Of the cluster, auto say; by default what RAY_ADDRESS names, or one on this machine alone.
     """
     from kovocab.artefact import check_file, new_file
-    from kovocab.counting import count as counts
-    from kovocab.counting import token_counts
+    from kovocab.counting import count, token_counts
     from kovocab.counting.progress import all_as
 
     check_file(out)
@@ -65,7 +64,7 @@ def count_corpus(
     if len({Path(path).absolute() for path in paths}) < len(paths):
         raise UsageError(f"out, tokens and report are {', '.join(paths)}; wanted different files")
     with all_as(log):
-        record, skipped = counts.count_to(
+        record, skipped = count.count_to(
             out, corpus, tokenizer, column=column, threads=threads, memory=memory, on_error=on_error,
             add_to=add_to or (), log_form=log, engine=engine, address=address,
         )  # fmt: skip
@@ -100,9 +99,9 @@ def combine_counts(words: list[str], out: str, memory: int | str | None = None) 
         out: The Parquet file of word counts to write.
         memory: How much memory to use, 4GB say; what is beyond goes to the disk. By default half of it.
     """
-    from kovocab.counting import count as counts
+    from kovocab.counting import count
 
-    record = counts.combine_to(out, words, memory=memory)
+    record = count.combine_to(out, words, memory=memory)
     print(f"{record['words']:,} words, {record['distinct_words']:,} distinct\n{out}")
 
 

@@ -18,7 +18,7 @@ import polars as pl
 from kovocab.artefact import Record, new_folder, write_record
 from kovocab.counting.word_counts import Counted, check_words
 from kovocab.errors import CycleError, TokenizerError, UsageError
-from kovocab.refining import intermediate as bpe
+from kovocab.refining import intermediate
 from kovocab.refining.candidates import Decisions, Vocabulary
 from kovocab.refining.recount import Recount
 from kovocab.refining.rounds import Round, State, TokenCounts, turn
@@ -133,7 +133,7 @@ def refine(
     if hangul.is_empty():
         raise UsageError("the word counts hold no word with Hangul: there is nothing to refine")
     start = time.perf_counter()
-    trained = bpe.train(bpe.training_words(hangul), settings.intermediate_vocab_size)
+    trained = intermediate.train(intermediate.training_words(hangul), settings.intermediate_vocab_size)
     log.info("intermediate tokenizer: %s tokens, %.1f s", f"{len(trained):,}", time.perf_counter() - start)
     candidates = Vocabulary.of(trained, tokenizer.ids)
     seen = trained.filter(pl.col("left").is_null()).select("token", "count")
