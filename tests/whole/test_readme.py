@@ -1,7 +1,9 @@
 """What the README says is so: its tree is the tree on disk, its commands and names exist, its proofs are there."""
 
+import ast
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,17 +15,88 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+PACKAGE, ENGINE = ROOT / "python/kovocab", ROOT / "rust"
+FOLDERS = sorted(path.parent for path in PACKAGE.glob("*/__init__.py"))
+
+
+def tree(root: str) -> dict[str, str]:
+    """What the README says of each folder and file below `root`."""
+    below = README.split("## The tree")[1].split(f"\n{root}\n")[1]
+    block = re.split(r"\n(?! )", below, maxsplit=1)[0]
+    return {name: clause[:1].lower() + clause[1:] for name, clause in re.findall(r"^  ([\w./]+) +(.+)$", block, re.M)}
+
+
 def test_the_tree_is_the_tree_on_disk():
-    tree = README.split("## The tree")[1]
-    said = set(re.findall(r"^  (\w+\.(?:py|pyi|rs)) ", tree, re.MULTILINE))
-    rooms = {path.name for path in (ROOT / "python/kovocab").glob("*.py*")} - {"__init__.py"}
-    engine = {path.name for path in (ROOT / "rust").glob("*.rs")}
-    assert said == {name for name in rooms | engine if name.endswith((".py", ".pyi", ".rs"))}
+    package, engine = tree("python/kovocab/"), tree("rust/")
+    files = {path.name for path in PACKAGE.glob("[!_]*.py")} | {"_core.pyi"}
+    assert {name for name in package if not name.endswith("/")} == files
+    assert [name.rstrip("/") for name in package if name.endswith("/")] != []
+    assert {name for name in package if name.endswith("/")} == {f"{folder.name}/" for folder in FOLDERS}
+    assert engine.keys() == {f"{path.parent.name}/" for path in ENGINE.glob("*/mod.rs")}
 
 
-def test_every_room_of_the_engine_is_built():
-    declared = set(re.findall(r"^(?:pub )?mod (\w+);", (ROOT / "rust/lib.rs").read_text(), re.MULTILINE))
-    assert declared == {path.stem for path in (ROOT / "rust").glob("*.rs")} - {"lib"}
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_folder_says_what_it_is_for(folder: Path):
+    """One docstring and no import: a line that is the README's, what goes in and out, and a clause a file."""
+    module = ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))
+    assert len(module.body) == 1
+    said = ast.get_docstring(module) or ""
+    line, body, files = said.split("\n\n")
+    assert line[:1].lower() + line[1:].rstrip(".") == tree("python/kovocab/")[f"{folder.name}/"]
+    assert body.startswith("In: ")
+    assert " Out: " in body.replace("\n", " ")
+    assert " never " in body.replace("\n", " ")
+    clauses = dict(re.findall(r"^(\w+) {2,}(\S.*)$", files, re.M))
+    assert len(clauses) == len(files.splitlines())
+    assert clauses.keys() == {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    assert 2 <= len(clauses) <= 9
+    assert not [path for path in folder.iterdir() if path.is_dir() and path.name != "__pycache__"]
+
+
+def test_every_room_of_the_engine_is_built_and_named():
+    for path in [ENGINE / "lib.rs", *ENGINE.glob("*/mod.rs")]:
+        said = path.read_text()
+        declared = set(re.findall(r"^(?:pub )?mod (\w+);", said, re.MULTILINE))
+        here = {file.stem for file in path.parent.glob("*.rs")} | {
+            file.parent.name for file in path.parent.glob("*/mod.rs")
+        }
+        assert declared == here - {"lib", "mod"}
+        if path.name == "mod.rs":
+            told = "".join(line for line in said.splitlines() if line.startswith("//!"))
+            assert {name for name in declared if f"`{name}`" not in told and f"[{name}]" not in told} == set(), path
+
+
+def test_every_test_file_finds_its_room():
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        folder, name = path.relative_to(ROOT / "tests").parent, path.stem.removeprefix("test_")
+        if folder.name == "whole":
+            continue
+        rooms = [room.stem for room in (PACKAGE / folder).glob("[!_]*.py")]
+        assert [room for room in rooms if name == room or name.startswith(f"{room}_")], path
+
+
+def test_its_walls_are_those_that_lint_holds():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = {contract["name"]: contract for contract in settings["tool"]["importlinter"]["contracts"]}
+    said = " ".join(README.split("## The tree")[1].split())
+    for name in ("Text knows no torch", "Training knows nothing of counting"):
+        folders = re.findall(r"`(\w+)`", said.split(f"*{name}*: ")[1].split(" load ")[0])
+        contract = contracts[name]
+        assert {f"kovocab.{folder}" for folder in folders} == {*contract["source_modules"]} - {
+            "kovocab.errors", "kovocab.artefact"
+        }  # fmt: skip
+        last = said.split(f"*{name}*: ")[1].split(" load ")[1].split(".")[0]
+        assert all(module.removeprefix("kovocab.") in last for module in contract["forbidden_modules"])
+    layers = contracts["The street: a folder knows only the folders below it"]["layers"]
+    known = {name.strip() for layer in layers for name in layer.split("|")}
+    assert known >= {folder.name for folder in FOLDERS}
+
+
+def test_every_folder_has_its_invariant():
+    said = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    assert re.findall(r"^- `(\w+)`.*\*\*Invariant", re.sub(r"\n  ", " ", said), re.M) == [
+        name.rstrip("/") for name in tree("python/kovocab/") if name.endswith("/")
+    ]
 
 
 # But for fit, whose file the quickstart writes; those of configs/ are parsed in test_configs.py.
@@ -49,4 +122,4 @@ def test_its_proofs_are_there():
 
 def test_its_callback_example_is_the_tested_one():
     example = README.split("for train in ")[1].split(":\n")[0]
-    assert example in (ROOT / "tests/test_freezing.py").read_text()
+    assert example in (ROOT / "tests/freezing/test_callback.py").read_text()

@@ -1,1 +1,9 @@
-"""TODO."""
+"""The command.
+
+In: flags and files of settings. Out: a verb run, and an exit code that a script can go by. It never works anything out,
+and loads nothing that the verb at hand does not need.
+
+main       the verb named, errors as one line
+verbs      the verbs, as functions with the settings they take
+arguments  a verb's settings from flags and files
+"""

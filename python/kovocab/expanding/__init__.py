@@ -1,1 +1,10 @@
-"""TODO."""
+"""A model grown to the target.
+
+In: a model's folder and what `refine` left. Out: the model with a row for each new token; old rows are bit-identical.
+It never trains, and never holds a whole model that it only has to carry over.
+
+expand      the verb: grow, write, open again, compare
+new_rows    how new rows are made
+spelling    new tokens as the base spells them
+split_rows  embeddings in two blocks, old and new rows
+"""

@@ -1,1 +1,8 @@
-"""TODO."""
+"""A folder for the hub.
+
+In: a finished stage. Out: a folder that AutoModelForCausalLM and AutoTokenizer open, compared with the stage before it
+takes its name. It never says in the card what is not in a record.
+
+export  the verb: write, open again, compare
+card    the model card, filled from the records
+"""

@@ -1,1 +1,7 @@
-"""TODO."""
+"""What there is to work with.
+
+In: nothing. Out: how much memory there is and may be used; what GPUs hold and compute. It never knows what for.
+
+memory  how much there is, how much is used, and a bound from a size such as 4GB
+gpus    what GPUs hold and compute, by name
+"""

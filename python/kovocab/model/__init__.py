@@ -1,1 +1,12 @@
-"""TODO."""
+"""A LightningModule over two blocks of rows.
+
+In: an expanded model and a batch of ids. Out: a loss. It never knows which stage is trained: what requires a gradient
+was decided before it is asked.
+
+causal_lm      the LightningModule: next-token training of two blocks
+cross_entropy  the loss over two blocks, in pieces
+qlora          layers in 4 bits, LoRA, merged at the end
+loading        a plain folder into two blocks, tensor by tensor, whole or sharded
+tensor_files   weights a tensor at a time
+fsdp           FSDP2 over the strategy's mesh
+"""

@@ -1,1 +1,12 @@
-"""TODO."""
+"""Tokens dropped and added until nothing changes.
+
+In: word counts, a base, thresholds, a person's decisions. Out: a vocabulary with its merges, the target tokenizer, a
+row a round. It never opens the corpus: word counts hold all it needs.
+
+refine        the verb: drop and add to a fixpoint
+settings      what it goes by
+intermediate  the intermediate tokenizer, learned from word counts
+candidates    candidates with their parts; a person's decisions
+rounds        what the counts of a round decide
+recount       what the target of a round emits, from what the round before changed
+"""
