@@ -29,6 +29,7 @@ from kovocab import _core
 from kovocab.corpus.documents import batches
 from kovocab.counting.count import count_words
 from kovocab.counting.token_counts import count_tokens
+from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from setting import BASE, THREADS, check_build
 
@@ -88,10 +89,11 @@ def make_contenders(whole: pl.Series, size: float, part: pl.Series, source: Path
     import tokie  # `make bench` installs it, and --help does without
 
     tokenizer = load_tokenizer(source)
-    bpe = _core.Bpe(tokenizer.to_str())
+    library = Reference(tokenizer).library
+    bpe = _core.Bpe(tokenizer.text)
     documents = part.to_list()
     with tempfile.TemporaryDirectory() as folder:
-        tokenizer.save(f"{folder}/tokenizer.json")
+        Path(folder, "tokenizer.json").write_text(tokenizer.text, encoding="utf-8")
         fast = tokie.Tokenizer.from_json(f"{folder}/tokenizer.json")
 
     def words_in_table() -> None:
@@ -114,7 +116,7 @@ def make_contenders(whole: pl.Series, size: float, part: pl.Series, source: Path
         return Contender(megabytes(part), run)
 
     def with_tokenizers(batch: list[str]) -> Iterable[Iterable[int]]:
-        return (encoding.ids for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False))
+        return (encoding.ids for encoding in library.encode_batch_fast(batch, add_special_tokens=False))
 
     def with_tokie(batch: list[str]) -> Iterable[Iterable[int]]:
         return (encoding.ids for encoding in fast.encode_batch(batch, add_special_tokens=False))

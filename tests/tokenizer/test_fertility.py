@@ -6,7 +6,6 @@ import polars as pl
 import pytest
 
 from kovocab.tokenizer.fertility import fertility
-from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 from support.vocabularies import ids, tokenizer_of
 
@@ -44,7 +43,7 @@ def test_special_tokens_are_not_counted(base: TokenizerJson) -> None:
 
 def test_batches_make_no_difference(data: Path) -> None:
     texts = pl.read_ndjson(data / "ko_small.jsonl.zst")["text"].head(5_000)
-    tokenizer = load_tokenizer(data / "tokenizers" / "mistral_v1")
+    tokenizer = data / "tokenizers" / "mistral_v1"
     whole = fertility(texts, tokenizer)
     assert fertility((texts.slice(i, 777) for i in range(0, len(texts), 777)), tokenizer) == whole
     assert whole["documents"] == 5_000

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypedDict
 if TYPE_CHECKING:
     import polars as pl
 
-    from kovocab.tokenizer.tokenizer_json import TokenizerJson
+    from kovocab.tokenizer.tokenizer import Source
 
 # Encodings take some hundred bytes a token; this many documents at a time keep memory small.
 _BATCH = 1_000
@@ -26,13 +26,13 @@ class Fertility(TypedDict):
     bytes_per_token: float | None
 
 
-def fertility(texts: "pl.Series | Iterable[pl.Series]", tokenizer: "TokenizerJson") -> Fertility:
+def fertility(texts: "pl.Series | Iterable[pl.Series]", tokenizer: "Source") -> Fertility:
     """Measure the fertility of `tokenizer` on `texts`.
 
     Args:
         texts: One document a row, in one series or in batches, which are read one after the other. Nulls are
             no documents.
-        tokenizer: The tokenizer.
+        tokenizer: Any tokenizer.
 
     Returns:
         Counts of documents, words, bytes and tokens, tokens per word and bytes per token.
@@ -40,8 +40,9 @@ def fertility(texts: "pl.Series | Iterable[pl.Series]", tokenizer: "TokenizerJso
     import polars as pl
 
     from kovocab.tokenizer.reference import Reference
+    from kovocab.tokenizer.tokenizer import load_tokenizer
 
-    reference = Reference(tokenizer)
+    reference = Reference(load_tokenizer(tokenizer))
     documents = words = size = tokens = 0
     for series in [texts] if isinstance(texts, pl.Series) else texts:
         kept = series.drop_nulls()
