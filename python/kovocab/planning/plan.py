@@ -5,7 +5,7 @@ Nothing of the data is opened, no weight is read and no GPU touched, so a run fo
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,10 +15,11 @@ from kovocab.artefact import Record
 from kovocab.errors import UsageError
 from kovocab.expanding.expand import check_length
 from kovocab.machine import memory
-from kovocab.machine.gpus import GPUS, Gpu
+from kovocab.machine.gpus import GPUS
 from kovocab.model.causal_lm import CausalLM
 from kovocab.model.qlora import no_shards, qlora_of
 from kovocab.planning.costs import Cost, Setup, Skeleton
+from kovocab.planning.machines import Machine
 from kovocab.run.configuration import Configuration
 from kovocab.run.stage_plan import StagePlan, plan
 from kovocab.stages import Stage
@@ -29,31 +30,6 @@ MOST_SHARDS = 1024
 TRUE = {"bf16-true": torch.bfloat16, "16-true": torch.float16, "64-true": torch.float64}
 MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16, "bf16": torch.bfloat16, "16": torch.float16}
 PARTS = ("weights", "gradients", "optimizer", "gathered", "activations", "step")
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What a run is planned for.
-
-    Attributes:
-        devices: All of them, on all nodes.
-        gpu: What computes; none where it is this machine's processor, and then there are no hours.
-        memory: Bytes of one device.
-        mfu: Share of the peak that is used.
-    """
-
-    devices: int
-    gpu: Gpu | None
-    memory: int
-    mfu: float
-
-    def hours(self, tokens: int, work: dict[torch.dtype, int]) -> float | None:
-        """How long `tokens` take, with FLOPs for each in matrix products of some dtypes."""
-        if self.gpu is None:
-            return None
-        gpu = self.gpu
-        seconds = sum(flops / (gpu.fp32 if dtype == torch.float32 else gpu.bf16) for dtype, flops in work.items())
-        return tokens * seconds / (self.mfu * self.devices) / 3600
 
 
 def forecast(configuration: Configuration) -> None:
