@@ -54,6 +54,7 @@ def hook(model: PreTrainedModel, stage: Stage, careful: bool = False) -> tuple[n
     for name, module in (("input", model.get_input_embeddings()), ("output", model.get_output_embeddings())):
         rows: Rows = getattr(stage, f"{name}_rows")
         if careful and rows == "none":
+            module.weight.requires_grad_(False)
             continue
         frozen = {"none": OLD + NEW, "new": OLD, "all": 0}[rows]
         module.weight.requires_grad_()

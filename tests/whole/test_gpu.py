@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from kovocab.expanding.split_rows import fused_state_dict
 from kovocab.stages import STAGES
 
 ROOT = Path(__file__).parents[2]
@@ -115,6 +116,35 @@ def test_the_work_that_is_needed_is_what_torch_counts_of_kovocab(stage_number):
     half = (3 if below else 1) * 2 * 32 * 64 * 2
     needed = freezing.flops(freezing.plain_model(given, "meta"), stage, 32)
     assert counter.get_total_flops() == (needed + half) * batch.numel()
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of peft on transformers 5
+@pytest.mark.parametrize("stage_number", range(1, 8))
+def test_every_contender_trains_what_the_stage_trains(stage_number):
+    """Without weight decay and with a fresh optimizer the hooks freeze, too: the same work is compared."""
+    given = freezing.parse(["--hidden", "64", "--layers", "1", "--length", "8"])
+    stage, batch = STAGES["eeve"][stage_number - 1], torch.tensor([[1, 2, 3, 4, 32_000, 32_001, 40_000, 5]])
+    before = plain_weights(freezing.plain_model(given))
+    for name in freezing.ways(stage):
+        contender = freezing.Contender(freezing.CONTENDERS[name], stage, given)
+        contender.step(batch)
+        model = contender.module
+        if name == "PEFT":
+            model = model.merge_and_unload()
+        after = fused_state_dict(model.loaded) if name == "kovocab" else plain_weights(model)
+        moved = set()
+        for key, weight in before.items():
+            same = [torch.equal(*halves) for halves in zip(weight.split(32_000), after[key].split(32_000), strict=True)]
+            if "layers" in key:
+                moved |= set() if all(same) else {"layers"}
+            elif key.startswith(("model.embed_tokens", "lm_head")):
+                side = "output" if key.startswith("lm_head") else "input"
+                moved |= {f"{side}_{half}" for half, still in zip(("old", "new"), same, strict=True) if not still}
+        assert moved == stage.blocks, name
+
+
+def plain_weights(model):
+    return {name: weight.detach().clone() for name, weight in model.state_dict().items()}
 
 
 def addmm_flops(total_shape, left_shape, right_shape, out_shape=None, **kwargs):
