@@ -3,14 +3,19 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Your own text in the quickstart: make quickstart CORPUS='texts/*.jsonl'
 CORPUS ?=
+# Where `make gpu` writes what it found, and more for it: a rehearsal is GPU_ARGS='--device cpu --peak 0.1'.
+SECTION ?= target/gpu.md
+GPU_ARGS ?=
+# The abi3 wheel and what it needs, together, in bytes: what can be carried to a machine without a network.
+GPU_WHEELS = 64000000
 
 .DEFAULT_GOAL := all
-.PHONY: all help build quickstart format lint test test-next bench clean
+.PHONY: all help build quickstart format lint test test-next bench gpu-wheels gpu clean
 
 all: format build lint test ## What CI runs, after formatting
 
 help: ## Print this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
 
 # Rust is fetched by maturin's own bootstrap (the package puccinialin) where there is none.
 .venv/installed: pyproject.toml constraints.txt Cargo.toml $(wildcard rust/*.rs rust/*/*.rs)
@@ -67,5 +72,22 @@ bench: build ## The benchmarks, against the peers, on generated text; some ten m
 	rm target/generated.parquet
 	$(BIN)/python benchmarks/freezing.py --layers 2 --length 128 --rounds 2 --stages 1 2 5
 
+# For Linux on x86-64 and Python 3.12, beside a torch of its own. Training does without Polars, which would be too large.
+gpu-wheels: build ## What `make gpu` needs and its machine lacks: .gpu/, to be carried there
+	rm -rf .gpu
+	$(BIN)/maturin build -q --release --out .gpu
+	$(BIN)/python -m pip download -q --disable-pip-version-check --no-deps -c constraints.txt -d .gpu \
+		--only-binary=:all: --implementation cp --python-version 3.12 --platform manylinux_2_28_x86_64 \
+		--platform manylinux_2_24_x86_64 --platform manylinux_2_17_x86_64 bitsandbytes
+	@size=$$(cat .gpu/*.whl | wc -c); echo ".gpu: $$size bytes"; test $$size -le $(GPU_WHEELS) || \
+		{ echo "that is more than the $(GPU_WHEELS) that can be carried; leave something out"; exit 1; }
+
+gpu: ## Tests and benchmarks on an NVIDIA GPU, with PYTHON's torch, in eight minutes: a section for RESULTS.md
+	rm -rf target/gpu
+	mkdir -p target/gpu/site
+	test ! -d .gpu || $(PYTHON) -m pip install -q --disable-pip-version-check --no-index --no-deps --no-compile \
+		--no-cache-dir --target target/gpu/site .gpu/*.whl
+	PYTHONPATH=$(CURDIR)/target/gpu/site$${PYTHONPATH:+:$$PYTHONPATH} $(PYTHON) benchmarks/gpu.py --out $(SECTION) $(GPU_ARGS)
+
 clean: ## Remove what was built, but not runs/
-	rm -rf .venv .venv-next target
+	rm -rf .venv .venv-next target .gpu

@@ -1,24 +1,37 @@
-"""What tests share: where the real text lies, a base tokenizer that a package carries, a folder, a disk."""
+"""What tests share: where the real text lies, a base tokenizer that a package carries, a folder, a disk.
+
+What only the text half needs is imported where it is used: tests of the GPU run on machines without Polars.
+"""
 
 import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import polars as pl
 import pytest
 
-from kovocab.counting.count import count
-from kovocab.counting.word_counts import Counted
-from kovocab.tokenizer.tokenizer import load_tokenizer
-from kovocab.tokenizer.tokenizer_json import TokenizerJson
+if TYPE_CHECKING:
+    import polars as pl
+
+    from kovocab.counting.word_counts import Counted
+    from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 pytest.register_assert_rewrite("support")
 
 # Real text and tokenizers, beside the checkout (or where KOVOCAB_TEST_DATA says). Not part of the project:
 # what needs them is skipped, visibly, where they are not.
 DATA = Path(os.environ.get("KOVOCAB_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests marked `gpu` are skipped, visibly, where there is none."""
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs an NVIDIA GPU that torch sees; `make gpu` runs these where there is one")
 
 
 @pytest.fixture(scope="session")
@@ -37,8 +50,10 @@ def base_model_file() -> Path:
 
 
 @pytest.fixture(scope="session")
-def base(base_model_file: Path) -> TokenizerJson:
+def base(base_model_file: Path) -> "TokenizerJson":
     """The tokenizer of that model; nothing of it may be changed."""
+    from kovocab.tokenizer.tokenizer import load_tokenizer
+
     return load_tokenizer(base_model_file)
 
 
@@ -49,14 +64,18 @@ def mistral(data: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def ko_small(data: Path) -> pl.Series:
+def ko_small(data: Path) -> "pl.Series":
     """12 MB of real Korean text, 41,453 documents."""
+    import polars as pl
+
     return pl.read_ndjson(data / "ko_small.jsonl.zst")["text"]
 
 
 @pytest.fixture(scope="session")
-def counted(ko_small: pl.Series, mistral: Path) -> Counted:
+def counted(ko_small: "pl.Series", mistral: Path) -> "Counted":
     """The words of `ko_small`, cut for `mistral`."""
+    from kovocab.counting.count import count
+
     return count(ko_small, mistral)
 
 

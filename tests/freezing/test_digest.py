@@ -1,5 +1,6 @@
 """A digest tells any two tensors apart that differ in a bit."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,6 +24,13 @@ def test_a_digest_changes_with_any_bit(data, dtype, count):
     other = data.draw(st.integers(0, len(flat) - 1))
     flat[position], flat[other] = flat[other].item(), flat[position].item()
     assert (digest(tensor) == before) == (flat[position] == flat[other])
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", TYPES)
+def test_a_digest_is_the_same_on_a_gpu(dtype):
+    tensor = torch.randint(-128, 128, (300_001 * dtype.itemsize,), dtype=torch.int8).view(dtype)
+    assert digest(tensor.cuda()) == digest(tensor)
 
 
 def test_a_digest_of_views_and_of_long_tensors():

@@ -1,7 +1,6 @@
 """`kovocab plan`: the same files as fit, a table or JSON, what does not fit in words; and no weight is read."""
 
 import json
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -12,13 +11,11 @@ from kovocab.artefact import read_record
 from kovocab.cli import main as cli
 from kovocab.model import qlora
 from support.base import BASE_TOKENS, NEW_TOKENS
+from support.four_bits import installed
 from support.runs import fit, make_place
 
 pytestmark = pytest.mark.usefixtures("in_place")
 ROOT = Path(__file__).parents[2]
-installed = pytest.mark.skipif(
-    any(find_spec(name) is None for name in qlora.PACKAGES), reason="needs pip install 'kovocab[qlora]'"
-)
 CONFIG = """
 model: {model: expanded, dtype: float32}
 trainer: {accelerator: cpu, devices: 1, accumulate_grad_batches: 2}

@@ -47,9 +47,9 @@ def ids(high=ROWS, shape=(2, 12), seed=0) -> torch.Tensor:
 
 
 def parameters(module) -> dict[str, torch.Tensor]:
-    """A copy of every parameter, by name; gathered, where it is sharded."""
+    """A copy of every parameter on the CPU, by name; gathered, where it is sharded."""
     named = module.named_parameters()
-    return {name: (p.full_tensor() if isinstance(p, DTensor) else p).detach().clone() for name, p in named}
+    return {name: (p.full_tensor() if isinstance(p, DTensor) else p).detach().cpu().clone() for name, p in named}
 
 
 def expanded(folder: Path, architecture="llama", rows=ROWS, first_new_id=90, **settings) -> Path:

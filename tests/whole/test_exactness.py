@@ -17,24 +17,29 @@ from kovocab.expanding.split_rows import block_of
 from kovocab.freezing.callback import StageFreezing
 from kovocab.model.causal_lm import CausalLM
 from kovocab.stages import STAGES
+from support.devices import on
 from support.models import QUIET, Packed, adamw, expanded, parameters
 from support.ranks import on_two
 
 torch.set_num_threads(1)
-# The compiler looks, where nothing is amiss, and takes the warning that pytest makes an error for a failure.
-pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+pytestmark = [
+    # The compiler looks, where nothing is amiss, and takes the warning that pytest makes an error for a failure.
+    pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf"),
+    pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores"),  # of a GPU that has them
+]
 
-# Architecture (Phi's head has a bias), dtype of the weights, the Trainer's precision, compiler, activation checkpoints.
+# Architecture (Phi's head has a bias), dtype of the weights, the Trainer's precision, compiled, activation checkpoints.
 CELLS = {
-    "llama": ("llama", "float32", "32-true", None, False),
-    "phi, bf16, checkpointed": ("phi", "bfloat16", "32-true", None, True),
-    "llama, mixed, checkpointed": ("llama", "float32", "bf16-mixed", None, True),
-    "phi, compiled, checkpointed": ("phi", "float32", "32-true", "aot_eager", True),
-    "llama, bf16, compiled": ("llama", "bfloat16", "32-true", "aot_eager", False),
-    "phi, mixed, compiled": ("phi", "float32", "bf16-mixed", "aot_eager", False),
-    "llama, bf16": ("llama", "bfloat16", "32-true", None, False),
-    "phi, mixed, checkpointed": ("phi", "float32", "bf16-mixed", None, True),
+    "llama": ("llama", "float32", "32-true", False, False),
+    "phi, bf16, checkpointed": ("phi", "bfloat16", "32-true", False, True),
+    "llama, mixed, checkpointed": ("llama", "float32", "bf16-mixed", False, True),
+    "phi, compiled, checkpointed": ("phi", "float32", "32-true", True, True),
+    "llama, bf16, compiled": ("llama", "bfloat16", "32-true", True, False),
+    "phi, mixed, compiled": ("phi", "float32", "bf16-mixed", True, False),
+    "llama, bf16": ("llama", "bfloat16", "32-true", False, False),
+    "phi, mixed, checkpointed": ("phi", "float32", "bf16-mixed", False, True),
 }
+COMPILERS = {"cpu": "aot_eager", "cuda": "inductor"}
 EVERY = dict(enumerate([*STAGES["eeve"], *STAGES["kosolar"]], start=1))
 EVERYTHING = STAGES["eeve"][5]
 # Compiling takes seconds a stage, so there each stage has one cell.
@@ -46,6 +51,15 @@ ON_ONE = [
     ("llama, bf16, compiled", (4,)),
     ("phi, mixed, compiled", (6,)),
 ]
+# What a GPU is trained in; inductor keeps what it compiled for a stage that is the same to the layers.
+ON_GPU = [
+    ("llama, bf16", EVERY),
+    ("phi, bf16, checkpointed", EVERY),
+    ("llama, bf16, compiled", EVERY),
+    ("phi, mixed, compiled", (1, 2, 6, 7)),
+]
+CASES = [pytest.param("cpu", cell, numbers, id=f"cpu: {cell}") for cell, numbers in ON_ONE]
+CASES += [pytest.param("cuda", *case, id=f"cuda: {case[0]}", marks=pytest.mark.gpu) for case in ON_GPU]
 ON_TWO = [
     ("llama, bf16", "ddp", (1, 2, 4, 6)),
     ("phi, mixed, checkpointed", "ddp", (3, 5, 7, 8)),
@@ -94,8 +108,9 @@ def warm(module, state):
     return optimizer
 
 
-def check_cell(folder, cell, numbers, strategy=None, **settings):
-    architecture, dtype, precision, compiler, checkpointed = CELLS[cell]
+def check_cell(folder, cell, numbers, strategy=None, device="cpu", **settings):
+    architecture, dtype, precision, compiled, checkpointed = CELLS[cell]
+    compiler = COMPILERS[device] if compiled else None
 
     def fitted(stage, momenta=None):
         torch.compiler.reset()
@@ -104,7 +119,8 @@ def check_cell(folder, cell, numbers, strategy=None, **settings):
         module.momenta = momenta
         how = settings if strategy is None else settings | {"strategy": STRATEGIES[strategy]()}
         trainer, report = fit(module, stage, precision, **how)
-        assert bool(counters["stats"]["unique_graphs"]) == bool(compiler)
+        assert bool(counters["stats"]["unique_graphs"]) == compiled
+        assert trainer.strategy.root_device.type == device
         return module, trainer, report
 
     module, trainer, _ = fitted(EVERYTHING)
@@ -131,9 +147,9 @@ def folder(tmp_path_factory):
     return made
 
 
-@pytest.mark.parametrize(("cell", "numbers"), ON_ONE, ids=[cell for cell, _ in ON_ONE])
-def test_one_process(folder, cell, numbers):
-    check_cell(folder, cell, numbers)
+@pytest.mark.parametrize(("device", "cell", "numbers"), CASES)
+def test_one_process(folder, device, cell, numbers):
+    check_cell(folder, cell, numbers, device=device, **on(device))
 
 
 def test_the_warm_optimizer_alone_moves_what_has_no_flag(folder):

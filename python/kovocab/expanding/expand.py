@@ -3,9 +3,8 @@
 import shutil
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-import polars as pl
 import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
@@ -14,9 +13,11 @@ from transformers.utils.hub import cached_file
 from kovocab.artefact import Record, check_replaceable, new_folder, read_record, write_record
 from kovocab.errors import ArtefactError, ModelError, UsageError, model_errors
 from kovocab.expanding.new_rows import INITIALISATION, RULES, base_pieces, matrices, mean_row
-from kovocab.expanding.spelling import save_pieces
 from kovocab.expanding.split_rows import is_tied, plain_embeddings, untie_embeddings
 from kovocab.tokenizer.tokenizer import load_tokenizer
+
+if TYPE_CHECKING:  # loading and training need no tables, and run where there is no Polars
+    import polars as pl
 
 Dtype = Literal["auto", "bfloat16", "float32", "float16"]
 
@@ -32,7 +33,7 @@ TOKENIZER_FILES = ("tokenizer", "special_tokens_map.", "added_tokens.", "vocab."
 
 def expand(
     model: PreTrainedModel,
-    vocabulary: pl.DataFrame,
+    vocabulary: "pl.DataFrame",
     *,
     first_new_id: int,
     pad_to_multiple_of: int | None = None,
@@ -118,6 +119,10 @@ def expand_folder(
         TokenizerError: the model's own tokenizer.json cannot be read.
         ArtefactError: `tokenizer` was not made by refine, or `out` cannot be written.
     """
+    import polars as pl
+
+    from kovocab.expanding.spelling import save_pieces
+
     _check_multiple(pad_to_multiple_of)
     refined = read_record(tokenizer, "refine")
     if out.resolve() in (tokenizer.resolve(), Path(model).resolve()):

@@ -5,13 +5,17 @@ So before any training the model reads a new token as the average of what it rea
 have begun the old spelling it now gives the new token the same logit.
 """
 
-import polars as pl
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from kovocab.errors import ModelError
 from kovocab.expanding.split_rows import is_tied, plain_embeddings
+
+if TYPE_CHECKING:
+    import polars as pl
 
 INITIALISATION = {"input": "mean of the base pieces' rows", "output": "row of the first base piece"}
 """How new rows are made; where the embeddings are tied there is one row, the input's."""
@@ -48,13 +52,15 @@ def matrices(model: PreTrainedModel) -> dict[str, Tensor]:
     return {name: matrix for name, matrix in found.items() if matrix is not None}
 
 
-def base_pieces(vocabulary: pl.DataFrame, first_new_id: int) -> list[list[int]]:
+def base_pieces(vocabulary: "pl.DataFrame", first_new_id: int) -> list[list[int]]:
     """The base pieces of each new token, in the order of ids.
 
     Raises:
         ModelError: a column is missing, there is no new token, new ids are not contiguous, or a token has no
             base pieces or one that is not a base id.
     """
+    import polars as pl
+
     missing = {"id", "token", "base_pieces"} - set(vocabulary.columns)
     if missing:
         raise ModelError(f"the vocabulary has no column {', '.join(sorted(missing))}; it has {vocabulary.columns}")

@@ -5,6 +5,7 @@ Core GPU data sheets and the Ada GPU architecture white paper (RTX 4090). Memory
 sheet says, rounded down.
 """
 
+import re
 from dataclasses import dataclass
 
 
@@ -34,3 +35,20 @@ GPUS = {
     "A10": Gpu(125e12, 31.2e12, 22 << 30),
     "RTX4090": Gpu(165.2e12, 82.6e12, 23 << 30),
 }
+
+_NAMES = {
+    "H100": "H100 80GB HBM3",
+    "H100-PCIe": "H100 PCIe",
+    "H200": "H200",
+    "A100": "A100-SXM4-80GB|A100 80GB PCIe",
+    "A100-40GB": "A100-(SXM4|PCIE)-40GB",
+    "L40S": "L40S",
+    "L4": "L4",
+    "A10": "A10",
+    "RTX4090": "GeForce RTX 4090",
+}
+
+
+def named(name: str) -> str | None:
+    """Which of `GPUS` a device is, by the name that its driver gives; None if it is none of them (an H100 NVL, say)."""
+    return next((gpu for gpu, pattern in _NAMES.items() if re.fullmatch(rf"(NVIDIA )?({pattern})", name)), None)

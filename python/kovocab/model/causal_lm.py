@@ -6,7 +6,7 @@ blocks train is not decided here: `StageFreezing` sets the flags, and this modul
 
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from lightning.pytorch import LightningModule
@@ -21,13 +21,15 @@ from transformers import PreTrainedModel
 from kovocab.artefact import read_record
 from kovocab.errors import ArtefactError, ModelError, UsageError
 from kovocab.expanding.expand import Dtype
-from kovocab.expanding.spelling import BasePieces
 from kovocab.expanding.split_rows import SplitLinear, block_of, split_rows
 from kovocab.model.cross_entropy import IGNORE, cross_entropy, token_losses
 from kovocab.model.fsdp import data_mesh, decoder_layers, shard
 from kovocab.model.loading import load_split
 from kovocab.model.qlora import QLoRA, add_lora, load_4bit
 from kovocab.stages import Block, LabelMode
+
+if TYPE_CHECKING:
+    from kovocab.expanding.spelling import BasePieces
 
 Batch = dict[str, Tensor]
 """`input_ids`: int64, `[batch, length]`."""
@@ -232,7 +234,9 @@ class CausalLM(LightningModule):
             return cast("Tensor", body(input_ids=input_ids, use_cache=False).last_hidden_state)
 
     @cached_property
-    def _pieces(self) -> BasePieces:
+    def _pieces(self) -> "BasePieces":
+        from kovocab.expanding.spelling import BasePieces  # with Polars, which plain labels do without
+
         return BasePieces.read(self.folder, read_record(self.folder)["first_new_id"])
 
     def _distance(self, input_ids: Tensor) -> Tensor:

@@ -1,17 +1,20 @@
 """What a run is planned for, and how it goes about it, read from the settings of a fit."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from jsonargparse import Namespace
 
-from kovocab.data.mix import Mixture
 from kovocab.errors import UsageError
 from kovocab.machine import memory
 from kovocab.machine.gpus import GPUS, Gpu
-from kovocab.model.causal_lm import CausalLM
 from kovocab.model.qlora import QLoRA
+
+if TYPE_CHECKING:
+    from jsonargparse import Namespace
+
+    from kovocab.data.mix import Mixture
+    from kovocab.model.causal_lm import CausalLM
 
 SHARDED = "lightning.pytorch.strategies.ModelParallelStrategy"
 REPLICATED = ("lightning.pytorch.strategies.DDPStrategy", "lightning.pytorch.strategies.SingleDeviceStrategy")
@@ -71,7 +74,7 @@ class Setup:
     lora: torch.dtype = torch.float32
 
 
-def machine_of(config: Namespace, trainer: Namespace) -> Machine:
+def machine_of(config: "Namespace", trainer: "Namespace") -> Machine:
     """What a plan's configuration says that a run is planned for.
 
     Raises:
@@ -100,12 +103,12 @@ def _devices(given: Any) -> int:
     return number
 
 
-def strategy_of(trainer: Namespace) -> str:
+def strategy_of(trainer: "Namespace") -> str:
     """Its name, or its class."""
     return str(trainer.strategy if isinstance(trainer.strategy, str) else trainer.strategy.class_path)
 
 
-def setup_of(trainer: Namespace, module: CausalLM, devices: int, data: Mixture, weights: torch.dtype) -> Setup:
+def setup_of(trainer: "Namespace", module: "CausalLM", devices: int, data: "Mixture", weights: torch.dtype) -> Setup:
     """How a run goes about it.
 
     Args:
