@@ -6,10 +6,10 @@ trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 export HF_HUB_OFFLINE=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 
-# environment NAME PACKAGE==VERSION...: makes NAME/bin/python with these packages.
+# environment NAME PACKAGE==VERSION...: makes NAME/bin/python with these packages; not compiling them saves time.
 environment() {
   python3 -m venv "$1"
-  "$1/bin/python" -m pip install -q "${@:2}"
+  "$1/bin/python" -m pip install -q --no-compile "${@:2}"
 }
 
 # unchanged: the file `seen` must be what the lines `#> ` of the script's header say.
