@@ -4,7 +4,7 @@ header=$(realpath "$0")
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
-export HF_HUB_OFFLINE=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+export HF_HUB_OFFLINE=1 TRANSFORMERS_VERBOSITY=error PIP_DISABLE_PIP_VERSION_CHECK=1
 
 # environment NAME PACKAGE==VERSION...: makes NAME/bin/python with these packages; not compiling them saves time.
 environment() {
