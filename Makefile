@@ -5,7 +5,7 @@ BIN := .venv/bin
 CORPUS ?=
 
 .DEFAULT_GOAL := all
-.PHONY: all help build quickstart format lint test bench clean
+.PHONY: all help build quickstart format lint test bench findings clean
 
 all: format build lint test ## What CI runs, after formatting
 
@@ -53,6 +53,11 @@ bench: build ## The benchmarks, against the peers, on generated text; some ten m
 		--tokenizer .venv/lib/*/site-packages/mistral_common/data/tokenizer.model.v1
 	rm target/generated.parquet
 	$(BIN)/python benchmarks/freezing.py --layers 2 --length 128 --rounds 2 --stages 1 2 5
+
+findings: ## Surprises of other packages, each run again; some ten minutes, several GB for a while
+	@failed=; for script in $(sort $(filter-out findings/lib.sh,$(wildcard findings/*.sh))); do \
+		if bash $$script; then echo "as stated: $$script"; else failed="$$failed $$script"; fi; \
+	done; test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
 
 clean: ## Remove what was built, but not runs/
 	rm -rf .venv target

@@ -4,8 +4,8 @@
 # Expected: kitoken takes tokenizer.json of Hugging Face; where it cannot do what the file says, it refuses (it does
 # refuse the normaliser `Strip`).
 # Seen 2026-11-28, kitoken 0.11.1 beside tokenizers 0.23.3: the file loads, and added tokens are found as if their three
-# flags were false. White space that belongs to a special token becomes tokens of its own (chat templates are written for
-# such tokens), and a `single_word` token is cut out of the middle of words.
+# flags were false: white space that belongs to a special token becomes tokens of its own, and a `single_word` token is
+# cut out of the middle of words.
 # For an expanded vocabulary: "가" as a single_word token is found in every 국가. Tokens made by merges are not touched.
 #> tokenizers 0.23.3, kitoken 0.11.1
 #> no flags: alike

@@ -3,8 +3,8 @@
 #
 # Expected: the forms of a morphological analyser, joined, give the text (but for spaces), and `start` and `len` cut it
 # into pieces that do not overlap.
-# Seen 2026-11-28, kiwipiepy 0.24.1: 됩니다 is 되 + [U+11B8]니다; that jamo does not stand in the text, nor in
-# the blocks of syllables (가-힣) and of letters (ㄱ-ㅣ); both begin at 0. 가요 is 가 + 어요: a syllable (어) that nobody
+# Seen 2026-11-28, kiwipiepy 0.24.1: 됩니다 is 되 + [U+11B8]니다; that jamo stands neither in the text nor in the
+# blocks of syllables (가-힣) and of letters (ㄱ-ㅣ); both begin at 0. 가요 is 가 + 어요: a syllable (어) that nobody
 # wrote. Of 11 morphemes in five words four begin before the one before them ends. `join` puts the words right again.
 # For an expanded vocabulary: words of a vocabulary that are to end where morphemes end cannot be found by comparing
 # strings; go by `start` and `len`, and expect no border inside a contracted syllable.

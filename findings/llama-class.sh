@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # transformers 5: under the class LlamaTokenizer only vocabulary and merges are taken from tokenizer.json.
 #
-# Expected: AutoTokenizer on a folder with a tokenizer.json gives that tokenizer, whatever `tokenizer_class` says; 4.x
-# did so for the "fast" classes.
+# Expected: AutoTokenizer on a folder with a tokenizer.json gives that tokenizer, whatever `tokenizer_class` says.
 # Seen 2026-11-28, transformers 5.23.0, tokenizers 0.23.3: with `"tokenizer_class": "LlamaTokenizer"` the normaliser, the
 # pre-tokenizer and `ignore_merges` of the file are left out, and a Metaspace put in their place: NFKC is not done, a
 # leading space is lost, a word after a special token loses its ▁, digits are merged that the file keeps apart. Under
