@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # tokie 0.1.4: the normaliser that it runs is not the one that tokenizer.json names.
 #
-# Expected: a tokenizer.json is encoded as `tokenizers` does it, or refused; tokie says that it takes Hugging Face files.
+# Expected: a tokenizer.json is encoded as `tokenizers` does it, or refused; its page calls tokie a drop-in replacement.
 # Seen 2026-11-28, tokie 0.1.4 beside tokenizers 0.23.3, a byte-level tokenizer without merges, the texts 한, the same in
 # jamo, and É: without a normaliser and under NFC both agree. NFD, NFKC and NFKD are loaded and not applied: NFKC leaves
 # jamo apart, NFD and NFKD leave syllables whole. Lowercase does more than it says: it takes syllables apart into jamo
