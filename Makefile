@@ -10,7 +10,7 @@ GPU_ARGS ?=
 GPU_WHEELS = 64000000
 
 .DEFAULT_GOAL := all
-.PHONY: all help build quickstart format lint test test-next bench gpu-wheels gpu clean
+.PHONY: all help build quickstart format lint test test-next bench findings gpu-wheels gpu clean
 
 all: format build lint test ## What CI runs, after formatting
 
@@ -71,6 +71,11 @@ bench: build ## The benchmarks, against the peers, on generated text; some ten m
 		--tokenizer .venv/lib/*/site-packages/mistral_common/data/tokenizer.model.v1
 	rm target/generated.parquet
 	$(BIN)/python benchmarks/freezing.py --layers 2 --length 128 --rounds 2 --stages 1 2 5
+
+findings: ## Surprises of other packages, each run again; some ten minutes, several GB for a while
+	@failed=; for script in $(sort $(filter-out findings/lib.sh,$(wildcard findings/*.sh))); do \
+		if bash $$script; then echo "as stated: $$script"; else failed="$$failed $$script"; fi; \
+	done; test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
 
 # For Linux on x86-64 and Python 3.12, beside a torch of its own. Training does without Polars, which would be too large.
 gpu-wheels: build ## What `make gpu` needs and its machine lacks: .gpu/, to be carried there

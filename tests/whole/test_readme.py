@@ -120,6 +120,19 @@ def test_its_proofs_are_there():
     assert [proof for proof in proofs if not (ROOT / proof).exists()] == []
 
 
+def test_findings_are_listed_and_there():
+    there = {path.stem for path in (ROOT / "findings").glob("*.sh")} - {"lib"}
+    listed = re.findall(r"^\| `([\w-]+)` \|", (ROOT / "findings/README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(listed) == sorted(there)
+    named = {
+        name
+        for path in (ROOT / "docs").glob("*.md")
+        for name in re.findall(r"`findings/([\w-]+)\.sh`", path.read_text(encoding="utf-8"))
+    }
+    assert named
+    assert named <= there
+
+
 def test_its_callback_example_is_the_tested_one():
     example = README.split("for train in ")[1].split(":\n")[0]
     assert example in (ROOT / "tests/freezing/test_callback.py").read_text()
