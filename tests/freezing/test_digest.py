@@ -5,8 +5,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kovocab.freezing import digest as digests
 from kovocab.freezing.digest import digest
 
+KNOWN = 6354335686437592753
+"""What the digest of some numbers always was: checkpoints hold digests."""
 TYPES = [torch.float32, torch.bfloat16, torch.float64, torch.int8]
 
 
@@ -29,8 +32,19 @@ def test_a_digest_changes_with_any_bit(data, dtype, count):
 @pytest.mark.gpu
 @pytest.mark.parametrize("dtype", TYPES)
 def test_a_digest_is_the_same_on_a_gpu(dtype):
-    tensor = torch.randint(-128, 128, (300_001 * dtype.itemsize,), dtype=torch.int8).view(dtype)
+    tensor = torch.randint(-128, 128, (9_000_001 * dtype.itemsize,), dtype=torch.int8).view(dtype)
     assert digest(tensor.cuda()) == digest(tensor)
+
+
+@pytest.mark.parametrize("together", [2, 3, 64])
+def test_a_digest_is_the_same_however_many_pieces_are_looked_at_together(monkeypatch, together):
+    lengths = [0, 1, digests.PIECE, 5 * digests.PIECE, 7 * digests.PIECE + 3]
+    tensors = [torch.randint(-128, 128, (4 * n,), dtype=torch.int8).view(torch.int32) for n in lengths]
+    before = [digest(tensor) for tensor in tensors]
+    monkeypatch.setitem(digests.TOGETHER, "cpu", together)
+    assert [digest(tensor) for tensor in tensors] == before
+    # What a checkpoint of an earlier version holds.
+    assert digest(torch.arange(3 * digests.PIECE + 5, dtype=torch.int32)) == KNOWN
 
 
 def test_a_digest_of_views_and_of_long_tensors():

@@ -20,6 +20,7 @@ from kovocab.exporting.card import model_card
 from kovocab.freezing.callback import freeze
 from kovocab.model.causal_lm import CausalLM
 from kovocab.stages import Stage
+from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from support.models import expanded, ids, tiny
 from support.runs import fit, make_place, moved
@@ -58,13 +59,13 @@ def test_pieces_in_a_row_are_the_base_s_own_tokens_of_the_text(mistral, tmp_path
     settings = kovocab.RefineSettings(min_count=10, min_syllable_count=10, intermediate_vocab_size=2000)
     refined = kovocab.refine(words, mistral, settings)
     base = load_tokenizer(mistral)
-    first = base.get_vocab_size()
+    library, first = Reference(base).library, base.size
     save_pieces(refined.vocabulary, first, tmp_path)
     pieces, new = BasePieces.read(tmp_path, first), 0
     for text in list(kovocab.sample_documents(20_000, seed=1)):
         target = refined.tokenizer.encode(text).ids
         old, ends = pieces.spell(torch.tensor([target]))
-        assert old[0].tolist() == base.encode(text).ids
+        assert old[0].tolist() == library.encode(text).ids
         assert ends[0, -1] == old.shape[1] - 1
         new += sum(token >= first for token in target)
     assert new > 100

@@ -12,7 +12,10 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 PIECE = 1 << 17
-"""Words at a time, so the extra memory is some MiB whatever the tensor's size."""
+"""Words of a piece, after which the numbers of the positions begin again."""
+
+TOGETHER = {"cpu": 1, "cuda": 64}
+"""Pieces at a time: on a CPU what its cache holds; on a GPU, to which each call is dear, 100 MB of extra memory."""
 
 
 @torch.no_grad()
@@ -32,10 +35,19 @@ def _digest(tensor: Tensor) -> int:
     local = tensor.to_local() if isinstance(tensor, DTensor) else tensor
     words = _words(local.detach())
     numbers = _numbers(min(PIECE, max(1, words.numel())), words.device)
+    whole = words.numel() // PIECE
+    pieces, last = words[: whole * PIECE].view(whole, PIECE), words[whole * PIECE :]
     total = torch.tensor(local.numel(), dtype=torch.int64, device=words.device)
-    for start in range(0, words.numel(), PIECE):
-        piece = words[start : start + PIECE]
-        total = total * _ODD + (piece * numbers[: piece.numel()]).sum()
+    together = TOGETHER.get(words.device.type, 1)
+    powers = torch.full((together + 1,), _ODD, dtype=torch.int64, device=words.device)
+    powers[-1] = 1
+    powers = powers.flip(0).cumprod(0).flip(0)  # the last is 1
+    for start in range(0, whole, together):
+        found = (pieces[start : start + together] * numbers).sum(dim=1)
+        # As if piece by piece: total = total * _ODD + found.
+        total = total * powers[-1 - len(found)] + (found * powers[-len(found) :]).sum()
+    if last.numel():
+        total = total * _ODD + (last * numbers[: last.numel()]).sum()
     return int(total.item())
 
 
