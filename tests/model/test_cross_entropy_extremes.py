@@ -83,7 +83,7 @@ def test_what_stands_where_no_loss_is_spreads_nowhere(value):
 @given(positions=st.integers(0, 10_000), rows=st.integers(2, 300), most=st.integers(1, 5_000))
 def test_pieces_are_of_one_size_and_within_the_bound(positions, rows, most):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(room.PIECE_LOGITS, "cpu", most)
+        patch.setattr(room, "PIECE_LOGITS", most)
         head = made(1, 1, 1, rows - 1, False)[1]
         size = room._piece(room._blocks(head), positions)
     assert 1 <= size <= max(1, most // rows)

@@ -18,9 +18,8 @@ from kovocab.expanding.split_rows import SplitLinear
 IGNORE = -100
 """The label of a position without loss, as everywhere in torch and transformers."""
 
-PIECE_LOGITS = {"cpu": 1 << 24, "cuda": 1 << 25}
-"""Most logits of a piece: 64 MiB in fp32, 409 positions of 40,960 tokens, and more on a GPU, which does little at once
-less well and adds up a block's gradient once a piece."""
+PIECE_LOGITS = 1 << 24
+"""Most logits of a piece: 64 MiB in fp32, 409 positions of 40,960 tokens."""
 
 Blocks = tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]
 """Old and new weight, old and new bias; without the new ones, new tokens have no logits."""
@@ -39,7 +38,7 @@ def cross_entropy(
         head: The output embeddings.
         labels: `[positions]`, int64; `IGNORE` where there is no loss.
         old_vocab: The softmax is over old tokens alone, and so are the labels; no logit of a new one is computed.
-        piece: Positions at a time; by default what gives at most `PIECE_LOGITS` logits for the device.
+        piece: Positions at a time; by default what gives at most `PIECE_LOGITS` logits.
     """
     blocks = _blocks(head, old_vocab)
     total: Tensor = _CrossEntropy.apply(  # type: ignore[no-untyped-call]
@@ -116,8 +115,7 @@ def _blocks(head: SplitLinear, old_vocab: bool = False) -> Blocks:
 
 def _piece(blocks: Blocks, positions: int) -> int:
     """Positions at a time: pieces of one size, since a small last one would multiply slowly."""
-    logits = PIECE_LOGITS.get(blocks[0].device.type, PIECE_LOGITS["cpu"])
-    most = max(1, logits // sum(weight.shape[0] for weight in blocks[:2] if weight is not None))
+    most = max(1, PIECE_LOGITS // sum(weight.shape[0] for weight in blocks[:2] if weight is not None))
     pieces = max(1, math.ceil(positions / most))
     return max(1, math.ceil(positions / pieces))
 
@@ -134,9 +132,9 @@ def _cast(blocks: Blocks, hidden: Tensor) -> Blocks:
 
 
 def _logits(x: Tensor, blocks: Blocks) -> list[Tensor]:
-    """The logits of old tokens, and of new ones if they have any, in the dtype of the product."""
+    """The logits of old tokens, and of new ones if they have any."""
     halves = zip(blocks[:2], blocks[2:], strict=True)
-    return [functional.linear(x, weight, bias) for weight, bias in halves if weight is not None]
+    return [functional.linear(x, weight, bias).float() for weight, bias in halves if weight is not None]
 
 
 def _piece_of(hidden: Tensor, labels: Tensor, start: int, size: int, blocks: Blocks) -> tuple[Tensor, Tensor]:
@@ -149,9 +147,8 @@ def _piece_of(hidden: Tensor, labels: Tensor, start: int, size: int, blocks: Blo
 def _losses(logits: list[Tensor], labels: Tensor) -> tuple[Tensor, Tensor]:
     """The loss of each position, and what makes its `logits` a softmax: both `[positions]`, 0 where ignored.
 
-    The logits are replaced by their exponentials in fp32 (below the greatest of the position, so at most 1): a softmax
-    is those times the second result, and no exponential is taken twice. Nothing is widened by itself: on a GPU each
-    pass over the logits takes about as long as the product that made them.
+    The logits are overwritten by their exponentials (below the greatest of the position, so at most 1): a softmax
+    is those times the second result, and no exponential is taken twice.
     """
     old, *new = logits
     rows = old.shape[-1]
@@ -162,19 +159,14 @@ def _losses(logits: list[Tensor], labels: Tensor) -> tuple[Tensor, Tensor]:
         at_new = half.gather(-1, (labels - rows).clamp(min=0).unsqueeze(-1)).squeeze(-1)
         at_label = torch.where(labels < rows, at_label, at_new)
         greatest = torch.maximum(greatest, half.amax(dim=-1))
-    greatest = greatest.float()
-    for i, values in enumerate(logits):
-        logits[i] = _exponentials(values, greatest.unsqueeze(-1))
-    total = torch.stack([half.sum(dim=-1) for half in logits]).sum(dim=0)
-    losses = greatest - at_label.float() + total.log()
+    total = torch.stack([_sum_exp_(half, greatest) for half in logits]).sum(dim=0)
+    losses = greatest - at_label + total.log()
     ignored = labels == IGNORE
     return losses.masked_fill(ignored, 0.0), total.reciprocal().masked_fill(ignored, 0.0)
 
 
-def _exponentials(logits: Tensor, greatest: Tensor) -> Tensor:
-    """In fp32; in place where the logits are."""
-    below = logits.sub_(greatest) if logits.dtype == greatest.dtype else logits - greatest
-    return below.exp_()
+def _sum_exp_(logits: Tensor, greatest: Tensor) -> Tensor:
+    return logits.sub_(greatest.unsqueeze(-1)).exp_().sum(dim=-1)
 
 
 def _add_gradients(
@@ -192,10 +184,7 @@ def _add_gradients(
         weight, sum_weight, sum_bias = blocks[half], sums[half], sums[half + 2]
         if weight is None or (grad_x is None and sum_weight is None and sum_bias is None):
             continue
-        # A bias' gradient is summed before anything is rounded.
-        grad_logits = _grad_logits(
-            logits[half], shares, labels, first_row, x.dtype if sum_bias is None else torch.float32
-        )
+        grad_logits = _grad_logits(logits[half], shares, labels, first_row)
         if sum_bias is not None:
             sum_bias += grad_logits.sum(dim=0)
         grad_logits = grad_logits.to(x.dtype)
@@ -206,16 +195,13 @@ def _add_gradients(
     return grad_x
 
 
-def _grad_logits(exponentials: Tensor, shares: Tensor, labels: Tensor, first_row: int, dtype: torch.dtype) -> Tensor:
+def _grad_logits(exponentials: Tensor, shares: Tensor, labels: Tensor, first_row: int) -> Tensor:
     """Softmax minus one at the label, 0 where ignored; overwrites `exponentials` (`[positions, rows]`, fp32)."""
-    shares, row = shares.unsqueeze(-1), (labels - first_row).unsqueeze(-1)
-    here = (row >= 0) & (row < exponentials.shape[-1])  # an ignored label is in neither half
-    at = row.clamp(0, exponentials.shape[-1] - 1)
-    softmax = exponentials.gather(-1, at) * shares
-    # Rounded once: the difference at the label is taken in fp32 too.
-    grad = exponentials if dtype == exponentials.dtype else torch.empty_like(exponentials, dtype=dtype)
-    torch.mul(exponentials, shares, out=grad)
-    return grad.scatter_(-1, at, torch.where(here, softmax - 1.0, softmax).to(dtype))
+    grad = exponentials.mul_(shares.unsqueeze(-1))
+    row = labels - first_row
+    here = (row >= 0) & (row < grad.shape[-1])  # an ignored label is in neither half
+    minus_one = torch.where(here, -1.0, 0.0).to(grad.dtype)
+    return grad.scatter_add_(-1, row.clamp(0, grad.shape[-1] - 1).unsqueeze(-1), minus_one.unsqueeze(-1))
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:

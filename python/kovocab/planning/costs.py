@@ -201,7 +201,7 @@ class Skeleton:
         head = [p for name, p in model.named_parameters() if block_of(name).startswith("output")]
         # A piece of logits in fp32 and in the products' dtype; sums of gradients in fp32; copies of the weights.
         low = setup.compute.itemsize if setup.compute != torch.float32 else 0
-        loss = min(positions, max(1, PIECE_LOGITS[setup.device] // self.rows)) * self.rows * (4 + low)
+        loss = min(positions, max(1, PIECE_LOGITS // self.rows)) * self.rows * (4 + low)
         loss += sum(p.numel() for p in head if p.requires_grad) * 4 + found.hidden * _below(stage)
         copied = self._products if self._casts(setup) else 0
         if qlora is not None:

@@ -61,7 +61,6 @@ class Setup:
         checkpointing: Whether the backward pass computes each layer again instead of keeping what is in it.
         qlora: How stages hold layers in 4 bits; none do without.
         lora: Dtype of LoRA's weights.
-        device: Of which type it is, cpu or cuda.
     """
 
     batch_size: int
@@ -73,7 +72,6 @@ class Setup:
     checkpointing: bool = False
     qlora: QLoRA | None = None
     lora: torch.dtype = torch.float32
-    device: str = "cpu"
 
 
 def machine_of(config: "Namespace", trainer: "Namespace") -> Machine:
@@ -133,7 +131,6 @@ def setup_of(trainer: "Namespace", module: "CausalLM", devices: int, data: "Mixt
         checkpointing=module.activation_checkpointing,
         qlora=module.qlora,
         lora=TRUE.get(str(trainer.precision), torch.float32),
-        device="cpu" if trainer.accelerator == "cpu" else "cuda",
     )
     if name == SHARDED:
         sizes = init.get("data_parallel_size"), init.get("tensor_parallel_size")
