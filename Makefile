@@ -18,7 +18,8 @@ help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
 
 # Rust is fetched by maturin's own bootstrap (the package puccinialin) where there is none.
-.venv/installed: pyproject.toml constraints.txt Cargo.toml $(wildcard rust/*.rs rust/*/*.rs)
+SOURCES := pyproject.toml constraints.txt Cargo.toml $(wildcard rust/*.rs rust/*/*.rs)
+.venv/installed: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
@@ -47,7 +48,7 @@ test: build ## The Python tests
 	$(BIN)/python -m pytest
 
 # The text half as `pip install kovocab` brings it, without torch, with the next major version of tokenizers.
-.venv-next/installed: .venv/installed
+.venv-next/installed: $(SOURCES)
 	test -x .venv-next/bin/python || $(PYTHON) -m venv .venv-next
 	sed '/^tokenizers==/d' constraints.txt > .venv-next/constraints.txt
 	.venv-next/bin/python -m pip install -q --disable-pip-version-check -c .venv-next/constraints.txt \
@@ -80,7 +81,7 @@ findings: ## Surprises of other packages, each run again; some ten minutes, seve
 # For Linux on x86-64 and Python 3.12, beside a torch of its own. Training does without Polars, which would be too large.
 gpu-wheels: build ## What `make gpu` needs and its machine lacks: .gpu/, to be carried there
 	rm -rf .gpu
-	$(BIN)/maturin build -q --release --out .gpu
+	$(BIN)/python -m pip wheel -q --disable-pip-version-check --no-deps -w .gpu .
 	$(BIN)/python -m pip download -q --disable-pip-version-check --no-deps -c constraints.txt -d .gpu \
 		--only-binary=:all: --implementation cp --python-version 3.12 --platform manylinux_2_28_x86_64 \
 		--platform manylinux_2_24_x86_64 --platform manylinux_2_17_x86_64 bitsandbytes
@@ -92,7 +93,7 @@ gpu: ## Tests and benchmarks on an NVIDIA GPU, with PYTHON's torch, in eight min
 	mkdir -p target/gpu/site
 	test ! -d .gpu || $(PYTHON) -m pip install -q --disable-pip-version-check --no-index --no-deps --no-compile \
 		--no-cache-dir --target target/gpu/site .gpu/*.whl
-	PYTHONPATH=$(CURDIR)/target/gpu/site$${PYTHONPATH:+:$$PYTHONPATH} $(PYTHON) benchmarks/gpu.py --out $(SECTION) $(GPU_ARGS)
+	PYTHONPATH="$(CURDIR)/target/gpu/site$${PYTHONPATH:+:$$PYTHONPATH}" $(PYTHON) benchmarks/gpu.py --out $(SECTION) $(GPU_ARGS)
 
 clean: ## Remove what was built, but not runs/
 	rm -rf .venv .venv-next target .gpu

@@ -49,6 +49,11 @@ __all__ = [
     "write_sample",
 ]
 
+# Where nothing trains, `help(kovocab)` and `from kovocab import *` have what there is.
+if not find_spec("torch"):
+    __all__.remove("expand")
+    __all__.remove("StageFreezing")
+
 
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
@@ -60,6 +65,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    # Without torch `help(kovocab)` shows what there is.
-    missing = set() if find_spec("torch") else {"expand", "StageFreezing"}
-    return sorted({*globals(), *_ROOMS} - missing)
+    return sorted({*globals(), *__all__})

@@ -5,6 +5,7 @@ Each error says what was wrong, where, and what was wanted; the command line pri
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 
 class KovocabError(Exception):
@@ -13,6 +14,10 @@ class KovocabError(Exception):
 
 class UsageError(KovocabError, ValueError):
     """An argument, flag or setting that cannot be used. The command line ends with exit code 2."""
+
+
+class NotInstalled(UsageError, ImportError):
+    """A package that an extra brings, and that is not there."""
 
 
 class CorpusError(KovocabError, OSError):
@@ -52,15 +57,16 @@ def training_installed() -> Iterator[None]:
     """Round all that trains, and loads what training needs.
 
     Raises:
-        UsageError: it is not installed; says how to.
+        NotInstalled: one of its packages is not there; says how to get it.
     """
     try:
         yield
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in TRAINING_PACKAGES:
+        package = (error.name or "").partition(".")[0]
+        if package not in TRAINING_PACKAGES or find_spec(package):  # which is there may be broken
             raise
-        raise UsageError(
-            f"{error.name} is not installed; wanted what training needs: pip install 'kovocab[train]'"
+        raise NotInstalled(
+            f"{package} is not installed; wanted what training needs: pip install 'kovocab[train]'"
         ) from error
 
 

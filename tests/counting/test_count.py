@@ -30,6 +30,7 @@ from kovocab.example.text import sample_documents
 from kovocab.machine import memory
 from kovocab.refining.intermediate import train
 from kovocab.tokenizer.parsing import parse
+from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 from support import reference
@@ -218,7 +219,8 @@ def test_token_counts_of_each_document_are_those_of_tokenizers(data: Path, mistr
     others = pl.read_ndjson(data / "other.jsonl.zst")["text"]
     texts = [*ko_small.gather_every(200), *others.gather_every(40)]
     assert len(texts) == 297
-    wrong = [t for t in texts if tokens_by(bpe, [t], 2) != non_zero(reference.token_counts([t], tokenizer))]
+    library = Reference(tokenizer)
+    wrong = [t for t in texts if tokens_by(bpe, [t], 2) != non_zero(reference.token_counts([t], library))]
     assert wrong == []
 
 

@@ -448,7 +448,8 @@ def test_words_that_cannot_be_refined(sample: list[str], base: TokenizerJson) ->
         refine(pl.DataFrame({"word": ["가", None], "count": [1, 2]}, {"word": pl.String, "count": pl.UInt64}), base)
     with pytest.raises(TokenizerError, match="not a SentencePiece-style tokenizer"):
         refine(
-            count_words(pl.Series(["가"]), base), tokenizer_of({"model": {"type": "BPE", "vocab": {}, "merges": []}})
+            count_words(pl.Series(["가"]), base),
+            tokenizer_of({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}}),
         )
 
 

@@ -143,10 +143,12 @@ def cut_words(text: str, cut: tuple[bool, bool, bool]) -> list[str]:
     return [text[start:end] for start, end in pairwise([0, *cuts, len(text)]) if start < end]
 
 
-def token_counts(texts: Iterable[str], tokenizer: TokenizerJson) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+def token_counts(
+    texts: Iterable[str], tokenizer: TokenizerJson | Reference
+) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
     """How often `tokenizers` gives each id, over whole documents."""
-    library = Reference(tokenizer)
-    total = np.zeros(tokenizer.size, np.int64)
+    library = Reference.of(tokenizer)
+    total = np.zeros(library.document.size, np.int64)
     rest = iter(texts)
     while batch := list(islice(rest, 2_000)):
         ids = np.fromiter((i for ids in library.encode(batch) for i in ids), np.int64)
@@ -215,9 +217,12 @@ def build(base: TokenizerJson, parts: Parts) -> TokenizerJson:
 def candidates(runs: Mapping[str, int], size: int, base: Collection[str]) -> Parts:
     """What the intermediate tokenizer finds: characters in code-point order, then merges in order."""
     parts: Parts = dict.fromkeys(sorted({c for run in runs for c in run}))
-    # Its merges are those of `tokenizers`: tests/refining/test_intermediate.py.
-    learned = intermediate.train(pl.DataFrame(list(runs.items()), WORDS, orient="row"), size)
-    for left, right in learned.drop_nulls().select("left", "right").iter_rows():
+    if hasattr(tokenizers, "trainers"):
+        merges = train_by_tokenizers(runs, size)
+    else:  # the engine's are the same: tests/refining/test_intermediate.py
+        learned = intermediate.train(pl.DataFrame(list(runs.items()), WORDS, orient="row"), size)
+        merges = learned.drop_nulls().select("left", "right").rows()
+    for left, right in merges:
         parts.setdefault(left + right, (left, right))
     return {token: pair for token, pair in parts.items() if pair or token not in base}
 

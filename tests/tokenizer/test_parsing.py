@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import pytest
@@ -57,6 +58,8 @@ def untyped() -> dict[str, Any]:
 OLDER = {
     "merges": with_model(merges=["a b", "▁ ab"]),
     "no type": untyped(),
+    "merges with a version": with_model(merges=["#version: 0.2", "a b", "▁ ab"]),
+    "no type, WordLevel": config(model={"vocab": {"a": 0, "b": 1}, "unk_token": "a"}),
     "no version": {key: value for key, value in config().items() if key != "version"},
     "metaspace": config(pre_tokenizer=METASPACE | {"add_prefix_space": True}),
     "metaspace, str_rep": config(pre_tokenizer=METASPACE | {"str_rep": "▁", "add_prefix_space": True}),
@@ -68,7 +71,14 @@ OLDER = {
     ),
     "vocab in another order": with_model(vocab={"▁ab": 4, "b": 1, "a": 0, "ab": 3, "▁": 2}),
     "added tokens in another order": config(
-        added_tokens=[FLAGS | {"id": 6, "content": "<t>"}, FLAGS | {"id": 5, "content": "<s>"}][::-1]
+        added_tokens=[FLAGS | {"id": 5, "content": "<s>"}, FLAGS | {"id": 3, "content": "ab"}]
+    ),
+    "metaspace, null": config(pre_tokenizer=METASPACE | {"add_prefix_space": None}),
+    "a merge twice": with_model(merges=[["a", "b"], ["▁", "ab"], ["a", "b"]]),
+    "null for false": with_model(fuse_unk=None, byte_fallback=None, dropout=None),
+    "added tokens behind a hole": config(
+        model=config()["model"] | {"vocab": config()["model"]["vocab"] | {"<mask>": 40}},
+        added_tokens=[FLAGS | {"id": 40, "content": "<mask>"}, FLAGS | {"id": 6, "content": "<new>"}],
     ),
     "truncation": config(
         truncation={"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0}, padding=None
@@ -84,8 +94,8 @@ def test_older_forms_become_today_s(raw: dict[str, Any]) -> None:
     assert tokenizer_of(json.loads(tokenizer_of(raw).text)).text == tokenizer_of(raw).text
 
 
-TOKENS = st.sampled_from(["a", "b", "c", "d", "<s>", "<t>", "<u>"])
-VOCABS = st.dictionaries(TOKENS, st.integers(0, 9), min_size=1)
+TOKENS = st.sampled_from(["", "a", "b", "c", "d", "<s>", "<t>", "<u>"])
+VOCABS = st.dictionaries(TOKENS.filter(bool), st.integers(0, 9), min_size=1)
 ADDED = st.lists(st.tuples(TOKENS, st.integers(0, 12)), max_size=4)
 
 
@@ -101,29 +111,35 @@ def test_ids_are_those_that_tokenizers_gives_or_the_file_is_refused(
     except TokenizerError:
         # No file is refused whose ids are the plain ones: the model's without holes, then the added tokens'.
         plain = sorted(vocab.values()) == list(range(len(vocab)))
-        fresh = [i for content, i in sorted(added, key=lambda token: token[1]) if content not in vocab]
-        once = len({content for content, _ in added}) == len(added)
+        fresh = [i for content, i in added if content not in vocab]
+        once = len({content for content, _ in added} - {""}) == len(added)
         known = all(vocab.get(content, i) == i for content, i in added)
         assert not (plain and once and known and fresh == list(range(len(vocab), len(vocab) + len(fresh))))
         return
     reference = Reference(document)
+    with NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(raw, file)
+        file.flush()
+        library = Tokenizer.from_file(file.name)
+    for token in document.ids:
+        assert library.encode(token).ids == reference.encode([token])[0]
     alone = {token: i for token, i in document.ids.items() if len(token) == 1 or token in dict(added)}
     assert reference.encode(list(alone)) == [[i] for i in alone.values()]
     assert len(set(document.ids.values())) == len(document.ids)
-    if hasattr(reference.library, "get_vocab"):
-        assert document.ids == reference.library.get_vocab(with_added_tokens=True)
+    if hasattr(library, "get_vocab"):
+        assert document.ids == library.get_vocab(with_added_tokens=True)
 
 
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
-        ([], "wanted an object with a model"),
-        ({"model": []}, "wanted an object with a model"),
-        (config(model={"vocab": {}}), "model.type is null; wanted the name of a kind"),
+        ([], "wanted an object with a model$"),
+        ({"model": []}, "wanted an object with a model$"),
+        (config(model={"type": 5}), "model.type is 5; wanted the name of a kind"),
         (with_model(vocab=["a"]), r"model.vocab is \[\"a\"\]; wanted an object of tokens and ids"),
         (with_model(vocab={"a": "0"}), "the id of 'a' is \"0\"; wanted a whole number"),
         (with_model(vocab={"a": True}), "the id of 'a' is true; wanted a whole number"),
-        (with_model(vocab={"a": -1}), "the id of 'a' is -1; wanted 0 to 4294967295"),
+        (with_model(vocab={"a": -1}), "the id of 'a' is -1; wanted 0 to 16777215"),
         (with_model(vocab={"a": 1, "b": 1}), "the tokens 'a' and 'b' have the same id, 1"),
         (with_model(merges={}), "model.merges is {}; wanted a list"),
         (with_model(merges=["a b c"]), r"model.merges\[0\] is \"a b c\"; wanted two tokens"),
@@ -132,6 +148,23 @@ def test_ids_are_those_that_tokenizers_gives_or_the_file_is_refused(
         (with_model(merges=[["b", "a"]]), "needs 'ba', which is no token"),
         (with_model(byte_fallback=1), "model.byte_fallback is 1; wanted true or false"),
         (with_model(dropout="a"), 'model.dropout is "a"; wanted a number or null'),
+        (with_model(dropout=-1), "model.dropout is -1; wanted 0 to 1"),
+        (with_model(dropout=float("nan")), "NaN is no JSON"),
+        (with_model(vocab={}), "model.vocab is empty; wanted tokens"),
+        (with_model(vocab={"a": 1 << 24}), "the id of 'a' is 16777216; wanted 0 to 16777215"),
+        (with_model(continuing_subword_prefix="##"), r"model.merges\[0\] has 'b' on its right; wanted '##' before it"),
+        (config(version="2.0"), 'version is "2.0"; wanted "1.0"'),
+        (
+            config(pre_tokenizer=METASPACE | {"add_prefix_space": False}),
+            "add_prefix_space false and the prepend_scheme",
+        ),
+        (config(post_processor={"type": "TemplateProcessing", "single": []}), "does not hold the text once"),
+        (config(added_tokens=""), 'added_tokens is ""; wanted a list'),
+        (config(added_tokens=[FLAGS | {"id": 5, "content": ""}]), "the added token '' is empty"),
+        (
+            config(added_tokens=[FLAGS | {"id": 6, "content": "<t>"}, FLAGS | {"id": 5, "content": "<s>"}]),
+            "the added token '<t>' has the id 6, where tokenizers reads 5",
+        ),
         (with_model(unk_token=5), "model.unk_token is 5; wanted a string or null"),
         (with_model(unk_token="\ud800"), "surrogates not allowed"),
         (with_model(type="Unigram", vocab=[5]), r"model.vocab\[0\] is 5; wanted a token and its score"),
@@ -148,14 +181,14 @@ def test_ids_are_those_that_tokenizers_gives_or_the_file_is_refused(
     ],
 )
 def test_what_is_no_tokenizer_json_is_said(raw: object, reason: str) -> None:
-    with pytest.raises(TokenizerError, match=f"^some/file is not a tokenizer.json: .*{reason}") as caught:
+    with pytest.raises(TokenizerError, match=f"^some/file is not a tokenizer.json: .{{0,60}}{reason}") as caught:
         parse(json.dumps(raw), "some/file")
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 200
 
 
 def test_what_is_no_json_is_said() -> None:
-    for raw in ('{"a": ', b"\xff{", "[" * 100_000):
+    for raw in ('{"a": ', b"\xff{", "[" * 100_000, json.dumps(config()).encode("utf-16-le")):
         with pytest.raises(TokenizerError, match=r"some/file is not a tokenizer\.json: "):
             parse(raw, "some/file")
 
@@ -192,6 +225,20 @@ def test_merges_that_continue_a_word() -> None:
         )
     )
     assert Reference(document).encode(["ab"]) == [[2]]
+
+
+def test_a_template_that_holds_the_text_once_is_read() -> None:
+    text, begin = {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "a", "type_id": 0}}
+    template = {
+        "type": "TemplateProcessing", "single": [begin, text], "pair": [text, {"Sequence": {"id": "B", "type_id": 0}}],
+        "special_tokens": {"a": {"id": "a", "ids": [0], "tokens": ["a"]}},
+    }  # fmt: skip
+    document = tokenizer_of(config(post_processor={"type": "Sequence", "processors": [template]}))
+    assert Reference(document).encode(["b"], template=True) == [[0, 1]]
+    for single in ([begin], [text, text]):
+        wrong = {"type": "Sequence", "processors": [template | {"single": single}]}
+        with pytest.raises(TokenizerError, match="does not hold the text once"):
+            tokenizer_of(config(post_processor=wrong))
 
 
 @pytest.mark.parametrize("read", [str, str.encode], ids=["text", "bytes"])

@@ -60,19 +60,35 @@ def test_special_tokens_as_text_in_every_version(base: TokenizerJson) -> None:
 
 
 def test_what_is_no_tokenizer_is_said(base: TokenizerJson) -> None:
-    with pytest.raises(TokenizerError, match=r"a tokenizer is a path or a tokenizers\.Tokenizer; got int"):
+    with pytest.raises(TokenizerError, match=r"a int does not give its tokenizer\.json; wanted a path or a Tokenizer"):
         load_tokenizer(5)  # type: ignore[arg-type]
-    other = OtherModel({}, "Nonsense", {"type": "Nonsense"})
-    with pytest.raises(TokenizerError, match=r"tokenizers cannot read the tokenizer\.json: "):
-        Reference(TokenizerJson(other))
+    unknown = OtherModel({"a": 0}, "Nonsense", {"type": "Nonsense"})
+    with pytest.raises(TokenizerError, match=r"^some/file cannot be read by tokenizers: "):
+        Reference(TokenizerJson(unknown, name="some/file"))
+    lacking = OtherModel({"a": 0}, "WordLevel", {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "?"})
+    with pytest.raises(TokenizerError, match=r"^some/file cannot encode by tokenizers: ") as caught:
+        Reference(TokenizerJson(lacking, name="some/file")).encode(["b"])
+    assert "\n" not in str(caught.value)
 
 
-def test_a_later_version_is_told_to_give_the_path(base: TokenizerJson, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_that_is_python_is_said(base: TokenizerJson) -> None:
+    library = in_use_elsewhere(base)
+    library.normalizer = __import__("tokenizers.normalizers").normalizers.Normalizer.custom(object())
+    with pytest.raises(TokenizerError, match=r"the Tokenizer does not give its tokenizer\.json: .*; wanted a path"):
+        load_tokenizer(library)
+
+
+def test_a_later_version_is_told_to_give_the_path(base: TokenizerJson) -> None:
     library: Any = Reference(base).library
     if hasattr(library, "to_str"):
         pytest.skip("this version of tokenizers gives a Tokenizer's file back")
-    with pytest.raises(TokenizerError, match="does not give a Tokenizer's file back; wanted its path"):
+    with pytest.raises(TokenizerError, match=r"a Tokenizer does not give its tokenizer\.json; wanted a path"):
         load_tokenizer(library)
+
+
+def test_errors_name_the_file(base_model_file: Path) -> None:
+    assert load_tokenizer(base_model_file).name == str(base_model_file)
+    assert load_tokenizer(base_model_file).model_alone().name == str(base_model_file)
 
 
 def test_the_model_alone_takes_text_as_it_stands(base: TokenizerJson) -> None:

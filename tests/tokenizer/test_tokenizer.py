@@ -274,7 +274,7 @@ def test_special_tokens_are_no_tokens_of_a_vocabulary(base: TokenizerJson) -> No
 
 
 def test_byte_level_bases_are_not_supported_yet() -> None:
-    model = {"type": "BPE", "vocab": {}, "merges": []}
+    model = {"type": "BPE", "vocab": {"a": 0}, "merges": []}
     step = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
     byte_level = tokenizer_of({"model": model, "pre_tokenizer": step, "decoder": step})
     with pytest.raises(TokenizerError, match="byte-level bases are not supported yet"):

@@ -193,14 +193,16 @@ def evaluate(corpus: str | list[str], tokenizers: list[str], column: str = "text
     """
     from kovocab.corpus.documents import batches
     from kovocab.tokenizer.fertility import fertility
+    from kovocab.tokenizer.reference import Reference
     from kovocab.tokenizer.tokenizer import load_tokenizer
 
     if not tokenizers:
         raise UsageError("tokenizers is empty; wanted at least one")
-    loaded = {source: load_tokenizer(source) for source in tokenizers}
-    print(f"{'tokens':>14} {'tokens/word':>12} {'bytes/token':>12}  tokenizer")
-    for source, tokenizer in loaded.items():
-        found = fertility(batches(corpus, column=column), tokenizer)
+    loaded = {source: Reference(load_tokenizer(source)) for source in tokenizers}
+    for number, (source, reference) in enumerate(loaded.items()):
+        found = fertility(batches(corpus, column=column), reference)
+        if not number:
+            print(f"{'tokens':>14} {'tokens/word':>12} {'bytes/token':>12}  tokenizer")
         ratios = [found["tokens_per_word"], found["bytes_per_token"]]
         shown = ["-" if ratio is None else f"{ratio:.3f}" for ratio in ratios]  # of blank lines there is none
         print(f"{found['tokens']:>14,} {shown[0]:>12} {shown[1]:>12}  {source}")

@@ -1,6 +1,6 @@
 """Faults of a corpus: what is wrong and where, and the slow, exact reader of a line that Polars would not read.
 
-`corpus` reads by Polars, whose errors rarely name a place. The lines that it could not read are read here.
+`documents` reads by Polars, whose errors rarely name a place. The lines that it could not read are read here.
 """
 
 import json

@@ -1,8 +1,8 @@
 """The cluster: a corpus counted by Ray on many machines, its words on no one of them.
 
-Map tasks count some files each, reduce tasks combine and sort some of the words each (`tasks`). The sorted pieces lie
-beside the file that is written, and are combined as they are read, by the code that does it on one machine: so the
-file is the same, byte for byte. Ray does the tasks of a lost worker again.
+Map tasks count some files each, reduce tasks combine and sort some of the words each (`cluster_tasks`). The sorted
+pieces lie beside the file that is written, and are combined as they are read, by the code that does it on one machine:
+so the file is the same, byte for byte. Ray does the tasks of a lost worker again.
 """
 
 import logging

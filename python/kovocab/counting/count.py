@@ -1,6 +1,6 @@
 """Counts: a corpus read once into word counts, exactly; `token_counts` derives the rest from them.
 
-The corpus comes in batches from `counting`, the counting is Rust's (`tally`). Word counts are a plain frame,
+The corpus comes in batches from `corpus`, the counting is Rust's (`tally`). Word counts are a plain frame,
 `word: str, count: u64`; on disk they are a Parquet file whose metadata hold the record of what made it.
 """
 

@@ -14,7 +14,7 @@ import polars as pl
 from kovocab import _core
 from kovocab.errors import ArtefactError, TokenizerError, UsageError
 from kovocab.machine import memory
-from kovocab.tokenizer.tokenizer_json import TokenizerJson
+from kovocab.tokenizer.tokenizer_json import BpeModel, TokenizerJson
 
 log = logging.getLogger(__name__)
 
@@ -138,6 +138,8 @@ def bpe_of(tokenizer: TokenizerJson) -> _core.Bpe:
         TokenizerError: it is not SentencePiece-style; says what it is.
     """
     try:
+        if not isinstance(tokenizer.model, BpeModel):
+            raise _core.UnreadableTokenizer(f"its model is {tokenizer.model.type}, not BPE")
         if tokenizer.encode_special_tokens:
             raise _core.UnreadableTokenizer("special tokens are encoded as text")
         return _core.Bpe(tokenizer.text)

@@ -14,6 +14,7 @@ from kovocab.artefact import Record, check_replaceable, new_folder, read_record,
 from kovocab.errors import ArtefactError, ModelError, UsageError, model_errors
 from kovocab.expanding.new_rows import INITIALISATION, RULES, base_pieces, matrices, mean_row
 from kovocab.expanding.split_rows import is_tied, plain_embeddings, untie_embeddings
+from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:  # loading and training need no tables, and run where there is no Polars
@@ -261,14 +262,16 @@ def _check_model_folder(model: str) -> None:
 
 def _check_base_tokenizer(model: str, tokenizer: Path, first_new_id: int) -> bool:
     """Compare the model's own tokenizer.json with the target below `first_new_id`; False if it has none."""
+    target = load_tokenizer(tokenizer / "tokenizer.json")
+    Reference(target)
     try:
         own = cached_file(model, "tokenizer.json", _raise_exceptions_for_missing_entries=False)
     except OSError:
         return False  # then the model itself cannot be had either, which load_plain says better
     if own is None:
         return False
-    base, target = (load_tokenizer(path).tokens for path in (own, tokenizer / "tokenizer.json"))
-    wanted = {row: token for row, token in target.items() if row < first_new_id}
+    base = load_tokenizer(own).tokens
+    wanted = {row: token for row, token in target.tokens.items() if row < first_new_id}
     for row in sorted(base.keys() | wanted.keys()):
         if base.get(row) != wanted.get(row):
             raise ModelError(

@@ -38,7 +38,7 @@ class Vocabulary:
 
     @classmethod
     def of(cls, trained: pl.DataFrame, base: Iterable[str]) -> "Vocabulary":
-        """Take every token of `trained` (see `bpe.train`) but single characters that the base has.
+        """Take every token of `trained` (see `intermediate.train`) but single characters that the base has.
 
         Of a token that can be made in two ways the first way counts: by the time the second comes up, the first
         has merged wherever both could (`docs/tokenizer.md`).

@@ -1,7 +1,7 @@
 """Counting what the target of each round emits: the words are encoded once, then only what a round changes.
 
 The merges of a later target are those of an earlier one less some, in the same order: a round takes tokens out and
-puts characters in, which have no merges, and `target.place_merges` goes by the order of the vocabulary. So one
+puts characters in, which have no merges, and `placement.place_merges` goes by the order of the vocabulary. So one
 target, the first, numbers and ranks all tokens for the whole of refine, and a later one is the part of it that is
 left. Where the base merges Hangul by itself it is not always so (see `Recount.count`).
 """

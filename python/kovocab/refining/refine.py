@@ -125,6 +125,7 @@ def refine(
     counted = words if isinstance(words, Counted) else Counted(words, {"verb": "count", "corpus": {"kind": "memory"}})
     check_words(counted.words)
     tokenizer = load_tokenizer(base)
+    Reference(tokenizer)  # which the promises are checked with at the end: what it cannot read is said now
     if "tokenizer" in counted.record and counted.record["tokenizer"] != tokenizer.digest:
         raise UsageError("the words were counted for another tokenizer than this base; count them again with it")
     # A special token is a word of its own, and no text: nothing can be learned from its Hangul.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypedDict
 if TYPE_CHECKING:
     import polars as pl
 
+    from kovocab.tokenizer.reference import Reference
     from kovocab.tokenizer.tokenizer import Source
 
 # Encodings take some hundred bytes a token; this many documents at a time keep memory small.
@@ -26,7 +27,7 @@ class Fertility(TypedDict):
     bytes_per_token: float | None
 
 
-def fertility(texts: "pl.Series | Iterable[pl.Series]", tokenizer: "Source") -> Fertility:
+def fertility(texts: "pl.Series | Iterable[pl.Series]", tokenizer: "Source | Reference") -> Fertility:
     """Measure the fertility of `tokenizer` on `texts`.
 
     Args:
@@ -42,7 +43,7 @@ def fertility(texts: "pl.Series | Iterable[pl.Series]", tokenizer: "Source") -> 
     from kovocab.tokenizer.reference import Reference
     from kovocab.tokenizer.tokenizer import load_tokenizer
 
-    reference = Reference(load_tokenizer(tokenizer))
+    reference = tokenizer if isinstance(tokenizer, Reference) else Reference(load_tokenizer(tokenizer))
     documents = words = size = tokens = 0
     for series in [texts] if isinstance(texts, pl.Series) else texts:
         kept = series.drop_nulls()

@@ -1,7 +1,7 @@
 """A `tokenizer.json` read, and every part of it that decides ids checked.
 
-Older ways to write the same (merges as `"a b"`, a Metaspace without scheme) become today's, so that one tokenizer has
-one text, and one digest.
+Older ways to write the same (merges as `"a b"`, a Metaspace without scheme) become today's, as they do in `tokenizers`,
+so that either form has the same text and the same digest.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any, cast
 from kovocab.errors import TokenizerError
 from kovocab.tokenizer.tokenizer_json import STEPS, AddedToken, BpeModel, Merge, OtherModel, Step, TokenizerJson
 
-_MOST_IDS = 1 << 32
+_MOST_IDS = 1 << 24  # a row of a model each: more would be a fault of the file, and take the memory
 
 
 def parse(data: bytes | str, name: str | Path) -> TokenizerJson:
@@ -26,28 +26,31 @@ def parse(data: bytes | str, name: str | Path) -> TokenizerJson:
     Raises:
         TokenizerError: it is not one; says what is wrong where, and what was wanted.
     """
-
-    def wrong(reason: str) -> TokenizerError:
-        return TokenizerError(f"{name} is not a tokenizer.json: {reason}")
-
     try:
-        config = json.loads(data)
+        config = json.loads(data.decode() if isinstance(data, bytes) else data, parse_constant=_no_number)
         if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
-            raise wrong("wanted an object with a model")
+            raise _Wrong("wanted an object with a model")
+        if config.get("version", "1.0") != "1.0":
+            raise _Wrong(f'version is {json.dumps(config["version"])}; wanted "1.0"')
         model = _model(config["model"])
-        added = _added(config.get("added_tokens") or [], model.vocab)
+        added = _added([] if config.get("added_tokens") is None else config["added_tokens"], model.vocab)
         steps: Any = {step: _step(config, step) for step in STEPS}
-        document = TokenizerJson(model, added, **steps)
+        document = TokenizerJson(model, added, name=str(name), **steps)
+        _check_templates(document.post_processor)
         document.text.encode()  # a lone surrogate is JSON and no text
     except (_Wrong, ValueError) as error:
-        raise wrong(str(error)) from error
+        raise TokenizerError(f"{name} is not a tokenizer.json: {error}") from error
     except RecursionError as error:
-        raise wrong("it is nested too deeply") from error
+        raise TokenizerError(f"{name} is not a tokenizer.json: it is nested too deeply") from error
     return document
 
 
 class _Wrong(Exception):
     """A part of the document that cannot be used."""
+
+
+def _no_number(name: str) -> None:
+    raise _Wrong(f"{name} is no JSON")
 
 
 def _want(part: object, kind: type | tuple[type, ...], where: str, wanted: str) -> Any:
@@ -70,43 +73,67 @@ def _today(step: Any) -> Any:
     if not isinstance(step, dict):
         return step
     if step.get("type") == "Metaspace":
-        return {
-            "type": "Metaspace",
-            "replacement": step.get("replacement"),
-            "prepend_scheme": step.get("prepend_scheme", "always" if step.get("add_prefix_space", True) else "never"),
-            "split": step.get("split", True),
-        }
+        scheme = step.get("prepend_scheme", "always")
+        if step.get("add_prefix_space") is False and scheme != "never":
+            raise _Wrong(f"a Metaspace has add_prefix_space false and the prepend_scheme {scheme!r}; wanted 'never'")
+        split = True if step.get("split") is None else step["split"]
+        return {"type": "Metaspace", "replacement": step.get("replacement"), "prepend_scheme": scheme, "split": split}
     return {key: [_today(part) for part in value] if isinstance(value, list) else value for key, value in step.items()}
 
 
+def _check_templates(step: Any) -> None:
+    """A template that leaves the text out, or has it twice, does so even where no special token is asked for."""
+    for part in [step, *(step or {}).get("processors", [])] if isinstance(step, dict) else []:
+        if isinstance(part, dict) and part.get("type") == "TemplateProcessing":
+            single = part.get("single")
+            pieces = [piece.get("Sequence") for piece in single if isinstance(piece, dict)] if single else []
+            if [piece.get("id") for piece in pieces if piece] != ["A"]:
+                raise _Wrong("post_processor.single does not hold the text once; wanted one Sequence, A")
+
+
 def _model(config: dict[str, Any]) -> BpeModel | OtherModel:
-    kind: str = _want(
-        config.get("type", "BPE" if "merges" in config else None), str, "model.type", "the name of a kind"
-    )
+    kind: str = _want(config.get("type") or _kind(config), str, "model.type", "the name of a kind")
     if kind != "BPE":
-        return OtherModel(_other_vocab(config.get("vocab")), kind, config)
+        return OtherModel(_other_vocab(config.get("vocab")), kind, {"type": kind} | config)
     settings = {
         setting.name: config[setting.name]
         for setting in fields(BpeModel)
-        if setting.name in config and setting.name not in ("type", "vocab", "merges")
+        if config.get(setting.name) is not None and setting.name not in ("type", "vocab", "merges")
     }
     for name, value in settings.items():
         if name in ("fuse_unk", "byte_fallback", "ignore_merges"):
             _want(value, bool, f"model.{name}", "true or false")
         elif name == "dropout":
-            _want(value, (int, float, type(None)), f"model.{name}", "a number or null")
+            if not 0 <= _want(value, (int, float), f"model.{name}", "a number or null") <= 1:
+                raise _Wrong(f"model.dropout is {value}; wanted 0 to 1")
         else:
-            _want(value, (str, type(None)), f"model.{name}", "a string or null")
+            _want(value, str, f"model.{name}", "a string or null")
     vocab = _by_id(_want(config.get("vocab"), dict, "model.vocab", "an object of tokens and ids"))
-    merges = [_merge(merge, i) for i, merge in enumerate(_want(config.get("merges"), list, "model.merges", "a list"))]
-    prefix = len(settings.get("continuing_subword_prefix") or "")
+    merges = [
+        _merge(merge, i)
+        for i, merge in enumerate(_want(config.get("merges"), list, "model.merges", "a list"))
+        if not (isinstance(merge, str) and merge.startswith("#version"))
+    ]
+    prefix = settings.get("continuing_subword_prefix", "")
     for i, (left, right) in enumerate(merges):
-        for token in (left, right, left + right[prefix:]):
-            if token not in vocab:
+        for token in (left, right, left + right.removeprefix(prefix)):
+            if token not in vocab or not right.startswith(prefix):
                 raise _Wrong(
                     f"model.merges[{i}], {left!r} + {right!r}, needs {token!r}, which is no token of the model"
+                    if token not in vocab
+                    else f"model.merges[{i}] has {right!r} on its right; wanted {prefix!r} before it"
                 )
-    return BpeModel(vocab, merges, **settings)
+    # Of a merge that is there twice the later rank counts.
+    return BpeModel(vocab, list(dict.fromkeys(reversed(merges)))[::-1], **settings)
+
+
+def _kind(config: dict[str, Any]) -> str:
+    """Of a model that does not say."""
+    if "merges" in config:
+        return "BPE"
+    if isinstance(config.get("vocab"), list):
+        return "Unigram"
+    return "WordPiece" if "max_input_chars_per_word" in config else "WordLevel"
 
 
 def _merge(merge: object, i: int) -> Merge:
@@ -129,6 +156,8 @@ def _scored(row: object, i: int) -> str:
 
 
 def _by_id(vocab: dict[str, Any]) -> dict[str, int]:
+    if not vocab:
+        raise _Wrong("model.vocab is empty; wanted tokens")
     seen: dict[int, str] = {}
     for token, i in vocab.items():
         if not 0 <= _want(i, int, f"the id of {token!r}", "a whole number") < _MOST_IDS:
@@ -149,14 +178,15 @@ def _added(tokens: object, vocab: Mapping[str, int]) -> tuple[AddedToken, ...]:
             kind, wanted = kinds.get(setting.name, (bool, "true or false"))
             values[setting.name] = _want(token.get(setting.name), kind, f"added_tokens[{i}].{setting.name}", wanted)
         found.append(AddedToken(**values))
-    found.sort(key=lambda token: token.id)
-    # `tokenizers` does not go by the file: it takes the model's id, or else the next behind all that there are. Its
-    # versions number what the file numbers otherwise in different orders.
+    # `tokenizers` does not go by the file: it takes the model's id, or else counts on from the number of the model's
+    # tokens, in the file's order (0.23) or that of the ids (1.0).
     seen: set[str] = set()
     taken, following = set(vocab.values()), len(vocab)
     for token in found:
         name, there = f"the added token {token.content!r}", vocab.get(token.content)
         given = following if there is None else there
+        if not token.content:
+            raise _Wrong(f"{name} is empty")
         if token.content in seen:
             raise _Wrong(f"{name} is there twice")
         if token.id != given:
@@ -164,5 +194,5 @@ def _added(tokens: object, vocab: Mapping[str, int]) -> tuple[AddedToken, ...]:
         if there is None and given in taken:
             raise _Wrong(f"{name} has the id of a token of the model, {given}")
         seen.add(token.content)
-        following = max(following, given + 1)
-    return tuple(found)
+        following += there is None
+    return tuple(sorted(found, key=lambda token: token.id))

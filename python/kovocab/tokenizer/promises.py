@@ -18,6 +18,9 @@ from kovocab.tokenizer.tokenizer_json import TokenizerJson
 if TYPE_CHECKING:
     import polars as pl
 
+Tokenizer = TokenizerJson | Reference
+"""A tokenizer, or the same as the library has it already."""
+
 # Encodings take some hundred bytes a token; this many texts at a time keep memory small.
 _BATCH = 1_000
 
@@ -46,8 +49,8 @@ _NASTY = (
 
 
 def check_promises(
-    base: TokenizerJson,
-    target: TokenizerJson,
+    base: Tokenizer,
+    target: Tokenizer,
     texts: "Sequence[str] | pl.Series",
     vocabulary: "pl.DataFrame",
     model: bytes | None = None,
@@ -69,14 +72,15 @@ def check_promises(
         TokenizerError: a promise is broken; says which, and by what.
     """
     documents = list(texts)
+    old, new = Reference.of(base), Reference.of(target)
     checked = {
-        "base_tokens": check_base_ids(base, target, vocabulary),
-        "texts_without_hangul": check_text_without_hangul(base, target, documents),
-        "new_tokens": check_reachable(target, vocabulary),
-        "texts_with_hangul": check_decoding(base, target, documents),
+        "base_tokens": check_base_ids(old.document, new.document, vocabulary),
+        "texts_without_hangul": check_text_without_hangul(old, new, documents),
+        "new_tokens": check_reachable(new.document, vocabulary),
+        "texts_with_hangul": check_decoding(old, new, documents),
     }
     if model is not None:
-        checked["texts_in_model"] = check_model(target, model, documents)
+        checked["texts_in_model"] = check_model(new, model, documents)
     return checked
 
 
@@ -106,7 +110,7 @@ def check_base_ids(base: TokenizerJson, target: TokenizerJson, vocabulary: "pl.D
     return len(old)
 
 
-def check_text_without_hangul(base: TokenizerJson, target: TokenizerJson, texts: Iterable[str]) -> int:
+def check_text_without_hangul(base: Tokenizer, target: Tokenizer, texts: Iterable[str]) -> int:
     """Promise 2: text without Hangul is encoded as before, id by id.
 
     Checked on the documents without Hangul, on the runs of lines without Hangul of the others, on every
@@ -118,9 +122,9 @@ def check_text_without_hangul(base: TokenizerJson, target: TokenizerJson, texts:
     Raises:
         TokenizerError: names the first text that is encoded differently, and where.
     """
-    special = [token.content for token in base.added_tokens]
+    old, new = Reference.of(base), Reference.of(target)
+    special = [token.content for token in old.document.added_tokens]
     nasty = [*_NASTY, *special, *(f"a {token}b\n{token} {token}" for token in special), *_characters()]
-    old, new = Reference(base), Reference(target)
     count = 0
     for batch in _batches(part for text in chain(texts, nasty) for part in _without_hangul(text)):
         for text, before, after in zip(batch, old.encode(batch), new.encode(batch), strict=True):
@@ -147,7 +151,7 @@ def check_reachable(target: TokenizerJson, vocabulary: "pl.DataFrame") -> int:
     return len(tokens)
 
 
-def check_decoding(base: TokenizerJson, target: TokenizerJson, texts: Iterable[str]) -> int:
+def check_decoding(base: Tokenizer, target: Tokenizer, texts: Iterable[str]) -> int:
     """Promise 4: what the target encodes it decodes to what the base would have given back.
 
     Returns:
@@ -156,7 +160,7 @@ def check_decoding(base: TokenizerJson, target: TokenizerJson, texts: Iterable[s
     Raises:
         TokenizerError: names the first text that comes back differently.
     """
-    references = Reference(base), Reference(target)
+    references = Reference.of(base), Reference.of(target)
     count = 0
     for batch in _batches(text for text in texts if has_hangul(text)):
         before, after = (map(reference.decode, reference.encode(batch)) for reference in references)
@@ -172,7 +176,7 @@ def check_decoding(base: TokenizerJson, target: TokenizerJson, texts: Iterable[s
     return count
 
 
-def check_model(target: TokenizerJson, model: bytes, texts: Iterable[str]) -> int:
+def check_model(target: Tokenizer, model: bytes, texts: Iterable[str]) -> int:
     """Promise 5: `tokenizer.json` and `tokenizer.model` agree.
 
     A text that holds a special token literally is passed over: tokenizers reads the token, SentencePiece the
@@ -196,8 +200,8 @@ def check_model(target: TokenizerJson, model: bytes, texts: Iterable[str]) -> in
         processor = sentencepiece.SentencePieceProcessor(model_proto=model)
     except RuntimeError as error:
         raise TokenizerError(f"promise 5, tokenizer.model: SentencePiece does not load it: {error}") from error
-    special = [token.content for token in target.added_tokens]
-    reference = Reference(target)
+    reference = Reference.of(target)
+    special = [token.content for token in reference.document.added_tokens]
     count = 0
     for batch in _batches(text for text in texts if not any(token in text for token in special)):
         # num_threads=-1: as many as there are processors.

@@ -69,7 +69,7 @@ def piece_ids(proto: Any) -> tuple[dict[str, int], dict[str, int]]:
     return text, other
 
 
-def to_tokenizer(proto: Any) -> TokenizerJson:
+def to_tokenizer(proto: Any, name: str = "the tokenizer.model") -> TokenizerJson:
     """Build the tokenizer that gives the ids of the SentencePiece model `proto`.
 
     A text that holds a control or user-defined piece literally is the one exception: as in every Hugging
@@ -78,6 +78,7 @@ def to_tokenizer(proto: Any) -> TokenizerJson:
 
     Args:
         proto: What `read_model` returned.
+        name: What to call it in an error: its path.
     """
     pieces = proto.pieces
     vocab = {piece.piece: i for i, piece in enumerate(pieces)}
@@ -103,6 +104,7 @@ def to_tokenizer(proto: Any) -> TokenizerJson:
         normalizer=normalizer,
         post_processor=_begin_with(proto),
         decoder={"type": "Sequence", "decoders": decoders},
+        name=name,
     )
 
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol
 
 from kovocab.artefact import new_file
 from kovocab.errors import TokenizerError
@@ -22,9 +22,15 @@ from kovocab.tokenizer.tokenizer_json import BpeModel, TokenizerJson
 if TYPE_CHECKING:
     import polars as pl
 
-    from kovocab.tokenizer.reference import Tokenizer
 
-Source: TypeAlias = "str | Path | TokenizerJson | Tokenizer"
+class Written(Protocol):
+    """A `tokenizers.Tokenizer` of 0.23, or what else gives its `tokenizer.json`."""
+
+    def to_str(self, pretty: bool = False) -> str:
+        """The file."""
+
+
+Source = str | Path | TokenizerJson | Written
 """A path to `tokenizer.json` or `tokenizer.model`, a folder holding one, what `load_tokenizer` made of one, or a
 `tokenizers.Tokenizer` of 0.23."""
 
@@ -52,14 +58,26 @@ def load_tokenizer(source: Source) -> TokenizerJson:
     if isinstance(source, TokenizerJson):
         return source
     if not isinstance(source, str | Path):
-        from kovocab.tokenizer import reference
-
-        return reference.read(source)
+        return _written(source)
     path = _find(Path(source))
     data = _read(path)
     if not data.lstrip().startswith(b"{"):
-        return sentencepiece_model.to_tokenizer(sentencepiece_model.read_model(data, str(path)))
+        return sentencepiece_model.to_tokenizer(sentencepiece_model.read_model(data, str(path)), str(path))
     return parse(data, path)
+
+
+def _written(source: Written) -> TokenizerJson:
+    name = type(source).__name__
+    if not hasattr(source, "to_str"):
+        raise TokenizerError(
+            f"a {name} does not give its tokenizer.json; wanted a path or a Tokenizer of tokenizers 0.23"
+        )
+    try:
+        text = source.to_str()
+    except Exception as error:  # a bare one, where a part of it is Python
+        raise TokenizerError(f"the {name} does not give its tokenizer.json: {error}; wanted a path") from error
+    document = parse(text, f"the {name}")
+    return replace(document, encode_special_tokens=bool(getattr(source, "encode_special_tokens", False)))
 
 
 def base_pieces(base: TokenizerJson, tokens: Sequence[str]) -> list[list[int]]:

@@ -82,6 +82,7 @@ class TokenizerJson:
         normalizer: What happens to text before it is cut; and so on.
         encode_special_tokens: Special tokens in a text are read as text. A switch that the file lacks, and that
             somebody's `tokenizers.Tokenizer` can have set.
+        name: What to call it in an error: its path.
     """
 
     model: BpeModel | OtherModel
@@ -91,6 +92,7 @@ class TokenizerJson:
     post_processor: Step | None = None
     decoder: Step | None = None
     encode_special_tokens: bool = False
+    name: str = field(default="the tokenizer", compare=False, repr=False)
 
     @cached_property
     def text(self) -> str:
@@ -136,4 +138,4 @@ class TokenizerJson:
     def model_alone(self) -> "TokenizerJson":
         """The model by itself: text is taken as it stands, and merges have to reach each token."""
         model = replace(self.model, ignore_merges=False) if isinstance(self.model, BpeModel) else self.model
-        return TokenizerJson(model)
+        return TokenizerJson(model, name=self.name)
