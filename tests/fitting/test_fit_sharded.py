@@ -80,7 +80,7 @@ class Dtypes(Callback):
 
 def others():
     """What needs the processes, and no run of its own: a head with bias, refusals, a frozen row that moved."""
-    fit("phi", "--config", "phi.yaml", "--trainer.callbacks+=test_sharded_fit.Dtypes")
+    fit("phi", "--config", "phi.yaml", "--trainer.callbacks+=test_fit_sharded.Dtypes")
     told = []
     for sizes in (["data_parallel_size", "auto"], ["data_parallel_size", "1"], ["tensor_parallel_size", "auto"]):
         with pytest.raises(UsageError) as caught:
