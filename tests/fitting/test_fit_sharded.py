@@ -92,7 +92,7 @@ def others():
 
     runs.strike(pytest.MonkeyPatch(), 1, 4, stop)
     with pytest.raises(KeyboardInterrupt):
-        fit("moved", "--trainer.callbacks+=test_sharded_fit.Mover")
+        fit("moved", "--trainer.callbacks+=test_fit_sharded.Mover")
     with pytest.raises(FreezingError) as caught:
         fit("moved")
     return [*told, str(caught.value)]
