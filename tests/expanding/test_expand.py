@@ -1,6 +1,7 @@
 """Expand: new rows by the rule, old rows bit by bit."""
 
 import json
+import re
 import resource
 import shutil
 
@@ -197,6 +198,22 @@ def test_a_broken_tokenizer_beside_the_model_is_named(street):
     (base / "tokenizer.json").write_text('{"model": ')
     with pytest.raises(TokenizerError, match=r"base/tokenizer\.json is not a tokenizer\.json"):
         expand_folder(str(base), refined, out)
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["with", "without"])
+@pytest.mark.parametrize(
+    "broken", ["{", '{"model": {"type": "WordLevel", "vocab": {"a": 0}}, "decoder": {"type": "No"}}', None]
+)
+def test_a_target_that_cannot_be_opened_is_named_before_anything_is_written(street, own, broken):
+    base, refined, out = street
+    if not own:
+        (base / "tokenizer.json").unlink()
+    (refined / "tokenizer.json").unlink()
+    if broken is not None:
+        (refined / "tokenizer.json").write_text(broken)
+    with pytest.raises(TokenizerError, match=re.escape(f"{refined}/tokenizer.json ")):
+        expand_folder(str(base), refined, out)
+    assert not out.exists()
 
 
 def test_the_model_s_own_tokenizer_must_be_the_base(street):
