@@ -18,6 +18,8 @@ help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
 
 # Rust is fetched by maturin's own bootstrap (the package puccinialin) where there is none.
+# What `make test-next` tests.
+NEXT ?= $(addprefix tests/,machine corpus tokenizer counting refining example cli) tests/whole/test_interruptions.py
 SOURCES := pyproject.toml constraints.txt Cargo.toml $(wildcard rust/*.rs rust/*/*.rs)
 .venv/installed: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -57,8 +59,7 @@ test: build ## The Python tests
 
 test-next: .venv-next/installed ## The text half's tests: no torch there, and tokenizers 1.0
 	! .venv-next/bin/python -c 'import torch' 2> /dev/null
-	.venv-next/bin/python -m pytest $(addprefix tests/,machine corpus tokenizer counting refining example cli) \
-		tests/whole/test_interruptions.py
+	.venv-next/bin/python -m pytest $(NEXT)
 
 bench: build ## The benchmarks, against the peers, on generated text; some ten minutes
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt 'tokie>=0.1.4'
