@@ -9,6 +9,11 @@ GPU_ARGS ?=
 # The abi3 wheel and what it needs, together, in bytes: what can be carried to a machine without a network.
 GPU_WHEELS = 64000000
 
+# What `make test-next` tests.
+NEXT ?= $(addprefix tests/,machine corpus tokenizer counting refining example cli) tests/whole/test_interruptions.py
+# What an installed kovocab is made of.
+SOURCES := pyproject.toml constraints.txt Cargo.toml $(wildcard rust/*.rs rust/*/*.rs)
+
 .DEFAULT_GOAL := all
 .PHONY: all help build quickstart format lint test test-next bench findings gpu-wheels gpu clean
 
@@ -18,9 +23,6 @@ help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
 
 # Rust is fetched by maturin's own bootstrap (the package puccinialin) where there is none.
-# What `make test-next` tests.
-NEXT ?= $(addprefix tests/,machine corpus tokenizer counting refining example cli) tests/whole/test_interruptions.py
-SOURCES := pyproject.toml constraints.txt Cargo.toml $(wildcard rust/*.rs rust/*/*.rs)
 .venv/installed: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
