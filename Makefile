@@ -17,7 +17,7 @@ SOURCES := pyproject.toml constraints.txt Cargo.toml $(wildcard rust/*.rs rust/*
 .DEFAULT_GOAL := all
 .PHONY: all help build quickstart format lint test test-next bench findings gpu-wheels gpu clean
 
-all: format build lint test ## What CI runs, after formatting
+all: format build lint test ## Format, lint and test: what to run before a commit
 
 help: ## Print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
