@@ -81,13 +81,14 @@ def _today(step: Any) -> Any:
     return {key: [_today(part) for part in value] if isinstance(value, list) else value for key, value in step.items()}
 
 
-def _check_templates(step: Any) -> None:
+def _check_templates(step: Step | None) -> None:
     """A template that leaves the text out, or has it twice, does so even where no special token is asked for."""
-    for part in [step, *(step or {}).get("processors", [])] if isinstance(step, dict) else []:
+    inner = (step or {}).get("processors")
+    for part in [step, *(inner if isinstance(inner, list) else [])]:
         if isinstance(part, dict) and part.get("type") == "TemplateProcessing":
-            single = part.get("single")
-            pieces = [piece.get("Sequence") for piece in single if isinstance(piece, dict)] if single else []
-            if [piece.get("id") for piece in pieces if piece] != ["A"]:
+            single = _want(part.get("single"), list, "post_processor.single", "a list")
+            texts = [piece["Sequence"] for piece in single if isinstance(piece, dict) and "Sequence" in piece]
+            if [text.get("id") if isinstance(text, dict) else text for text in texts] != ["A"]:
                 raise _Wrong("post_processor.single does not hold the text once; wanted one Sequence, A")
 
 
