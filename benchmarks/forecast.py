@@ -7,14 +7,11 @@ from collections.abc import Iterator
 import torch
 
 from freezing import NEW, OLD, configuration
-from kovocab.machine.gpus import GPUS
+from kovocab.machine.gpus import GPUS, MFU
 from kovocab.planning.costs import Skeleton
 from kovocab.planning.setup import Machine, Setup
 from kovocab.stages import STAGES
 from measuring import Row
-
-MFU = 0.4
-"""What `kovocab plan` takes, unless told otherwise."""
 
 
 def measured(arguments: argparse.Namespace, gpu: str | None) -> Iterator[Row]:

@@ -156,12 +156,21 @@ def main() -> None:
     print(f"{setting(arguments)}, {arguments.device}")
     if TrainableTokensConfig is None:
         print("PEFT is left out: it is not installed (pip install peft)")
-    on_gpu = arguments.device == "cuda"
-    known = named(torch.cuda.get_device_name()) if on_gpu else None
-    shown = Table(on_gpu, arguments.peak * 1e12 if arguments.peak else GPUS[known].bf16 if known else None)
+    shown = Table(arguments.device == "cuda", chip_flops(arguments.device, arguments.peak))
     print(f"\n{shown.head}", flush=True)
     for row in measured(arguments):
         print(shown.line(row), flush=True)
+
+
+def chip(device: str) -> str | None:
+    """Which of the GPUs that kovocab knows this is."""
+    return named(torch.cuda.get_device_name()) if device == "cuda" else None
+
+
+def chip_flops(device: str, teraflops: float | None) -> float | None:
+    """FLOPs a second at the peak: as they are given, or of a GPU that is known."""
+    known = chip(device)
+    return teraflops * 1e12 if teraflops else GPUS[known].bf16 if known else None
 
 
 def setting(arguments: argparse.Namespace) -> str:

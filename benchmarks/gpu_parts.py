@@ -115,10 +115,10 @@ class Reporter:
 
 def freezing(arguments: argparse.Namespace) -> Iterator[Row]:
     """A row for each contender of each stage."""
-    from freezing import Table, measured, parse, planned, setting
+    from freezing import Table, chip_flops, measured, parse, planned, setting
 
     given = parse(["--device", arguments.device, *SIZES[arguments.device]["freezing"].split()])
-    table = Table(gpu=True, flops=peak(arguments))
+    table = Table(gpu=True, flops=chip_flops(arguments.device, arguments.peak))
     names = [named(stage, contender) for stage, contender in planned(given)]
     autocast = "bf16 autocast over fp32 weights" if arguments.device == "cuda" else "fp32"
     about = (
@@ -144,8 +144,9 @@ def loss(arguments: argparse.Namespace) -> Iterator[Row]:
 
 def plan(arguments: argparse.Namespace) -> Iterator[Row]:
     """A row for each stage, with what the part `freezing` measured of it."""
-    from forecast import MFU, measured
-    from freezing import parse
+    from forecast import measured
+    from freezing import chip, parse
+    from kovocab.machine.gpus import MFU
 
     given = parse(["--device", arguments.device, *SIZES[arguments.device]["freezing"].split()])
     there = {
@@ -160,7 +161,7 @@ def plan(arguments: argparse.Namespace) -> Iterator[Row]:
         "about": about,
         "head": f"{head}\n|--:|--:|--:|--:|--:|--:|--:|",
     }
-    for row in measured(given, chip(arguments)):
+    for row in measured(given, chip(arguments.device)):
         found = there.get(row["stage"], {})
         cells = [str(row["stage"])]
         for key, unit, form in (("peak", 1e9, "{:,.2f}"), ("tokens_per_second", 1, "{:,.0f}")):
@@ -173,21 +174,6 @@ def plan(arguments: argparse.Namespace) -> Iterator[Row]:
 
 def named(stage: int, contender: str) -> str:
     return f"stage {stage}, {contender}"
-
-
-def chip(arguments: argparse.Namespace) -> str | None:
-    """Which of the GPUs that kovocab knows this is."""
-    from kovocab.machine import gpus
-
-    return gpus.named(torch.cuda.get_device_name()) if arguments.device == "cuda" else None
-
-
-def peak(arguments: argparse.Namespace) -> float | None:
-    """FLOPs a second, where they are known."""
-    from kovocab.machine.gpus import GPUS
-
-    known = chip(arguments)
-    return arguments.peak * 1e12 if arguments.peak else GPUS[known].bf16 if known else None
 
 
 PARTS = {"machine": machine, "freezing": freezing, "loss": loss, "plan": plan}

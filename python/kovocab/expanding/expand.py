@@ -261,9 +261,9 @@ def _check_model_folder(model: str) -> None:
 
 
 def _check_base_tokenizer(model: str, tokenizer: Path, first_new_id: int) -> bool:
-    """Compare the model's own tokenizer.json with the target below `first_new_id`; False if it has none."""
+    """Open the target, and compare the model's own tokenizer.json with it below `first_new_id`; False without one."""
     target = load_tokenizer(tokenizer / "tokenizer.json")
-    Reference(target)
+    Reference(target)  # what it cannot read would be found after training
     try:
         own = cached_file(model, "tokenizer.json", _raise_exceptions_for_missing_entries=False)
     except OSError:

@@ -48,6 +48,9 @@ _NAMES = {
     "RTX4090": "GeForce RTX 4090",
 }
 
+MFU = 0.4
+"""Share of a peak that is used, where nobody says: of a model that is large, or compiled."""
+
 
 def named(name: str) -> str | None:
     """Which of `GPUS` a device is, by the name that its driver gives; None if it is none of them (an H100 NVL, say)."""

@@ -49,6 +49,7 @@ class Refined:
     rounds: pl.DataFrame
     record: Record
     _base: Source = field(repr=False)
+    _reference: Reference = field(repr=False)
     _words: pl.DataFrame = field(repr=False)
 
     @cached_property
@@ -87,7 +88,7 @@ class Refined:
     def _check(self, folder: Path) -> dict[str, int]:
         model = folder / "tokenizer.model"
         checked = promises.check_promises(
-            load_tokenizer(self._base),
+            self._reference,
             load_tokenizer(folder),
             _texts(self._words),
             self.vocabulary,
@@ -125,7 +126,7 @@ def refine(
     counted = words if isinstance(words, Counted) else Counted(words, {"verb": "count", "corpus": {"kind": "memory"}})
     check_words(counted.words)
     tokenizer = load_tokenizer(base)
-    Reference(tokenizer)  # which the promises are checked with at the end: what it cannot read is said now
+    reference = Reference(tokenizer)  # for the promises at the end: what it cannot read is said now
     if "tokenizer" in counted.record and counted.record["tokenizer"] != tokenizer.digest:
         raise UsageError("the words were counted for another tokenizer than this base; count them again with it")
     # A special token is a word of its own, and no text: nothing can be learned from its Hangul.
@@ -158,21 +159,21 @@ def refine(
             if earlier.equals(after):
                 raise CycleError(f"round {row.round} came back to the vocabulary of round {number}; it would never end")
         states.append(after)
-    return _result(states[-1].vocabulary, recount, counts, tokenizer, base, counted, settings, decisions, rounds)
+    return _result(states[-1].vocabulary, recount, counts, reference, base, counted, settings, decisions, rounds)
 
 
 def _result(
     vocabulary: Vocabulary,
     recount: Recount,
     counts: TokenCounts,
-    tokenizer: TokenizerJson,
+    reference: Reference,
     base: Source,
     counted: Counted,
     settings: RefineSettings,
     decisions: Decisions,
     rounds: list[Round],
 ) -> Refined:
-    frame = vocabulary.frame()
+    tokenizer, frame = reference.document, vocabulary.frame()
     target = build_target(tokenizer, frame)
     recount.check(target)
     before = recount.count_base()
@@ -200,7 +201,7 @@ def _result(
         "rounds": rows,
         "words": counted.record,
     }
-    return Refined(table, target, pl.DataFrame(rows), record, base, counted.words)
+    return Refined(table, target, pl.DataFrame(rows), record, base, reference, counted.words)
 
 
 def _texts(words: pl.DataFrame, lines: int = 4000, length: int = 40) -> list[str]:

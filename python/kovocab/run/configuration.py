@@ -17,7 +17,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from kovocab.artefact import Record
 from kovocab.data.mix import Mixture
 from kovocab.errors import KovocabError, UsageError
-from kovocab.machine.gpus import GPUS
+from kovocab.machine.gpus import GPUS, MFU
 from kovocab.model.causal_lm import CausalLM
 from kovocab.run.folder import identity
 from kovocab.run.stage_plan import TRAINING, StageSettings
@@ -91,7 +91,7 @@ class Configuration(LightningCLI):
         add("--predictions", type=str, default="predictions.parquet", help="predict: the file to write")
         if self.verb == "plan":
             add("--gpu", type=str | None, default=None, help=f"{', '.join(GPUS)}; H100, if the trainer is not cpu's")
-            add("--mfu", type=float, default=0.4, help="share of the GPU's peak that is used")
+            add("--mfu", type=float, default=MFU, help="share of the GPU's peak that is used")
             add("--memory", type=int | str | None, default=None, help="of a device, 24GiB say; by default the GPU's")
             add("--new_tokens", type=int, default=8960, help="of a model that is not expanded yet")
             add("--log", type=Literal["text", "json"], default="text", help="a table, or a JSON object a stage")
