@@ -31,7 +31,7 @@ from kovocab.refining.recount import Recount
 from kovocab.refining.refine import refine
 from kovocab.refining.rounds import State, turn
 from kovocab.refining.settings import RefineSettings
-from kovocab.tokenizer.fertility import fertility
+from kovocab.evaluating.fertility import fertility
 from kovocab.tokenizer.hangul import CANDIDATE
 from kovocab.tokenizer.tokenizer import base_pieces, build_target, load_tokenizer
 from setting import check_build

@@ -1,18 +1,23 @@
 """Artefacts: what a verb leaves. Written beside and renamed, so that there is never half of one.
 
-Each folder holds `kovocab.json`, the record of what made it. Records nest: an artefact's record carries the
-records of the artefacts that it was made from, so the last one tells the whole street.
+Each folder holds `kovocab.json`, the record of what made it and of the files that were written with it. Records nest:
+an artefact's record carries the records of the artefacts that it was made from, so the last one tells the whole street.
 """
 
 import json
+import logging
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from kovocab.errors import ArtefactError, KovocabError
+from kovocab.ownership import Files, IsOurs, changed, check_ours, foreign, listing, move
+
+log = logging.getLogger(__name__)
 
 RECORD = "kovocab.json"
 
@@ -23,13 +28,16 @@ Record = dict[str, Any]
 def new_file(path: str | Path) -> Iterator[Path]:
     """Yield a path beside `path`; what is written there takes the name `path` when the block ends well.
 
+    A link is followed: what it points to is written. What may be written over is the caller's to check, see
+    `check_file`.
+
     Raises:
         ArtefactError: `path` is a folder, its parent cannot be made, or the system refused what was written.
     """
-    path = Path(path)
+    path = _followed(path)
     check_file(path)
     _make_parent(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside = path.with_name(_hidden(path, "part"))
     try:
         with _named(path, beside):
             yield beside
@@ -39,32 +47,38 @@ def new_file(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def new_folder(path: str | Path) -> Iterator[Path]:
+def new_folder(
+    path: str | Path, made_from: Record | None = None, *, overwrite: bool = False, yields: Collection[str] = ()
+) -> Iterator[Path]:
     """Yield an empty folder beside `path` that takes its place when the block ends well.
 
-    An artefact of an earlier run is replaced; a folder that holds anything else is left alone.
+    An artefact of an earlier run is replaced, see `check_replaceable`: the files that were written with it go, and
+    what else is in the folder stays. The new record gets the key `files`, which lists what was written.
+
+    Args:
+        path: The folder; a link is followed.
+        made_from: What of the record says what the artefact is made from, and how.
+        overwrite: Whether an artefact that was made from something else is replaced too.
+        yields: Files that stay as they are where somebody changed them since: a model card, say.
 
     Raises:
-        ArtefactError: something that is not an artefact of kovocab is in the way, the parent cannot be made, or
-            the system refused what was written.
+        ArtefactError: as `check_replaceable`; or the parent cannot be made, or the system refused what was written.
     """
-    path = Path(path)
+    path = _followed(path)
     check_replaceable(path)
     _make_parent(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    old = path.with_name(f".{path.name}.{os.getpid()}.old")
-    shutil.rmtree(beside, ignore_errors=True)
+    beside, old = path.with_name(_hidden(path, "part")), path.with_name(_hidden(path, "old"))
     try:
         with _named(path, beside):
             beside.mkdir()
             yield beside
-            if (beside / RECORD).is_file():
-                check_replaceable(path, read_record(beside)["verb"])
             for file in beside.glob("*.safetensors"):  # which the package makes for its owner's eyes alone
                 file.chmod(beside.stat().st_mode & 0o666)
+            stay = _settle(path, beside, made_from, overwrite, yields)
             if path.exists():
                 path.rename(old)
             beside.rename(path)
+            move(stay, old, path)
     finally:
         if old.exists() and not path.exists():  # stopped between the two
             old.rename(path)
@@ -72,36 +86,144 @@ def new_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def check_file(path: str | Path) -> None:
-    """Check, before long work, that the file `path` may be written.
+def _settle(path: Path, beside: Path, made_from: Record | None, overwrite: bool, yields: Collection[str]) -> list[str]:
+    """What of the folder `path` stays when `beside` takes its place; the record of `beside` lists the others.
 
     Raises:
-        ArtefactError: it is a folder, or in a folder that cannot be written to.
+        ArtefactError: `path` is not what may be replaced any more, or a file of `beside` has the name of one that
+            is not kovocab's.
+    """
+    stay: list[str] = []
+    if (beside / RECORD).is_file():
+        record = _read(beside)
+        check_replaceable(path, record["verb"], made_from, overwrite=overwrite, yields=yields)
+        written = _written(path) if path.is_dir() else {}
+        edited = changed(path, written)
+        for name in edited:
+            log.warning("%s was changed since kovocab wrote it, and is left as it is", path / name)
+            (beside / name).unlink(missing_ok=True)
+        stay = [*edited, *(foreign(path, [*written, RECORD]) if path.is_dir() else [])]
+        if taken := [name for name in stay if os.path.lexists(beside / name)]:
+            raise ArtefactError(
+                f"{path / taken[0]} is not kovocab's and is in the way; move it, or choose another folder"
+            )
+        write_record(beside, record | {"files": listing(beside, [RECORD])})
+    return stay
+
+
+def remove_artefact(folder: Path, verb: str) -> None:
+    """Remove the files of an artefact, and the folder if nothing else is in it.
+
+    Raises:
+        ArtefactError: it is not an artefact of `verb`, or one of its files was changed since.
+    """
+    read_record(folder, verb)
+    check_replaceable(folder, verb)
+    for name in [RECORD, *_written(folder)]:
+        (folder / name).unlink(missing_ok=True)
+    for inside in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
+        with suppress(OSError):  # not empty: what is in it is not ours
+            inside.rmdir()
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def check_file(path: str | Path, ours: IsOurs | None = None, kind: str = "file") -> None:
+    """Check, before long work, that the file `path` may be written.
+
+    Args:
+        path: The file.
+        ours: Whether a file that is there is one of kovocab's, and may be written over; None: whatever is there is
+            the caller's to write over.
+        kind: What such a file is called.
+
+    Raises:
+        ArtefactError: it is a folder or no plain file, in a folder that cannot be written to, or not ours.
     """
     path = Path(path)
     if path.is_dir():
         raise ArtefactError(f"{path} is a folder; wanted the name of a file to write")
+    if path.exists() and not path.is_file():
+        raise ArtefactError(f"{path} is no plain file; wanted the name of a file to write")
+    if ours is not None:
+        check_ours(path, ours, kind)
     _check_parent(path)
 
 
-def check_replaceable(path: str | Path, verb: str | None = None) -> None:
+def check_replaceable(
+    path: str | Path,
+    verb: str | None = None,
+    made_from: Record | None = None,
+    *,
+    overwrite: bool = False,
+    yields: Collection[str] = (),
+    reads: Iterable[str | Path] = (),
+) -> None:
     """Check, before long work, that the folder `path` may be written: absent, empty, or an artefact of `verb`.
 
+    Args:
+        path: The folder.
+        verb: What writes it; None where that is not known yet, and then an artefact is not looked into.
+        made_from: What of the new artefact's record says what it is made from, and how; None: anything may be.
+        overwrite: Whether an artefact that was made from something else may be replaced too.
+        yields: Files that may have been changed since they were written.
+        reads: Files and folders that are read for it: none may be replaced.
+
     Raises:
-        ArtefactError: it is a file, a folder of something else or of another verb, or in a folder that cannot be
-            written to.
+        ArtefactError: it is a file, a folder of something else or of another verb, of an artefact that was made from
+            something else, or whose files were changed; it is read; or it is in a folder that cannot be written to.
     """
     path = Path(path)
     if path.name in ("", ".."):
         raise ArtefactError(f"{path} has no name of its own; wanted the name of a folder to write")
     if path.is_dir():
-        if any(path.iterdir()) and not (path / RECORD).is_file():
-            raise ArtefactError(f"{path} holds files that are not kovocab's (no {RECORD}); choose another folder")
-        if verb is not None and (path / RECORD).is_file() and (made := read_record(path)["verb"]) != verb:
-            raise ArtefactError(f"{path} was made by `kovocab {made}` and is not replaced; choose another folder")
+        if path.resolve() in {Path(read).resolve() for read in reads}:
+            raise ArtefactError(f"{path} is what {verb} reads; choose another folder to write")
+        if not (path / RECORD).is_file():
+            if any(path.iterdir()):
+                raise ArtefactError(f"{path} holds files that are not kovocab's (no {RECORD}); choose another folder")
+        elif verb is not None:
+            _check_artefact(path, verb, made_from, overwrite, yields, reads)
     elif path.exists():
         raise ArtefactError(f"{path} is a file; wanted a folder to write")
     _check_parent(path)
+
+
+def _check_artefact(
+    path: Path,
+    verb: str,
+    made_from: Record | None,
+    overwrite: bool,
+    yields: Collection[str],
+    reads: Iterable[str | Path],
+) -> None:
+    record = read_record(path)
+    if (made := record["verb"]) != verb:
+        raise ArtefactError(f"{path} was made by `kovocab {made}` and is not replaced; choose another folder")
+    written = _written(path)
+    places = {(path / name).resolve() for name in written}
+    if read := [read for read in reads if Path(read).resolve() in places]:
+        raise ArtefactError(
+            f"{read[0]}, which {verb} reads, is one of the files of {path}; choose another folder to write"
+        )
+    if made_from is not None and not overwrite and (differs := difference(record, made_from)):
+        raise ArtefactError(
+            f"{path} is of other settings: {differs}; --overwrite replaces it, or choose another folder"
+        )
+    if edited := [name for name in changed(path, written) if name not in yields]:
+        raise ArtefactError(
+            f"{path / edited[0]} was changed since kovocab wrote it, and would be lost; move it elsewhere, or choose "
+            "another folder"
+        )
+
+
+def difference(before: Record, now: Record) -> str | None:
+    """Say where `before`, as far as `now` has its keys, is not as `now`: the first name, and both values."""
+    old, new = _flat({key: before.get(key) for key in now}), _flat(now)
+    for name in dict.fromkeys([*new, *old]):
+        if old.get(name) != new.get(name):
+            return f"{name} was {_short(old.get(name))} and is {_short(new.get(name))}"
+    return None
 
 
 def write_record(folder: str | Path, record: Record) -> None:
@@ -116,19 +238,62 @@ def read_record(folder: str | Path, verb: str | None = None) -> Record:
     Raises:
         ArtefactError: there is none, it is not JSON, or another verb made it.
     """
-    path = Path(folder) / RECORD
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = _read(Path(folder))
     except FileNotFoundError:
         made_by = f"`kovocab {verb}`" if verb else "kovocab"
         raise ArtefactError(f"{folder} is not an artefact of {made_by}: it has no {RECORD}") from None
+    if verb is not None and record["verb"] != verb:
+        raise ArtefactError(f"{folder} was made by `kovocab {record['verb']}`; wanted one made by `kovocab {verb}`")
+    return record
+
+
+def _read(folder: Path) -> Record:
+    path = folder / RECORD
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ArtefactError(f"{path} cannot be read: {error}") from error
     if not isinstance(record, dict) or "verb" not in record:
         raise ArtefactError(f"{path} is not a record of kovocab: it has no key `verb`")
-    if verb is not None and record["verb"] != verb:
-        raise ArtefactError(f"{folder} was made by `kovocab {record['verb']}`; wanted one made by `kovocab {verb}`")
     return record
+
+
+def _written(folder: Path) -> Files:
+    """The files that were written into `folder` with its record; none where there is no record."""
+    if not (folder / RECORD).is_file():
+        return {}
+    files = _read(folder).get("files")
+    if not isinstance(files, dict):
+        raise ArtefactError(f"{folder / RECORD} does not say which files were written with it; choose another folder")
+    return files
+
+
+def _flat(value: Any, name: str = "") -> dict[str, Any]:
+    """Nested values by dotted names; JSON's view of them, so that tuples and lists compare."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
+    flat: dict[str, Any] = {}
+    for key, inner in items:
+        flat |= _flat(inner, f"{name}.{key}" if name else str(key))
+    return flat or {name: json.loads(json.dumps(value, default=str))}
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) < 80 else text[:77] + "..."
+
+
+def _followed(path: str | Path) -> Path:
+    """Where a link points to; any other path as it is."""
+    path = Path(path)
+    return path.resolve() if path.is_symlink() else path
+
+
+def _hidden(path: Path, suffix: str) -> str:
+    """A name beside `path` that nobody else has: processes of several machines may share a number."""
+    return f".{path.name}.{uuid4().hex[:12]}.{suffix}"
 
 
 def _check_parent(path: Path) -> None:

@@ -21,8 +21,8 @@ VERBS: dict[str, Callable[..., int | None]] = {
     "combine": verbs.combine_counts,
     "refine": verbs.refine_words,
     "expand": verbs.expand_model,
-    "export": verbs.export,
-    "evaluate": verbs.evaluate,
+    "export": verbs.export_stage,
+    "evaluate": verbs.evaluate_tokenizers,
     "sample": verbs.sample,
     "quickstart": verbs.quickstart,
 }

@@ -6,8 +6,6 @@ on its left, writes its own, and prints what a person wants to know of it.
 No function has a name that `kovocab` offers: jsonargparse looks each up there, and would load its room.
 """
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,37 +50,30 @@ def count_corpus(
         engine: What counts: this machine, or a cluster of Ray, where threads and memory are those of a task.
         address: Of the cluster, auto say; by default what RAY_ADDRESS names, or one on this machine alone.
     """
-    from kovocab.artefact import check_file, new_file
+    from kovocab.artefact import check_file
     from kovocab.counting import count, token_counts
     from kovocab.counting.progress import all_as
 
     check_file(out)
     report = report or str(Path(out).with_suffix(".skipped.jsonl"))
-    paths = [path for path in (out, tokens, report) if path is not None]
-    for path in paths:
-        check_file(path)
-    if len({Path(path).absolute() for path in paths}) < len(paths):
-        raise UsageError(f"out, tokens and report are {', '.join(paths)}; wanted different files")
+    writes = [path for path in (out, tokens, report) if path is not None]
+    if len({Path(path).absolute() for path in writes}) < len(writes):
+        raise UsageError(f"out, tokens and report are {', '.join(writes)}; wanted different files")
+    # With --add_to out, the same command given again would add twice.
+    count.check_writes(out, corpus, tokenizer, add_to or (), tokens=tokens, report=report)
     with all_as(log):
         record, skipped = count.count_to(
             out, corpus, tokenizer, column=column, threads=threads, memory=memory, on_error=on_error,
-            add_to=add_to or (), log_form=log, engine=engine, address=address,
+            add_to=add_to or (), log_form=log, engine=engine, address=address, report=report,
         )  # fmt: skip
         if tokens is not None:
-            table = token_counts.count_tokens_of(out, tokenizer, threads=threads)
-            with new_file(tokens) as beside:
-                table.write_parquet(beside)
+            token_counts.count_tokens_to(tokens, out, tokenizer, threads=threads)
     print(
         f"{record['documents']:,} documents, {record['bytes']:,} bytes: {record['words']:,} words, "
         f"{record['distinct_words']:,} distinct\n{out}"
     )
     if not skipped:
-        Path(report).unlink(missing_ok=True)  # that of an earlier count, whose words are replaced
         return 0
-    with new_file(report) as beside:
-        lines = (json.dumps(asdict(fault), ensure_ascii=False) + "\n" for fault in skipped)
-        # A file's name may be no UTF-8, and then holds what JSON writes as \udcff too.
-        beside.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
     faults = record["skipped"]["faults"]
     listed = "" if faults == len(skipped) else f", the first {len(skipped):,} listed"
     print(
@@ -105,7 +96,9 @@ def combine_counts(words: list[str], out: str, memory: int | str | None = None) 
     print(f"{record['words']:,} words, {record['distinct_words']:,} distinct\n{out}")
 
 
-def refine_words(words: str, base: str, out: str, decisions: str | None = None, **settings: Any) -> None:
+def refine_words(
+    words: str, base: str, out: str, decisions: str | None = None, overwrite: bool = False, **settings: Any
+) -> None:
     """Find the tokens worth having and build the target tokenizer: drop and add until nothing changes.
 
     Args:
@@ -113,17 +106,21 @@ def refine_words(words: str, base: str, out: str, decisions: str | None = None, 
         base: The base tokenizer: a tokenizer.json, a tokenizer.model, or a folder with one.
         out: The folder to write: the target tokenizer, vocabulary.parquet, rounds.parquet, kovocab.json.
         decisions: CSV or Parquet with the columns token and decision (keep or drop), which every round honours.
+        overwrite: Replace what refine left in out of other words or settings.
     """
     chosen = RefineSettings(**settings)
     from kovocab.artefact import check_replaceable
     from kovocab.counting.word_counts import load_counted
     from kovocab.refining.candidates import Decisions
-    from kovocab.refining.refine import refine
+    from kovocab.refining.refine import check_out, refine
 
     check_replaceable(out, "refine")
     decided = Decisions() if decisions is None else Decisions.load(decisions)
-    refined = refine(load_counted(words), base, chosen, decided)
-    record = refined.save(out)
+    counted = load_counted(words)
+    reads = [path for path in (words, base, decisions) if path is not None]
+    check_out(out, counted, base, chosen, decided, overwrite=overwrite, reads=reads)
+    refined = refine(counted, base, chosen, decided)
+    record = refined.save(out, overwrite=overwrite)
     checked = record["promises"]
     print(refined.summary())
     print(
@@ -140,6 +137,7 @@ def expand_model(
     pad_to_multiple_of: int | None = None,
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto",
     untie: bool = False,
+    overwrite: bool = False,
 ) -> None:
     """Grow a causal language model to the target tokenizer: input rows by subword mean, output rows by first piece.
 
@@ -150,13 +148,15 @@ def expand_model(
         pad_to_multiple_of: Round the number of rows up to a multiple of this.
         dtype: Of the weights written; auto keeps the base's.
         untie: Give tied output embeddings a matrix of their own, so that all stages can train them.
+        overwrite: Replace what expand left in out of another model, tokenizer or settings.
     """
     from kovocab.expanding.expand import expand_folder
 
     _without_bars()
     record = expand_folder(
-        model, Path(tokenizer), Path(out), pad_to_multiple_of=pad_to_multiple_of, dtype=dtype, untie=untie
-    )
+        model, Path(tokenizer), Path(out),
+        pad_to_multiple_of=pad_to_multiple_of, dtype=dtype, untie=untie, overwrite=overwrite,
+    )  # fmt: skip
     tied = ", tied: stages 1, 2, 4 and 5 are refused (but with --untie true); 3, 6 and 7 train"
     tied = tied if record["tied"] else ", untied" if record["untied"] else ""
     print(
@@ -165,8 +165,12 @@ def expand_model(
     )
 
 
-def export(
-    stage: str, out: str, name: str | None = None, dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+def export_stage(
+    stage: str,
+    out: str,
+    name: str | None = None,
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto",
+    overwrite: bool = False,
 ) -> None:
     """Write a folder for the hub: safetensors in the plain layout, tokenizer, generation config, model card.
 
@@ -175,15 +179,17 @@ def export(
         out: The folder to write.
         name: What the card calls the model; the folder's name, if not given.
         dtype: Of the weights written; auto keeps the stage's.
+        overwrite: Replace what export left in out of another stage or with other settings; a README.md that was edited
+            stays, and so does what else is in the folder.
     """
     from kovocab.exporting.export import export
 
     _without_bars()
-    export(stage, out, name=name, dtype=dtype)
+    export(stage, out, name=name, dtype=dtype, overwrite=overwrite)
     print(f"opened with AutoModelForCausalLM and AutoTokenizer: logits equal, generates\n{out}")
 
 
-def evaluate(corpus: str | list[str], tokenizers: list[str], column: str = "text") -> None:
+def evaluate_tokenizers(corpus: str | list[str], tokenizers: list[str], column: str = "text") -> None:
     """Measure tokenizers on held-out text: tokens per word and bytes per token.
 
     Args:
@@ -191,21 +197,14 @@ def evaluate(corpus: str | list[str], tokenizers: list[str], column: str = "text
         tokenizers: Each a tokenizer.json, a tokenizer.model, or a folder with one.
         column: Parquet column or JSON key that holds the text.
     """
-    from kovocab.corpus.documents import batches
-    from kovocab.tokenizer.fertility import fertility
-    from kovocab.tokenizer.reference import Reference
-    from kovocab.tokenizer.tokenizer import load_tokenizer
+    from kovocab.evaluating.evaluate import evaluate
 
-    if not tokenizers:
-        raise UsageError("tokenizers is empty; wanted at least one")
-    loaded = {source: Reference(load_tokenizer(source)) for source in tokenizers}
-    for number, (source, reference) in enumerate(loaded.items()):
-        found = fertility(batches(corpus, column=column), reference)
-        if not number:
-            print(f"{'tokens':>14} {'tokens/word':>12} {'bytes/token':>12}  tokenizer")
-        ratios = [found["tokens_per_word"], found["bytes_per_token"]]
-        shown = ["-" if ratio is None else f"{ratio:.3f}" for ratio in ratios]  # of blank lines there is none
-        print(f"{found['tokens']:>14,} {shown[0]:>12} {shown[1]:>12}  {source}")
+    table = evaluate(corpus, tokenizers, column=column)
+    print(f"{'tokens':>14} {'tokens/word':>12} {'bytes/token':>12}  tokenizer")
+    for row in table.iter_rows(named=True):
+        # Of blank lines there is no ratio.
+        ratios = ["-" if row[key] is None else f"{row[key]:.3f}" for key in ("tokens_per_word", "bytes_per_token")]
+        print(f"{row['tokens']:>14,} {ratios[0]:>12} {ratios[1]:>12}  {row['tokenizer']}")
 
 
 def sample(

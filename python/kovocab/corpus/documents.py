@@ -14,7 +14,7 @@ import polars as pl
 from kovocab.corpus.blocks import ahead, blocks
 from kovocab.corpus.faults import POLARS_ERRORS, Fault, Skip, fail, half_pair, line_documents
 from kovocab.corpus.files import File, files, identities, kind
-from kovocab.corpus.remote import shown
+from kovocab.corpus.remote import is_url, shown
 from kovocab.corpus.tables import read_frame, read_parquet
 from kovocab.errors import CorpusError, UsageError
 
@@ -38,6 +38,15 @@ BATCH_SIZE = 16 << 20  # the work on a batch outweighs handing it over, and it i
 def corpus_files(corpus: Corpus) -> list[File]:
     """List the files of a corpus, see `files`; none where it is in memory."""
     return files(corpus) if _is_paths(corpus) else []
+
+
+def local_files(corpus: Corpus) -> list[Path]:
+    """Those of `corpus_files` that are on this machine; remote ones are not asked for."""
+    if not _is_paths(corpus):
+        return []
+    items = [corpus] if isinstance(corpus, str | Path) else corpus
+    here = [item for item in items if not (isinstance(item, str | Path) and is_url(item))]
+    return [path for path in files(here) if isinstance(path, Path)] if here else []
 
 
 def batches(
@@ -70,12 +79,18 @@ def batches(
     """
     if batch_size < 1:
         raise UsageError(f"batch_size is {batch_size}; wanted at least 1 byte")
-    empty = True
-    for batch in _sized(_parts(corpus, column, skip), batch_size):
+    empty, faults = True, 0
+
+    def told(fault: Fault) -> None:
+        nonlocal faults
+        faults += 1
+        (skip or fail)(fault)
+
+    for batch in _sized(_parts(corpus, column, None if skip is None else told), batch_size):
         empty = False
         yield batch
     if empty:
-        raise no_documents(corpus)
+        raise no_documents(corpus, faults)
 
 
 def read_file(path: File, column: str = "text", *, start: int = 0, skip: Skip | None = None) -> Iterator[pl.Series]:
@@ -136,10 +151,11 @@ def fingerprint_of(rows: list[dict[str, Any]], column: str) -> dict[str, Any]:
     return {"kind": "files", "column": column, "bytes": sum(row["bytes"] for row in rows), "files": rows}
 
 
-def no_documents(corpus: Corpus) -> CorpusError:
-    """The error that a corpus is empty."""
+def no_documents(corpus: Corpus, faults: int = 0) -> CorpusError:
+    """The error that a corpus is empty, or that all of it was skipped: so many faults."""
     name = shown(corpus) if isinstance(corpus, str | Path) else "the corpus"
-    return CorpusError(f"{name} holds no documents; wanted at least one")
+    why = f" that can be read: {faults:,} fault{'s' * (faults != 1)} skipped" if faults else ""
+    return CorpusError(f"{name} holds no documents{why}; wanted at least one")
 
 
 def _is_paths(corpus: Corpus) -> TypeGuard[str | Path | Sequence[str | Path]]:

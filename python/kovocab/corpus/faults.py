@@ -5,13 +5,16 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import TypeAlias
 
 import polars as pl
 
+from kovocab.artefact import new_file
 from kovocab.errors import CorpusError
+from kovocab.ownership import json_lines_of
 
 POLARS_ERRORS = (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
 """What Polars raises where it cannot read."""
@@ -41,6 +44,9 @@ class Fault:
         return ": ".join(part for part in (self.file, self.place, self.what) if part)
 
 
+is_report = json_lines_of(field.name for field in fields(Fault))
+"""Whether a file is what `write_report` writes."""
+
 Skip: TypeAlias = Callable[[Fault], None]
 """What is told of each fault that is skipped."""
 
@@ -48,6 +54,18 @@ Skip: TypeAlias = Callable[[Fault], None]
 def fail(fault: Fault) -> None:
     """Do not skip: the fault as a CorpusError."""
     raise CorpusError(str(fault))
+
+
+def write_report(faults: Iterable[Fault], path: str | Path) -> None:
+    """Write faults as a file of JSON lines, an object each.
+
+    Raises:
+        ArtefactError: `path` cannot be written.
+    """
+    with new_file(path) as beside:
+        lines = (json.dumps(asdict(fault), ensure_ascii=False) + "\n" for fault in faults)
+        # A file's name may be no UTF-8, and then holds what JSON writes as \udcff too.
+        beside.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
 
 
 def first_line(error: BaseException) -> str:

@@ -1,7 +1,11 @@
 """Which files a corpus is: paths, URLs, folders and globs expanded; how each is read, and what identifies it."""
 
 import glob
-from collections.abc import Iterator, Sequence
+import logging
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from hashlib import blake2b
 from os.path import commonpath
 from pathlib import Path, PurePath
@@ -10,6 +14,8 @@ from typing import Any, TypeAlias
 from kovocab.corpus.remote import Remote, expand, is_url
 from kovocab.corpus.stores import POLARS_RETRIES
 from kovocab.errors import CorpusError, UsageError
+
+log = logging.getLogger(__name__)
 
 File: TypeAlias = Path | Remote
 """A file, here or at a URL."""
@@ -27,11 +33,18 @@ SUFFIXES = {
 }
 """The suffixes that are read: a document a line, a JSON object a line, or a table."""
 
+_PAPERS = re.compile(
+    r"(readme|licen[cs]e|copying|notice|changelog|citation|authors)(\W.*)?|_success|dataset_infos?\.json"
+    r"|(sha\d+|md5)sums?(\.txt)?|.*\.(sha\d+|md5|crc)"
+)
+"""Names of what lies beside a corpus and is none."""
+
 
 def files(corpus: str | Path | Sequence[str | Path]) -> list[File]:
     """List the files of a corpus: globs and folders expanded, sorted, each once, remote ones last.
 
-    A folder stands for all files below it with a known suffix; hidden files and folders are left out.
+    A folder stands for all files below it, and so does one that a glob matches. What is hidden, a README, a licence
+    and checksums are no part of a corpus and left out; anything else that is not read is an error.
 
     Raises:
         CorpusError: a path is missing or cannot be reached, a glob or folder holds nothing, or a suffix is unknown.
@@ -98,25 +111,84 @@ def _sample(path: File, size: int) -> str:
 
 def _expand(item: str | Path) -> Iterator[File]:
     if is_url(item):
-        yield from expand(str(item), lambda name: _suffix(name) is not None, _wanted())
+        yield from expand(str(item), corpus_of)
         return
     path = Path(item).expanduser()
     if path.is_dir():
-        below = (p for p in path.rglob("*") if not any(s.startswith(".") for s in p.relative_to(path).parts))
-        inside = [p for p in below if _suffix(p.name) and p.is_file()]
-        if not inside:
-            raise CorpusError(f"{item}: the folder holds no file to read; wanted {_wanted()}")
-        yield from inside
+        yield from map(Path, corpus_of(_below(path), f"{item}: the folder"))
     elif path.exists() or not glob.has_magic(str(path)):  # a name that exists may hold `[`
         if not path.exists():
-            raise CorpusError(f"{item}: no such file or folder")
+            raise CorpusError(f"{item}: no such file or folder{_no_text(path)}")
         yield path
     else:
+        # Python's own `**` matches each folder below, whose files it then matches too.
         names = glob.iglob(str(path), recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
-        matches = [found for found in map(Path, names) if found.is_file()]
+        found = [Path(name) for name in names]
+        inside = [name for folder in found if path.name != "**" and folder.is_dir() for name in _below(folder)]
+        matches = [name for name in found if name.is_file()]
+        matches += [Path(name) for name in corpus_of(inside, f"{item}: the glob", empty=True)]
         if not matches:
             raise CorpusError(f"{item}: the glob matches no file")
         yield from matches
+
+
+def corpus_of(names: Iterable[str], where: str, *, empty: bool = False) -> list[str]:
+    """Those of the files in a folder that are a corpus, by their names.
+
+    Args:
+        names: All that are not hidden, as messages are to call them.
+        where: What the folder is called.
+        empty: Whether there may be none.
+
+    Raises:
+        CorpusError: there is none, or one that is neither a corpus nor one of its papers.
+    """
+    names = sorted(names)
+    found = [name for name in names if _suffix(name)]
+    if not found and not empty:
+        raise CorpusError(f"{where} holds no file to read; wanted {_wanted()}")
+    papers = [name for name in names if not _suffix(name) and _PAPERS.fullmatch(PurePath(name).name.lower())]
+    if unknown := [name for name in names if not _suffix(name) and name not in papers]:
+        more = f", and {len(unknown) - 1:,} more" if len(unknown) > 1 else ""
+        raise CorpusError(
+            f"{where} holds {unknown[0]}{more}, of an unknown suffix; wanted {_wanted()}, or the names or a glob of "
+            "those that are meant"
+        )
+    for name in papers:
+        _say_once(f"{name} is left out: it is no part of a corpus")
+    return found
+
+
+def _below(folder: Path) -> Iterator[str]:
+    """The files below `folder` that are not hidden; links to folders are followed, each folder once."""
+    seen: set[tuple[int, int]] = set()
+    for root, folders, names in os.walk(folder, onerror=_refused, followlinks=True):
+        found = Path(root).stat()
+        if (found.st_dev, found.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((found.st_dev, found.st_ino))
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for path in (Path(root, name) for name in names if not name.startswith(".")):
+            if not path.is_file():
+                raise CorpusError(f"{path}: is no file, or a link to nothing; wanted files")
+            yield str(path)
+
+
+def _refused(error: OSError) -> None:
+    raise CorpusError(f"{error.filename}: cannot be read: {error.strerror}") from error
+
+
+@cache
+def _say_once(line: str) -> None:
+    log.warning("%s", line)
+
+
+def _no_text(path: Path) -> str:
+    """What to say, of a name that is no file's, to who meant it as a text: of one with spaces, or without a folder."""
+    if _suffix(path.name) or (len(path.parts) > 1 and not re.search(r"\s", str(path))):
+        return ""
+    return "; a string names a file, folder, glob or URL, and texts are handed over as pl.Series(texts) or iter(texts)"
 
 
 def _wanted() -> str:

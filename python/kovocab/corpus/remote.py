@@ -8,7 +8,7 @@ a file that is broken or gone it says nothing of the corpus, and is never skippe
 import io
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from errno import ENOENT
 from fnmatch import fnmatchcase
 from glob import has_magic
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 from kovocab.corpus.stores import Store, bucket, hub, missing, page, said
@@ -164,16 +164,22 @@ def hidden(path: Remote, text: str) -> str:
     return re.sub(r"\?\S*", "", text) if path.url != str(path) else text
 
 
-def expand(url: str, known: Callable[[str], bool], wanted: str) -> list[Remote]:
+class Chosen(Protocol):
+    """Says which files of a folder are a corpus."""
+
+    def __call__(self, names: Iterable[str], where: str, *, empty: bool = False) -> list[str]:
+        """See `files.corpus_of`."""
+
+
+def expand(url: str, chosen: Chosen) -> list[Remote]:
     """The files that `url` stands for: itself, those below a folder, or those that match a glob.
 
     Args:
         url: Of a file, a folder or a glob with `*`, `?`, `[…]` and `**`; with http and https, of one file.
-        known: Whether a file in a folder is read, by its name.
-        wanted: What such a name would be, in words.
+        chosen: What of a folder's files is a corpus.
 
     Raises:
-        CorpusError: there is nothing, it cannot be reached or listed, or a library is missing.
+        CorpusError: there is nothing, it cannot be reached or listed, or a library is missing; or as `chosen`.
     """
     scheme = url.split(":", 1)[0]
     if scheme not in SCHEMES or not re.match(r"[^:]+://[^/]", url):
@@ -196,23 +202,37 @@ def expand(url: str, known: Callable[[str], bool], wanted: str) -> list[Remote]:
         is_glob = has_magic(key)
         pattern = key.split("/") if is_glob else [part for part in key.split("/") if part]
         plain = next((i for i, part in enumerate(pattern) if has_magic(part)), len(pattern))
-        below = [
-            (name, found)
-            for name, found in store.below("/".join(pattern[:plain]))
-            if (_matches if is_glob else _visible)(name.split("/")[plain:], pattern[plain:])
-        ]
-        # An empty key without a suffix marks a folder.
-        inside = [(name, found) for name, found in below if known(name) or (is_glob and found[0])]
-        if not inside:
-            if is_glob:
-                raise CorpusError(f"{shown(url)}: the glob matches no file")
-            what = f"the folder holds no file to read; wanted {wanted}" if below else "no such file or folder"
-            raise CorpusError(f"{shown(url)}: {what}")
-        return [Remote(f"{root}/{name}", *found, store, name) for name, found in inside]
+        exact: list[Remote] = []
+        below: dict[str, Remote] = {}
+        there = False
+        for name, found in store.below("/".join(pattern[:plain])):
+            names, remote = name.split("/")[plain:], Remote(f"{root}/{name}", *found, store, name)
+            there |= _visible(names)
+            if not found[0] and not remote.suffix:  # an empty key without a suffix marks a folder
+                continue
+            if is_glob and _matches(names, pattern[plain:]):
+                exact.append(remote)
+            elif _inside(names, pattern[plain:]) if is_glob else _visible(names):
+                below[str(remote)] = remote
+        if not is_glob and not there:
+            raise CorpusError(f"{shown(url)}: no such file or folder")
+        where = f"{shown(url)}: the {'glob' if is_glob else 'folder'}"
+        exact += [below[name] for name in chosen(below, where, empty=is_glob)]
+        if not exact:
+            raise CorpusError(f"{shown(url)}: the glob matches no file")
+        return exact
 
 
-def _visible(names: list[str], _pattern: list[str]) -> bool:
+def _visible(names: list[str]) -> bool:
     return not any(name.startswith(".") for name in names)
+
+
+def _inside(names: list[str], pattern: list[str]) -> bool:
+    """Whether the path of a file lies below a folder that matches a glob."""
+    folders = (names[:end] for end in range(1, len(names)))
+    return pattern[-1] != "**" and any(
+        _matches(folder, pattern) and _visible(names[len(folder) :]) for folder in folders
+    )
 
 
 def _matches(names: list[str], pattern: list[str]) -> bool:
@@ -220,7 +240,7 @@ def _matches(names: list[str], pattern: list[str]) -> bool:
     if not names or not pattern:
         return not names and not pattern
     if pattern == ["**"]:
-        return _visible(names, pattern)
+        return _visible(names)
     if pattern[0] == "**" and _matches(names, pattern[1:]):  # no folder; else at least one
         return True
     if names[0].startswith(".") and not pattern[0].startswith("."):

@@ -17,15 +17,17 @@ from typing import Any, Literal, TypeAlias
 import polars as pl
 
 from kovocab.artefact import Record, check_file
-from kovocab.corpus.documents import Corpus, fingerprint_of
-from kovocab.corpus.faults import Fault
+from kovocab.corpus.documents import Corpus, fingerprint_of, local_files
+from kovocab.corpus.faults import Fault, is_report, write_report
 from kovocab.counting import cluster
 from kovocab.counting.one_pass import Pass, run
 from kovocab.counting.progress import Form
 from kovocab.counting.resume import Kept
 from kovocab.counting.tally import Tally, bpe_of, threads_of
+from kovocab.counting.token_counts import TOKENS_FILE
 from kovocab.counting.word_counts import (
     WORDS,
+    WORDS_FILE,
     Counted,
     check_same_cut,
     check_words,
@@ -35,8 +37,9 @@ from kovocab.counting.word_counts import (
     tables_of,
     write_words,
 )
-from kovocab.errors import UsageError
+from kovocab.errors import CorpusError, UsageError
 from kovocab.machine.memory import bound
+from kovocab.ownership import check_apart
 from kovocab.tokenizer.tokenizer import Source, load_tokenizer
 
 log = logging.getLogger(__name__)
@@ -95,6 +98,7 @@ def count_to(
     log_form: Form = "text",
     engine: Engine = "local",
     address: str | None = None,
+    report: str | Path | None = None,
 ) -> tuple[Record, list[Fault]]:
     """`count` into the Parquet file `out`: the words need not fit the memory, and a run that is stopped goes on.
 
@@ -109,24 +113,66 @@ def count_to(
             The file is the same. There, `threads` and `memory` are those of a task (by default 1 thread, and its
             share of half of its machine's memory), and a run that is stopped begins anew.
         address: Of the cluster, "auto" say. None: the one that RAY_ADDRESS names, or one on this machine alone.
+        report: A file for what was skipped, a JSON object a line, written where anything was, also when there is then
+            nothing left to count; that of an earlier count goes where nothing was skipped.
 
     Returns:
         The record, and the first 100,000 faults that were skipped.
 
     Raises:
-        ArtefactError: `out` cannot be written, another process is at it, or what was counted of it before it was
-            interrupted was of something else.
+        ArtefactError: `out` or `report` cannot be written or is there and none of kovocab's, another process is at it,
+            or what was counted of it before it was interrupted was of something else.
         ClusterError: the cluster cannot be reached, or lost a task too often.
+        UsageError: `out` or `report` is one of the files that are read.
         KovocabError: as `count`.
     """
-    check_file(out)
+    check_writes(out, corpus, tokenizer, report=report)  # `add_to` may be `out`: it is read before it is replaced
     with _Count(
         corpus, tokenizer, column, threads, memory, on_error, add_to, log_form, Path(out), engine, address
     ) as counting:
-        tables, record = counting.finish()
+        try:
+            tables, record = counting.finish()
+        except CorpusError as error:
+            if report is None or not counting.skipped:
+                raise
+            write_report(counting.skipped, report)
+            raise CorpusError(f"{error} ({report} lists what was skipped)") from error
         write_words(out, tables, record)
         counting.written()
+    if report is not None and counting.skipped:
+        write_report(counting.skipped, report)
+    elif report is not None:
+        Path(report).unlink(missing_ok=True)  # that of an earlier count, whose words are replaced
     return record, counting.skipped
+
+
+def check_writes(
+    out: str | Path,
+    corpus: Corpus,
+    tokenizer: Source,
+    add_to: str | Path | Sequence[str | Path] = (),
+    *,
+    tokens: str | Path | None = None,
+    report: str | Path | None = None,
+) -> None:
+    """Check, before a count, what it is to write: nothing that it reads, and nothing that is not kovocab's.
+
+    Raises:
+        ArtefactError: one of `out`, `tokens` and `report` is something else, or cannot be written.
+        UsageError: one of them is a file that is read, or another one of them.
+        CorpusError: as `corpus.files.files`.
+    """
+    reads: dict[str, Iterable[str | Path]] = {
+        "corpus": local_files(corpus),
+        "tokenizer": [tokenizer] if isinstance(tokenizer, str | Path) else [],
+        "add_to": [add_to] if isinstance(add_to, str | Path) else add_to,
+    }
+    check_apart({"out": out, "tokens": tokens, "report": report}, reads)
+    check_file(out, *WORDS_FILE)
+    if tokens is not None:
+        check_file(tokens, *TOKENS_FILE)
+    if report is not None:
+        check_file(report, is_report, "report of what was skipped")
 
 
 def count_words(corpus: Corpus, tokenizer: Source, **settings: Any) -> pl.DataFrame:
@@ -157,9 +203,10 @@ def combine_to(out: str | Path, paths: Sequence[str | Path], *, memory: str | in
         CorpusError: a file cannot be read, or holds something else.
         UsageError: there are no files, they were counted for different tokenizers, or a sum passes 2^64 - 1.
     """
-    check_file(out)
+    check_file(out, *WORDS_FILE)
     if not paths:
         raise UsageError("there are no word counts to combine; wanted at least one")
+    check_apart({"out": out}, {"words": paths})
     parts = [read_counted(path) for path in paths]
     check_same_cut(parts, parts[0])
     with Tally(threads_of(None), bound(memory)) as tally, _no_overflow():

@@ -105,7 +105,7 @@ class Pass:
         if changed := [path for path in self.files if _state(path) != self._stood[path]]:
             raise CorpusError(f"{changed[0]} changed while it was counted; wanted files that stand still")
         if not self.documents:
-            raise no_documents(self.corpus)
+            raise no_documents(self.corpus, self.done.faults)
 
     def _in_memory(self) -> Iterator[tuple[pl.Series, int]]:
         seen = self.done.of("")

@@ -1,5 +1,6 @@
 """Token counts: how often a tokenizer emits each of its tokens, from word counts or from a corpus, exactly."""
 
+import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,17 +8,23 @@ from pathlib import Path
 import polars as pl
 
 from kovocab import _core
+from kovocab.artefact import new_file
 from kovocab.corpus.documents import Corpus
 from kovocab.counting.one_pass import Pass, run
 from kovocab.counting.tally import Tally, bpe_of, threads_of
 from kovocab.counting.word_counts import check_words, tables_of
 from kovocab.errors import TokenizerError
 from kovocab.machine.memory import bound
+from kovocab.ownership import MARK, parquet_of
 from kovocab.tokenizer import hangul
 from kovocab.tokenizer.tokenizer import Source, load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 log = logging.getLogger(__name__)
+
+_TOKENS = "count tokens"
+TOKENS_FILE = (parquet_of(_TOKENS), "file of token counts")
+"""What a file of token counts is known by, and called: for `check_file`."""
 
 
 def count_tokens(
@@ -77,6 +84,18 @@ def count_tokens_of(path: str | Path, tokenizer: Source, *, threads: int | None 
     for words in tables_of(path):
         total.add(pl.DataFrame(bpe.count_tokens(words["word"], words["count"], threads)))
     return named(total.counts, loaded)
+
+
+def count_tokens_to(out: str | Path, words: str | Path, tokenizer: Source, *, threads: int | None = None) -> None:
+    """Write `count_tokens_of` as the Parquet file `out`.
+
+    Raises:
+        ArtefactError: `out` cannot be written.
+        KovocabError: as `count_tokens_of`.
+    """
+    table = count_tokens_of(words, tokenizer, threads=threads)
+    with new_file(out) as beside:
+        table.write_parquet(beside, metadata={MARK: json.dumps({"verb": _TOKENS})})
 
 
 def named(table: pl.DataFrame, tokenizer: TokenizerJson) -> pl.DataFrame:

@@ -12,13 +12,15 @@ from pathlib import Path
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from kovocab.artefact import Record, new_file
+from kovocab.artefact import Record, check_file, new_file
 from kovocab.corpus.faults import POLARS_ERRORS, Fault, first_line
 from kovocab.counting.tally import ROWS
 from kovocab.errors import CorpusError, UsageError
+from kovocab.ownership import MARK, parquet_of
 
 WORDS = pl.Schema({"word": pl.String, "count": pl.UInt64})
-_METADATA = "kovocab"
+WORDS_FILE = (parquet_of("count"), "file of word counts")
+"""What a file of word counts is known by, and called: for `check_file`."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,9 @@ def read_counted(path: str | Path) -> Record:
         schema = pl.scan_parquet(path, glob=False).collect_schema()
     except POLARS_ERRORS as error:
         raise CorpusError(f"{path} cannot be read ({first_line(error)}); {wanted}") from error
-    if _METADATA not in metadata or schema != WORDS:
+    if MARK not in metadata or schema != WORDS:
         raise CorpusError(f"{path} holds {dict(schema)}; {wanted}: {dict(WORDS)} and their record")
-    record: Record = json.loads(metadata[_METADATA])
+    record: Record = json.loads(metadata[MARK])
     return record
 
 
@@ -93,7 +95,12 @@ def tables_of(path: str | Path) -> Iterator[pl.DataFrame]:
 
 
 def write_words(path: str | Path, tables: Iterable[pl.DataFrame], record: Record) -> None:
-    """Write words as Parquet, without having them all in memory; the same bytes however they are divided."""
+    """Write words as Parquet, without having them all in memory; the same bytes however they are divided.
+
+    Raises:
+        ArtefactError: `path` cannot be written, or is there and is no file of word counts.
+    """
+    check_file(path, *WORDS_FILE)
     given = iter(tables)
 
     def source(*_: object) -> Iterator[pl.DataFrame]:
@@ -103,7 +110,7 @@ def write_words(path: str | Path, tables: Iterable[pl.DataFrame], record: Record
         frame = register_io_source(source, schema=WORDS)
         # A file's name may be no UTF-8, and then holds what JSON writes as \\udcff too.
         said = json.dumps(record, ensure_ascii=False).encode("utf-8", errors="backslashreplace").decode()
-        metadata = {_METADATA: said}
+        metadata = {MARK: said}
         frame.sink_parquet(beside, metadata=metadata, row_group_size=ROWS, maintain_order=True)
 
 

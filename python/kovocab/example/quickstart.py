@@ -13,9 +13,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kovocab.artefact import check_replaceable, new_folder, read_record, write_record
+from kovocab.artefact import check_file, check_replaceable, new_folder, read_record, remove_artefact, write_record
 from kovocab.corpus.remote import shown
 from kovocab.errors import KovocabError, UsageError
+from kovocab.ownership import is_marked, marked
 from kovocab.stages import Stage
 
 STEPS = 12  # a stage: enough to see the loss fall, short enough for seven stages in a minute or two
@@ -47,7 +48,7 @@ def walk(out: Path, corpus: str | None, min_count: int | None) -> None:
     """Run every verb into `out` and print what was made.
 
     Args:
-        out: Folder of all artefacts; those of an earlier walk are replaced.
+        out: Folder of all artefacts; those of an earlier walk are replaced, and what else is in it stays.
         corpus: A corpus of your own; sample text when None.
         min_count: Threshold of refine; one for each 100 kB of text, from 10 to 6,000, when None.
 
@@ -62,7 +63,9 @@ def walk(out: Path, corpus: str | None, min_count: int | None) -> None:
         )
     words, base, korean = f"{out}/words.parquet", f"{out}/base", corpus or f"{out}/korean.txt"
     english = f"{out}/english.txt"
+    config = out / "fit.yaml"
     check_replaceable(out / "base", "quickstart")
+    check_file(config, is_marked, "configuration")
     if (out / "stages").is_dir() and not (out / "base").is_dir():
         raise UsageError(f"{out} holds stages that are not the quickstart's; choose another folder")
     _make_base(out / "base")
@@ -76,16 +79,18 @@ def walk(out: Path, corpus: str | None, min_count: int | None) -> None:
 
         min_count = min(6000, max(10, read_counted(words)["bytes"] // 100_000))
     thresholds = {"min_count": min_count, "min_syllable_count": min_count, "prune": "leaf"}
-    _run("refine", words=words, base=base, out=f"{out}/tokenizer", **thresholds)
-    _run("expand", model=base, tokenizer=f"{out}/tokenizer", out=f"{out}/expanded", pad_to_multiple_of=64)
-    config = out / "fit.yaml"
-    if (out / "stages").is_dir():
-        shutil.rmtree(out / "stages")  # of an earlier walk, perhaps on another text
+    _run("refine", words=words, base=base, out=f"{out}/tokenizer", overwrite="true", **thresholds)
+    _run("expand", model=base, tokenizer=f"{out}/tokenizer", out=f"{out}/expanded", pad_to_multiple_of=64,
+         overwrite="true")  # fmt: skip
+    for stage in sorted((out / "stages").glob("[0-9]*")):  # of an earlier walk, perhaps on another text
+        remove_artefact(stage, "fit")
+    for begun in (out / "stages").glob(".[0-9]*/settings.json"):  # of one that was stopped
+        shutil.rmtree(begun.parent)
     places = {"run": out, "expanded": out / "expanded", "tokens": out / "tokens", "korean": korean, "english": english}
     quoted = {name: json.dumps(str(place), ensure_ascii=False) for name, place in places.items()}
-    config.write_text(FIT.format(config=config, steps=STEPS, **quoted), encoding="utf-8")
+    config.write_text(marked(FIT.format(config=config, steps=STEPS, **quoted)), encoding="utf-8")
     _run("fit", config=config)
-    _run("export", stage=out, out=f"{out}/export", name="kovocab-quickstart")
+    _run("export", stage=out, out=f"{out}/export", name="kovocab-quickstart", overwrite="true")
     if corpus is None:  # of your own text nothing is held out
         _run("evaluate", corpus=f"{out}/held_out.txt", tokenizers=json.dumps([base, f"{out}/export"]))
     print(_report(out), flush=True)

@@ -9,7 +9,8 @@ Only `random.Random(int).random()` and arithmetic that IEEE 754 settles are used
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from filecmp import cmp
 from hashlib import blake2b
 from itertools import count
 from pathlib import Path
@@ -18,8 +19,8 @@ from typing import Literal
 
 import polars as pl
 
-from kovocab.artefact import new_file
-from kovocab.errors import UsageError
+from kovocab.artefact import check_file, new_file
+from kovocab.errors import ArtefactError, UsageError
 from kovocab.example.english import english_sentences
 from kovocab.example.korean import korean_sentences
 
@@ -87,7 +88,7 @@ def write_sample(
 
     Raises:
         UsageError: there is no limit, or the suffix is not `.txt`, `.jsonl` or `.parquet`.
-        ArtefactError: `path` cannot be written.
+        ArtefactError: `path` cannot be written, or is there and is something else.
     """
     if bytes_ is None and documents is None:
         raise UsageError("a sample without an end cannot be written; wanted bytes_ or documents")
@@ -95,15 +96,24 @@ def write_sample(
     suffix = Path(path).suffix
     if suffix not in (".txt", ".jsonl", ".parquet"):
         raise UsageError(f"{path}: wanted the suffix .txt, .jsonl or .parquet")
+    path = Path(path)
+    check_file(path)
     with new_file(path) as beside:
-        if suffix == ".parquet":
-            pl.Series("text", list(made), dtype=pl.String).to_frame().write_parquet(beside)
-            return
-        with beside.open("w", encoding="utf-8", newline="\n") as file:
-            for text in made:
-                one_line = suffix == ".txt"
-                line = text.replace("\n", " ") if one_line else json.dumps({"text": text}, ensure_ascii=False)
-                file.write(line + "\n")
+        _write(made, beside, suffix)
+        # A text has no mark of whose it is: one that is there is ours if it is the same.
+        if path.exists() and path.stat().st_size and not cmp(beside, path, shallow=False):
+            raise ArtefactError(f"{path} is there and is not this sample; choose another name, or remove it")
+
+
+def _write(documents: Iterable[str], path: Path, suffix: str) -> None:
+    if suffix == ".parquet":
+        pl.Series("text", list(documents), dtype=pl.String).to_frame().write_parquet(path)
+        return
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for text in documents:
+            one_line = suffix == ".txt"
+            line = text.replace("\n", " ") if one_line else json.dumps({"text": text}, ensure_ascii=False)
+            file.write(line + "\n")
 
 
 def _document(sentence: Callable[[], str], draw: Callable[[], float]) -> str:

@@ -97,6 +97,7 @@ def expand_folder(
     pad_to_multiple_of: int | None = None,
     dtype: Dtype = "auto",
     untie: bool = False,
+    overwrite: bool = False,
 ) -> Record:
     """Expand the model in a folder (or on the hub) to a tokenizer that `refine` left, and write it to `out`.
 
@@ -110,6 +111,7 @@ def expand_folder(
         pad_to_multiple_of: Round the number of rows up to a multiple of this.
         dtype: Of the weights written; `auto` keeps the base's.
         untie: Give tied output embeddings a matrix of their own, so that all stages can train them.
+        overwrite: Whether what expand left in `out` of another model, tokenizer or settings is replaced too.
 
     Returns:
         The record that `out` holds.
@@ -126,9 +128,12 @@ def expand_folder(
 
     _check_multiple(pad_to_multiple_of)
     refined = read_record(tokenizer, "refine")
-    if out.resolve() in (tokenizer.resolve(), Path(model).resolve()):
-        raise ArtefactError(f"{out} is what expand reads; choose another folder to write")
-    check_replaceable(out, "expand")
+    made_from: Record = {
+        "base_model": model,
+        "settings": {"pad_to_multiple_of": pad_to_multiple_of, "dtype": dtype, "untie": untie},
+        "tokenizer": refined,
+    }
+    check_replaceable(out, "expand", made_from, overwrite=overwrite, reads=(model, tokenizer))
     first_new_id = int(refined["first_new_id"])
     try:
         vocabulary = pl.read_parquet(tokenizer / "vocabulary.parquet")
@@ -152,6 +157,7 @@ def expand_folder(
         "verb": "expand",
         "kovocab": version("kovocab"),
         "base_model": model,
+        "settings": made_from["settings"],
         "architecture": type(loaded).__name__,
         "first_new_id": first_new_id,
         "vocab_size": plain_embeddings(loaded)[0].num_embeddings,
@@ -163,14 +169,14 @@ def expand_folder(
         "base_tokenizer_checked": checked,
         "tokenizer": refined,
     }
-    with new_folder(out) as folder:
+    with new_folder(out, made_from, overwrite=overwrite) as folder:
         loaded.save_pretrained(folder)
         del loaded  # so that only one model is in memory while what was written is checked
         _check_written(folder, base, pieces, first_new_id, tied)
         copy_tokenizer(tokenizer, folder)
         save_pieces(vocabulary, first_new_id, folder)
         write_record(folder, record)
-    return record
+    return read_record(out)
 
 
 def copy_tokenizer(source: Path, target: Path) -> None:

@@ -20,11 +20,16 @@ PROMPTS = (
 )
 """What the exported tokenizer and model are compared on."""
 
+_YIELDS = ("README.md",)
+"""A card that somebody edited is theirs."""
+
 SHARD = "5GB"
 """Largest weight file: what the hub recommends."""
 
 
-def export(stage: str | Path, out: str | Path, *, name: str | None = None, dtype: Dtype = "auto") -> Record:
+def export(
+    stage: str | Path, out: str | Path, *, name: str | None = None, dtype: Dtype = "auto", overwrite: bool = False
+) -> Record:
     """Write a stage to `out`, for AutoModelForCausalLM and AutoTokenizer: weights, tokenizer, card.
 
     Before the folder takes its name it is opened with both: the logits equal the stage's bit for bit (of the
@@ -32,9 +37,11 @@ def export(stage: str | Path, out: str | Path, *, name: str | None = None, dtype
 
     Args:
         stage: The folder of a finished stage, or of a run: then its last finished stage.
-        out: The folder to write. An earlier artefact there is replaced.
+        out: The folder to write. What export left there before, of the same stage and settings, is replaced; an
+            edited README.md and what else is in the folder stay.
         name: What the card calls the model; the folder's name, if not given.
         dtype: Of the weights written; `auto` keeps the stage's.
+        overwrite: Whether what export left there of another stage or with other settings is replaced too.
 
     Returns:
         The record that `out` holds.
@@ -46,10 +53,9 @@ def export(stage: str | Path, out: str | Path, *, name: str | None = None, dtype
     """
     stage, out = _last_stage(Path(stage)), Path(out)
     source = read_record(stage, "fit")
-    if out.resolve() == stage.resolve():
-        raise ArtefactError(f"{out} is what export reads; choose another folder to write")
-    check_replaceable(out, "export")
     name = name or out.resolve().name
+    made_from: Record = {"name": name, "settings": {"dtype": dtype}, "model": source}
+    check_replaceable(out, "export", made_from, overwrite=overwrite, yields=_YIELDS, reads=[stage])
     tokenizer = _open_tokenizer(stage)
     model = load_plain(str(stage), dtype)
     _set_special_tokens(model, tokenizer)
@@ -57,19 +63,20 @@ def export(stage: str | Path, out: str | Path, *, name: str | None = None, dtype
     record: Record = {
         "verb": "export",
         "name": name,
+        "settings": made_from["settings"],
         "dtype": str(model.dtype).removeprefix("torch."),
         "first_new_id": source["first_new_id"],
         "vocab_size": source["vocab_size"],
         "model": source,
     }
-    with new_folder(out) as folder:
+    with new_folder(out, made_from, overwrite=overwrite, yields=_YIELDS) as folder:
         model.save_pretrained(folder, max_shard_size=SHARD)
         del model  # so that only one is in memory while what was written is checked
         copy_tokenizer(stage, folder)
         (folder / "README.md").write_text(model_card(source, name), encoding="utf-8")
         _check(folder, before)
         write_record(folder, record)
-    return record
+    return read_record(out)
 
 
 def _last_stage(folder: Path) -> Path:

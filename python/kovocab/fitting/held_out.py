@@ -1,5 +1,6 @@
 """`kovocab validate | test | predict`: a model on the held-out blocks."""
 
+import json
 from itertools import islice
 from pathlib import Path
 
@@ -7,12 +8,13 @@ import polars as pl
 import torch
 from lightning.pytorch import Trainer
 
-from kovocab.artefact import new_file
+from kovocab.artefact import check_file, new_file
 from kovocab.data.mix import Mixture
 from kovocab.errors import UsageError
 from kovocab.fitting.checks import check_model
 from kovocab.fitting.trainers import guarded, new_trainer, say
 from kovocab.model.causal_lm import CausalLM
+from kovocab.ownership import MARK, parquet_of
 from kovocab.run.configuration import Configuration
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
@@ -43,6 +45,7 @@ def _predict(trainer: Trainer, module: CausalLM, data: Mixture, path: Path) -> N
     """Write a row for each held-out block: source, block, loss (nats per token), text."""
     if trainer.world_size > 1:
         raise UsageError(f"predict runs on 1 device, and the trainer's settings give {trainer.world_size}")
+    check_file(path, parquet_of("predict"), "file of predictions")
     with new_file(path) as beside:
         outputs = guarded(trainer.predict, module, datamodule=data)
         if not outputs:
@@ -57,5 +60,5 @@ def _predict(trainer: Trainer, module: CausalLM, data: Mixture, path: Path) -> N
                 "loss": losses.tolist(),
                 "text": [reference.decode(ids, special=False) for _, _, ids in rows],
             }
-        ).write_parquet(beside)
+        ).write_parquet(beside, metadata={MARK: json.dumps({"verb": "predict"})})
     say(f"{len(rows)} blocks, mean loss {losses.mean():.6f}, in {path}")

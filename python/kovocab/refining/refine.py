@@ -7,6 +7,7 @@ last one is built for real, and has to emit just that.
 
 import logging
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from importlib.metadata import version
@@ -15,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from kovocab.artefact import Record, new_folder, write_record
+from kovocab.artefact import Record, check_replaceable, new_folder, read_record, write_record
 from kovocab.counting.word_counts import Counted, check_words
 from kovocab.errors import CycleError, TokenizerError, UsageError
 from kovocab.refining import intermediate
@@ -30,6 +31,9 @@ from kovocab.tokenizer.tokenizer import Source, base_pieces, build_target, load_
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 log = logging.getLogger(__name__)
+
+_MADE_FROM = ("settings", "decisions", "base_tokenizer", "words")
+"""The keys of the record that say what was refined, and how."""
 
 
 @dataclass(frozen=True)
@@ -57,25 +61,30 @@ class Refined:
         """The target tokenizer as the library `tokenizers` has it, to encode with."""
         return Reference(self.target).library
 
-    def save(self, folder: str | Path) -> Record:
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> Record:
         """Write the tokenizer, `vocabulary.parquet`, `rounds.parquet` and the record; check what was written.
 
         Nothing is left behind where a promise does not hold.
+
+        Args:
+            folder: Where to write. What an earlier refine left there, of the same words, base and settings, is
+                replaced; what else is in the folder stays.
+            overwrite: Whether that of other words or settings is replaced too.
 
         Returns:
             The record, with how much each promise was checked on.
 
         Raises:
-            ArtefactError: something that is not an artefact is in the way.
+            ArtefactError: something else is in the way, see `check_replaceable`.
             TokenizerError: the saved tokenizer breaks a promise; says which, and by what.
         """
-        with new_folder(folder) as beside:
+        made_from = {key: self.record[key] for key in _MADE_FROM}
+        with new_folder(folder, made_from, overwrite=overwrite) as beside:
             save_tokenizer(self.target, beside, base_source=self._base, vocabulary=self.vocabulary)
             self.vocabulary.write_parquet(beside / "vocabulary.parquet")
             self.rounds.write_parquet(beside / "rounds.parquet")
-            record = self.record | {"promises": self._check(beside)}
-            write_record(beside, record)
-        return record
+            write_record(beside, self.record | {"promises": self._check(beside)})
+        return read_record(folder)
 
     def summary(self) -> str:
         """The rounds as lines, and what came out."""
@@ -100,6 +109,35 @@ class Refined:
             if token not in stems:
                 raise TokenizerError(f"promise 3, reachable: the new token {token!r} is nowhere emitted in the corpus")
         return checked | {"stepping_stones_never_emitted": len(silent)}
+
+
+def check_out(
+    folder: str | Path,
+    words: Counted,
+    base: Source,
+    settings: RefineSettings,
+    decisions: Decisions,
+    *,
+    overwrite: bool = False,
+    reads: Iterable[str | Path] = (),
+) -> None:
+    """Check, before the work, that what `refine` gives for the same arguments may be saved in `folder`.
+
+    Args:
+        folder: Where it is to be saved.
+        words: As for `refine`, and so are `base`, `settings` and `decisions`.
+        base: The base tokenizer.
+        settings: Thresholds and sizes.
+        decisions: Tokens to keep or drop.
+        overwrite: As for `Refined.save`.
+        reads: Files and folders that these came from.
+
+    Raises:
+        ArtefactError: it may not; says why.
+        TokenizerError: `base` cannot be read.
+    """
+    made_from = _made_from(words, load_tokenizer(base), settings, decisions)
+    check_replaceable(folder, "refine", made_from, overwrite=overwrite, reads=reads)
 
 
 def refine(
@@ -162,6 +200,17 @@ def refine(
     return _result(states[-1].vocabulary, recount, counts, reference, base, counted, settings, decisions, rounds)
 
 
+def _made_from(words: Counted, base: TokenizerJson, settings: RefineSettings, decisions: Decisions) -> Record:
+    """What of the record says what was refined, and how."""
+    made_from: Record = {
+        "settings": asdict(settings),
+        "decisions": {"keep": sorted(decisions.keep), "drop": sorted(decisions.drop)},
+        "base_tokenizer": base.digest,
+        "words": words.record,
+    }
+    return made_from
+
+
 def _result(
     vocabulary: Vocabulary,
     recount: Recount,
@@ -183,15 +232,16 @@ def _result(
         pl.Series("id", [ids[token] for token in frame["token"]], dtype=pl.UInt32),
         pl.Series("base_pieces", base_pieces(tokenizer, frame["token"].to_list()), dtype=pl.List(pl.UInt32)),
     ).select("id", "token", "left", "right", "count", "base_pieces")
+    made_from = _made_from(counted, tokenizer, settings, decisions)
     rows: list[dict[str, Any]] = [asdict(row) for row in rounds]
     record: Record = {
         "verb": "refine",
         "kovocab": version("kovocab"),
         "tokenizers": version("tokenizers"),
-        "settings": asdict(settings),
-        "decisions": {"keep": sorted(decisions.keep), "drop": sorted(decisions.drop)},
+        "settings": made_from["settings"],
+        "decisions": made_from["decisions"],
         "base": base.name if isinstance(base, Path) else Path(base).name if isinstance(base, str) else "memory",
-        "base_tokenizer": tokenizer.digest,
+        "base_tokenizer": made_from["base_tokenizer"],
         "target_tokenizer": target.digest,
         "first_new_id": tokenizer.size,
         "new_tokens": int(vocabulary.new.sum()),
@@ -199,7 +249,7 @@ def _result(
         "base_bytes_per_token": before.bytes_per_token,
         "below_min_count": int((vocabulary.new & (counts.by_row < settings.min_count)).sum()),
         "rounds": rows,
-        "words": counted.record,
+        "words": made_from["words"],
     }
     return Refined(table, target, pl.DataFrame(rows), record, base, reference, counted.words)
 

@@ -11,5 +11,4 @@ sentencepiece_model  tokenizer.model: read, converted, grown
 placement            where new merges stand among the base's
 tokenizer            load a base, build the target, save it
 promises             what a target must keep, checked
-fertility            tokens per word on documents
 """

@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from kovocab.tokenizer.fertility import fertility
+from kovocab.evaluating.fertility import fertility
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 from support.vocabularies import ids, tokenizer_of
 

@@ -1,0 +1,52 @@
+"""Evaluate: tokenizers side by side on one text."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from kovocab.corpus.documents import Corpus, batches
+from kovocab.errors import UsageError
+from kovocab.evaluating.fertility import Fertility, fertility
+from kovocab.tokenizer.reference import Reference
+from kovocab.tokenizer.tokenizer import Source, load_tokenizer
+
+_COLUMNS = pl.Schema(
+    {
+        "documents": pl.UInt64,
+        "words": pl.UInt64,
+        "bytes": pl.UInt64,
+        "tokens": pl.UInt64,
+        "tokens_per_word": pl.Float64,
+        "bytes_per_token": pl.Float64,
+    }
+)
+
+
+def evaluate(corpus: Corpus, tokenizers: Source | Sequence[Source], *, column: str = "text") -> pl.DataFrame:
+    """Measure tokenizers on held-out text.
+
+    Args:
+        corpus: What `kovocab.corpus.documents.Corpus` lists; read once for each tokenizer, so no iterator.
+        tokenizers: Each as `load_tokenizer` takes it.
+        column: The Parquet column or JSON key that holds the text.
+
+    Returns:
+        `tokenizer: str, documents: u64, words: u64, bytes: u64, tokens: u64, tokens_per_word: f64, bytes_per_token:
+        f64`, a row a tokenizer, in their order. A word is a run of characters that are not white space; a ratio is
+        null where there is nothing to divide by. `tokenizer` is the path, or the type of what is none.
+
+    Raises:
+        CorpusError: a file cannot be read, or the corpus holds no documents.
+        TokenizerError: a tokenizer cannot be read.
+        UsageError: there are no tokenizers, or the corpus can be read only once and there are several.
+    """
+    sources = [tokenizers] if isinstance(tokenizers, str) or not isinstance(tokenizers, Sequence) else tokenizers
+    if not sources:
+        raise UsageError("tokenizers is empty; wanted at least one")
+    if len(sources) > 1 and isinstance(corpus, Iterator):
+        raise UsageError("the corpus is an iterator, which can be read once; wanted a series for several tokenizers")
+    references = [Reference(load_tokenizer(source)) for source in sources]
+    rows: list[Fertility] = [fertility(batches(corpus, column=column), reference) for reference in references]
+    names = [str(source) if isinstance(source, str | Path) else type(source).__name__ for source in sources]
+    return pl.DataFrame(rows, schema=_COLUMNS).insert_column(0, pl.Series("tokenizer", names, dtype=pl.String))

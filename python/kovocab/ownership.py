@@ -1,0 +1,159 @@
+"""Whose a file is: what may be written over or removed is what kovocab wrote and nobody changed, known by its content.
+
+A verb writes beside what it reads and never over it. A file of kovocab's says so in its metadata or by its form; a
+folder's record lists the files that were written with it, each with its size and a hash.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from kovocab.errors import ArtefactError, UsageError
+
+Files = dict[str, str]
+"""Files below a folder, by their names relative to it, each with what identifies it, see `identity`."""
+
+IsOurs = Callable[[Path], bool]
+"""Whether a file is of the kind that kovocab would write there."""
+
+WHOLE = 64 << 20
+"""Bytes up to which all of a file is hashed; of a larger one, weights say, its first, middle and last MiB."""
+
+_COMMENT = "# as kovocab wrote it: "
+
+MARK = "kovocab"
+"""The key of a Parquet file's metadata under which kovocab says what made it."""
+
+
+def identity(path: Path) -> str:
+    """What identifies a file: its size, and a hash of its content (see `WHOLE`)."""
+    size = path.stat().st_size
+    digest = blake2b(digest_size=16)
+    with path.open("rb") as file:
+        if size <= WHOLE:
+            digest.update(file.read())
+        else:
+            for start in (0, size // 2, size - (1 << 20)):
+                file.seek(start)
+                digest.update(file.read(1 << 20))
+    return f"{size} {digest.hexdigest()}"
+
+
+def listing(folder: Path, leave_out: Iterable[str] = ()) -> Files:
+    """The files below `folder` but those named, with what identifies each."""
+    files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return {name: identity(folder / name) for name in sorted(set(files) - set(leave_out))}
+
+
+def changed(folder: Path, written: Files) -> list[str]:
+    """Which of the files that were `written` are in `folder` and not what they were."""
+    there = [folder / name for name in written if os.path.lexists(folder / name)]
+    plain = {path for path in there if path.is_file() and not path.is_symlink()}
+    names = {path: path.relative_to(folder).as_posix() for path in there}
+    return [names[path] for path in there if path not in plain or identity(path) != written[names[path]]]
+
+
+def foreign(folder: Path, written: Iterable[str]) -> list[str]:
+    """What is in `folder` beside the files that were `written`; a folder that holds none of those counts as one."""
+    written, found = set(written), []
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if not entry.is_dir(follow_symlinks=False):
+            found += [entry.name] if entry.name not in written else []
+            continue
+        inside = {name.removeprefix(f"{entry.name}/") for name in written if name.startswith(f"{entry.name}/")}
+        found += [f"{entry.name}/{name}" for name in foreign(Path(entry), inside)] if inside else [entry.name]
+    return found
+
+
+def move(names: Iterable[str], source: Path, target: Path) -> None:
+    """Move what has these names in one folder to the same places in another."""
+    for name in names:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).rename(target / name)
+
+
+def check_ours(path: Path, ours: IsOurs, kind: str) -> None:
+    """Check that the file `path` may be written: it is not there, is empty, or is one of `kind` that is `ours`.
+
+    Raises:
+        ArtefactError: it is something else.
+    """
+    if path.exists() and not (path.is_file() and (path.stat().st_size == 0 or ours(path))):
+        raise ArtefactError(f"{path} is there and is no {kind} that kovocab wrote; choose another name")
+
+
+def check_apart(writes: Mapping[str, str | Path | None], reads: Mapping[str, Iterable[str | Path]]) -> None:
+    """Check that nothing is written over what is read, or twice to one place.
+
+    Args:
+        writes: Files to write, by the names of the settings that bring them in; one without a path is left out.
+        reads: Files to read, in the same way.
+
+    Raises:
+        UsageError: two of them are one file, by whatever name or link; names both settings.
+    """
+    taken: dict[Any, str] = {}
+    for setting, paths in reads.items():
+        for path in paths:
+            taken.setdefault(_place(Path(path)), setting)
+    for setting, out in writes.items():
+        if out is None:
+            continue
+        if (other := taken.setdefault(_place(Path(out)), setting)) != setting:
+            what = "which is read" if other in reads else "which is written too"
+            raise UsageError(f"{setting} is {out}, {what} as {other}; wanted a file of its own")
+
+
+def parquet_of(verb: str) -> IsOurs:
+    """Whether a file is a Parquet table that `verb` wrote."""
+
+    def ours(path: Path) -> bool:
+        import polars as pl
+
+        try:
+            made_by = json.loads(pl.read_parquet_metadata(path)[MARK])["verb"]
+        except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException, LookupError, TypeError, ValueError):
+            return False
+        return bool(made_by == verb)
+
+    return ours
+
+
+def json_lines_of(keys: Iterable[str]) -> IsOurs:
+    """Whether each line of a file is a JSON object with these keys and no others."""
+    wanted = set(keys)
+
+    def ours(path: Path) -> bool:
+        try:
+            with path.open(encoding="utf-8") as lines:
+                return all(isinstance(row, dict) and row.keys() == wanted for row in map(json.loads, lines))
+        except (OSError, ValueError):
+            return False
+
+    return ours
+
+
+def marked(text: str) -> str:
+    """A text, lines of YAML say, with a comment behind it that says what kovocab wrote."""
+    return f"{text}{_COMMENT}{blake2b(text.encode(), digest_size=16).hexdigest()}\n"
+
+
+def is_marked(path: Path) -> bool:
+    """Whether a file is what `marked` gave, unchanged."""
+    try:
+        given = path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
+    return given == marked(given.rpartition(_COMMENT)[0])
+
+
+def _place(path: Path) -> Any:
+    """What is the same for two names of one file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return path.resolve()
+    return found.st_dev, found.st_ino
