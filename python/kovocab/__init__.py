@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kovocab.counting.count import combine, count, count_to, count_words
     from kovocab.counting.token_counts import count_tokens
+    from kovocab.evaluating.evaluate import evaluate
     from kovocab.example.text import sample_documents, write_sample
     from kovocab.expanding.expand import expand
+    from kovocab.expanding.split_rows import save_plain, split_rows
+    from kovocab.exporting.export import export
     from kovocab.freezing.callback import StageFreezing
     from kovocab.refining.refine import refine
     from kovocab.refining.settings import RefineSettings
@@ -26,9 +29,13 @@ _ROOMS = {
     "refine": "refining.refine",
     "RefineSettings": "refining.settings",
     "expand": "expanding.expand",
+    "split_rows": "expanding.split_rows",
+    "save_plain": "expanding.split_rows",
     "StageFreezing": "freezing.callback",
     "Stage": "stages",
     "STAGES": "stages",
+    "evaluate": "evaluating.evaluate",
+    "export": "exporting.export",
     "sample_documents": "example.text",
     "write_sample": "example.text",
 }
@@ -43,16 +50,20 @@ __all__ = [
     "count_to",
     "count_tokens",
     "count_words",
+    "evaluate",
     "expand",
+    "export",
     "refine",
     "sample_documents",
+    "save_plain",
+    "split_rows",
     "write_sample",
 ]
 
 # Where nothing trains, `help(kovocab)` and `from kovocab import *` have what there is.
 if not find_spec("torch"):
-    __all__.remove("expand")
-    __all__.remove("StageFreezing")
+    for _name in ("StageFreezing", "expand", "export", "save_plain", "split_rows"):
+        __all__.remove(_name)
 
 
 def __getattr__(name: str) -> Any:
@@ -65,4 +76,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

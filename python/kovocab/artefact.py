@@ -97,12 +97,13 @@ def _settle(path: Path, beside: Path, made_from: Record | None, overwrite: bool,
     if (beside / RECORD).is_file():
         record = _read(beside)
         check_replaceable(path, record["verb"], made_from, overwrite=overwrite, yields=yields)
-        written = _written(path) if path.is_dir() else {}
-        edited = changed(path, written)
-        for name in edited:
-            log.warning("%s was changed since kovocab wrote it, and is left as it is", path / name)
-            (beside / name).unlink(missing_ok=True)
-        stay = [*edited, *(foreign(path, [*written, RECORD]) if path.is_dir() else [])]
+        if path.is_dir():
+            written = _written(path)
+            stay = [*changed(path, written), *foreign(path, [*written, RECORD])]
+        for name in yields:
+            if name in stay:
+                log.warning("%s is not as kovocab wrote it, and stays as it is", path / name)
+                (beside / name).unlink(missing_ok=True)
         if taken := [name for name in stay if os.path.lexists(beside / name)]:
             raise ArtefactError(
                 f"{path / taken[0]} is not kovocab's and is in the way; move it, or choose another folder"

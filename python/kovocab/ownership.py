@@ -130,7 +130,7 @@ def json_lines_of(keys: Iterable[str]) -> IsOurs:
         try:
             with path.open(encoding="utf-8") as lines:
                 return all(isinstance(row, dict) and row.keys() == wanted for row in map(json.loads, lines))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return False
 
     return ours

@@ -277,7 +277,10 @@ FIT = "--config {street}/fit.yaml --run new"
         (f"count --corpus nowhere.txt {COUNT}", "nowhere.txt: no such file"),
         (f"count --corpus empty.txt {COUNT}", "empty.txt holds no documents"),
         (f"count --corpus *.csv {COUNT}", "*.csv: the glob matches no file"),
-        (f"count --corpus . {COUNT}", "body.parquet: no column 'text'"),
+        (
+            f"count --corpus . {COUNT}",
+            ".: the folder holds file, and 15 more, of an unknown suffix",
+        ),
         (f"count --corpus mine {COUNT}", "no file to read; wanted one of .txt"),
         (f"count --corpus cut.jsonl.zst {COUNT}", "cut.jsonl.zst: after line"),
         (f"count --corpus body.parquet {COUNT}", "body.parquet: no column 'text'; it has body"),
@@ -349,8 +352,10 @@ def test_an_artefact_is_replaced_whole_and_kept_where_the_run_fails(street: Path
     words = ["--words", str(street / "words.parquet"), "--base", str(street / "base"), "--out", "tok"]
     assert main(["refine", *words, "--max_new_tokens", "1", "--decisions", "nowhere.csv"]) == 2
     assert tree(here) == before
-    assert main(["refine", *words, "--min_count", "30", "--min_syllable_count", "30"]) == 0
-    assert not Path("tok/left").exists()
+    assert main(["refine", *words, "--min_count", "30", "--min_syllable_count", "30"]) == 1
+    assert tree(here) == before
+    assert main(["refine", *words, "--min_count", "30", "--min_syllable_count", "30", "--overwrite"]) == 0
+    assert Path("tok/left").exists()  # which kovocab did not write
     assert json.loads(Path("tok/kovocab.json").read_text())["settings"]["min_count"] == 30
 
 

@@ -173,7 +173,7 @@ def test_expand_writes_a_model_a_tokenizer_and_a_record(street):
     assert model.config.vocab_size == 128
     assert torch.equal(model(ids(90)).logits[..., :90], before(ids(90)).logits[..., :90])
     assert list(out.parent.glob(".*")) == []
-    expand_folder(str(base), refined, out, dtype="float32")  # again, over the artefact
+    expand_folder(str(base), refined, out, dtype="float32", overwrite=True)  # again, over the artefact
     assert AutoModelForCausalLM.from_pretrained(out).dtype == torch.float32
 
 

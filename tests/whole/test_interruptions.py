@@ -52,7 +52,7 @@ HELD = {
     "export": ("--stage {street}/run --out out", "kovocab.exporting.export._check"),
     "evaluate": (
         "--corpus {street}/ko.txt --tokenizers [{street}/base]",
-        "kovocab.evaluating.fertility.fertility",
+        "kovocab.evaluating.evaluate.fertility",
     ),
     "sample": ("--out out.jsonl --megabytes 1", "json.dumps"),
 }

@@ -1,8 +1,9 @@
 """The settings of a verb, from flags and YAML files: its function's signature is its command line."""
 
+import json
 from argparse import ArgumentError
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from jsonargparse import ActionConfigFile, ArgumentParser, set_parsing_settings  # type: ignore[attr-defined]
 
@@ -28,11 +29,46 @@ def parse(verb: str, function: Callable[..., int | None], args: list[str]) -> di
     parser.add_argument("-c", "--config", action=_Config, help="A YAML file of settings; later ones win.")
     parser.add_function_arguments(function, as_group=False, as_positional=False)
     try:
-        settings = parser.parse_args(args)
+        settings = parser.parse_args(_as_written(function, args))
     except ArgumentError as error:
         raise UsageError(f"{str(error).strip()} (see `kovocab {verb} --help`)") from error
     del settings["config"]
     return settings.as_dict()
+
+
+def _as_written(function: Callable[..., Any], args: list[str]) -> list[str]:
+    """Arguments as people write them, as jsonargparse wants them.
+
+    A list is what follows its flag up to the next one, `--corpus a.txt b.txt`, however often the flag is given; a
+    shell writes a glob so. A flag with nothing behind it is true.
+    """
+    types = get_type_hints(function)
+    lists = {f"--{name}" for name, type_ in types.items() if _is_list(type_)}
+    switches = {f"--{name}" for name, type_ in types.items() if type_ is bool}
+    given: list[str] = []
+    values: dict[str, list[str]] = {}
+    taking: str | None = None
+    for at, arg in enumerate(args):
+        flag, inline, value = arg.partition("=")
+        if flag in lists:
+            taking = flag
+            values.setdefault(flag, []).extend([value] if inline else [])
+        elif taking is not None and not arg.startswith("-"):
+            values[taking].append(arg)
+        else:
+            taking = None
+            given.append(arg)
+            if arg in switches and (at + 1 == len(args) or args[at + 1].startswith("-")):
+                given.append("true")
+    for flag, found in values.items():
+        # A single one may be a list already, in brackets.
+        whole = len(found) == 1 and (found[0].startswith("[") or types[flag[2:]] != list[str])
+        given += [flag, *found] if whole or not found else [flag, json.dumps(found)]
+    return given
+
+
+def _is_list(type_: Any) -> bool:
+    return list[str] in (type_, *get_args(type_))
 
 
 class _Config(ActionConfigFile):

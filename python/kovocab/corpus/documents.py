@@ -154,7 +154,11 @@ def fingerprint_of(rows: list[dict[str, Any]], column: str) -> dict[str, Any]:
 def no_documents(corpus: Corpus, faults: int = 0) -> CorpusError:
     """The error that a corpus is empty, or that all of it was skipped: so many faults."""
     name = shown(corpus) if isinstance(corpus, str | Path) else "the corpus"
-    why = f" that can be read: {faults:,} fault{'s' * (faults != 1)} skipped" if faults else ""
+    why = (
+        f" that can be read: {faults:,} fault{'s' * (faults != 1)} {'was' if faults == 1 else 'were'} skipped"
+        if faults
+        else ""
+    )
     return CorpusError(f"{name} holds no documents{why}; wanted at least one")
 
 

@@ -114,7 +114,11 @@ def _expand(item: str | Path) -> Iterator[File]:
         yield from expand(str(item), corpus_of)
         return
     path = Path(item).expanduser()
-    if path.is_dir():
+    try:
+        is_folder = path.is_dir()
+    except OSError as error:  # a name that is too long, say
+        raise CorpusError(f"{str(item)[:60]}…: {error.strerror}{_no_text(path)}") from error
+    if is_folder:
         yield from map(Path, corpus_of(_below(path), f"{item}: the folder"))
     elif path.exists() or not glob.has_magic(str(path)):  # a name that exists may hold `[`
         if not path.exists():

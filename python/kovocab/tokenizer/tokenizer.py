@@ -30,9 +30,15 @@ class Written(Protocol):
         """The file."""
 
 
-Source = str | Path | TokenizerJson | Written
-"""A path to `tokenizer.json` or `tokenizer.model`, a folder holding one, what `load_tokenizer` made of one, or a
-`tokenizers.Tokenizer` of 0.23."""
+class Fast(Protocol):
+    """A tokenizer of transformers that encodes with one of `tokenizers`."""
+
+    backend_tokenizer: Written
+
+
+Source = str | Path | TokenizerJson | Written | Fast
+"""A path to `tokenizer.json` or `tokenizer.model`, a folder holding one, what `load_tokenizer` made of one, a
+`tokenizers.Tokenizer` of 0.23, or a tokenizer of transformers that has one."""
 
 _WANTED = "wanted a tokenizer.json, a SentencePiece tokenizer.model or a folder holding one"
 # Keys of a base's tokenizer_config.json that name its class, or its own files, and not what it does.
@@ -66,18 +72,20 @@ def load_tokenizer(source: Source) -> TokenizerJson:
     return parse(data, path)
 
 
-def _written(source: Written) -> TokenizerJson:
+def _written(source: Written | Fast) -> TokenizerJson:
     name = type(source).__name__
-    if not hasattr(source, "to_str"):
+    written: Any = getattr(source, "backend_tokenizer", source)
+    if not hasattr(written, "to_str"):
         raise TokenizerError(
-            f"a {name} does not give its tokenizer.json; wanted a path or a Tokenizer of tokenizers 0.23"
+            f"a {name} does not give its tokenizer.json; wanted a path, a Tokenizer of tokenizers 0.23, or one of "
+            "transformers that has such a Tokenizer"
         )
     try:
-        text = source.to_str()
+        text = written.to_str()
     except Exception as error:  # a bare one, where a part of it is Python
         raise TokenizerError(f"the {name} does not give its tokenizer.json: {error}; wanted a path") from error
     document = parse(text, f"the {name}")
-    return replace(document, encode_special_tokens=bool(getattr(source, "encode_special_tokens", False)))
+    return replace(document, encode_special_tokens=bool(getattr(written, "encode_special_tokens", False)))
 
 
 def base_pieces(base: TokenizerJson, tokens: Sequence[str]) -> list[list[int]]:
