@@ -11,23 +11,11 @@ import pytest
 
 from kovocab.cli.main import STREET, TRAINING, VERBS, main
 from support.corpora import numbered, write
+from support.front import answer, tree
 from support.street import TRAINS, skip_training
 
 TEXT_VERBS = ["count", "combine", "refine", "evaluate", "sample"]
 EVERY_VERB = [*VERBS, *TRAINING]
-
-
-def tree(*folders: Path) -> dict[Path, bytes | None]:
-    """All that lies in the folders, hidden files too."""
-    found = [path for folder in folders for path in folder.rglob("*")]
-    return {path: path.read_bytes() if path.is_file() else None for path in found}
-
-
-def answer(capsys: pytest.CaptureFixture[str], args: list[str]) -> tuple[int, str]:
-    """The exit code and what standard error holds."""
-    capsys.readouterr()
-    code = main(args)
-    return code, capsys.readouterr().err
 
 
 # ── help ──

@@ -28,16 +28,17 @@ def parse(verb: str, function: Callable[..., int | None], args: list[str]) -> di
     )
     parser.add_argument("-c", "--config", action=_Config, help="A YAML file of settings; later ones win.")
     parser.add_function_arguments(function, as_group=False, as_positional=False)
+    given, held = _as_written(function, args)
     try:
-        settings = parser.parse_args(_as_written(function, args))
+        settings = parser.parse_args(given)
     except ArgumentError as error:
         raise UsageError(f"{str(error).strip()} (see `kovocab {verb} --help`)") from error
     del settings["config"]
-    return settings.as_dict()
+    return {name: held.get(name, value) for name, value in settings.as_dict().items()}
 
 
-def _as_written(function: Callable[..., Any], args: list[str]) -> list[str]:
-    """Arguments as people write them, as jsonargparse wants them.
+def _as_written(function: Callable[..., Any], args: list[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """Arguments as people write them, as jsonargparse wants them; and lists that it cannot take, by their settings.
 
     A list is what follows its flag up to the next one, `--corpus a.txt b.txt`, however often the flag is given; a
     shell writes a glob so. A flag with nothing behind it is true.
@@ -60,11 +61,21 @@ def _as_written(function: Callable[..., Any], args: list[str]) -> list[str]:
             given.append(arg)
             if arg in switches and (at + 1 == len(args) or args[at + 1].startswith("-")):
                 given.append("true")
+    held: dict[str, list[str]] = {}
     for flag, found in values.items():
         # A single one may be a list already, in brackets.
-        whole = len(found) == 1 and (found[0].startswith("[") or types[flag[2:]] != list[str])
-        given += [flag, *found] if whole or not found else [flag, json.dumps(found)]
-    return given
+        if not found or (len(found) == 1 and (found[0].startswith("[") or types[flag[2:]] != list[str])):
+            given += [flag, *found]
+            continue
+        given += [flag, json.dumps(found, ensure_ascii=False).encode(errors="replace").decode()]
+        if not all(map(_is_text, found)):
+            held[flag[2:]] = found
+    return given, held
+
+
+def _is_text(value: str) -> bool:
+    """Whether an argument is UTF-8; a file's name may be none."""
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _is_list(type_: Any) -> bool:

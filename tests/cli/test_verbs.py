@@ -1,0 +1,197 @@
+"""What a verb may write over, and what it says of what it was given."""
+
+import json
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from kovocab.artefact import read_record
+from kovocab.cli.main import main
+from support.front import answer, tree
+from support.street import REFINE, skip_training
+
+
+@pytest.fixture
+def mine(street: Path, here: Path) -> Path:
+    """What a user has: a corpus, a tokenizer, word counts, and notes of their own."""
+    Path("d.txt").write_text("안녕하세요 세계\n" * 30)
+    Path("link.txt").symlink_to("d.txt")
+    Path("notes.md").write_text("mine")
+    shutil.copyfile(street / "words.parquet", "w.parquet")
+    pl.DataFrame({"text": ["가 나"]}).write_parquet("text.parquet")
+    shutil.copytree(street / "base", "base")
+    shutil.copytree(street / "tokenizer", "target")
+    Path("decisions.csv").write_text("token,decision\n")
+    return here
+
+
+COUNT = "count --corpus d.txt --tokenizer base"
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "wanted"),
+    [
+        (f"{COUNT} --out d.txt", 2, "out is d.txt, which is read as corpus"),
+        (f"{COUNT} --out link.txt", 2, "out is link.txt, which is read as corpus"),
+        (f"{COUNT} --out notes.md", 1, "notes.md is there and is no file of word counts that kovocab wrote"),
+        (f"{COUNT} --out text.parquet", 1, "text.parquet is there and is no file of word counts"),
+        (f"{COUNT} --out base/tokenizer.json", 1, "tokenizer.json is there and is no file of word counts"),
+        (f"{COUNT} --out n --report d.txt", 2, "report is d.txt, which is read as corpus"),
+        (f"{COUNT} --out n --report notes.md", 1, "notes.md is there and is no report"),
+        (f"{COUNT} --out n --tokens w.parquet", 1, "w.parquet is there and is no file of token counts"),
+        (f"{COUNT} --out n --tokens link.txt", 2, "tokens is link.txt, which is read as corpus"),
+        (f"{COUNT} --out w.parquet --add_to w.parquet", 2, "out is w.parquet, which is read as add_to"),
+        (f"{COUNT} --out n.parquet --add_to w.parquet --tokens ./w.parquet", 2, "tokens is ./w.parquet, which is read"),
+        (f"{COUNT} --out /dev/null", 1, "/dev/null is no plain file"),
+        ("count --corpus w.parquet --column word --tokenizer base --out w.parquet", 2, "which is read as corpus"),
+        ("combine --words w.parquet w.parquet --out w.parquet", 2, "out is w.parquet, which is read as words"),
+        ("combine --words w.parquet --out text.parquet", 1, "text.parquet is there and is no file of word counts"),
+        ("sample --out notes.md", 2, "wanted the suffix"),
+        ("sample --out d.txt --megabytes 0.1", 1, "d.txt is there and is not this sample"),
+        ("sample --out text.parquet --megabytes 0.1", 1, "text.parquet is there and is not this sample"),
+        ("refine --words w.parquet --base target --out target", 1, "target is what refine reads"),
+        ("refine --words w.parquet --base target/tokenizer.json --out target", 1, "is one of the files of target"),
+        ("refine --words w.parquet --base base --out base", 1, "base holds files that are not kovocab's"),
+        ("refine --words w.parquet --base base --out target --min_count 21", 1, "20 and is 21; --overwrite"),
+        ("refine --words w.parquet --base base --out target --decisions decisions.csv", 1, "settings.min_count was 20"),
+        ("quickstart --out .", 1, "base"),
+    ],
+)  # fmt: skip
+def test_what_is_the_users_stays(
+    line: str, code: int, wanted: str, mine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = tree(mine)
+    given, said = answer(capsys, line.split())
+    assert (given, said.count("\n")) == (code, 1), said
+    assert wanted in said
+    assert tree(mine) == before
+
+
+def test_what_kovocab_wrote_is_written_again(mine: Path) -> None:
+    count = [*COUNT.split(), "--out", "n", "--tokens", "t", "--report", "r"]
+    assert main(count) == 0
+    first = tree(mine)
+    assert main(count) == 0
+    assert tree(mine) == first
+    Path("d.txt").write_bytes(b"\xff\n\xec\x95\x88\n")
+    for _ in range(2):
+        assert main([*count, "--on_error", "skip"]) == 3
+        assert len(Path("r").read_text().splitlines()) == 1
+    Path("d.txt").write_text("안\n")
+    assert main(count) == 0
+    assert not Path("r").exists()
+    for _ in range(2):
+        assert main(["combine", "--words", "n", "w.parquet", "--out", "both"]) == 0
+        assert main(["sample", "--out", "s.parquet", "--megabytes", "0.01"]) == 0
+
+
+def test_refine_replaces_its_own_files_alone(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("target/.git/refs").mkdir(parents=True)
+    Path("target/decisions.csv").write_text("token,decision\n")
+    line = ["refine", "--words", "w.parquet", "--base", "base", "--out", "target", *REFINE.split()]
+    assert main(line) == 0  # the same again
+    assert main([*line, "--max_new_tokens", "9", "--overwrite", "--decisions", "target/decisions.csv"]) == 0
+    assert read_record("target")["new_tokens"] == 9
+    assert Path("target/.git/refs").is_dir()
+    assert Path("target/decisions.csv").exists()
+    Path("target/tokenizer_config.json").write_text("{}")
+    code, said = answer(capsys, [*line, "--overwrite"])
+    assert code == 1
+    assert "target/tokenizer_config.json was changed since kovocab wrote it" in said
+    assert read_record("target")["new_tokens"] == 9
+
+
+def test_a_second_export_leaves_what_was_put_beside_it(
+    street: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    skip_training("export")
+    line = ["export", "--stage", str(street / "run"), "--out", "X"]
+    assert main(line) == 0
+    Path("X/.git/objects").mkdir(parents=True)
+    Path("X/README.md").write_text("edited")
+    Path("X/model.gguf").write_bytes(b"GGUF")
+    assert main(line) == 0
+    code, said = answer(capsys, [*line, "--dtype", "bfloat16"])
+    assert (code, said.count("\n")) == (1, 1)
+    assert 'X is of other settings: settings.dtype was "auto" and is "bfloat16"; --overwrite replaces it' in said
+    assert main([*line, "--dtype", "bfloat16", "--overwrite"]) == 0
+    assert read_record("X")["dtype"] == "bfloat16"
+    assert Path("X/.git/objects").is_dir()
+    assert Path("X/README.md").read_text() == "edited"
+    assert Path("X/model.gguf").read_bytes() == b"GGUF"
+    # Expand, in the same way.
+    shutil.copytree(street / "expanded", "E")
+    Path("E/notes").touch()
+    expand = ["expand", "--model", str(street / "base"), "--tokenizer", str(street / "tokenizer"), "--out", "E"]
+    code, said = answer(capsys, [*expand, "--pad_to_multiple_of", "64"])
+    assert (code, said.count("\n")) == (1, 1)
+    assert "settings.pad_to_multiple_of was null and is 64; --overwrite replaces it" in said
+    assert main([*expand, "--pad_to_multiple_of", "64", "--overwrite"]) == 0
+    assert read_record("E")["vocab_size"] % 64 == 0
+    assert Path("E/notes").exists()
+
+
+def test_predictions_are_written_over_predictions_alone(
+    street: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    skip_training("predict")
+    line = ["predict", "--config", str(street / "fit.yaml"), "--predictions", "p.parquet"]
+    for _ in range(2):
+        assert main(line) == 0
+    pl.DataFrame({"mine": [1]}).write_parquet("p.parquet")
+    before = tree(here)
+    code, said = answer(capsys, line)
+    assert code == 1
+    assert "p.parquet is there and is no file of predictions that kovocab wrote" in said
+    assert tree(here) == before
+
+
+# ── what a folder holds ──
+
+
+def test_what_a_folder_holds_is_counted_or_refused(
+    street: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("c/deep").mkdir(parents=True)
+    Path("far").mkdir()
+    for name in ("c/b.txt", "c/deep/d.txt", "far/e.txt"):
+        Path(name).write_text("안녕\n")
+    Path("c/far").symlink_to("../far")
+    Path("c/round").symlink_to("../c")
+    Path("c/README.md").write_text("what it is")
+    line = ["count", "--tokenizer", str(street / "base"), "--out", "w", "--corpus"]
+    for corpus in (["c"], ["c/*"], ["c/**"], ["c/b.txt", "c/deep", "c/far"]):
+        capsys.readouterr()
+        if corpus == ["c/*"]:
+            Path("c/README.md").unlink()  # a glob names it
+        assert main([*line, *corpus]) == 0
+        assert "3 documents" in capsys.readouterr().out
+    for name in ("c/a.csv", "c/deep/c.json", "c/LICENSES"):
+        Path(name).write_text("x")
+        for corpus in ("c", "c/*"):
+            code, said = answer(capsys, [*line, corpus])
+            assert (code, said.count("\n")) == (1, 1)
+            assert Path(name).name in said
+            assert "unknown suffix; wanted" in said
+        Path(name).unlink()
+    Path("c/gone.txt").symlink_to("nowhere")
+    code, said = answer(capsys, [*line, "c"])
+    assert code == 1
+    assert "c/gone.txt: is no file, or a link to nothing" in said
+
+
+def test_where_all_was_skipped_the_report_says_why(
+    street: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("a.jsonl").write_text('{"txet": "가"}\n{"txet": "나"}\n')
+    line = ["count", "--tokenizer", str(street / "base"), "--out", "w", "--on_error", "skip", "--corpus", "a.jsonl"]
+    code, said = answer(capsys, line)
+    assert code == 1
+    assert "a.jsonl holds no documents that can be read: 2 faults were skipped; wanted at least one" in said
+    assert "w.skipped.jsonl lists what was skipped" in said
+    faults = [json.loads(row) for row in Path("w.skipped.jsonl").read_text().splitlines()]
+    assert [fault["place"] for fault in faults] == ["line 1", "line 2"]
+    assert "no such key in ['txet']" in faults[0]["what"]
+    assert not Path("w").exists()
