@@ -36,7 +36,7 @@ def main(args: Sequence[str] | None = None) -> int:
     # Other packages' records of what they do, a line an HTTP request say, are not the user's.
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("kovocab").setLevel(logging.INFO)
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # each of its retries is a warning
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # each of its retries is a warning
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it tables weights that do not fit; our error names them
     called = " ".join(["kovocab", *args[:1]])
     try:

@@ -1,5 +1,6 @@
 """Expand: grow a model's embeddings to the target tokenizer. `new_rows` says what the new rows are."""
 
+import logging
 import shutil
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +20,8 @@ from kovocab.tokenizer.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:  # loading and training need no tables, and run where there is no Polars
     import polars as pl
+
+log = logging.getLogger(__name__)
 
 Dtype = Literal["auto", "bfloat16", "float32", "float16"]
 
@@ -140,6 +143,8 @@ def expand_folder(
     except (OSError, pl.exceptions.PolarsError) as error:
         raise ArtefactError(f"{tokenizer / 'vocabulary.parquet'} cannot be read: {error}") from error
     _check_model_folder(model)
+    if not Path(model).is_dir():
+        log.info("there is no folder %s: asking the hub for it", model)
     checked = _check_base_tokenizer(model, tokenizer, first_new_id)
     loaded = load_plain(model, dtype)
     rows = plain_embeddings(loaded)[0].num_embeddings
