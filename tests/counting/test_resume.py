@@ -290,7 +290,7 @@ def test_what_is_no_longer_the_same_is_named(
     model["added_tokens"].pop()
     (tmp_path / "tokenizer.json").write_text(json.dumps(model))
     refused("tokenizer was '", tokenizer=tmp_path / "tokenizer.json")
-    refused("0.txt is gone since, and 4 other files are not as they were", corpus=texts / "1.jsonl")
+    refused("0.txt is gone since, and 4 other files are not as before", corpus=texts / "1.jsonl")
 
     (texts / "new.txt").write_text("새\n")
     refused("new.txt is new since")

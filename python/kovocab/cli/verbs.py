@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-from kovocab.errors import UsageError
+from kovocab.errors import UsageError, quantity
 from kovocab.refining.settings import RefineSettings
 
 SKIPPED = 3
@@ -72,10 +72,8 @@ def count_corpus(
             table = token_counts.count_tokens_of(out, tokenizer, threads=threads)
             with new_file(tokens) as beside:
                 table.write_parquet(beside)
-    print(
-        f"{record['documents']:,} documents, {record['bytes']:,} bytes: {record['words']:,} words, "
-        f"{record['distinct_words']:,} distinct\n{out}"
-    )
+    documents, size = quantity(record["documents"], "document"), quantity(record["bytes"], "byte")
+    print(f"{documents}, {size}: {_words(record)}\n{out}")
     if not skipped:
         Path(report).unlink(missing_ok=True)  # that of an earlier count, whose words are replaced
         return 0
@@ -83,11 +81,9 @@ def count_corpus(
         lines = (json.dumps(asdict(fault), ensure_ascii=False) + "\n" for fault in skipped)
         # A file's name may be no UTF-8, and then holds what JSON writes as \udcff too.
         beside.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
-    faults = record["skipped"]["faults"]
+    faults, lost = record["skipped"]["faults"], record["skipped"]["documents"]
     listed = "" if faults == len(skipped) else f", the first {len(skipped):,} listed"
-    print(
-        f"skipped: {faults:,} faults{listed}, {record['skipped']['documents']:,} documents known to be lost\n{report}"
-    )
+    print(f"skipped: {quantity(faults, 'fault')}{listed}, {quantity(lost, 'document')} known to be lost\n{report}")
     return SKIPPED
 
 
@@ -102,7 +98,14 @@ def combine_counts(words: list[str], out: str, memory: int | str | None = None) 
     from kovocab.counting import count
 
     record = count.combine_to(out, words, memory=memory)
-    print(f"{record['words']:,} words, {record['distinct_words']:,} distinct\n{out}")
+    print(f"{_words(record)}\n{out}")
+
+
+def _words(record: dict[str, Any]) -> str:
+    """How many words a count came to: those that people see, if it is known, and those that were counted."""
+    seen = record.get("words_between_space")
+    between = "" if seen is None else f"{quantity(seen, 'word')} between white space; "
+    return f"{between}cut into {quantity(record['words'], 'word')} to be counted, {record['distinct_words']:,} distinct"
 
 
 def refine_words(words: str, base: str, out: str, decisions: str | None = None, **settings: Any) -> None:
@@ -125,11 +128,14 @@ def refine_words(words: str, base: str, out: str, decisions: str | None = None, 
     refined = refine(load_counted(words), base, chosen, decided)
     record = refined.save(out)
     checked = record["promises"]
+    again = checked["base_tokens_remade"]
+    remade = f", and {quantity(again, 'token')} of the base by merges that are new" if again else ""
     print(refined.summary())
     print(
-        f"promises kept: {checked['base_tokens']:,} base ids as before; {checked['texts_without_hangul']:,} texts "
-        f"without Hangul encoded as before; {checked['new_tokens']:,} new tokens reachable; "
-        f"{checked['texts_with_hangul']:,} texts with Hangul decoded as before\n{out}"
+        f"promises kept: {quantity(checked['base_tokens'], 'base id')} as before; "
+        f"{quantity(checked['texts_without_hangul'], 'text')} without Hangul encoded as before; "
+        f"{quantity(checked['new_tokens'], 'new token')} reachable{remade}; "
+        f"{quantity(checked['texts_with_hangul'], 'text')} with Hangul decoded as before\n{out}"
     )
 
 
@@ -160,7 +166,8 @@ def expand_model(
     tied = ", tied: stages 1, 2, 4 and 5 are refused (but with --untie true); 3, 6 and 7 train"
     tied = tied if record["tied"] else ", untied" if record["untied"] else ""
     print(
-        f"{record['new_tokens']:,} new tokens from id {record['first_new_id']:,}: {record['vocab_size']:,} rows, "
+        f"{quantity(record['new_tokens'], 'new token')} from id {record['first_new_id']:,}: "
+        f"{quantity(record['vocab_size'], 'row')}, "
         f"{record['dtype']}{tied}\n{out}"
     )
 
