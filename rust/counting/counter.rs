@@ -198,6 +198,10 @@ mod tests {
             let turned: Vec<&str> = texts.iter().map(String::as_str).collect();
             let (front, back) = turned.split_at(at.min(turned.len()));
             prop_assert_eq!(count(&bpe, threads, &[front, back]), expected);
+            let between: usize = turned.iter().map(|text| text.split_whitespace().count()).sum();
+            let mut counter = WordCounter::new(threads);
+            let cutter = Cutter::new(&bpe).unwrap();
+            prop_assert_eq!(counter.update(&cutter, front) + counter.update(&cutter, back), between as u64);
         }
     }
 

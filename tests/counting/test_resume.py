@@ -125,6 +125,10 @@ def test_a_count_that_is_killed_again_and_again(texts: Path, whole: Path, tmp_pa
         killed(place, 1, texts, tmp_path / "w", base_file)
     ends(texts, tmp_path, base_file)
     assert (tmp_path / "w").read_bytes() == whole.read_bytes()
+    lines = [line for path in sorted(texts.iterdir()) for line in path.read_text("utf-8").splitlines()]
+    documents = [json.loads(line)["text"] if line.startswith('{"text"') else line for line in lines]
+    record = load_counted(tmp_path / "w").record
+    assert record["words_between_space"] == sum(len(text.split()) for text in documents)
 
 
 def test_a_count_that_is_killed_at_random_moments(texts: Path, whole: Path, tmp_path: Path, base_file: Path) -> None:

@@ -18,6 +18,7 @@ import tokenizers
 import kovocab
 from kovocab import RefineSettings, count_tokens, count_words, refine
 from kovocab.artefact import write_record
+from kovocab.cli.main import main
 from kovocab.counting.count import count
 from kovocab.counting.word_counts import Counted
 from kovocab.errors import ArtefactError, CycleError, TokenizerError, UsageError
@@ -338,6 +339,26 @@ def test_a_target_can_be_refined_again(
     assert sorted(result.vocabulary["id"].to_list())[-len(tokens) :] == list(
         range(result.record["first_new_id"], result.record["first_new_id"] + len(tokens))
     )
+
+
+def test_what_a_target_has_already_is_not_new(
+    sample: list[str], base_model_file: Path, refined: Refined, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a target, tokens that it has may be made anew: they are no new tokens, and not told as such."""
+    refined.save(tmp_path / "once")
+    once = tmp_path / "once" / "tokenizer.json"
+    count(pl.Series(sample), once).save(tmp_path / "words")
+    line = f"--words {tmp_path}/words --base {once} --out {tmp_path}/twice --min_count 9 --min_syllable_count 9"
+    assert main(["refine", *line.split(), "--intermediate_vocab_size", "1800"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    record = json.loads((tmp_path / "twice" / "kovocab.json").read_text("utf-8"))
+    table = pl.read_parquet(tmp_path / "twice" / "vocabulary.parquet")
+    fresh = int((table["id"] >= record["first_new_id"]).sum())
+    assert record["promises"]["new_tokens"] == record["new_tokens"] == fresh
+    assert record["promises"]["base_tokens_reachable"] == len(table) - fresh > 50
+    news = f"{fresh:,} new token{'s' * (fresh != 1)}"
+    assert said[-3].startswith(news)
+    assert f"; {news} reachable, and {len(table) - fresh} tokens of the base by merges that are new; " in said[-2]
 
 
 # What does not matter

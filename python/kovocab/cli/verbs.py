@@ -128,7 +128,7 @@ def refine_words(words: str, base: str, out: str, decisions: str | None = None, 
     refined = refine(load_counted(words), base, chosen, decided)
     record = refined.save(out)
     checked = record["promises"]
-    again = checked["base_tokens_remade"]
+    again = checked["base_tokens_reachable"]
     remade = f", and {quantity(again, 'token')} of the base by merges that are new" if again else ""
     print(refined.summary())
     print(

@@ -182,9 +182,8 @@ class Contents:
     """
 
     def __init__(self, tokenizer: TokenizerJson, record: Record) -> None:
-        content = {token.content.replace(" ", "▁"): token.content for token in tokenizer.added_tokens if token.special}
-        self._content = content
-        self._special = pl.Series(list(content), dtype=pl.String).implode()
+        special = [token.content for token in tokenizer.added_tokens if token.special]
+        self._special = pl.Series(special, dtype=pl.String).implode()
         self._record = record
 
     def of(self, tables: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
@@ -194,7 +193,7 @@ class Contents:
         for words in tables:
             hangul = _added([hangul, hangul_of(words)])
             found = words.filter(pl.col("word").is_in(self._special))
-            special |= {self._content[word]: count for word, count in found.iter_rows()}
+            special |= dict(found.iter_rows())
             yield words
         self._record |= {"hangul": hangul, "special_tokens": special}
         if special:

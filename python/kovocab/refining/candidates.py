@@ -123,8 +123,8 @@ _CAN_BE_NEW = re.compile(f"▁?[{CANDIDATE}]+")
 
 def _first_other(token: str) -> str:
     """The first character of `token` that no new token can hold, by its code point and name."""
-    other = next((c for c in token.removeprefix("▁") if not _CAN_BE_NEW.fullmatch(c)), token)
-    return f"U+{ord(other):04X} {unicodedata.name(other, '(private use)')}" if len(other) == 1 else "no Hangul"
+    other = next((c for c in token.removeprefix("▁") if not _CAN_BE_NEW.fullmatch(c)), None)
+    return f"U+{ord(other):04X} {unicodedata.name(other, '(private use)')}" if other else "no Hangul"
 
 
 @dataclass(frozen=True)
