@@ -1,11 +1,17 @@
 """Every way kovocab can fail, once.
 
-Each error says what was wrong, where, and what was wanted; the command line prints it without a traceback.
+Each error says what was wrong, where, and what was wanted; the command line prints it without a traceback. `quantity`
+puts a noun to a number, for errors and whatever else people are told.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+
+
+def quantity(count: int, noun: str, nouns: str | None = None) -> str:
+    """A number with its noun, as people are told: "1 fault", "2,000 faults"; `nouns` is the plural that has no s."""
+    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
 
 
 class KovocabError(Exception):

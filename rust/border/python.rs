@@ -20,6 +20,7 @@ use crate::counting::cutter::Cutter;
 use crate::counting::sorted::Sorted;
 use crate::counting::spill;
 use crate::error::Error;
+use crate::text::hangul::Kinds;
 
 pyo3::create_exception!(kovocab._core, UnreadableTokenizer, PyValueError);
 
@@ -85,9 +86,9 @@ impl PyWordCounter {
         Self(WordCounter::new(threads))
     }
 
-    fn update(&mut self, py: Python<'_>, bpe: &PyBpe, documents: PyChunkedArray) -> PyResult<()> {
-        py.detach(|| table::texts(documents.chunks()).map(|texts| self.0.update(&bpe.cutter, &texts)))?;
-        Ok(())
+    /// Count the words of documents; returns how many stand between white space.
+    fn update(&mut self, py: Python<'_>, bpe: &PyBpe, documents: PyChunkedArray) -> PyResult<u64> {
+        Ok(py.detach(|| table::texts(documents.chunks()).map(|texts| self.0.update(&bpe.cutter, &texts)))?)
     }
 
     fn add(&mut self, py: Python<'_>, words: PyChunkedArray, counts: PyChunkedArray) -> PyResult<()> {
@@ -158,6 +159,13 @@ fn train_bpe(
     })?)
 }
 
+/// Hangul characters, and of them conjoining jamo, halfwidth and private-use ones.
+#[pyfunction]
+fn count_hangul(py: Python<'_>, words: PyChunkedArray, counts: PyChunkedArray) -> PyResult<(u128, u128, u128, u128)> {
+    let kinds = py.detach(|| table::weighted(words.chunks(), counts.chunks()).map(Kinds::of))?;
+    Ok((kinds.all, kinds.conjoining, kinds.halfwidth, kinds.private_use))
+}
+
 #[pyclass(module = "kovocab._core", name = "Segments")]
 struct PySegments(Segments);
 
@@ -199,6 +207,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyWordCounter>()?;
     module.add_class::<PySortedWords>()?;
     module.add_function(wrap_pyfunction!(sort_parts, module)?)?;
+    module.add_function(wrap_pyfunction!(count_hangul, module)?)?;
     module.add_class::<PySegments>()?;
     module.add_function(wrap_pyfunction!(train_bpe, module)?)
 }

@@ -14,6 +14,7 @@ use crate::counting::keys::PADDING;
 use crate::counting::sorted::{Part, Sorted};
 use crate::counting::spill::spill;
 use crate::error::Result;
+use crate::text::spaces::words_between_space;
 use crate::threads::{each, join};
 
 /// Bytes of text that a thread takes at a time: enough to forget the taking, and little to wait for at the end.
@@ -42,20 +43,27 @@ impl WordCounter {
     }
 
     /// Count the words of `documents`; a thread that is free takes the next of them. O(bytes).
-    pub fn update(&mut self, cutter: &Cutter, documents: &[&str]) {
+    ///
+    /// Returns how many words stand between white space, which the words as they are cut do not tell.
+    pub fn update(&mut self, cutter: &Cutter, documents: &[&str]) -> u64 {
         let (tables, tasks) = (&self.tables, tasks(documents));
         let next = AtomicUsize::new(0);
         thread::scope(|scope| {
             let (tasks, next) = (&tasks, &next);
             let work = |worker: &mut Worker| {
+                let mut between_space = 0;
                 while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    task.iter().for_each(|text| worker.document(cutter, text, tables));
+                    for text in *task {
+                        worker.document(cutter, text, tables);
+                        between_space += words_between_space(text);
+                    }
                     worker.count(cutter, tables);
                 }
+                between_space
             };
             let running: Vec<_> = self.workers.iter_mut().map(|worker| scope.spawn(move || work(worker))).collect();
-            running.into_iter().for_each(join);
-        });
+            running.into_iter().map(join).sum()
+        })
     }
 
     /// Bring the words that threads keep to themselves into the tables.
@@ -190,6 +198,10 @@ mod tests {
             let turned: Vec<&str> = texts.iter().map(String::as_str).collect();
             let (front, back) = turned.split_at(at.min(turned.len()));
             prop_assert_eq!(count(&bpe, threads, &[front, back]), expected);
+            let between: usize = turned.iter().map(|text| text.split_whitespace().count()).sum();
+            let mut counter = WordCounter::new(threads);
+            let cutter = Cutter::new(&bpe).unwrap();
+            prop_assert_eq!(counter.update(&cutter, front) + counter.update(&cutter, back), between as u64);
         }
     }
 

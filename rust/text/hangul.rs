@@ -21,9 +21,62 @@ pub fn is_first(a: u8, b: u8, c: u8) -> bool {
         | ((a == 0xE3) & (((b == 0x84) & (c >= 0xB1)) | ((b == 0x85) & (c <= 0xA3))))
 }
 
+/// Hangul characters, by what can become of them; each number times the count of its word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kinds {
+    /// All characters whose script is Hangul, and private-use ones.
+    pub all: u128,
+    /// Conjoining jamo, which NFC makes syllables of.
+    pub conjoining: u128,
+    /// Halfwidth jamo.
+    pub halfwidth: u128,
+    /// U+E000 to U+F8FF, where older files of Hanyang keep old Hangul.
+    pub private_use: u128,
+}
+
+impl Kinds {
+    /// Of words and their counts. O(characters).
+    pub fn of<'a>(words: impl IntoIterator<Item = (&'a str, u64)>) -> Self {
+        let mut kinds = Self::default();
+        for (word, count) in words {
+            for c in word.chars() {
+                let kind = match c {
+                    '\u{1100}'..='\u{11FF}'
+                    | '\u{A960}'..='\u{A97C}'
+                    | '\u{D7B0}'..='\u{D7C6}'
+                    | '\u{D7CB}'..='\u{D7FB}' => &mut kinds.conjoining,
+                    '\u{FFA0}'..='\u{FFBE}'
+                    | '\u{FFC2}'..='\u{FFC7}'
+                    | '\u{FFCA}'..='\u{FFCF}'
+                    | '\u{FFD2}'..='\u{FFD7}'
+                    | '\u{FFDA}'..='\u{FFDC}' => &mut kinds.halfwidth,
+                    '\u{E000}'..='\u{F8FF}' => &mut kinds.private_use,
+                    '\u{AC00}'..='\u{D7A3}'
+                    | '\u{302E}'..='\u{302F}'
+                    | '\u{3131}'..='\u{318E}'
+                    | '\u{3200}'..='\u{321E}'
+                    | '\u{3260}'..='\u{327E}' => &mut kinds.all,
+                    _ => continue,
+                };
+                *kind += u128::from(count);
+            }
+        }
+        kinds.all += kinds.conjoining + kinds.halfwidth + kinds.private_use;
+        kinds
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kinds_are_counted_by_character_times_count() {
+        let words = [("\u{1112}\u{1161}\u{11ab}", 10), ("한ㅋ㉠ㆍ a漢", 100), ("ﾡ\u{e0bc}", u64::MAX)];
+        let most = u128::from(u64::MAX);
+        let wanted = Kinds { all: 30 + 400 + 2 * most, conjoining: 30, halfwidth: most, private_use: most };
+        assert_eq!(Kinds::of(words), wanted);
+    }
 
     #[test]
     fn the_bytes_say_what_the_character_says() {

@@ -5,9 +5,11 @@ import json
 import logging
 import os
 import random
+import re
 import signal
 import threading
 import time
+import unicodedata
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -29,6 +31,7 @@ from kovocab.errors import CorpusError, TokenizerError, UsageError
 from kovocab.example.text import sample_documents
 from kovocab.machine import memory
 from kovocab.refining.intermediate import train
+from kovocab.tokenizer.hangul import HANGUL as SCRIPT
 from kovocab.tokenizer.parsing import parse
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
@@ -387,6 +390,9 @@ def test_the_form_of_the_corpus_does_not_matter(base: TokenizerJson, sample: lis
         assert count_words(corpus, base, threads=3).equals(expected)
 
 
+SUMS = ("documents", "bytes", "words", "distinct_words", "words_between_space", "hangul", "special_tokens")
+
+
 def test_combine_is_counting_both_at_once(base: TokenizerJson, sample: list[str], tmp_path: Path) -> None:
     one, two = count(pl.Series(sample[::2]), base), count(pl.Series(sample[1::2]), base)
     both = count(pl.Series(sample), base)
@@ -400,7 +406,7 @@ def test_combine_is_counting_both_at_once(base: TokenizerJson, sample: list[str]
     assert together.words.equals(both.words)
     assert together.record == record
     assert {path.name for path in tmp_path.iterdir()} == {"one.parquet", "two.parquet", "both.parquet"}
-    kept = ("documents", "bytes", "words", "distinct_words", "tokenizer", "cut")
+    kept = (*SUMS, "tokenizer", "cut")
     assert {key: together.record[key] for key in kept} == {key: both.record[key] for key in kept}
     assert together.record["corpus"] == {"kind": "combined", "parts": [{"kind": "memory"}] * 2}
     assert combine().is_empty()
@@ -575,6 +581,97 @@ def test_combining_files_whose_sum_passes_64_bits(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["large"]
 
 
+def test_words_of_an_earlier_version_do_not_say_how_many_stood_between_spaces(
+    base: TokenizerJson, sample: list[str], tmp_path: Path
+) -> None:
+    today = count(pl.Series(sample[:99]), base)
+    known = {"words_between_space", "hangul", "special_tokens"}
+    old = Counted(today.words, {key: value for key, value in today.record.items() if key not in known})
+    old.save(tmp_path / "old")
+    today.save(tmp_path / "today")
+    record = combine_to(tmp_path / "both", [tmp_path / "old", tmp_path / "today"])
+    assert not known & record.keys()
+    assert record["words"] == 2 * today.record["words"]
+    # Of what the words themselves say nothing is lost.
+    record = count(pl.Series(sample[:99]), base, add_to=tmp_path / "old").record
+    assert "words_between_space" not in record
+    assert record["hangul"]["characters"] == 2 * today.record["hangul"]["characters"] > 0
+
+
+# What people call words, and what they should know of their text
+
+
+def test_words_between_space_are_those_of_the_text(ko_small: pl.Series, mistral: Path) -> None:
+    texts = ko_small.gather_every(7).to_list()
+    texts += [
+        "",
+        " \u3000\n",
+        "가\u3000나\u00a0다\u0085라\tㅋ\x0b",
+        "a\u200bb\u180ec\x1fd",
+        "▁가▁ ▁",
+        "가<s>나</s> <s>",
+    ] * 50
+    spaces = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+    expected = sum(len(re.findall(f"[^{spaces}]+", text)) for text in texts)
+    assert expected == int(pl.Series(texts).str.count_matches(r"\S+").sum())
+    for threads in (1, 2, 5):
+        assert count(pl.Series(texts), mistral, threads=threads).record["words_between_space"] == expected
+
+
+def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
+    said = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    caplog.clear()
+    return said
+
+
+def test_literal_special_tokens_are_counted_as_the_tokenizer_reads_them_and_said(
+    base: TokenizerJson, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    texts = ["<s>가</s>나</s>", "</ s> a</s>b <S>", "가나"] * 2
+    counted = count(pl.Series(texts), base)
+    assert counted.record["special_tokens"] == {"</s>": 6, "<s>": 2}
+    found = count_tokens(counted.words, base)["count"]
+    assert found.to_list() == list(reference.token_counts(texts, base))
+    assert (found[base.ids["</s>"]], found[base.ids["<s>"]]) == (6, 2)
+    said = (
+        "the text holds 8 literal special tokens (</s> 6, <s> 2): counted as ids, which is how the tokenizer reads "
+        "text; packing reads them as text by default"
+    )
+    assert warned(caplog) == [said]
+    record, _ = count_to(tmp_path / "w", pl.Series(texts), base)
+    assert record == counted.record == read_counted(tmp_path / "w")
+    assert warned(caplog) == [said]
+    # Where words are spilled, and where some were counted before.
+    record, _ = count_to(tmp_path / "again", pl.Series(texts[:1]), base, add_to=tmp_path / "w")
+    assert record["special_tokens"] == {"</s>": 8, "<s>": 3}
+    chat = with_added(base, "<|대화끝|>")
+    assert count(pl.Series(["가<|대화끝|>나"]), chat).record["special_tokens"] == {"<|대화끝|>": 1}
+    assert count(pl.Series(["no mark of any kind: < s>"]), base).record["special_tokens"] == {}
+
+
+def test_hangul_of_which_no_token_can_be_made_is_said(
+    base: TokenizerJson, ko_small: pl.Series, caplog: pytest.LogCaptureFixture
+) -> None:
+    texts = ko_small.gather_every(40)
+    whole = count(texts, base).record["hangul"]
+    assert warned(caplog) == [], "a few in a thousand are no news"
+    assert whole["characters"] == sum(len(re.findall(f"[{SCRIPT}\ue000-\uf8ff]", text)) for text in texts)
+    apart = [unicodedata.normalize("NFD", text) for text in texts]
+    hangul = count(pl.Series(apart), base).record["hangul"]
+    jamo = sum(len(re.findall("[\u1100-\u11ff]", text)) for text in apart)
+    assert hangul["conjoining"] == jamo > 2 * whole["characters"]
+    assert warned(caplog)[0] == (
+        f"{jamo / hangul['characters']:.1%} of the Hangul ({jamo:,} of {hangul['characters']:,} characters) cannot "
+        f"become a token: {jamo:,} conjoining jamo (NFD); normalise the corpus to NFC and count it again"
+    )
+    assert count(pl.Series(["가ﾡﾡ\ue0bc" * 3]), base).record["hangul"] == {
+        "characters": 12, "conjoining": 0, "halfwidth": 6, "private_use": 3
+    }  # fmt: skip
+    assert warned(caplog) == [
+        "75.0% of the Hangul (9 of 12 characters) cannot become a token: 6 halfwidth, 3 private-use"
+    ]
+
+
 # Yesterday's
 
 
@@ -599,7 +696,7 @@ def test_todays_added_to_yesterdays_is_both(base: TokenizerJson, sample: list[st
         assert skipped == []
         assert record["corpus"]["kind"] == "combined"
         assert record["corpus"]["parts"] == [before["corpus"], count(today, base).record["corpus"]]
-        for key in ("documents", "bytes", "words", "distinct_words", "tokenizer", "cut"):
+        for key in (*SUMS, "tokenizer", "cut"):
             assert record[key] == expected.record[key]
     in_memory = count(today, base, add_to=[old])
     assert in_memory.words.equals(expected.words)

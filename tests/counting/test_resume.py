@@ -125,6 +125,10 @@ def test_a_count_that_is_killed_again_and_again(texts: Path, whole: Path, tmp_pa
         killed(place, 1, texts, tmp_path / "w", base_file)
     ends(texts, tmp_path, base_file)
     assert (tmp_path / "w").read_bytes() == whole.read_bytes()
+    lines = [line for path in sorted(texts.iterdir()) for line in path.read_text("utf-8").splitlines()]
+    documents = [json.loads(line)["text"] if line.startswith('{"text"') else line for line in lines]
+    record = load_counted(tmp_path / "w").record
+    assert record["words_between_space"] == sum(len(text.split()) for text in documents)
 
 
 def test_a_count_that_is_killed_at_random_moments(texts: Path, whole: Path, tmp_path: Path, base_file: Path) -> None:
@@ -290,7 +294,7 @@ def test_what_is_no_longer_the_same_is_named(
     model["added_tokens"].pop()
     (tmp_path / "tokenizer.json").write_text(json.dumps(model))
     refused("tokenizer was '", tokenizer=tmp_path / "tokenizer.json")
-    refused("0.txt is gone since, and 4 other files are not as they were", corpus=texts / "1.jsonl")
+    refused("0.txt is gone since, and 4 other files are not as before", corpus=texts / "1.jsonl")
 
     (texts / "new.txt").write_text("새\n")
     refused("new.txt is new since")

@@ -1,5 +1,6 @@
 """The vocabulary: parts, closure, leaves and stems against their definitions; a person's decisions."""
 
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -188,6 +189,44 @@ def test_a_dropped_token_is_gone_and_a_kept_one_needs_its_stems() -> None:
     assert parts_of(kept.apply(SMALL)) == parts_of(after)
     with pytest.raises(UsageError, match="'안녕하' is to be kept, but is made of '녕', which is to be dropped"):
         Decisions(frozenset(["안녕하"]), frozenset(["녕"])).apply(SMALL)
+
+
+def test_decisions_are_read_in_nfc(tmp_path: Path) -> None:
+    """A file from a system that takes syllables apart says what was meant."""
+    apart = unicodedata.normalize("NFD", "▁안녕하세요")
+    assert apart != "▁안녕하세요"
+    table = pl.DataFrame({"token": [apart, unicodedata.normalize("NFD", "습니다")], "decision": ["keep", "drop"]})
+    table.write_csv(tmp_path / "a.csv")
+    expected = Decisions(keep=frozenset(["▁안녕하세요"]), drop=frozenset(["습니다"]))
+    assert Decisions.load(tmp_path / "a.csv") == expected
+    assert Decisions(frozenset([apart]), frozenset([unicodedata.normalize("NFD", "습니다")])) == expected
+    assert Decisions(keep=frozenset([unicodedata.normalize("NFD", "안녕하")])).apply(SMALL).new.any()
+    pl.DataFrame({"token": [apart, "▁안녕하세요"], "decision": ["keep", "drop"]}).write_csv(tmp_path / "both.csv")
+    with pytest.raises(UsageError, match="both keep and drop of ▁안녕하세요"):
+        Decisions.load(tmp_path / "both.csv")
+
+
+@pytest.mark.parametrize(
+    ("token", "has"),
+    [
+        ("ﾡﾢ", r"U\+FFA1 HALFWIDTH HANGUL LETTER KIYEOK"),
+        ("가\ue0bc", r"U\+E0BC \(private use\)"),
+        ("ᄒᆞᆫ글", r"U\+1112 HANGUL CHOSEONG HIEUH"),
+        ("▁가나 ", r"U\+0020 SPACE"),
+        ("▁", "no Hangul"),
+        ("token", r"U\+0074 LATIN SMALL LETTER T"),
+    ],
+)
+def test_what_no_new_token_can_hold_cannot_be_kept(token: str, has: str) -> None:
+    """No number of candidates would have it, and none is advised."""
+    with pytest.raises(UsageError, match=f"can be no new token, for it has {has}; wanted syllables") as caught:
+        Decisions(keep=frozenset([token])).apply(SMALL)
+    assert "intermediate_vocab_size" not in str(caught.value)
+
+
+def test_a_token_of_the_base_is_not_to_be_kept() -> None:
+    with pytest.raises(UsageError, match="'이' is to be kept, and the base has it already; wanted new tokens"):
+        Decisions(keep=frozenset(["이"])).apply(SMALL, {"이": 5})
 
 
 def test_only_candidates_can_be_kept() -> None:

@@ -17,7 +17,7 @@ from kovocab.refining import intermediate
 from kovocab.refining import recount as room
 from kovocab.refining.candidates import Decisions, Vocabulary
 from kovocab.refining.recount import Recount
-from kovocab.refining.rounds import TokenCounts
+from kovocab.refining.rounds import Text, TokenCounts
 from kovocab.tokenizer.tokenizer import build_target, load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 from support.vocabularies import changed, tokenizer_merges, tokenizer_of, words_of
@@ -51,7 +51,12 @@ WORD_COUNTS = st.dictionaries(
 
 
 def same(
-    recount: Recount, counts: TokenCounts, words: pl.DataFrame, base: TokenizerJson, vocabulary: Vocabulary
+    recount: Recount,
+    counts: TokenCounts,
+    words: pl.DataFrame,
+    base: TokenizerJson,
+    vocabulary: Vocabulary,
+    others: pl.DataFrame | None = None,
 ) -> None:
     """The counts are those of the target that is built for real."""
     target = build_target(base, vocabulary.frame())
@@ -59,7 +64,8 @@ def same(
     by_token = dict(table.select("token", "count").iter_rows())
     there = vocabulary.tokens(vocabulary.there)
     assert counts.by_row.filter(vocabulary.there).to_list() == [by_token[token] for token in there]
-    assert counts.tokens_per_word == table["count"].sum() / words["count"].sum()
+    rest = 0 if others is None else count_tokens(others, target)["count"].sum()
+    assert counts.tokens == table["count"].sum() + rest
     recount.check(target)
 
 
@@ -86,13 +92,15 @@ def test_every_round_counts_as_its_own_target_does(kind: str, counts: dict[str, 
 class Checked(Recount):
     """Compares every round with the target built anew."""
 
-    def __init__(self, words: pl.DataFrame, base: TokenizerJson, vocabulary: Vocabulary) -> None:
-        super().__init__(words, base, vocabulary)
-        self.given = words, base
+    def __init__(
+        self, words: pl.DataFrame, base: TokenizerJson, vocabulary: Vocabulary, others: pl.DataFrame, text: Text
+    ) -> None:
+        super().__init__(words, base, vocabulary, others, text)
+        self.given, self.others = (words, base), others
 
     def count(self, vocabulary: Vocabulary) -> TokenCounts:
         counts = super().count(vocabulary)
-        same(self, counts, *self.given, vocabulary)
+        same(self, counts, *self.given, vocabulary, self.others)
         ROUNDS.append(int(vocabulary.there.sum()))
         return counts
 

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import random
+import re
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
@@ -17,17 +18,20 @@ import tokenizers
 import kovocab
 from kovocab import RefineSettings, count_tokens, count_words, refine
 from kovocab.artefact import write_record
+from kovocab.cli.main import main
 from kovocab.counting.count import count
 from kovocab.counting.word_counts import Counted
 from kovocab.errors import ArtefactError, CycleError, TokenizerError, UsageError
 from kovocab.example.text import sample_documents
 from kovocab.refining.candidates import Decisions, Vocabulary
 from kovocab.refining.refine import Refined
-from kovocab.refining.rounds import State, TokenCounts, turn
+from kovocab.refining.rounds import State, Text, TokenCounts, turn
+from kovocab.refining.settings import suited_min_count
+from kovocab.tokenizer.fertility import fertility
 from kovocab.tokenizer.tokenizer import build_target, load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 from support import reference
-from support.vocabularies import changed, ids, in_use_elsewhere, tokenizer_of, with_added
+from support.vocabularies import changed, ids, in_use_elsewhere, tokenizer_of, with_added, words_of
 
 # `kovocab.refine` is the function; this is the room it is in.
 ROOM = import_module("kovocab.refining.refine")
@@ -48,7 +52,7 @@ def sample_words(sample: list[str], base: TokenizerJson) -> Counted:
 
 @pytest.fixture(scope="module")
 def refined(sample_words: Counted, base_model_file: Path) -> Refined:
-    return refine(sample_words, base_model_file, RefineSettings(8, 8, 3_000))
+    return refine(sample_words, base_model_file, RefineSettings(8, 8, 3_000, prune="threshold"))
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +137,7 @@ def test_one_more_turn_changes_nothing(real: tuple[RefineSettings, Refined], cou
     settings, result = real
     vocabulary = Vocabulary.of(result.vocabulary, load_tokenizer(mistral).ids)
     table = count_tokens(counted.words, result.target)
-    counts = TokenCounts(vocabulary.by_row(dict(table.select("token", "count").iter_rows())), 0.0, 0.0)
+    counts = TokenCounts(vocabulary.by_row(dict(table.select("token", "count").iter_rows())), 0, Text())
     none, seen = vocabulary.rows([]), vocabulary.by_row(characters(counted.words))
     after, row = turn(State(vocabulary, none), counts, seen, settings, none, 9)
     assert (row.unreachable, row.dropped, row.added, row.size) == (0, 0, 0, len(new_tokens(result)))
@@ -183,19 +187,21 @@ def test_new_ids_follow_the_base_s_and_parts_come_before(real: tuple[RefineSetti
     assert result.vocabulary["base_pieces"].to_list() == ids(alone, tokens)
 
 
-def test_rounds_say_how_well_the_target_of_each_did(
-    real: tuple[RefineSettings, Refined], counted: Counted, mistral: Path
+RATIOS = ("tokens_per_word", "bytes_per_token")
+
+
+def test_the_ratios_are_those_of_evaluate(
+    real: tuple[RefineSettings, Refined], ko_small: pl.Series, mistral: Path
 ) -> None:
+    """Between white space, all tokens of the text: to the last digit what is measured on the text itself."""
     _, result = real
-    hangul = counted.words.filter(pl.col("word").str.contains("[가-힣ㄱ-ㅣ]"))
-    size = sum(len(word.replace("▁", " ").encode()) * n for word, n in hangul.iter_rows())
     for tokenizer, record in ((result.target, result.rounds.row(-1, named=True)), (
         load_tokenizer(mistral),
-        {key: result.record[f"base_{key}"] for key in ("tokens_per_word", "bytes_per_token")},
+        {key: result.record[f"base_{key}"] for key in RATIOS},
     )):  # fmt: skip
-        emitted = count_tokens(hangul, tokenizer)["count"].sum()
-        assert record["tokens_per_word"] == pytest.approx(emitted / hangul["count"].sum())
-        assert record["bytes_per_token"] == pytest.approx(size / emitted)
+        measured = fertility(ko_small, tokenizer)
+        assert {key: record[key] for key in RATIOS} == {key: measured[key] for key in RATIOS}
+        assert record.get("tokens", measured["tokens"]) == measured["tokens"]
     assert result.rounds["round"].to_list() == list(range(1, len(result.rounds) + 1))
     assert [line.split(":")[0] for line in result.summary().splitlines()[1:-1]] == [
         f"round {i}" for i in result.rounds["round"]
@@ -207,6 +213,45 @@ def test_leaf_keeps_more_and_needs_fewer_tokens(on_real_text: Refiner) -> None:
     assert len(leaf.vocabulary) > len(threshold.vocabulary)
     assert leaf.rounds["tokens_per_word"][-1] < threshold.rounds["tokens_per_word"][-1]
     assert threshold.record["below_min_count"] == 0 < leaf.record["below_min_count"]
+
+
+def test_ratios_of_text_that_is_cut_in_other_places(base: TokenizerJson) -> None:
+    """Brackets, Latin, newlines and wide spaces: many a run of Hangul is no word, and many a word no run of it."""
+    texts = [
+        "한국어(Korean)를 배우는\u3000사람이\n많다.\n\n 2024년",
+        "한국어\tK팝 ▁한국어<s>",
+        "\u00a0",
+        "한국어를 배우는 사람이 많다.",
+    ]
+    settings = RefineSettings(1, 1, 200)
+    result = refine(count(pl.Series(texts * 3), base), base, settings)
+    assert result.record["words"]["words_between_space"] == 3 * (5 + 3 + 0 + 4)
+    for tokenizer, got in (
+        (base, result.record["base_tokens_per_word"]),
+        (result.target, result.rounds["tokens_per_word"][-1]),
+    ):
+        tokens = sum(map(len, ids(tokenizer, texts * 3)))
+        assert got == tokens / 36 == fertility(pl.Series(texts * 3), tokenizer)["tokens_per_word"]
+
+
+def test_a_frame_of_words_does_not_say_how_many_stood_between_spaces(
+    sample: list[str], base: TokenizerJson, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    result = refine(count_words(pl.Series(sample), base), base, RefineSettings(8, 8, 3_000))
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
+        "the word counts do not say how many words stood between white space, so tokens per word are not known: a file "
+        "that `kovocab count` wrote says it, a frame of words or a file of an earlier version does not"
+    ]
+    assert result.rounds.schema["tokens_per_word"] == pl.Float64
+    assert result.rounds["tokens_per_word"].is_null().all()
+    assert (
+        result.rounds["tokens"].to_list()
+        == refine(count(pl.Series(sample), base), base, RefineSettings(8, 8, 3_000)).rounds["tokens"].to_list()
+    )
+    first, *rows, _ = result.summary().splitlines()
+    assert first == "base: - tokens per word"
+    assert all(row.endswith("added, - tokens per word, - bytes per token") for row in rows)
+    assert result.save(tmp_path / "tokenizer")["base_tokens_per_word"] is None
 
 
 # Settings and decisions
@@ -296,6 +341,26 @@ def test_a_target_can_be_refined_again(
     )
 
 
+def test_what_a_target_has_already_is_not_new(
+    sample: list[str], base_model_file: Path, refined: Refined, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a target, tokens that it has may be made anew: they are no new tokens, and not told as such."""
+    refined.save(tmp_path / "once")
+    once = tmp_path / "once" / "tokenizer.json"
+    count(pl.Series(sample), once).save(tmp_path / "words")
+    line = f"--words {tmp_path}/words --base {once} --out {tmp_path}/twice --min_count 9 --min_syllable_count 9"
+    assert main(["refine", *line.split(), "--intermediate_vocab_size", "1800"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    record = json.loads((tmp_path / "twice" / "kovocab.json").read_text("utf-8"))
+    table = pl.read_parquet(tmp_path / "twice" / "vocabulary.parquet")
+    fresh = int((table["id"] >= record["first_new_id"]).sum())
+    assert record["promises"]["new_tokens"] == record["new_tokens"] == fresh
+    assert record["promises"]["base_tokens_reachable"] == len(table) - fresh > 50
+    news = f"{fresh:,} new token{'s' * (fresh != 1)}"
+    assert said[-3].startswith(news)
+    assert f"; {news} reachable, and {len(table) - fresh} tokens of the base by merges that are new; " in said[-2]
+
+
 # What does not matter
 
 
@@ -303,7 +368,7 @@ def test_the_order_and_batches_of_documents_do_not_matter(
     sample: list[str], base: TokenizerJson, refined: Refined
 ) -> None:
     shuffled = random.Random(3).sample(sample, len(sample))
-    again = refine(count_words(iter(shuffled), base, threads=3), base, RefineSettings(8, 8, 3_000))
+    again = refine(count(iter(shuffled), base, threads=3), base, RefineSettings(8, 8, 3_000, prune="threshold"))
     assert again.vocabulary.equals(refined.vocabulary)
     assert again.rounds.equals(refined.rounds)
     assert again.target.text == refined.target.text
@@ -432,12 +497,19 @@ def test_a_vocabulary_that_comes_back_is_an_error(
 
     monkeypatch.setattr(ROOM, "turn", back_and_forth)
     with pytest.raises(CycleError, match="round 3 came back to the vocabulary of round 1; it would never end"):
-        refine(sample_words, base, RefineSettings(8, 8, 3_000))
+        refine(sample_words, base, RefineSettings(8, 8, 3_000, prune="threshold"))
 
 
 def test_words_that_cannot_be_refined(sample: list[str], base: TokenizerJson) -> None:
-    with pytest.raises(UsageError, match="hold no word with Hangul: there is nothing to refine"):
-        refine(count_words(pl.Series(["the end", "끝"[:0], "漢字 ᄒ\u1161ᆫ"]), base), base)
+    none = "^the word counts hold no word with Hangul that a token can be made of: "
+    with pytest.raises(UsageError, match=f"{none}there is nothing to refine$"):
+        refine(count_words(pl.Series(["the end", "끝"[:0], "漢字 ㉠"]), base), base)
+    taken_apart = re.escape(
+        "75.0% of the Hangul (3 of 4 characters) cannot become a token: 3 conjoining jamo (NFD); normalise the corpus "
+        "to NFC and count it again"
+    )
+    with pytest.raises(UsageError, match=f"{none}{taken_apart}$"):
+        refine(count_words(pl.Series(["the end", "漢字 ᄒ\u1161ᆫ ㉠"]), base), base)
     other = json.loads(base.text) | {"normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}}
     counted = count(pl.Series(sample[:9]), tokenizer_of(other))
     with pytest.raises(UsageError, match="counted for another tokenizer than this base; count them again with it"):
@@ -469,10 +541,51 @@ def test_settings_that_no_run_could_use(change: dict[str, Any], reason: str) -> 
         RefineSettings(**change)
 
 
-def test_the_settings_are_the_cards() -> None:
+def test_the_settings_are_the_cards_but_for_what_goes() -> None:
     settings = RefineSettings()
     assert (settings.min_count, settings.min_syllable_count, settings.intermediate_vocab_size) == (6000, 6000, 40_000)
-    assert (settings.prune, settings.max_new_tokens) == ("threshold", None)
+    assert (settings.prune, settings.max_new_tokens) == ("leaf", None)
+
+
+def test_a_stem_that_is_never_emitted_is_kept_by_leaf_alone(
+    base: TokenizerJson, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All three words begin with ▁대 or end in 민국, which are never left alone: by the cards' rule all five go."""
+    counts = {"▁대한": 3 * 10**9, "▁민국": 5 * 10**9, "▁대한민국": 2**40}
+    words, settings = words_of(counts), RefineSettings(1, 1, 40)
+    assert new_tokens(refine(words, base, settings)) == counts | {"▁대": 0, "민국": 0}
+    result = refine(words, base, dataclasses.replace(settings, prune="threshold"))
+    assert new_tokens(result) == {}
+    assert rounds(result) == [(5, 0, 2, 0), (0, 3, 0, 0), (0, 0, 0, 0)]
+    assert caplog.messages[-1].endswith(
+        "MB of text: none that the base lacks is emitted 1 time, with all that it is made of (prune leaf keeps that)"
+    )
+
+
+@pytest.mark.parametrize(("size", "suits"), [(0, 10), (2_005_010, 20), (111_754_342, 1_117), (10**11, 6_000)])
+def test_what_suits_so_much_text(size: int, suits: int) -> None:
+    assert suited_min_count(size) == suits
+
+
+def test_thresholds_that_do_not_suit_so_little_text_are_said(
+    sample_words: Counted, base: TokenizerJson, caplog: pytest.LogCaptureFixture
+) -> None:
+    def said(**settings: Any) -> list[str]:
+        caplog.clear()
+        refine(sample_words, base, RefineSettings(intermediate_vocab_size=3_000, **settings))
+        return [record.message for record in caplog.records if record.levelname == "WARNING"]
+
+    size = f"{sample_words.record['bytes'] / 1e6:.1f} MB of text"
+    much = f"(the cards' 6,000 is for 100 GB); {suited_min_count(sample_words.record['bytes'])} would suit"
+    few = said(min_count=200, min_syllable_count=10)
+    assert len(few) == 1
+    assert re.fullmatch(rf"\d+ new tokens from {size}: min_count is 200, which is much for it .*", few[0])
+    assert few[0].endswith(f"{much}, of min_syllable_count too")
+    none = said()
+    assert none == [
+        f"0 new tokens from {size}: min_count is 6,000, which is much for it {much}, of min_syllable_count too"
+    ]
+    assert said(min_count=10, min_syllable_count=10) == said(min_count=20, min_syllable_count=20) == []
 
 
 def test_special_tokens_in_the_text_are_no_words_to_learn_from(base_model_file: Path) -> None:

@@ -6,6 +6,7 @@ import unicodedata
 
 import polars as pl
 
+from kovocab import _core
 from kovocab.tokenizer.hangul import CANDIDATE, HANGUL, has_hangul, is_syllable
 
 EVERY = [chr(i) for i in range(sys.maxunicode + 1) if not 0xD800 <= i <= 0xDFFF]
@@ -43,3 +44,18 @@ def test_polars_reads_the_classes_as_re_does() -> None:
     for ranges in (HANGUL, CANDIDATE):
         ours = re.compile(f"[{ranges}]")
         assert characters.str.contains(f"[{ranges}]").to_list() == [bool(ours.search(c)) for c in EVERY]
+
+
+def test_the_engine_counts_the_kinds_of_the_unicode_database() -> None:
+    """Conjoining and halfwidth by their names; all Hangul and the private use area, each times its count."""
+    named = {c: unicodedata.name(c, "") for c in EVERY}
+    of_kind = {
+        "conjoining": [c for c, name in named.items() if re.match("HANGUL (CHOSEONG|JUNGSEONG|JONGSEONG)", name)],
+        "halfwidth": [c for c, name in named.items() if name.startswith("HALFWIDTH HANGUL")],
+        "private": [c for c in EVERY if "\ue000" <= c <= "\uf8ff"],
+    }
+    everything = pl.Series(["".join(EVERY[at : at + 999]) for at in range(0, len(EVERY), 999)])
+    counts = pl.repeat(2**60, len(everything), dtype=pl.UInt64, eager=True)
+    all_, *kinds = _core.count_hangul(everything, counts)
+    assert kinds == [2**60 * len(characters) for characters in of_kind.values()]
+    assert all_ == 2**60 * (sum(map(has_hangul, EVERY)) + len(of_kind["private"]))

@@ -81,7 +81,9 @@ def test_promises_on_real_text(
 
 def test_promises_on_sentences(base: TokenizerJson, target: TokenizerJson, rows: pl.DataFrame, model: bytes) -> None:
     checked = check_promises(base, target, pl.Series(SENTENCES), rows, model)
-    assert checked["new_tokens"] == len(rows)
+    old = sum(token in base.ids for token in rows["token"])
+    assert (checked["new_tokens"], checked["base_tokens_reachable"]) == (len(rows) - old, old)
+    assert old > 0
     assert (checked["texts_with_hangul"], checked["texts_in_model"]) == (3, 4)
     without_model = check_promises(base, target, SENTENCES, rows)
     assert without_model == {name: count for name, count in checked.items() if name != "texts_in_model"}

@@ -9,7 +9,7 @@ No function has a name that `kovocab` offers: jsonargparse looks each up there, 
 from pathlib import Path
 from typing import Any, Literal
 
-from kovocab.errors import UsageError
+from kovocab.errors import UsageError, quantity
 from kovocab.refining.settings import RefineSettings
 
 SKIPPED = 3
@@ -68,17 +68,13 @@ def count_corpus(
         )  # fmt: skip
         if tokens is not None:
             token_counts.count_tokens_to(tokens, out, tokenizer, threads=threads)
-    print(
-        f"{record['documents']:,} documents, {record['bytes']:,} bytes: {record['words']:,} words, "
-        f"{record['distinct_words']:,} distinct\n{out}"
-    )
+    documents, size = quantity(record["documents"], "document"), quantity(record["bytes"], "byte")
+    print(f"{documents}, {size}: {_words(record)}\n{out}")
     if not skipped:
         return 0
-    faults = record["skipped"]["faults"]
+    faults, lost = record["skipped"]["faults"], record["skipped"]["documents"]
     listed = "" if faults == len(skipped) else f", the first {len(skipped):,} listed"
-    print(
-        f"skipped: {faults:,} faults{listed}, {record['skipped']['documents']:,} documents known to be lost\n{report}"
-    )
+    print(f"skipped: {quantity(faults, 'fault')}{listed}, {quantity(lost, 'document')} known to be lost\n{report}")
     return SKIPPED
 
 
@@ -93,7 +89,14 @@ def combine_counts(words: list[str], out: str, memory: int | str | None = None) 
     from kovocab.counting import count
 
     record = count.combine_to(out, words, memory=memory)
-    print(f"{record['words']:,} words, {record['distinct_words']:,} distinct\n{out}")
+    print(f"{_words(record)}\n{out}")
+
+
+def _words(record: dict[str, Any]) -> str:
+    """How many words a count came to: those that people see, if it is known, and those that were counted."""
+    seen = record.get("words_between_space")
+    between = "" if seen is None else f"{quantity(seen, 'word')} between white space; "
+    return f"{between}cut into {quantity(record['words'], 'word')} to be counted, {record['distinct_words']:,} distinct"
 
 
 def refine_words(
@@ -122,11 +125,14 @@ def refine_words(
     refined = refine(counted, base, chosen, decided)
     record = refined.save(out, overwrite=overwrite)
     checked = record["promises"]
+    again = checked["base_tokens_reachable"]
+    remade = f", and {quantity(again, 'token')} of the base by merges that are new" if again else ""
     print(refined.summary())
     print(
-        f"promises kept: {checked['base_tokens']:,} base ids as before; {checked['texts_without_hangul']:,} texts "
-        f"without Hangul encoded as before; {checked['new_tokens']:,} new tokens reachable; "
-        f"{checked['texts_with_hangul']:,} texts with Hangul decoded as before\n{out}"
+        f"promises kept: {quantity(checked['base_tokens'], 'base id')} as before; "
+        f"{quantity(checked['texts_without_hangul'], 'text')} without Hangul encoded as before; "
+        f"{quantity(checked['new_tokens'], 'new token')} reachable{remade}; "
+        f"{quantity(checked['texts_with_hangul'], 'text')} with Hangul decoded as before\n{out}"
     )
 
 
@@ -160,7 +166,8 @@ def expand_model(
     tied = ", tied: stages 1, 2, 4 and 5 are refused (but with --untie true); 3, 6 and 7 train"
     tied = tied if record["tied"] else ", untied" if record["untied"] else ""
     print(
-        f"{record['new_tokens']:,} new tokens from id {record['first_new_id']:,}: {record['vocab_size']:,} rows, "
+        f"{quantity(record['new_tokens'], 'new token')} from id {record['first_new_id']:,}: "
+        f"{quantity(record['vocab_size'], 'row')}, "
         f"{record['dtype']}{tied}\n{out}"
     )
 

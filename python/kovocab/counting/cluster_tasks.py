@@ -73,7 +73,7 @@ def count_files(job: Job, tokenizer: str, files: Sequence[Listed]) -> Iterator[b
             elif len(item):
                 if tally.full():
                     tally.spill()
-                tally.update(bpe, item)
+                done.words_between_space += tally.update(bpe, item)
                 seen.add(item)
         tally.spill()
         sizes: list[int] = []

@@ -28,6 +28,7 @@ from kovocab.counting.token_counts import TOKENS_FILE
 from kovocab.counting.word_counts import (
     WORDS,
     WORDS_FILE,
+    Contents,
     Counted,
     check_same_cut,
     check_words,
@@ -37,7 +38,7 @@ from kovocab.counting.word_counts import (
     tables_of,
     write_words,
 )
-from kovocab.errors import CorpusError, UsageError
+from kovocab.errors import CorpusError, UsageError, quantity
 from kovocab.machine.memory import bound
 from kovocab.ownership import check_apart
 from kovocab.tokenizer.tokenizer import Source, load_tokenizer
@@ -268,7 +269,7 @@ class _Count:
             self._kept = Kept(out, identity | {"files": self._pass.stood})
             spills, self._pass.done = self._kept.folder, self._kept.done
             if documents := self._pass.documents:
-                log.info("count: goes on after %s documents that were counted before", f"{documents:,}")
+                log.info("count: goes on after %s counted before", quantity(documents, "document"))
         self._tally = Tally(threads, limit, spills)
         self._forget = False
 
@@ -288,7 +289,7 @@ class _Count:
         return sorted(self._pass.done.skipped, key=lambda fault: fault.file)
 
     def finish(self) -> tuple[Iterable[pl.DataFrame], Record]:
-        """Count, and give the words in order and the record."""
+        """Count, and give the words in order and the record, which is whole when they were taken."""
         done = self._pass.done
         state = self._tally.state if self._scratch is None else dict
         with self._pass.told(state), _no_overflow():
@@ -303,10 +304,12 @@ class _Count:
             self._distinct, total, tables = counted
         corpus = fingerprint_of(self._pass.identities, self._pass.column)
         now: Record = {"corpus": corpus, "documents": self._pass.documents, "bytes": self._pass.bytes}
+        now["words_between_space"] = done.words_between_space
         if self._pass.skip:
             now["skipped"] = {"faults": done.faults, "documents": done.lost}
         sums = combined([*self._before, now]) if self._before else now
-        return tables, new_record(sums, self._made_for, self._distinct, total)
+        record = new_record(sums, self._made_for, self._distinct, total)
+        return Contents(self._loaded, record).of(tables), record
 
     def written(self) -> None:
         """The words are where they belong: what was kept of them goes, and machines are told of the end."""

@@ -167,7 +167,8 @@ def run(passing: Pass, tally: Tally, bpe: _core.Bpe, kept: Kept | None = None) -
     for batch in passing.batches():
         begun = time.monotonic()
         spills = tally.full() or (kept is not None and begun - last >= max(EVERY, _WORTH * took))
-        tally.update(bpe, batch)  # before words are spilled: `passing.done` says that it was counted
+        # Before words are spilled: `passing.done` says that it was counted.
+        passing.done.words_between_space += tally.update(bpe, batch)
         if spills:
             tally.spill()
             if kept is not None:

@@ -17,7 +17,7 @@ from typing import Any
 import polars as pl
 
 from kovocab.corpus.faults import Fault
-from kovocab.errors import ArtefactError
+from kovocab.errors import ArtefactError, quantity
 
 try:
     import fcntl
@@ -54,12 +54,14 @@ class Done:
         skipped: The first faults that were skipped.
         faults: How many there were.
         lost: Documents that were lost by them, where that is known.
+        words_between_space: Runs of characters that are not white space: what people call words.
     """
 
     files: dict[str, FileProgress] = field(default_factory=dict)
     skipped: list[Fault] = field(default_factory=list)
     faults: int = 0
     lost: int = 0
+    words_between_space: int = 0
 
     def skip(self, fault: Fault) -> None:
         """Note a fault; so many are listed, and those beyond are counted."""
@@ -73,6 +75,7 @@ class Done:
         self.files |= more.files
         self.faults += more.faults
         self.lost += more.lost
+        self.words_between_space += more.words_between_space
         self.skipped = (self.skipped + more.skipped)[:LISTED]
 
     def of(self, name: str) -> FileProgress:
@@ -149,7 +152,8 @@ class Kept:
             state = json.loads(path.read_text(encoding="utf-8"))
             found, parts, done = difference(state["identity"], self._identity), state["parts"], state["done"]
             files = {name: FileProgress(**progress) for name, progress in done["files"].items()}
-            self.done = Done(files, [Fault(**fault) for fault in done["skipped"]], done["faults"], done["lost"])
+            skipped = [Fault(**fault) for fault in done["skipped"]]
+            self.done = Done(**{**done, "files": files, "skipped": skipped})
         except FileNotFoundError:
             found = None
         except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
@@ -175,8 +179,8 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
     changes += [f"{name} is new since" for name in new if name not in old]
     changes += [f"{name} is gone since" for name in old if name not in new]
     if changes:
-        more = f", and {len(changes) - 1} other files are not as they were" if len(changes) > 1 else ""
-        return changes[0] + more
+        others = quantity(len(changes) - 1, "other file is", "other files are")
+        return changes[0] + (f", and {others} not as before" if len(changes) > 1 else "")
     if before.get("on_error") == "fail":  # nothing was skipped yet: a count that failed may go on, skipping
         before = {**before, "on_error": now["on_error"]}
     keys = [key for key in now if key != "files" and before.get(key) != now[key]]

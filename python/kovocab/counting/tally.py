@@ -55,9 +55,9 @@ class Tally:
         if self._own is not None:
             self._own.cleanup()
 
-    def update(self, bpe: _core.Bpe, documents: pl.Series) -> None:
-        """Count the words of documents."""
-        self._counter.update(bpe, documents)
+    def update(self, bpe: _core.Bpe, documents: pl.Series) -> int:
+        """Count the words of documents; returns how many stand between white space."""
+        return self._counter.update(bpe, documents)
 
     def add(self, words: pl.DataFrame) -> None:
         """Add words that were counted before."""

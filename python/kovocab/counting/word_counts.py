@@ -4,6 +4,7 @@ The file need not fit the memory, neither where it is written nor where it is re
 """
 
 import json
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -12,15 +13,20 @@ from pathlib import Path
 import polars as pl
 from polars.io.plugins import register_io_source
 
+from kovocab import _core
 from kovocab.artefact import Record, check_file, new_file
 from kovocab.corpus.faults import POLARS_ERRORS, Fault, first_line
 from kovocab.counting.tally import ROWS
-from kovocab.errors import CorpusError, UsageError
+from kovocab.errors import CorpusError, UsageError, quantity
 from kovocab.ownership import MARK, parquet_of
+from kovocab.tokenizer.tokenizer_json import TokenizerJson
+
+log = logging.getLogger(__name__)
 
 WORDS = pl.Schema({"word": pl.String, "count": pl.UInt64})
 WORDS_FILE = (parquet_of("count"), "file of word counts")
 """What a file of word counts is known by, and called: for `check_file`."""
+_WORTH_SAYING = 0.001  # of the Hangul
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,7 @@ class Counted:
 
     Attributes:
         words: `word: str, count: u64`, sorted by count (descending) and word (ascending).
-        record: Corpus fingerprint, tokenizer, cut, sums.
+        record: Corpus fingerprint, tokenizer, cut, sums; see `new_record`.
         skipped: Faults of the corpus that were skipped, the first 100,000 of them.
     """
 
@@ -91,11 +97,13 @@ def tables_of(path: str | Path) -> Iterator[pl.DataFrame]:
     except POLARS_ERRORS as error:
         raise CorpusError(f"{path} cannot be read: {first_line(error)}") from error
     if left:  # where Polars panics, its batches just end
-        raise CorpusError(f"{path} cannot be read: {left:,} words are missing")
+        raise CorpusError(f"{path} cannot be read: {quantity(left, 'word')} missing")
 
 
 def write_words(path: str | Path, tables: Iterable[pl.DataFrame], record: Record) -> None:
     """Write words as Parquet, without having them all in memory; the same bytes however they are divided.
+
+    The record is written after the words, and may be filled while they are.
 
     Raises:
         ArtefactError: `path` cannot be written, or is there and is no file of word counts.
@@ -106,11 +114,12 @@ def write_words(path: str | Path, tables: Iterable[pl.DataFrame], record: Record
     def source(*_: object) -> Iterator[pl.DataFrame]:
         yield from given
 
+    def metadata(_: object) -> dict[str, str]:
+        # A file's name may be no UTF-8, and then holds what JSON writes as \\udcff too.
+        return {MARK: json.dumps(record, ensure_ascii=False).encode("utf-8", errors="backslashreplace").decode()}
+
     with new_file(path) as beside:
         frame = register_io_source(source, schema=WORDS)
-        # A file's name may be no UTF-8, and then holds what JSON writes as \\udcff too.
-        said = json.dumps(record, ensure_ascii=False).encode("utf-8", errors="backslashreplace").decode()
-        metadata = {MARK: said}
         frame.sink_parquet(beside, metadata=metadata, row_group_size=ROWS, maintain_order=True)
 
 
@@ -132,15 +141,28 @@ def combined(parts: Sequence[Record]) -> Record:
         "bytes": sum(part["bytes"] for part in parts),
     }
     if skipped := [part["skipped"] for part in parts if "skipped" in part]:
-        together["skipped"] = {key: sum(part[key] for part in skipped) for key in ("faults", "documents")}
+        together["skipped"] = _added(skipped)
+    # Counts of an earlier version lack these: then they are not known.
+    if all("words_between_space" in part for part in parts):
+        together["words_between_space"] = sum(part["words_between_space"] for part in parts)
+    for key in ("hangul", "special_tokens"):
+        if all(key in part for part in parts):
+            together[key] = _added([part[key] for part in parts])
     return together
+
+
+def _added(parts: Sequence[Record]) -> Record:
+    return {key: sum(part.get(key, 0) for part in parts) for part in parts for key in part}
 
 
 def new_record(made_from: Record, made_for: Record, distinct: int, total: int) -> Record:
     """The record of word counts.
 
+    Its `words` are those that were counted, which are cut from the text where no token of the tokenizer can span;
+    `words_between_space` are what people call words, and what *tokens per word* goes by.
+
     Args:
-        made_from: Corpus, documents, bytes, what was skipped.
+        made_from: Corpus, documents, bytes, words between white space, what was skipped, what `Contents` found.
         made_for: Tokenizer and cut; another record will do.
         distinct: How many distinct words there are.
         total: The sum of their counts.
@@ -154,3 +176,63 @@ def new_record(made_from: Record, made_for: Record, distinct: int, total: int) -
         "tokenizer": made_for["tokenizer"],
         "cut": made_for["cut"],
     }
+
+
+class Contents:
+    """What words hold that people should know of: Hangul that no new token can hold, and special tokens.
+
+    Args:
+        tokenizer: What the words were cut for: a special token that stood in the text is a word of its own.
+        record: What is found is noted in it: `hangul`, as `hangul_of` gives it, and `special_tokens`, the count of
+            each that was met.
+    """
+
+    def __init__(self, tokenizer: TokenizerJson, record: Record) -> None:
+        special = [token.content for token in tokenizer.added_tokens if token.special]
+        self._special = pl.Series(special, dtype=pl.String).implode()
+        self._record = record
+
+    def of(self, tables: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+        """The tables; after the last, what they hold is in the record, and said where it is worth it."""
+        special: dict[str, int] = {}
+        hangul = hangul_of(pl.DataFrame(schema=WORDS))
+        for words in tables:
+            hangul = _added([hangul, hangul_of(words)])
+            found = words.filter(pl.col("word").is_in(self._special))
+            special |= dict(found.iter_rows())
+            yield words
+        self._record |= {"hangul": hangul, "special_tokens": special}
+        if special:
+            log.warning(
+                "the text holds %s (%s): counted as ids, which is how the tokenizer reads text; packing reads them as "
+                "text by default",
+                quantity(sum(special.values()), "literal special token"),
+                ", ".join(f"{token} {count:,}" for token, count in special.items()),
+            )
+        if said := no_tokens(hangul):
+            log.warning("%s", said)
+
+
+def hangul_of(words: pl.DataFrame) -> Record:
+    """How many characters of the text are Hangul, private-use ones among them, and what of them no token can hold.
+
+    Returns:
+        `characters`, all of them, and of these `conjoining` (jamo, of which NFC makes syllables), `halfwidth` and
+        `private_use` (U+E000 to U+F8FF, where older files keep old Hangul).
+    """
+    kinds = _core.count_hangul(words["word"], words["count"])
+    return dict(zip(("characters", "conjoining", "halfwidth", "private_use"), kinds, strict=True))
+
+
+def no_tokens(hangul: Record) -> str | None:
+    """Say what share of the Hangul cannot become a token, and what helps; None where it is less than 0.1 %."""
+    kinds = {"conjoining": "conjoining jamo (NFD)", "halfwidth": "halfwidth", "private_use": "private-use"}
+    none, characters = sum(hangul[kind] for kind in kinds), hangul["characters"]
+    if not none or none < _WORTH_SAYING * characters:
+        return None
+    each = ", ".join(f"{hangul[kind]:,} {called}" for kind, called in kinds.items() if hangul[kind])
+    helps = "; normalise the corpus to NFC and count it again" if hangul["conjoining"] else ""
+    return (
+        f"{none / characters:.1%} of the Hangul ({none:,} of {quantity(characters, 'character')}) cannot become a "
+        f"token: {each}{helps}"
+    )

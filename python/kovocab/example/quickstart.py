@@ -15,8 +15,9 @@ from typing import Any
 
 from kovocab.artefact import check_file, check_replaceable, new_folder, read_record, remove_artefact, write_record
 from kovocab.corpus.remote import shown
-from kovocab.errors import KovocabError, UsageError
+from kovocab.errors import KovocabError, UsageError, quantity
 from kovocab.ownership import is_marked, marked
+from kovocab.refining.settings import suited_min_count
 from kovocab.stages import Stage
 
 STEPS = 12  # a stage: enough to see the loss fall, short enough for seven stages in a minute or two
@@ -77,8 +78,8 @@ def walk(out: Path, corpus: str | None, min_count: int | None) -> None:
     if min_count is None:
         from kovocab.counting.word_counts import read_counted
 
-        min_count = min(6000, max(10, read_counted(words)["bytes"] // 100_000))
-    thresholds = {"min_count": min_count, "min_syllable_count": min_count, "prune": "leaf"}
+        min_count = suited_min_count(read_counted(words)["bytes"])
+    thresholds = {"min_count": min_count, "min_syllable_count": min_count}
     _run("refine", words=words, base=base, out=f"{out}/tokenizer", overwrite="true", **thresholds)
     _run("expand", model=base, tokenizer=f"{out}/tokenizer", out=f"{out}/expanded", pad_to_multiple_of=64,
          overwrite="true")  # fmt: skip
@@ -148,8 +149,8 @@ def _report(out: Path) -> str:
     last = refined["rounds"][-1]
     lines = [
         "",
-        f"{refined['new_tokens']:,} new tokens in {len(refined['rounds'])} rounds",
-        f"tokens per Korean word: {refined['base_tokens_per_word']:.2f} before, {last['tokens_per_word']:.2f} after",
+        f"{quantity(refined['new_tokens'], 'new token')} in {quantity(len(refined['rounds']), 'round')}",
+        f"tokens per word: {refined['base_tokens_per_word']:.2f} before, {last['tokens_per_word']:.2f} after",
         "",
         f"{'stage':>5} {'trains':<54} {'loss before':>11} {'after':>8} {'frozen, verified':>17} {'moved':>6}",
     ]

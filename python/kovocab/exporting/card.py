@@ -75,11 +75,12 @@ def _tokenizer(refined: Record) -> str:
         for key in ("documents", "words", "distinct_words")
         if key in counted
     ]
-    said = (
-        f"The new tokens were found by counting {_corpus(counted['corpus'])}{': ' if sums else ''}{', '.join(sums)}. "
-        f"Tokens per Korean word: {refined['base_tokens_per_word']:.2f} with the base's tokenizer, "
-        f"{rounds[-1]['tokens_per_word']:.2f} with this one."
-    )
+    said = f"The new tokens were found by counting {_corpus(counted['corpus'])}{': ' if sums else ''}{', '.join(sums)}."
+    before, after = refined["base_tokens_per_word"], rounds[-1]["tokens_per_word"]
+    if before is not None:
+        said += (
+            f" Tokens per word between white space: {before:.2f} with the base's tokenizer, {after:.2f} with this one."
+        )
     settings = _table(("setting", "value"), list(refined["settings"].items()))
     rows = [[row[column] for column in ROUND_COLUMNS] for row in rounds]
     table = _table([column.replace("_", " ") for column in ROUND_COLUMNS], rows)

@@ -6,6 +6,8 @@ a row, and a question about 40,000 tokens is some passes over columns.
 """
 
 import logging
+import re
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from kovocab.errors import UsageError
+from kovocab.tokenizer.hangul import CANDIDATE
 
 log = logging.getLogger(__name__)
 
@@ -115,9 +118,20 @@ class Vocabulary:
         return pl.repeat(False, len(rows), eager=True, dtype=pl.Boolean).scatter(pl.concat(parts), True)
 
 
+_CAN_BE_NEW = re.compile(f"▁?[{CANDIDATE}]+")
+
+
+def _first_other(token: str) -> str:
+    """The first character of `token` that no new token can hold, by its code point and name."""
+    other = next((c for c in token.removeprefix("▁") if not _CAN_BE_NEW.fullmatch(c)), None)
+    return f"U+{ord(other):04X} {unicodedata.name(other, '(private use)')}" if other else "no Hangul"
+
+
 @dataclass(frozen=True)
 class Decisions:
     """What a person decided: tokens to keep whatever their count, and tokens not to have.
+
+    They are read in NFC, whatever they are written in: a new token is made of whole syllables.
 
     Attributes:
         keep: Never dropped, and so neither is what they are made of.
@@ -126,6 +140,12 @@ class Decisions:
 
     keep: frozenset[str] = frozenset()
     drop: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Compose what a person's system may have taken apart."""
+        for name in ("keep", "drop"):
+            composed = frozenset(unicodedata.normalize("NFC", token) for token in getattr(self, name))
+            object.__setattr__(self, name, composed)
 
     @classmethod
     def load(cls, path: str | Path) -> "Decisions":
@@ -151,16 +171,25 @@ class Decisions:
             if not token or decision not in lists:
                 raise UsageError(f"decisions: {path}, row {row}: {token!r}, {decision!r}; wanted keep or drop")
             lists[decision].add(token.replace(" ", "▁"))
-        if both := sorted(lists["keep"] & lists["drop"]):
+        decisions = cls(frozenset(lists["keep"]), frozenset(lists["drop"]))
+        if both := sorted(decisions.keep & decisions.drop):
             raise UsageError(f"decisions: {path} says both keep and drop of {', '.join(both[:5])}")
-        return cls(frozenset(lists["keep"]), frozenset(lists["drop"]))
+        return decisions
 
-    def apply(self, vocabulary: Vocabulary) -> Vocabulary:
-        """The vocabulary that refine starts from.
+    def apply(self, vocabulary: Vocabulary, base: Collection[str] = ()) -> Vocabulary:
+        """The vocabulary that refine starts from; `base` are the base's tokens.
 
         Raises:
             UsageError: a token to keep is not a candidate, or cannot be made without one that is to be dropped.
         """
+        for token in sorted(self.keep):
+            if not _CAN_BE_NEW.fullmatch(token):
+                raise UsageError(
+                    f"decisions: {token!r} is to be kept and can be no new token, for it has {_first_other(token)}; "
+                    "wanted syllables (가 to 힣) and jamo (ㄱ to ㅣ), with a space before them or without"
+                )
+            if token in base:
+                raise UsageError(f"decisions: {token!r} is to be kept, and the base has it already; wanted new tokens")
         keep, drop = vocabulary.rows(self.keep) & vocabulary.new, vocabulary.rows(self.drop) & vocabulary.new
         if unknown := sorted(self.keep - set(vocabulary.tokens(keep))):
             raise UsageError(

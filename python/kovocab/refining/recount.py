@@ -13,7 +13,7 @@ import polars as pl
 from kovocab.counting.token_counts import count_tokens, named, segments
 from kovocab.errors import TokenizerError
 from kovocab.refining.candidates import Vocabulary
-from kovocab.refining.rounds import TokenCounts
+from kovocab.refining.rounds import Text, TokenCounts
 from kovocab.tokenizer.placement import merges_hangul
 from kovocab.tokenizer.tokenizer import build_target
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
@@ -25,23 +25,30 @@ class Recount:
     """Counts `words` by one target after another.
 
     Args:
-        words: Word counts without special tokens.
+        words: Word counts with Hangul, without special tokens.
         base: The tokenizer that targets are built from.
         vocabulary: What the first target is built from.
+        others: The other words of the text, which every target encodes as the base does.
+        text: How much text all words are.
 
     Raises:
         TokenizerError: the base is not SentencePiece-style.
     """
 
-    def __init__(self, words: pl.DataFrame, base: TokenizerJson, vocabulary: Vocabulary) -> None:
+    def __init__(
+        self,
+        words: pl.DataFrame,
+        base: TokenizerJson,
+        vocabulary: Vocabulary,
+        others: pl.DataFrame | None = None,
+        text: Text | None = None,
+    ) -> None:
         self._words = words
         self._base = base
         self._merges_hangul = merges_hangul(base.ids)
-        # A space is one byte of text, and three as ▁.
-        length = pl.col("word").str.len_bytes() - 2 * pl.col("word").str.count_matches("▁")
-        self._times = int(words["count"].sum())
-        self._bytes = int(words.select((length * pl.col("count")).sum()).item())
+        self._text = text or Text()
         self._start(vocabulary)
+        self._rest = 0 if others is None else int(count_tokens(others, base)["count"].sum())
 
     def _start(self, vocabulary: Vocabulary) -> None:
         self._target = build_target(self._base, vocabulary.frame())
@@ -67,14 +74,13 @@ class Recount:
             log.debug("%d segments encoded again", changed)
             self._there = vocabulary.there
         counts = self._by_id()["count"]
-        emitted = int(counts.sum())
         by_row = counts.gather(self._ids).fill_null(0)
-        return TokenCounts(by_row, emitted / self._times, self._bytes / emitted)
+        return TokenCounts(by_row, int(counts.sum()) + self._rest, self._text)
 
     def count_base(self) -> TokenCounts:
         """What the base emits; it has no rows."""
         emitted = int(count_tokens(self._words, self._base)["count"].sum())
-        return TokenCounts(pl.Series([], dtype=pl.UInt64), emitted / self._times, self._bytes / emitted)
+        return TokenCounts(pl.Series([], dtype=pl.UInt64), emitted + self._rest, self._text)
 
     def check(self, target: TokenizerJson) -> None:
         """Check the last counts against those of the target as it was built.

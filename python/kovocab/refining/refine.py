@@ -17,13 +17,13 @@ from typing import Any
 import polars as pl
 
 from kovocab.artefact import Record, check_replaceable, new_folder, read_record, write_record
-from kovocab.counting.word_counts import Counted, check_words
-from kovocab.errors import CycleError, TokenizerError, UsageError
+from kovocab.counting.word_counts import Counted, check_words, hangul_of, no_tokens
+from kovocab.errors import CycleError, TokenizerError, UsageError, quantity
 from kovocab.refining import intermediate
 from kovocab.refining.candidates import Decisions, Vocabulary
 from kovocab.refining.recount import Recount
-from kovocab.refining.rounds import Round, State, TokenCounts, turn
-from kovocab.refining.settings import RefineSettings
+from kovocab.refining.rounds import Round, State, Text, TokenCounts, ratio, turn
+from kovocab.refining.settings import CARDS, RefineSettings, suited_min_count
 from kovocab.tokenizer import promises
 from kovocab.tokenizer.hangul import CANDIDATE
 from kovocab.tokenizer.reference import Reference, Tokenizer
@@ -90,9 +90,9 @@ class Refined:
         """The rounds as lines, and what came out."""
         kept, below = self.record["new_tokens"], self.record["below_min_count"]
         stones = f", {below:,} of them seen less than min_count times" if below else ""
-        base = f"base: {self.record['base_tokens_per_word']:.3f} tokens per word"
+        base = f"base: {ratio(self.record['base_tokens_per_word'])} tokens per word"
         rounds = [str(Round(**row)) for row in self.record["rounds"]]
-        return "\n".join([base, *rounds, f"{kept:,} new tokens{stones}"])
+        return "\n".join([base, *rounds, f"{quantity(kept, 'new token')}{stones}"])
 
     def _check(self, folder: Path) -> dict[str, int]:
         model = folder / "tokenizer.model"
@@ -169,9 +169,20 @@ def refine(
         raise UsageError("the words were counted for another tokenizer than this base; count them again with it")
     # A special token is a word of its own, and no text: nothing can be learned from its Hangul.
     special = [token.content for token in tokenizer.added_tokens]
-    hangul = counted.words.filter(pl.col("word").str.contains(f"[{CANDIDATE}]") & ~pl.col("word").is_in(special))
+    of_hangul = pl.col("word").str.contains(f"[{CANDIDATE}]") & ~pl.col("word").is_in(special)
+    hangul, others = counted.words.filter(of_hangul), counted.words.filter(~of_hangul)
     if hangul.is_empty():
-        raise UsageError("the word counts hold no word with Hangul: there is nothing to refine")
+        said = no_tokens(hangul_of(others))
+        raise UsageError(
+            "the word counts hold no word with Hangul that a token can be made of: "
+            f"{said or 'there is nothing to refine'}"
+        )
+    text = Text(counted.record.get("words_between_space"), counted.record.get("bytes"))
+    if text.words is None:
+        log.warning(
+            "the word counts do not say how many words stood between white space, so tokens per word are not known: "
+            "a file that `kovocab count` wrote says it, a frame of words or a file of an earlier version does not"
+        )
     start = time.perf_counter()
     trained = intermediate.train(intermediate.training_words(hangul), settings.intermediate_vocab_size)
     log.info("intermediate tokenizer: %s tokens, %.1f s", f"{len(trained):,}", time.perf_counter() - start)
@@ -180,9 +191,9 @@ def refine(
     characters = candidates.by_row(dict(seen.iter_rows()))
     keep = candidates.rows(decisions.keep)
 
-    states = [State(decisions.apply(candidates), candidates.rows(decisions.drop))]
+    states = [State(decisions.apply(candidates, tokenizer.ids), candidates.rows(decisions.drop))]
     start = time.perf_counter()
-    recount = Recount(hangul, tokenizer, states[0].target)
+    recount = Recount(hangul, tokenizer, states[0].target, others, text)
     log.info("all words encoded: %.3f s", time.perf_counter() - start)
     rounds: list[Round] = []
     while True:
@@ -197,7 +208,10 @@ def refine(
             if earlier.equals(after):
                 raise CycleError(f"round {row.round} came back to the vocabulary of round {number}; it would never end")
         states.append(after)
-    return _result(states[-1].vocabulary, recount, counts, reference, base, counted, settings, decisions, rounds)
+    result = _result(states[-1].vocabulary, recount, counts, reference, base, counted, settings, decisions, rounds)
+    if said := _ill_suited(settings, result.record["new_tokens"], counted):
+        log.warning("%s", said)
+    return result
 
 
 def _made_from(words: Counted, base: TokenizerJson, settings: RefineSettings, decisions: Decisions) -> Record:
@@ -251,7 +265,27 @@ def _result(
         "rounds": rows,
         "words": made_from["words"],
     }
-    return Refined(table, target, pl.DataFrame(rows), record, base, reference, counted.words)
+    ratios = {"tokens_per_word": pl.Float64, "bytes_per_token": pl.Float64}
+    frame = pl.DataFrame(rows, schema_overrides=ratios)
+    return Refined(table, target, frame, record, base, reference, counted.words)
+
+
+def _ill_suited(settings: RefineSettings, new_tokens: int, counted: Counted) -> str | None:
+    """Say that the thresholds are not for so little text, and what would suit; None where they are."""
+    size = counted.record.get("bytes")
+    if size is None:  # about as much
+        size = int(counted.words.select((pl.col("word").str.len_bytes() * pl.col("count")).sum()).item())
+    suits, least = suited_min_count(size), settings.min_count
+    found = f"{quantity(new_tokens, 'new token')} from {size / 1e6:,.1f} MB of text"
+    if least > suits and (new_tokens == 0 or (least > 2 * suits and suits < CARDS)):
+        return (
+            f"{found}: min_count is {least:,}, which is much for it (the cards' {CARDS:,} is for 100 GB); "
+            f"{suits:,} would suit, of min_syllable_count too"
+        )
+    if new_tokens:
+        return None
+    stems = "" if settings.prune == "leaf" else ", with all that it is made of (prune leaf keeps that)"
+    return f"{found}: none that the base lacks is emitted {quantity(least, 'time')}{stems}"
 
 
 def _texts(words: pl.DataFrame, lines: int = 4000, length: int = 40) -> list[str]:

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import polars as pl
 
-from kovocab.errors import UsageError
+from kovocab.errors import UsageError, quantity
 from kovocab.refining.candidates import Rows, Vocabulary
 from kovocab.refining.settings import RefineSettings
 
@@ -19,8 +19,10 @@ class Round:
         unreachable: Tokens that could not be built because a part was dropped before; they are gone.
         dropped: Tokens dropped for their count.
         added: Single characters added.
-        tokens_per_word: Tokens per word with Hangul (an optional space and a run of Hangul), by the target.
-        bytes_per_token: UTF-8 bytes of these words per token.
+        tokens: All tokens of the text, by the target.
+        tokens_per_word: Of these, for each word between white space, as `fertility` measures it; None where it is
+            not known how many words there are.
+        bytes_per_token: UTF-8 bytes of the text for each token; None where it is not known how many there are.
     """
 
     round: int
@@ -28,16 +30,22 @@ class Round:
     unreachable: int
     dropped: int
     added: int
-    tokens_per_word: float
-    bytes_per_token: float
+    tokens: int
+    tokens_per_word: float | None
+    bytes_per_token: float | None
 
     def __str__(self) -> str:
         """The round as a line."""
         return (
-            f"round {self.round}: {self.size:,} new tokens, {self.unreachable:,} unreachable, "
+            f"round {self.round}: {quantity(self.size, 'new token')}, {self.unreachable:,} unreachable, "
             f"{self.dropped:,} dropped, {self.added:,} added, "
-            f"{self.tokens_per_word:.3f} tokens per word, {self.bytes_per_token:.3f} bytes per token"
+            f"{ratio(self.tokens_per_word)} tokens per word, {ratio(self.bytes_per_token)} bytes per token"
         )
+
+
+def ratio(value: float | None) -> str:
+    """A ratio as people are shown it; `-` where it is not known."""
+    return "-" if value is None else f"{value:.3f}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,13 +65,36 @@ class State:
         return self.vocabulary.there.equals(other.vocabulary.there) and self.barred.equals(other.barred)
 
 
+@dataclass(frozen=True)
+class Text:
+    """How much text was counted, where that is known.
+
+    Attributes:
+        words: Between white space.
+        bytes: UTF-8.
+    """
+
+    words: int | None = None
+    bytes: int | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class TokenCounts:
-    """What the target of a round emits: of each row of the vocabulary's table, and for all words with Hangul."""
+    """What a tokenizer emits: of each row of the vocabulary's table, and all in all, for how much text."""
 
     by_row: pl.Series
-    tokens_per_word: float
-    bytes_per_token: float
+    tokens: int
+    text: Text
+
+    @property
+    def tokens_per_word(self) -> float | None:
+        """As `fertility` has it."""
+        return self.tokens / self.text.words if self.text.words else None
+
+    @property
+    def bytes_per_token(self) -> float | None:
+        """As `fertility` has it."""
+        return None if self.text.bytes is None else self.text.bytes / self.tokens
 
 
 def turn(
@@ -106,6 +137,7 @@ def turn(
         unreachable=unreachable,
         dropped=int(rare.sum()),
         added=int(missing.sum()),
+        tokens=counts.tokens,
         tokens_per_word=counts.tokens_per_word,
         bytes_per_token=counts.bytes_per_token,
     )
@@ -118,9 +150,8 @@ def _rarest_leaves(vocabulary: Vocabulary, seen: pl.Series, excess: int, keep: R
     kept = vocabulary.with_stems(keep | vocabulary.table["base"])
     held = int((kept & vocabulary.new).sum())
     if int(vocabulary.new.sum()) - held < excess:
-        raise UsageError(
-            f"max_new_tokens leaves no room for the {held} tokens that decisions keep or the base's are made of"
-        )
+        stems = quantity(held, "token")
+        raise UsageError(f"max_new_tokens leaves no room for the {stems} that decisions keep or the base's are made of")
     by_count = pl.DataFrame({"token": vocabulary.table["token"], "count": seen}).with_row_index("row")
     gone = vocabulary.rows([])
     while (more := excess - int(gone.sum())) > 0:

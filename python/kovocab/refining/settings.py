@@ -5,29 +5,38 @@ from typing import Literal
 
 from kovocab.errors import UsageError
 
+CARDS = 6000
+"""The thresholds of the model cards, for 100 GB of text."""
+
+
+def suited_min_count(size: int) -> int:
+    """A threshold that suits so many bytes of text: one for each 100 kB, from 10 to the cards'."""
+    return min(CARDS, max(10, size // 100_000))
+
 
 @dataclass(frozen=True)
 class RefineSettings:
-    """What refine goes by; the defaults are the model cards'.
+    """What refine goes by; the defaults are the model cards', but for `prune`.
 
     Attributes:
         min_count: A new token that the target tokenizer emits less often than this is dropped; a single character
-            below `min_syllable_count`, where that is lower.
+            below `min_syllable_count`, where that is lower. The cards' 6,000 are for 100 GB of text; one for each
+            100 kB suits less.
         min_syllable_count: A missing single character seen at least this often is added.
         intermediate_vocab_size: Tokens of the intermediate tokenizer, from which candidates come.
         max_new_tokens: Keep at most this many new tokens, the most frequent, closed under parts; 8,960 in the
             cards.
-        prune: `threshold`: the cards' rule, every token below `min_count` goes, even one that others are made
-            of. `leaf`: only tokens that no kept token is made of may go; keeps more, at the price of some
-            stepping stones below `min_count`.
+        prune: `leaf`: only tokens that no kept token is made of may go; keeps the most frequent words, at the price
+            of some stems below `min_count`. `threshold`: the cards' rule, word for word: every token below
+            `min_count` goes, even one that others are made of, and these then go too.
         script: The script of new tokens.
     """
 
-    min_count: int = 6000
-    min_syllable_count: int = 6000
+    min_count: int = CARDS
+    min_syllable_count: int = CARDS
     intermediate_vocab_size: int = 40_000
     max_new_tokens: int | None = None
-    prune: Literal["threshold", "leaf"] = "threshold"
+    prune: Literal["threshold", "leaf"] = "leaf"
     script: Literal["Hangul"] = "Hangul"
 
     def __post_init__(self) -> None:

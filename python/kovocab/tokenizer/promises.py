@@ -65,8 +65,8 @@ def check_promises(
         model: The bytes of the target's `tokenizer.model`, where there is one.
 
     Returns:
-        How much was checked: `base_tokens`, `texts_without_hangul`, `new_tokens`, `texts_with_hangul`, and
-        with `model` also `texts_in_model`.
+        How much was checked: `base_tokens`, `texts_without_hangul`, `new_tokens`, `base_tokens_reachable` (tokens of
+        `vocabulary` that are the base's), `texts_with_hangul`, and with `model` also `texts_in_model`.
 
     Raises:
         TokenizerError: a promise is broken; says which, and by what.
@@ -77,8 +77,10 @@ def check_promises(
         "base_tokens": check_base_ids(old.document, new.document, vocabulary),
         "texts_without_hangul": check_text_without_hangul(old, new, documents),
         "new_tokens": check_reachable(new.document, vocabulary),
+        "base_tokens_reachable": (remade := sum(token in old.document.ids for token in vocabulary["token"])),
         "texts_with_hangul": check_decoding(old, new, documents),
     }
+    checked["new_tokens"] -= remade
     if model is not None:
         checked["texts_in_model"] = check_model(new, model, documents)
     return checked
