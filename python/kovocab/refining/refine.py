@@ -24,6 +24,7 @@ from kovocab.refining.recount import Recount
 from kovocab.refining.rounds import Round, State, TokenCounts, turn
 from kovocab.refining.settings import RefineSettings
 from kovocab.tokenizer import promises
+from kovocab.tokenizer.base_folder import check_base
 from kovocab.tokenizer.hangul import CANDIDATE
 from kovocab.tokenizer.reference import Reference, Tokenizer
 from kovocab.tokenizer.tokenizer import Source, base_pieces, build_target, load_tokenizer, save_tokenizer
@@ -70,7 +71,10 @@ class Refined:
             TokenizerError: the saved tokenizer breaks a promise; says which, and by what.
         """
         with new_folder(folder) as beside:
-            save_tokenizer(self.target, beside, base_source=self._base, vocabulary=self.vocabulary)
+            with_model = "tokenizer_model_left_out" not in self.record
+            save_tokenizer(
+                self.target, beside, base_source=self._base, vocabulary=self.vocabulary, with_model=with_model
+            )
             self.vocabulary.write_parquet(beside / "vocabulary.parquet")
             self.rounds.write_parquet(beside / "rounds.parquet")
             record = self.record | {"promises": self._check(beside)}
@@ -83,7 +87,9 @@ class Refined:
         stones = f", {below:,} of them seen less than min_count times" if below else ""
         base = f"base: {self.record['base_tokens_per_word']:.3f} tokens per word"
         rounds = [str(Round(**row)) for row in self.record["rounds"]]
-        return "\n".join([base, *rounds, f"{kept:,} new tokens{stones}"])
+        left_out = self.record.get("tokenizer_model_left_out")
+        said = [] if left_out is None else [f"tokenizer.model is left out: {left_out}"]
+        return "\n".join([base, *rounds, f"{kept:,} new tokens{stones}", *said])
 
     def _check(self, folder: Path) -> dict[str, int]:
         model = folder / "tokenizer.model"
@@ -126,6 +132,7 @@ def refine(
     counted = words if isinstance(words, Counted) else Counted(words, {"verb": "count", "corpus": {"kind": "memory"}})
     check_words(counted.words)
     tokenizer = load_tokenizer(base)
+    left_out = check_base(base)  # now, and not after the work
     reference = Reference(tokenizer)  # for the promises at the end: what it cannot read is said now
     if "tokenizer" in counted.record and counted.record["tokenizer"] != tokenizer.digest:
         raise UsageError("the words were counted for another tokenizer than this base; count them again with it")
@@ -159,7 +166,9 @@ def refine(
             if earlier.equals(after):
                 raise CycleError(f"round {row.round} came back to the vocabulary of round {number}; it would never end")
         states.append(after)
-    return _result(states[-1].vocabulary, recount, counts, reference, base, counted, settings, decisions, rounds)
+    return _result(
+        states[-1].vocabulary, recount, counts, reference, base, counted, settings, decisions, rounds, left_out
+    )
 
 
 def _result(
@@ -172,6 +181,7 @@ def _result(
     settings: RefineSettings,
     decisions: Decisions,
     rounds: list[Round],
+    left_out: str | None,
 ) -> Refined:
     tokenizer, frame = reference.document, vocabulary.frame()
     target = build_target(tokenizer, frame)
@@ -200,7 +210,7 @@ def _result(
         "below_min_count": int((vocabulary.new & (counts.by_row < settings.min_count)).sum()),
         "rounds": rows,
         "words": counted.record,
-    }
+    } | ({} if left_out is None else {"tokenizer_model_left_out": left_out})
     return Refined(table, target, pl.DataFrame(rows), record, base, reference, counted.words)
 
 
