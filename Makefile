@@ -15,7 +15,7 @@ NEXT ?= $(addprefix tests/,machine corpus tokenizer counting refining example cl
 SOURCES := pyproject.toml constraints.txt Cargo.toml $(wildcard rust/*.rs rust/*/*.rs)
 
 .DEFAULT_GOAL := all
-.PHONY: all help build quickstart format lint test test-next bench findings gpu-wheels gpu clean
+.PHONY: all help build quickstart format lint test test-next test-served bench findings gpu-wheels gpu clean
 
 all: format build lint test ## Format, lint and test: what to run before a commit
 
@@ -63,6 +63,17 @@ test-next: .venv-next/installed ## The text half's tests: no torch there, and to
 	! .venv-next/bin/python -c 'import torch' 2> /dev/null
 	.venv-next/bin/python -m pytest $(NEXT)
 
+# A reader as servers have it: transformers 4, with the torch of .venv behind its own packages.
+.venv-served/installed: .venv/installed
+	test -x .venv-served/bin/python || $(PYTHON) -m venv .venv-served
+	.venv-served/bin/python -m pip install -q --disable-pip-version-check 'transformers>=4.57,<5'
+	.venv-served/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > .venv-served/site
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(cat .venv-served/site)/behind.pth"
+	touch $@
+
+test-served: .venv-served/installed ## What export writes, opened with transformers 4: the same logits and ids
+	KOVOCAB_SERVED=$(CURDIR)/.venv-served/bin/python $(BIN)/python -m pytest tests/whole/test_served.py
+
 bench: build ## The benchmarks, against the peers, on generated text; some ten minutes
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt 'tokie>=0.1.4'
 	$(BIN)/python benchmarks/counting.py
@@ -99,4 +110,4 @@ gpu: ## Tests and benchmarks on an NVIDIA GPU, with PYTHON's torch, in eight min
 	PYTHONPATH="$(CURDIR)/target/gpu/site$${PYTHONPATH:+:$$PYTHONPATH}" $(PYTHON) benchmarks/gpu.py --out $(SECTION) $(GPU_ARGS)
 
 clean: ## Remove what was built, but not runs/
-	rm -rf .venv .venv-next target .gpu
+	rm -rf .venv .venv-next .venv-served target .gpu

@@ -22,12 +22,12 @@ from kovocab.cli.main import main
 from kovocab.counting.count import count
 from kovocab.counting.word_counts import Counted
 from kovocab.errors import ArtefactError, CycleError, TokenizerError, UsageError
+from kovocab.evaluating.fertility import fertility
 from kovocab.example.text import sample_documents
 from kovocab.refining.candidates import Decisions, Vocabulary
 from kovocab.refining.refine import Refined
 from kovocab.refining.rounds import State, Text, TokenCounts, turn
 from kovocab.refining.settings import suited_min_count
-from kovocab.tokenizer.fertility import fertility
 from kovocab.tokenizer.tokenizer import build_target, load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 from support import reference

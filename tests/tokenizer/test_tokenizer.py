@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
 
 from kovocab.errors import TokenizerError
+from kovocab.tokenizer.base_folder import check_base
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import (
     base_pieces,
@@ -467,12 +469,19 @@ def test_a_base_without_model_gets_none(base: TokenizerJson, tmp_path: Path) -> 
 def test_a_model_that_numbers_otherwise_is_not_written(
     base: TokenizerJson, base_model_file: Path, tmp_path: Path
 ) -> None:
-    chat = with_added(base, "<|start|>")
-    (tmp_path / "tokenizer.json").write_text(chat.pretty())
+    def swap(config: dict[str, Any]) -> None:
+        vocab = config["model"]["vocab"]
+        vocab["▁the"], vocab["▁and"] = vocab["▁and"], vocab["▁the"]
+
+    other = changed(base, swap)
+    (tmp_path / "tokenizer.json").write_text(other.pretty())
     (tmp_path / "tokenizer.model").write_bytes(base_model_file.read_bytes())
-    target = build_target(chat, ROWS)
-    with pytest.raises(TokenizerError, match=r"'<\|start\|>' is None in it and 32000 in the target"):
-        save_tokenizer(target, tmp_path / "target", base_source=tmp_path, vocabulary=ROWS)
+    wanted = r"'▁(the|and)' is \d+ in it and \d+ in the other"
+    left_out = check_base(tmp_path)
+    assert left_out is not None
+    assert re.search(wanted, left_out)
+    with pytest.raises(TokenizerError, match=wanted):
+        save_tokenizer(build_target(other, ROWS), tmp_path / "target", base_source=tmp_path, vocabulary=ROWS)
     assert not (tmp_path / "target").exists()
 
 

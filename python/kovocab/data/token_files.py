@@ -21,8 +21,9 @@ from kovocab.artefact import RECORD, Record, new_folder, read_record, write_reco
 from kovocab.corpus.documents import batches, fingerprint
 from kovocab.corpus.remote import shown
 from kovocab.errors import CorpusError, TokenizerError, UsageError
+from kovocab.tokenizer.companions import read_config
 from kovocab.tokenizer.reference import Reference
-from kovocab.tokenizer.tokenizer import load_tokenizer, read_config
+from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 log = logging.getLogger(__name__)

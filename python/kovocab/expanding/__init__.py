@@ -6,5 +6,6 @@ It never trains, and never holds a whole model that it only has to carry over.
 expand      the verb: grow, write, open again, compare
 new_rows    how new rows are made
 spelling    new tokens as the base spells them
+config_files  config.json and generation_config.json, for old and new readers
 split_rows  embeddings in two blocks, old and new rows
 """

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
-from transformers.utils.hub import cached_file
 
 from kovocab.artefact import Record, check_replaceable, new_folder, read_record, write_record
 from kovocab.errors import ArtefactError, ModelError, UsageError, model_errors
+from kovocab.expanding.config_files import check_special_ids, find_file, save_model
 from kovocab.expanding.new_rows import INITIALISATION, RULES, base_pieces, matrices, mean_row
 from kovocab.expanding.split_rows import is_tied, plain_embeddings, untie_embeddings
+from kovocab.tokenizer.companions import COMPANIONS
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
 
@@ -146,6 +147,7 @@ def expand_folder(
     if not Path(model).is_dir():
         log.info("there is no folder %s: asking the hub for it", model)
     checked = _check_base_tokenizer(model, tokenizer, first_new_id)
+    check_special_ids(model, first_new_id)
     loaded = load_plain(model, dtype)
     rows = plain_embeddings(loaded)[0].num_embeddings
     if not first_new_id <= rows <= first_new_id + MOST_PADDING_ROWS:
@@ -175,7 +177,7 @@ def expand_folder(
         "tokenizer": refined,
     }
     with new_folder(out, made_from, overwrite=overwrite) as folder:
-        loaded.save_pretrained(folder)
+        save_model(loaded, folder, model)
         del loaded  # so that only one model is in memory while what was written is checked
         _check_written(folder, base, pieces, first_new_id, tied)
         copy_tokenizer(tokenizer, folder)
@@ -272,16 +274,13 @@ def _check_model_folder(model: str) -> None:
 
 
 def _check_base_tokenizer(model: str, tokenizer: Path, first_new_id: int) -> bool:
-    """Open the target, and compare the model's own tokenizer.json with it below `first_new_id`; False without one."""
+    """Open the target, and compare the model's own tokenizer with it below `first_new_id`; False without one."""
     target = load_tokenizer(tokenizer / "tokenizer.json")
     Reference(target)  # what it cannot read would be found after training
-    try:
-        own = cached_file(model, "tokenizer.json", _raise_exceptions_for_missing_entries=False)
-    except OSError:
-        return False  # then the model itself cannot be had either, which load_plain says better
-    if own is None:
+    files = [found for name in ("tokenizer.json", "tokenizer.model", *COMPANIONS) if (found := find_file(model, name))]
+    if not files or not files[0].name.startswith("tokenizer."):
         return False
-    base = load_tokenizer(own).tokens
+    base = load_tokenizer(files[0].parent).tokens
     wanted = {row: token for row, token in target.tokens.items() if row < first_new_id}
     for row in sorted(base.keys() | wanted.keys()):
         if base.get(row) != wanted.get(row):

@@ -18,6 +18,7 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from kovocab.errors import ModelError
+from kovocab.expanding.config_files import save_model
 from kovocab.stages import ROW_BLOCKS, Block
 
 
@@ -102,7 +103,9 @@ def split_rows(model: PreTrainedModel, first_new_id: int) -> PreTrainedModel:
         )
     weight = embedding.weight.detach()
     # Copies, so that the fused matrix is freed and a checkpoint of one block does not carry the other along.
-    split = SplitEmbedding(weight[:first_new_id].clone(), weight[first_new_id:].clone(), embedding.padding_idx)
+    # A pad_token_id of -1, the first Llama's way to say none, is to torch the last row: a new token's.
+    padding = None if (getattr(model.config, "pad_token_id", None) or 0) < 0 else embedding.padding_idx
+    split = SplitEmbedding(weight[:first_new_id].clone(), weight[first_new_id:].clone(), padding)
     output, bias = head.weight.detach(), head.bias
     biases = (
         (None, None) if bias is None else (bias.detach()[:first_new_id].clone(), bias.detach()[first_new_id:].clone())
@@ -199,15 +202,21 @@ def fused_state_dict(model: PreTrainedModel) -> dict[str, Tensor]:
     return plain
 
 
-def save_plain(model: PreTrainedModel, folder: str | Path, state: dict[str, Tensor] | None = None) -> None:
+def save_plain(
+    model: PreTrainedModel,
+    folder: str | Path,
+    state: dict[str, Tensor] | None = None,
+    source: str | Path | None = None,
+) -> None:
     """Write a split model to `folder` so that every Hugging Face tool opens it: config, safetensors.
 
     Args:
         model: Says the configuration.
         folder: Made where it is not there.
         state: What `fused_state_dict` gave: of a sharded model, which one process writes and all gather.
+        source: Where the model came from: what its files say of special ids and generation is kept.
     """
-    model.save_pretrained(Path(folder), state_dict=fused_state_dict(model) if state is None else state)
+    save_model(model, Path(folder), source, state_dict=fused_state_dict(model) if state is None else state)
 
 
 def _whole(tensor: Tensor) -> Tensor | None:

@@ -1,5 +1,6 @@
 """Export: a finished stage as a folder for the hub, opened again and compared before it takes its name."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from kovocab.artefact import RECORD, Record, check_replaceable, new_folder, read_record, write_record
 from kovocab.errors import ArtefactError, ModelError, TokenizerError
+from kovocab.expanding.config_files import CONFIG, GENERATION, read_json, save_model
 from kovocab.expanding.expand import Dtype, copy_tokenizer, load_plain
 from kovocab.exporting.card import model_card
 from kovocab.tokenizer.reference import Reference
@@ -58,7 +60,6 @@ def export(
     check_replaceable(out, "export", made_from, overwrite=overwrite, yields=_YIELDS, reads=[stage])
     tokenizer = _open_tokenizer(stage)
     model = load_plain(str(stage), dtype)
-    _set_special_tokens(model, tokenizer)
     before = [_logits(model, tokenizer, prompt) for prompt in PROMPTS]
     record: Record = {
         "verb": "export",
@@ -70,7 +71,8 @@ def export(
         "model": source,
     }
     with new_folder(out, made_from, overwrite=overwrite, yields=_YIELDS) as folder:
-        model.save_pretrained(folder, max_shard_size=SHARD)
+        save_model(model, folder, stage, max_shard_size=SHARD)
+        _fill_generation(folder, tokenizer)
         del model  # so that only one is in memory while what was written is checked
         copy_tokenizer(stage, folder)
         (folder / "README.md").write_text(model_card(source, name), encoding="utf-8")
@@ -107,15 +109,23 @@ def _open_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return opened
 
 
-def _set_special_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Generation begins, ends and pads as the tokenizer says; what the base says of sampling is kept."""
-    config: Any = model.generation_config
+def _fill_generation(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+    """How generation begins, ends and pads, where the base says nothing of it: as config.json or the tokenizer says.
+
+    A negative id says nothing, and nothing that generation_config.json says is changed.
+    """
+    generation, config = read_json(folder, GENERATION) or {}, read_json(folder, CONFIG) or {}
+    filled = dict(generation)
     for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
-        given = getattr(tokenizer, name)
-        if given is not None:
-            setattr(config, name, given)
-    if config.pad_token_id is None:
-        config.pad_token_id = tokenizer.eos_token_id
+        ids = (generation.get(name), config.get(name), getattr(tokenizer, name))
+        filled[name] = next((i for i in ids if i is not None and not (isinstance(i, int) and i < 0)), None)
+    if filled["pad_token_id"] is None:
+        end = filled["eos_token_id"]
+        filled["pad_token_id"] = end[0] if isinstance(end, list) and end else end
+    filled = {key: value for key, value in filled.items() if value is not None or key in generation}
+    if filled != generation:
+        filled.pop("_from_model_config", None)  # it is not alone any more
+        (folder / GENERATION).write_text(json.dumps(filled, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
 def _check(folder: Path, before: list[torch.Tensor]) -> None:

@@ -263,7 +263,7 @@ class Fit:
         }
         with new_folder(self.run.finished(stage.number)) as folder:
             if module.qlora is None:
-                save_plain(module.loaded, folder, state)
+                save_plain(module.loaded, folder, state, start)
             else:
                 for file in (self.run.begun(stage.number) / MERGED).iterdir():
                     file.rename(folder / file.name)

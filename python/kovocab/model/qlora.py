@@ -5,7 +5,6 @@ them, and both embeddings train in full, in two blocks and their own dtype. What
 product of a LoRA is added to the weight that the stage started from, and not to its 4-bit rounding.
 """
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -19,6 +18,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, P
 
 from kovocab.artefact import Record
 from kovocab.errors import ModelError, UsageError, model_errors
+from kovocab.expanding.config_files import finish
 from kovocab.expanding.expand import Dtype, load_plain
 from kovocab.expanding.split_rows import SplitEmbedding, SplitLinear, plain_place
 from kovocab.model.tensor_files import read_tensors, write_tensors
@@ -201,8 +201,7 @@ def merge(model: PreTrainedModel, source: Path, out: Path, dtype: Dtype) -> None
     if dtype != "auto":
         config.dtype = getattr(torch, dtype)
     config.save_pretrained(out)
-    if (source / "generation_config.json").is_file():
-        shutil.copyfile(source / "generation_config.json", out / "generation_config.json")
+    finish(out, source)
     adapted, rows = _adapted(model), _plain_rows(model)
     trained = {f"{name}.weight" for name in adapted} | rows.keys()
 

@@ -25,6 +25,7 @@ from kovocab.refining.recount import Recount
 from kovocab.refining.rounds import Round, State, Text, TokenCounts, ratio, turn
 from kovocab.refining.settings import CARDS, RefineSettings, suited_min_count
 from kovocab.tokenizer import promises
+from kovocab.tokenizer.base_folder import check_base
 from kovocab.tokenizer.hangul import CANDIDATE
 from kovocab.tokenizer.reference import Reference, Tokenizer
 from kovocab.tokenizer.tokenizer import Source, base_pieces, build_target, load_tokenizer, save_tokenizer
@@ -80,7 +81,10 @@ class Refined:
         """
         made_from = {key: self.record[key] for key in _MADE_FROM}
         with new_folder(folder, made_from, overwrite=overwrite) as beside:
-            save_tokenizer(self.target, beside, base_source=self._base, vocabulary=self.vocabulary)
+            with_model = "tokenizer_model_left_out" not in self.record
+            save_tokenizer(
+                self.target, beside, base_source=self._base, vocabulary=self.vocabulary, with_model=with_model
+            )
             self.vocabulary.write_parquet(beside / "vocabulary.parquet")
             self.rounds.write_parquet(beside / "rounds.parquet")
             write_record(beside, self.record | {"promises": self._check(beside)})
@@ -92,7 +96,9 @@ class Refined:
         stones = f", {below:,} of them seen less than min_count times" if below else ""
         base = f"base: {ratio(self.record['base_tokens_per_word'])} tokens per word"
         rounds = [str(Round(**row)) for row in self.record["rounds"]]
-        return "\n".join([base, *rounds, f"{quantity(kept, 'new token')}{stones}"])
+        left_out = self.record.get("tokenizer_model_left_out")
+        said = [] if left_out is None else [f"tokenizer.model is left out: {left_out}"]
+        return "\n".join([base, *rounds, f"{quantity(kept, 'new token')}{stones}", *said])
 
     def _check(self, folder: Path) -> dict[str, int]:
         model = folder / "tokenizer.model"
@@ -164,6 +170,7 @@ def refine(
     counted = words if isinstance(words, Counted) else Counted(words, {"verb": "count", "corpus": {"kind": "memory"}})
     check_words(counted.words)
     tokenizer = load_tokenizer(base)
+    left_out = check_base(base)  # now, and not after the work
     reference = Reference(tokenizer)  # for the promises at the end: what it cannot read is said now
     if "tokenizer" in counted.record and counted.record["tokenizer"] != tokenizer.digest:
         raise UsageError("the words were counted for another tokenizer than this base; count them again with it")
@@ -208,7 +215,9 @@ def refine(
             if earlier.equals(after):
                 raise CycleError(f"round {row.round} came back to the vocabulary of round {number}; it would never end")
         states.append(after)
-    result = _result(states[-1].vocabulary, recount, counts, reference, base, counted, settings, decisions, rounds)
+    result = _result(
+        states[-1].vocabulary, recount, counts, reference, base, counted, settings, decisions, rounds, left_out
+    )
     if said := _ill_suited(settings, result.record["new_tokens"], counted):
         log.warning("%s", said)
     return result
@@ -235,6 +244,7 @@ def _result(
     settings: RefineSettings,
     decisions: Decisions,
     rounds: list[Round],
+    left_out: str | None,
 ) -> Refined:
     tokenizer, frame = reference.document, vocabulary.frame()
     target = build_target(tokenizer, frame)
@@ -264,7 +274,7 @@ def _result(
         "below_min_count": int((vocabulary.new & (counts.by_row < settings.min_count)).sum()),
         "rounds": rows,
         "words": made_from["words"],
-    }
+    } | ({} if left_out is None else {"tokenizer_model_left_out": left_out})
     ratios = {"tokens_per_word": pl.Float64, "bytes_per_token": pl.Float64}
     frame = pl.DataFrame(rows, schema_overrides=ratios)
     return Refined(table, target, frame, record, base, reference, counted.words)

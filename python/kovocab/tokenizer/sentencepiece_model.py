@@ -108,6 +108,17 @@ def to_tokenizer(proto: Any, name: str = "the tokenizer.model") -> TokenizerJson
     )
 
 
+def append_added(proto: Any, tokens: Sequence[AddedToken]) -> None:
+    """Append to `proto`, which is changed, the added tokens that follow its pieces; their numbers are theirs.
+
+    SentencePiece reads a special one as the text that it is, as it does with `</s>`, and finds another in the text.
+    """
+    for token in tokens:
+        if token.id == len(proto.pieces):
+            kind = _CONTROL if token.special else _USER_DEFINED
+            proto.pieces.add(piece=token.content, score=0.0, type=kind)
+
+
 def append_pieces(proto: Any, rows: Sequence[Row]) -> bytes:
     """Append `rows` to the model as pieces, scored so that it merges as the target's `tokenizer.json` does.
 

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from kovocab.artefact import new_file
 from kovocab.errors import TokenizerError
 from kovocab.tokenizer import sentencepiece_model
+from kovocab.tokenizer.companions import ADDED, NAMES, merged_config, read_config, with_companions
 from kovocab.tokenizer.parsing import parse
 from kovocab.tokenizer.placement import check_style, place_merges, read_rows
-from kovocab.tokenizer.tokenizer_json import BpeModel, TokenizerJson
+from kovocab.tokenizer.tokenizer_json import AddedToken, BpeModel, TokenizerJson
 
 if TYPE_CHECKING:
     import polars as pl
@@ -43,7 +44,7 @@ Source = str | Path | TokenizerJson | Written | Fast
 _WANTED = "wanted a tokenizer.json, a SentencePiece tokenizer.model or a folder holding one"
 # Keys of a base's tokenizer_config.json that name its class, or its own files, and not what it does.
 _OF_ITS_CLASS = ("auto_map", "legacy", "sp_model_kwargs", "add_prefix_space", "from_slow", "name_or_path")
-_COPIED = ("special_tokens_map.json", "chat_template.jinja")
+_COPIED = (ADDED, "chat_template.jinja")
 
 
 def load_tokenizer(source: Source) -> TokenizerJson:
@@ -51,7 +52,8 @@ def load_tokenizer(source: Source) -> TokenizerJson:
 
     Args:
         source: A path to a `tokenizer.json`, to a SentencePiece `tokenizer.model` (under any name), or to a
-            folder holding one of the two; the folder's `tokenizer.json` comes first. A `TokenizerJson` is
+            folder holding one of the two; the folder's `tokenizer.json` comes first, and tokens that its other
+            files add are the tokenizer's too, as for AutoTokenizer. A `TokenizerJson` is
             handed back as it is; a `tokenizers.Tokenizer` is read and not changed.
 
     Returns:
@@ -59,7 +61,8 @@ def load_tokenizer(source: Source) -> TokenizerJson:
         would miss text without a word.
 
     Raises:
-        TokenizerError: there is no such file, or it holds no tokenizer of a kind that is covered.
+        TokenizerError: there is no such file, it holds no tokenizer of a kind that is covered, or files of the
+            folder contradict each other.
     """
     if isinstance(source, TokenizerJson):
         return source
@@ -67,9 +70,12 @@ def load_tokenizer(source: Source) -> TokenizerJson:
         return _written(source)
     path = _find(Path(source))
     data = _read(path)
-    if not data.lstrip().startswith(b"{"):
-        return sentencepiece_model.to_tokenizer(sentencepiece_model.read_model(data, str(path)), str(path))
-    return parse(data, path)
+    is_model = not data.lstrip().startswith(b"{")
+    if is_model:
+        own = sentencepiece_model.to_tokenizer(sentencepiece_model.read_model(data, str(path)), str(path))
+    else:
+        own = parse(data, path)
+    return with_companions(own, Path(source), in_text=is_model) if Path(source).is_dir() else own
 
 
 def _written(source: Written | Fast) -> TokenizerJson:
@@ -130,12 +136,15 @@ def build_target(base: TokenizerJson, vocabulary: "pl.DataFrame") -> TokenizerJs
     return replace(base, model=replace(model, vocab=vocab, merges=merges))
 
 
-def build_target_model(base_model: bytes, vocabulary: "pl.DataFrame") -> bytes:
+def build_target_model(
+    base_model: bytes, vocabulary: "pl.DataFrame | None", added_tokens: Sequence[AddedToken] = ()
+) -> bytes:
     """Build the target's `tokenizer.model`: what `build_target` builds, in SentencePiece's form.
 
     Args:
         base_model: The bytes of the base's `tokenizer.model`.
-        vocabulary: As for `build_target`.
+        vocabulary: As for `build_target`; None of the base itself.
+        added_tokens: The base's. Those that the model lacks become its pieces, before the new ones.
 
     Returns:
         The bytes of the target's, the same every time.
@@ -145,12 +154,19 @@ def build_target_model(base_model: bytes, vocabulary: "pl.DataFrame") -> bytes:
             `vocabulary` cannot be used.
     """
     proto = sentencepiece_model.read_model(base_model, "the base's tokenizer.model")
+    sentencepiece_model.append_added(proto, added_tokens)
     pieces, added = sentencepiece_model.piece_ids(proto)
-    return sentencepiece_model.append_pieces(proto, list(read_rows(vocabulary, pieces, added)))
+    rows = [] if vocabulary is None else list(read_rows(vocabulary, pieces, added))
+    return sentencepiece_model.append_pieces(proto, rows)
 
 
 def save_tokenizer(
-    target: TokenizerJson, folder: str | Path, *, base_source: Source, vocabulary: "pl.DataFrame"
+    target: TokenizerJson,
+    folder: str | Path,
+    *,
+    base_source: Source,
+    vocabulary: "pl.DataFrame",
+    with_model: bool = True,
 ) -> None:
     """Write the target so that tokenizers, transformers (`AutoTokenizer`) and SentencePiece open it.
 
@@ -163,6 +179,7 @@ def save_tokenizer(
         folder: Where to write; made if missing, files of these names in it are replaced.
         base_source: What the base was loaded from. Only a folder brings its `tokenizer_config.json` along.
         vocabulary: What the target was built with.
+        with_model: Bring a `tokenizer.model` along, where there is one.
 
     Raises:
         TokenizerError: the base's `tokenizer.json` and `tokenizer.model` number their tokens differently.
@@ -172,14 +189,22 @@ def save_tokenizer(
     config: dict[str, Any] = {}
     if isinstance(base_source, str | Path):
         source = Path(base_source)
-        model = source / "tokenizer.model" if source.is_dir() else source
-        if model.is_file() and not (data := _read(model)).lstrip().startswith(b"{"):
-            files["tokenizer.model"] = _matching_model(target, data, vocabulary, model)
+        if with_model and (found := model_file(source)) is not None:
+            files["tokenizer.model"] = matching_model(target, found[1], vocabulary, found[0])
         if source.is_dir():
-            if (source / "tokenizer_config.json").is_file():
-                config = read_config(source / "tokenizer_config.json")
+            config = merged_config(source)
             files |= {name: _read(source / name) for name in _COPIED if (source / name).is_file()}
+            if names := read_config(source / NAMES):
+                names |= {name: config[name] for name in names if name in config}
+                files[NAMES] = json.dumps(names, ensure_ascii=False, indent=2).encode() + b"\n"
     config = _tokenizer_config(target) | {k: v for k, v in config.items() if k not in _OF_ITS_CLASS}
+    if isinstance(config.get("extra_special_tokens"), list):  # how transformers 5 writes what 4 calls otherwise
+        config["additional_special_tokens"] = config.pop("extra_special_tokens")
+    # With these neither transformers 4 nor 5 looks into added_tokens.json and special_tokens_map.json.
+    config["added_tokens_decoder"] = {
+        str(token.id): {key: value for key, value in vars(token).items() if key != "id"}
+        for token in target.added_tokens
+    }
     # transformers' LlamaTokenizer takes only vocab and merges from tokenizer.json and makes the rest itself;
     # this class, of transformers 4 and 5, opens the file as it is.
     config["tokenizer_class"] = "PreTrainedTokenizerFast"
@@ -190,19 +215,31 @@ def save_tokenizer(
             path.write_bytes(content)
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """Read a tokenizer_config.json.
+def model_file(source: Path) -> tuple[Path, bytes] | None:
+    """The `tokenizer.model` that is `source`, or in it."""
+    model = source / "tokenizer.model" if source.is_dir() else source
+    if not model.is_file() or (data := _read(model)).lstrip().startswith(b"{"):
+        return None
+    return model, data
+
+
+def matching_model(target: TokenizerJson, data: bytes, vocabulary: "pl.DataFrame | None", path: Path) -> bytes:
+    """The target's `tokenizer.model`, of the base's `data` at `path`; None as the vocabulary is the base itself.
 
     Raises:
-        TokenizerError: it cannot be read, or is no JSON object.
+        TokenizerError: it numbers its tokens otherwise than the target.
     """
-    try:
-        config = json.loads(_read(path))
-    except ValueError as error:
-        raise TokenizerError(f"{path} is not JSON and cannot be read: {error}") from error
-    if not isinstance(config, dict):
-        raise TokenizerError(f"{path} is not a tokenizer_config.json: wanted an object, got {type(config).__name__}")
-    return config
+    model = build_target_model(data, vocabulary, target.added_tokens)
+    pieces, added = sentencepiece_model.piece_ids(sentencepiece_model.read_model(model, str(path)))
+    ids, ours = pieces | added, target.ids
+    for token in sorted(ours.keys() | ids.keys(), key=lambda token: (ours.get(token, -1), token)):
+        if ours.get(token) != ids.get(token):
+            raise TokenizerError(
+                f"{path} does not number its tokens as the base's tokenizer.json does: {token!r} is "
+                f"{ids.get(token)} in it and {ours.get(token)} in the other; take tokenizer.model out of "
+                "the base's folder, or give the file itself as the base"
+            )
+    return model
 
 
 def _find(path: Path) -> Path:
@@ -221,20 +258,6 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise TokenizerError(f"{path} cannot be read: {error.strerror}") from error
-
-
-def _matching_model(target: TokenizerJson, data: bytes, vocabulary: "pl.DataFrame", path: Path) -> bytes:
-    model = build_target_model(data, vocabulary)
-    pieces, added = sentencepiece_model.piece_ids(sentencepiece_model.read_model(model, str(path)))
-    ids, ours = pieces | added, target.ids
-    for token in sorted(ours.keys() | ids.keys(), key=lambda token: (ours.get(token, -1), token)):
-        if ours.get(token) != ids.get(token):
-            raise TokenizerError(
-                f"{path} does not number its tokens as the base's tokenizer.json does: {token!r} is "
-                f"{ids.get(token)} in it and {ours.get(token)} in the target; take tokenizer.model out of "
-                "the base's folder, or give the file itself as the base"
-            )
-    return model
 
 
 def _tokenizer_config(target: TokenizerJson) -> dict[str, Any]:
