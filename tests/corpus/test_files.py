@@ -44,6 +44,32 @@ def test_what_is_not_a_corpus(tmp_path: Path) -> None:
         read(iter(["a"]), batch_size=0)
 
 
+@pytest.mark.parametrize("texts", [["안녕하세요 세계"], "안녕하세요 세계", ["안녕"], ["가 나.\n" * 200], ("a/b c",)])
+def test_who_hands_over_texts_as_a_list_is_told_how(texts: list[str] | str) -> None:
+    told = "a string names a file, folder, glob or URL, and texts are handed over as pl.Series(texts) or iter(texts)"
+    fault(texts, told)
+
+
+def test_a_folder_is_counted_whole_or_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "far" / "deep").mkdir(parents=True)
+    for name in ("in/b.txt", "far/deep/c.jsonl", "far/README.md", "far/SHA256SUMS", "in/_SUCCESS"):
+        (tmp_path / name).touch()
+    (tmp_path / "in" / "far").symlink_to("../far")
+    (tmp_path / "in" / "round").symlink_to(".")
+    assert files(tmp_path / "in") == [tmp_path / "in/b.txt", tmp_path / "in/far/deep/c.jsonl"]
+    left = {Path(message.split(" is left out")[0]).name for message in caplog.messages}
+    assert left == {"README.md", "SHA256SUMS", "_SUCCESS"}
+    for name in ("in/a.csv", "far/deep/c.json", "far/notes", "far/deep/x.txt.bz2"):
+        (tmp_path / name).touch()
+        fault(tmp_path / "in", "the folder holds ", Path(name).name, "unknown suffix; wanted one of .txt")
+        fault(f"{tmp_path}/i*", "the glob holds ", Path(name).name, "unknown suffix; wanted one of .txt")
+        (tmp_path / name).unlink()
+    for name in ("a.csv", "c.json", "d.md"):
+        (tmp_path / "in" / name).touch()
+    fault(tmp_path / "in", "in/a.csv, and 2 more, of an unknown suffix")
+
+
 def test_an_empty_file_is_no_fault_but_an_empty_corpus_is(tmp_path: Path) -> None:
     for suffix in SUFFIXES:
         path = write(tmp_path, suffix, [])

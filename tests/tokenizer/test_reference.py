@@ -53,6 +53,18 @@ def test_special_tokens_that_somebody_encodes_as_text(base: TokenizerJson) -> No
     assert count_tokens(pl.Series(["a<s>b"]), base).filter(token="<s>")["count"].item() == 1
 
 
+def test_a_tokenizer_of_transformers_is_taken_as_the_one_it_holds(mistral: Path) -> None:
+    transformers = pytest.importorskip("transformers", reason="pip install kovocab[train]")
+    opened = transformers.AutoTokenizer.from_pretrained(mistral.parent)
+    texts = pl.Series(["안녕하세요 세계", "Hello  world\n</s>"])
+    assert count_tokens(texts, opened).equals(count_tokens(texts, mistral))
+    opened.add_tokens(["안녕하세요"])
+    assert load_tokenizer(opened).ids["안녕하세요"] == 32_000
+    assert Reference(load_tokenizer(opened)).encode(texts.to_list()) == [
+        opened(text, add_special_tokens=False)["input_ids"] for text in texts
+    ]
+
+
 def test_special_tokens_as_text_in_every_version(base: TokenizerJson) -> None:
     document = replace(base, encode_special_tokens=True)
     assert base.ids["<s>"] in Reference(base).encode(["a<s>b"])[0]

@@ -117,7 +117,8 @@ def _expand(item: str | Path) -> Iterator[File]:
     try:
         is_folder = path.is_dir()
     except OSError as error:  # a name that is too long, say
-        raise CorpusError(f"{str(item)[:60]}…: {error.strerror}{_no_text(path)}") from error
+        start = " ".join(str(item)[:60].split())
+        raise CorpusError(f"{start}…: {error.strerror}{_no_text(path)}") from error
     if is_folder:
         yield from map(Path, corpus_of(_below(path), f"{item}: the folder"))
     elif path.exists() or not glob.has_magic(str(path)):  # a name that exists may hold `[`

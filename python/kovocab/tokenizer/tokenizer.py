@@ -83,8 +83,8 @@ def _written(source: Written | Fast) -> TokenizerJson:
     written: Any = getattr(source, "backend_tokenizer", source)
     if not hasattr(written, "to_str"):
         raise TokenizerError(
-            f"a {name} does not give its tokenizer.json; wanted a path, a Tokenizer of tokenizers 0.23, or one of "
-            "transformers that has such a Tokenizer"
+            f"a {name} does not give its tokenizer.json; wanted a path or a Tokenizer of tokenizers 0.23, or one of "
+            "transformers that holds such a Tokenizer"
         )
     try:
         text = written.to_str()
