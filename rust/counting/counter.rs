@@ -53,16 +53,13 @@ impl WordCounter {
             let work = |worker: &mut Worker| {
                 let mut between_space = 0;
                 while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    for text in *task {
-                        worker.document(cutter, text, tables);
-                        between_space += words_between_space(text);
-                    }
-                    worker.count(cutter, tables);
+                    between_space += task.iter().map(|text| worker.document(cutter, text, tables)).sum::<i64>();
+                    between_space += worker.count(cutter, tables);
                 }
                 between_space
             };
             let running: Vec<_> = self.workers.iter_mut().map(|worker| scope.spawn(move || work(worker))).collect();
-            running.into_iter().map(join).sum()
+            running.into_iter().map(join).sum::<i64>().unsigned_abs()
         })
     }
 
@@ -148,18 +145,30 @@ fn tasks<'a, 'b>(documents: &'a [&'b str]) -> Vec<&'a [&'b str]> {
 }
 
 impl Worker {
-    fn document(&mut self, cutter: &Cutter, text: &str, tables: &Tables) {
+    /// Take a document apart; returns how many more words stand between white space in it than in its sections.
+    fn document(&mut self, cutter: &Cutter, text: &str, tables: &Tables) -> i64 {
         let Self { front, sections } = self;
-        cutter.sections(text, sections, |start, end| front.push(text.as_bytes(), start, end, tables));
+        let before = sections.len();
+        if cutter.sections(text, sections, |start, end| front.push(text.as_bytes(), start, end, tables)) {
+            return 0;
+        }
+        between_space(text.as_bytes()) - between_space(&sections[before..])
     }
 
-    fn count(&mut self, cutter: &Cutter, tables: &Tables) {
+    /// Count the words of the sections; returns how many stand between white space.
+    fn count(&mut self, cutter: &Cutter, tables: &Tables) -> i64 {
         let Self { front, sections } = self;
         let length = sections.len();
+        let between_space = between_space(sections);
         sections.extend_from_slice(&[0; PADDING]);
         cutter.words(&sections[..length], |start, end| front.push(sections, start, end, tables));
         sections.clear();
+        between_space
     }
+}
+
+fn between_space(text: &[u8]) -> i64 {
+    words_between_space(text).cast_signed()
 }
 
 #[cfg(test)]

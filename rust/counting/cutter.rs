@@ -36,22 +36,25 @@ impl Cutter {
 
     /// Append the sections of a document to `sections`, a gap before each, and call `special` with the start and the
     /// end of each special token in `text`. Sections are UTF-8, `▁` written as a space.
+    ///
+    /// Returns whether words stand between white space in `text` as they do in its sections: where it held no special
+    /// token and no `▁`.
     #[inline]
-    pub(crate) fn sections(&self, text: &str, sections: &mut Vec<u8>, mut special: impl FnMut(usize, usize)) {
-        let mut from = 0;
+    pub(crate) fn sections(&self, text: &str, sections: &mut Vec<u8>, mut special: impl FnMut(usize, usize)) -> bool {
+        let (mut from, mut same) = (0, true);
         if let Some(search) = &self.special {
             for found in search.find_iter(text) {
                 self.section(&text[from..found.start()], from == 0, sections);
                 special(found.start(), found.end());
-                from = found.end();
+                (from, same) = (found.end(), false);
             }
         }
-        self.section(&text[from..], from == 0, sections);
+        self.section(&text[from..], from == 0, sections) && same
     }
 
-    fn section(&self, text: &str, at_start: bool, sections: &mut Vec<u8>) {
+    fn section(&self, text: &str, at_start: bool, sections: &mut Vec<u8>) -> bool {
         if text.is_empty() {
-            return;
+            return true;
         }
         sections.push(GAP);
         let prefix = match self.prefix {
@@ -63,7 +66,7 @@ impl Cutter {
         if prefix {
             sections.push(b' ');
         }
-        with_spaces(text, &self.space, sections);
+        with_spaces(text, &self.space, sections)
     }
 
     /// Call `found` with the start and the end of each word of `sections`.
@@ -77,8 +80,8 @@ impl Cutter {
     }
 }
 
-/// Append `text`, each `▁` as a space.
-pub(crate) fn with_spaces(text: &str, space: &Finder<'_>, to: &mut Vec<u8>) {
+/// Append `text`, each `▁` as a space; returns whether there was none.
+pub(crate) fn with_spaces(text: &str, space: &Finder<'_>, to: &mut Vec<u8>) -> bool {
     let mut from = 0;
     for at in space.find_iter(text.as_bytes()) {
         to.extend_from_slice(&text.as_bytes()[from..at]);
@@ -86,6 +89,7 @@ pub(crate) fn with_spaces(text: &str, space: &Finder<'_>, to: &mut Vec<u8>) {
         from = at + SPACE.len_utf8();
     }
     to.extend_from_slice(&text.as_bytes()[from..]);
+    from == 0
 }
 
 #[cfg(test)]

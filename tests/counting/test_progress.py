@@ -100,10 +100,10 @@ def test_elsewhere_a_line_each_30_seconds_and_one_at_the_end(
             watch.update(10_000)
         watch.finished(tmp_path / "a.txt", 999_999)
     assert caplog.messages == [
-        "count: 0.00 GB of text, 0 MB/s, 30%, 70 s left",
-        "count: 0.00 GB of text, 0 MB/s, 60%, 40 s left",
-        "count: 0.00 GB of text, 0 MB/s, 90%, 10 s left",
-        "count: 1,000,000 bytes of text, 100.0 s, 0 MB/s",
+        "count: 300.00 kB of text, 10.00 kB/s, 30%, 70 s left",
+        "count: 600.00 kB of text, 10.00 kB/s, 60%, 40 s left",
+        "count: 900.00 kB of text, 10.00 kB/s, 90%, 10 s left",
+        "count: 1,000,000 bytes of text, 100.0 s, 10.00 kB/s",
     ]
 
 

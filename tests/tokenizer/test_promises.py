@@ -73,7 +73,9 @@ def test_promises_on_real_text(
     model = build_target_model(base_model_file.read_bytes(), korean_rows)
     checked = check_promises(base, target, texts, korean_rows, model)
     assert checked["base_tokens"] == 32_000
-    assert checked["new_tokens"] == len(korean_rows) == 2_999
+    old = sum(token in base.ids for token in korean_rows["token"])
+    assert (checked["new_tokens"], checked["base_tokens_reachable"]) == (len(korean_rows) - old, old)
+    assert len(korean_rows) == 2_999
     assert checked["texts_with_hangul"] == with_hangul
     assert checked["texts_without_hangul"] >= documents - with_hangul + 700
     assert checked["texts_in_model"] == documents - with_special

@@ -11,6 +11,7 @@ from typing import Literal, Never, TypeAlias
 from tqdm import tqdm
 
 from kovocab.corpus.files import File
+from kovocab.errors import quantity
 
 log = logging.getLogger(__name__)
 
@@ -121,10 +122,10 @@ class Progress:
             log.info("%s", json.dumps({"event": event, "verb": self._verb, **now}))
             return
         if event == "done":
-            said = f"{now['bytes']:,} bytes of text, {now['seconds']:.1f} s"
+            said = f"{quantity(int(now['bytes']), 'byte')} of text, {now['seconds']:.1f} s"
         else:
-            said = f"{now['bytes'] / 1e9:.2f} GB of text"
-        said += f", {now['bytes_per_second'] / 1e6:.0f} MB/s"
+            said = f"{_size(now['bytes'])} of text"
+        said += f", {_size(now['bytes_per_second'])}/s"
         if "share" in now:
             said += f", {now['share']:.0%}, {now['seconds_left']:.0f} s left"
         state = _state_in_words(now)
@@ -183,13 +184,22 @@ class _Objects(logging.Formatter):
 
 def _state_in_words(state: Mapping[str, float]) -> str:
     said = []
-    if state.get("distinct_words"):
-        said.append(f"{state['distinct_words'] / 1e6:.2f} M distinct words in memory")
+    if words := state.get("distinct_words"):
+        many = f"{words / 1e6:.2f} M distinct words" if words >= 1e6 else quantity(int(words), "distinct word")
+        said.append(f"{many} in memory")
     if "memory" in state:
-        said.append(f"{state['memory'] / 1e9:.2f} GB used")
+        said.append(f"{_size(state['memory'])} used")
     if state.get("spilled_bytes"):
-        said.append(f"{state['spilled_bytes'] / 1e9:.2f} GB spilled")
+        said.append(f"{_size(state['spilled_bytes'])} spilled")
     return ", ".join(said)
+
+
+def _size(count: float) -> str:
+    """Bytes, in a unit that leaves something of them."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= scale:
+            return f"{count / scale:.2f} {unit}"
+    return quantity(round(count), "byte")
 
 
 def _json_ratio(path: File, column: str) -> float:

@@ -153,7 +153,7 @@ class Kept:
             found, parts, done = difference(state["identity"], self._identity), state["parts"], state["done"]
             files = {name: FileProgress(**progress) for name, progress in done["files"].items()}
             skipped = [Fault(**fault) for fault in done["skipped"]]
-            self.done = Done(**{**done, "files": files, "skipped": skipped})
+            self.done = Done(files, skipped, *(done[key] for key in ("faults", "lost", "words_between_space")))
         except FileNotFoundError:
             found = None
         except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
