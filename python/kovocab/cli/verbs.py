@@ -166,7 +166,12 @@ def expand_model(
 
 
 def export(
-    stage: str, out: str, name: str | None = None, dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    stage: str,
+    out: str,
+    name: str | None = None,
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto",
+    license: str | None = None,
+    base_model: str | None = None,
 ) -> None:
     """Write a folder for the hub: safetensors in the plain layout, tokenizer, generation config, model card.
 
@@ -175,12 +180,15 @@ def export(
         out: The folder to write.
         name: What the card calls the model; the folder's name, if not given.
         dtype: Of the weights written; auto keeps the stage's.
+        license: The identifier of the model's licence on the card, as the hub has them: apache-2.0, say.
+        base_model: The base's hub id on the card, if it was a folder that does not say.
     """
     from kovocab.exporting.export import export
 
     _without_bars()
-    export(stage, out, name=name, dtype=dtype)
-    print(f"opened with AutoModelForCausalLM and AutoTokenizer: logits equal, generates\n{out}")
+    record = export(stage, out, name=name, dtype=dtype, license=license, base_model=base_model)
+    needed = f"\nreading it needs {record['reader']}" if "reader" in record else ""
+    print(f"opened with AutoModelForCausalLM and AutoTokenizer: logits equal, generates{needed}\n{out}")
 
 
 def evaluate(corpus: str | list[str], tokenizers: list[str], column: str = "text") -> None:

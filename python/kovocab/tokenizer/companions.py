@@ -19,6 +19,9 @@ CONFIG, NAMES, ADDED = "tokenizer_config.json", "special_tokens_map.json", "adde
 COMPANIONS = (CONFIG, NAMES, ADDED)
 MODEL_FILES = ("config.json", "generation_config.json")
 
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+"""A model's name on the hub: whose it is, and what it is called."""
+
 _NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 _LISTS = ("additional_special_tokens", "extra_special_tokens")
 _FLAGS = [setting.name for setting in fields(AddedToken) if setting.name not in ("id", "content")]
