@@ -13,8 +13,9 @@ from kovocab.artefact import Record, check_replaceable, new_folder, read_record,
 from kovocab.errors import ArtefactError, ModelError, UsageError, model_errors
 from kovocab.expanding.config_files import CONFIG, check_special_ids, find_file, read_json, save_model
 from kovocab.expanding.new_rows import INITIALISATION, RULES, base_pieces, matrices, mean_row
+from kovocab.expanding.special_ids import HUB_ID
 from kovocab.expanding.split_rows import is_tied, plain_embeddings, untie_embeddings
-from kovocab.tokenizer.companions import COMPANIONS, HUB_ID
+from kovocab.tokenizer.parsing import COMPANIONS
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
 

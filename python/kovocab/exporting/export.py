@@ -12,8 +12,8 @@ from kovocab.artefact import RECORD, Record, check_replaceable, new_folder, read
 from kovocab.errors import ArtefactError, ModelError, TokenizerError, UsageError
 from kovocab.expanding.config_files import CONFIG, GENERATION, read_json, reader_needed, save_model
 from kovocab.expanding.expand import Dtype, copy_tokenizer, load_plain
+from kovocab.expanding.special_ids import HUB_ID
 from kovocab.exporting.card import model_card
-from kovocab.tokenizer.companions import HUB_ID
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
 
@@ -82,6 +82,7 @@ def export(
         "vocab_size": source["vocab_size"],
         "model": source,
     }
+    record |= {key: said for key, said in (("license", license), ("base_model", base_model)) if said is not None}
     with new_folder(out) as folder:
         save_model(model, folder, stage, max_shard_size=SHARD)
         _fill_generation(folder, tokenizer)

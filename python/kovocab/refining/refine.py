@@ -19,12 +19,12 @@ from kovocab.artefact import Record, new_folder, write_record
 from kovocab.counting.word_counts import Counted, check_words
 from kovocab.errors import CycleError, TokenizerError, UsageError
 from kovocab.refining import intermediate
+from kovocab.refining.base_folder import check_base
 from kovocab.refining.candidates import Decisions, Vocabulary
 from kovocab.refining.recount import Recount
 from kovocab.refining.rounds import Round, State, TokenCounts, turn
 from kovocab.refining.settings import RefineSettings
 from kovocab.tokenizer import promises
-from kovocab.tokenizer.base_folder import check_base
 from kovocab.tokenizer.hangul import CANDIDATE
 from kovocab.tokenizer.reference import Reference, Tokenizer
 from kovocab.tokenizer.tokenizer import Source, base_pieces, build_target, load_tokenizer, save_tokenizer

@@ -9,8 +9,7 @@ import pytest
 import sentencepiece
 
 from kovocab.errors import TokenizerError
-from kovocab.tokenizer.base_folder import check_base
-from kovocab.tokenizer.companions import taken_special_id
+from kovocab.refining.base_folder import check_base
 from kovocab.tokenizer.promises import check_base_ids, check_model
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import build_target, load_tokenizer, save_tokenizer
@@ -145,23 +144,3 @@ def test_files_that_contradict_each_other_are_refused(files: dict[str, Any], sai
     put(folder, files)
     with pytest.raises(TokenizerError, match=said):
         load_tokenizer(folder)
-
-
-@pytest.mark.parametrize(
-    ("files", "said"),
-    [
-        (PAD | {"config.json": {"vocab_size": 32000}}, "vocab_size 32,000, and the tokenizer 32,001 tokens, .*'<pad>'"),
-        ({"config.json": {"vocab_size": 32001, "pad_token_id": 32000}}, "pad_token_id 32,000, and .* 32,000 tokens"),
-        ({"generation_config.json": {"eos_token_id": [2, 32000]}}, r"generation_config.json says eos_token_id 32,000"),
-    ],
-)
-def test_a_base_that_cannot_keep_its_ids_is_refused_before_the_work(
-    files: dict[str, Any], said: str, folder: Path
-) -> None:
-    put(folder, files)
-    with pytest.raises(TokenizerError, match=said):
-        check_base(folder)
-
-
-def test_a_negative_id_is_none() -> None:
-    assert taken_special_id({"pad_token_id": -1, "eos_token_id": [2], "sep_token_id": None}, 90) is None
