@@ -5,10 +5,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
+from kovocab.counting.count import count
 from kovocab.errors import TokenizerError
 from kovocab.refining.base_folder import check_base
+from kovocab.refining.refine import refine
+from kovocab.refining.settings import RefineSettings
+from kovocab.tokenizer.hangul import has_hangul
+from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 from support.vocabularies import changed
 
@@ -57,3 +63,14 @@ def test_a_tokenizer_model_that_reads_spaces_otherwise_is_left_out(folder: Path,
 
 def test_a_base_in_memory_has_no_folder(base: TokenizerJson) -> None:
     assert check_base(base) is None
+
+
+def test_an_old_llamas_pad_on_real_text(folder: Path, ko_small: pl.Series) -> None:
+    put(folder, PAD)
+    settings = RefineSettings(min_count=500, min_syllable_count=500, intermediate_vocab_size=8000, prune="leaf")
+    record = refine(count(ko_small, folder), folder, settings).save(folder / "target")
+    target = load_tokenizer(folder / "target")
+    assert record["first_new_id"] == 32001
+    assert target.tokens[32000] == "<pad>"
+    assert has_hangul(target.tokens[32001])
+    assert record["promises"]["texts_in_model"] > 3000

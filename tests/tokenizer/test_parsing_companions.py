@@ -78,8 +78,10 @@ OLD = {
 }
 
 
-@pytest.mark.parametrize("with_json", [False, True], ids=["model", "both files"])
-@pytest.mark.parametrize("kind", OLD)
+@pytest.mark.parametrize(
+    ("kind", "with_json"),
+    [*((kind, False) for kind in OLD), *((kind, True) for kind in ("added_tokens", "decoder", "chat", "a piece"))],
+)
 def test_the_base_has_the_tokens_that_autotokenizer_gives_it(
     kind: str, with_json: bool, folder: Path, base: TokenizerJson, tmp_path: Path
 ) -> None:
