@@ -6,6 +6,7 @@ from contextlib import chdir
 import pytest
 
 from kovocab.artefact import read_record
+from kovocab.cli.main import main
 from kovocab.errors import UsageError
 from kovocab.exporting.card import MOST_DECISIONS, model_card
 from kovocab.exporting.export import export
@@ -149,6 +150,14 @@ def test_text_that_was_counted_and_trained_on_has_the_sources_name(place):
     counted = record["base"]["tokenizer"]["words"]
     counted["corpus"] = record["data"]["sources"][0]["corpus"]
     assert f"counting the text of ko ({counted['corpus']['bytes']:,} bytes)" in model_card(record, "some-model")
+
+
+def test_export_says_which_reader_is_needed(place, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("kovocab.exporting.export.reader_needed", lambda config: f"a reader of {config['model_type']}")
+    assert main(["export", "--stage", str(place / "first"), "--out", str(tmp_path / "hub")]) == 0
+    assert "\nreading it needs a reader of llama\n" in capsys.readouterr().out
+    assert "\nReading it needs a reader of llama.\n" in (tmp_path / "hub/README.md").read_text()
+    assert read_record(tmp_path / "hub")["reader"] == "a reader of llama"
 
 
 def test_the_reader_that_is_needed_is_said(place):

@@ -138,6 +138,10 @@ def test_a_chat_models_folder(folder: Path, base: TokenizerJson) -> None:
         (PAD | config(**decoder("<q>")), r"added_tokens.json gives '<pad>' the id 32,000, .* as 32,001"),
         (config(added_tokens_decoder={"31000": {"content": "<x>"}}), r"'<x>' the id 31,000, .* as 32,000"),
         (config(added_tokens_decoder={"x": {"content": "<x>"}}), "added tokens that are no ids and tokens"),
+        (
+            config(**decoder("<q>")) | {"special_tokens_map.json": {"pad_token": "<pad>"}},
+            "special_tokens_map.json names '<pad>', and the tokenizer has no such token",
+        ),
         (config(pad_token={"lstrip": True}), "tokenizer_config.json has a token without text"),
         ({"added_tokens.json": ["<pad>"]}, "added_tokens.json: wanted an object, got list"),
     ],

@@ -70,6 +70,10 @@ def with_companions(tokenizer: TokenizerJson, folder: Path, *, in_text: bool) ->
     there = {token.content for token in tokenizer.added_tokens}
     ids, more = dict(tokenizer.ids), []
     for file, token in _said(folder):
+        if file == NAMES and token.content not in ids:  # of what AutoTokenizer does not look at
+            raise TokenizerError(
+                f"{folder / file} names {token.content!r}, and the tokenizer has no such token; wanted files that agree"
+            )
         known = ids.setdefault(token.content, len(ids))  # as `tokenizers` counts on
         if token.content not in there:
             more.append(replace(token, id=known, normalized=token.normalized and not in_text))
