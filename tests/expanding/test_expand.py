@@ -228,6 +228,33 @@ def test_the_model_s_own_tokenizer_must_be_the_base(street):
     assert expand_folder(str(base), refined, out)["base_tokenizer_checked"] is False
 
 
+def test_a_token_that_another_file_of_the_base_adds_must_be_in_the_target(street):
+    base, refined, out = street
+    (base / "added_tokens.json").write_text('{"<pad>": 90}')
+    with pytest.raises(ModelError, match="id 90 is '<pad>' in the model's and None"):
+        expand_folder(str(base), refined, out)
+    (base / "added_tokens.json").write_text('{"<pad>": 91}')
+    with pytest.raises(TokenizerError, match=r"gives '<pad>' the id 91, .* as 90"):
+        expand_folder(str(base), refined, out)
+
+
+def test_a_special_id_of_a_row_that_a_new_token_takes_is_refused(street):
+    base, refined, out = street
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps(config | {"eos_token_id": [2, 95]}))
+    with pytest.raises(ModelError, match=r"config.json of .*base says eos_token_id 95"):
+        expand_folder(str(base), refined, out)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(("said", "name"), [("meta/llama", "meta/llama"), ("/home/me/llama", None), (None, None)])
+def test_a_base_in_a_folder_is_called_what_its_config_says(street, said, name):
+    base, refined, out = street
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps(config | {"_name_or_path": said}))
+    assert expand_folder(str(base), refined, out)["base_name"] == name
+
+
 def test_misfits_and_faults_are_named_and_leave_nothing(street, monkeypatch):
     base, refined, out = street
     (base / "tokenizer.json").unlink()

@@ -87,12 +87,12 @@ def test_the_card_says_what_was_in_4_bits():
         "loss": {"val_merged": 3.25},
         "qlora": {"settings": {"rank": 4, "alpha": 8.0}},
     }
-    said = _quantized(stage)
+    said = _quantized(stage, 6)
     assert said.startswith("Stage 6 held the layers in 4 bits (NF4)")
     assert "LoRA of rank 4 (alpha 8) was merged" in said
     assert said.endswith("has held-out loss 3.25.")
     stage |= {"settings": {"stage": {"layers": False}}, "loss": {"val_merged": None}}
-    assert _quantized(stage) == "Stage 6 held the layers in 4 bits (NF4), and its losses above are with those."
+    assert _quantized(stage, 6) == "Stage 6 held the layers in 4 bits (NF4), and its losses above are with those."
 
 
 @installed

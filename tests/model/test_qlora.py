@@ -1,5 +1,7 @@
 """QLoRA: 4-bit layers that stand still, LoRA on what is named, embeddings in full, and the sum in plain weights."""
 
+import json
+
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
@@ -271,3 +273,20 @@ def test_a_missing_package_is_told_in_a_line(missing, monkeypatch, tmp_path):
         UsageError, match=rf"^model.qlora: {missing} is missing; wanted pip install 'kovocab\[qlora\]'$"
     ):
         check_qlora(expanded(tmp_path), QLoRA())
+
+
+@installed
+def test_special_ids_come_through_a_merge(tmp_path):
+    folder, out = expanded(tmp_path / "model", **TINY), tmp_path / "merged"
+    out.mkdir()
+    special = {"pad_token_id": -1, "eos_token_id": [2, 3], "suppress_tokens": [5], "forced_eos_token_id": 2}
+    config = json.loads((folder / "config.json").read_text()) | special
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "generation_config.json").write_text('{"temperature": 0.5, "do_sample": false}')
+    merge(loaded(folder).loaded, folder, out, "bfloat16")
+    said = json.loads((out / "config.json").read_text())
+    assert {key: said[key] for key in special} == special
+    assert said["dtype"] == said["torch_dtype"] == "bfloat16"
+    assert said["rope_theta"] == said["rope_parameters"]["rope_theta"]
+    assert (out / "generation_config.json").read_text() == '{"temperature": 0.5, "do_sample": false}'
+    assert load_plain(str(out)).dtype == torch.bfloat16

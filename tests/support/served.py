@@ -15,9 +15,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
 @torch.no_grad()
-def read(folder: Path, texts: list[str]) -> list[tuple[list[int], torch.Tensor]]:
-    """The ids of each text, and the logits of them."""
+def read(folder: Path, texts: list[str]) -> list[tuple[list[int], torch.Tensor | None]]:
+    """The ids of each text, and the logits of them where there is a model."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
+    if not (folder / "config.json").is_file():
+        return [(tokenizer(text)["input_ids"], None) for text in texts]
     model = AutoModelForCausalLM.from_pretrained(folder).eval()
     ids = [tokenizer(text)["input_ids"] for text in texts]
     return [(row, model(torch.tensor([row])).logits) for row in ids]

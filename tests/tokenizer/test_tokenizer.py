@@ -15,7 +15,7 @@ import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
 
 from kovocab.errors import TokenizerError
-from kovocab.tokenizer.base_folder import check_base
+from kovocab.refining.base_folder import check_base
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import (
     base_pieces,

@@ -177,6 +177,8 @@ def export_stage(
     out: str,
     name: str | None = None,
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto",
+    license: str | None = None,
+    base_model: str | None = None,
     overwrite: bool = False,
 ) -> None:
     """Write a folder for the hub: safetensors in the plain layout, tokenizer, generation config, model card.
@@ -186,14 +188,17 @@ def export_stage(
         out: The folder to write.
         name: What the card calls the model; the folder's name, if not given.
         dtype: Of the weights written; auto keeps the stage's.
+        license: The identifier of the model's licence on the card, as the hub has them: apache-2.0, say.
+        base_model: The base's hub id on the card, if it was a folder that does not say.
         overwrite: Replace what export left in out of another stage or with other settings; a README.md that was edited
             stays, and so does what else is in the folder.
     """
     from kovocab.exporting.export import export
 
     _without_bars()
-    export(stage, out, name=name, dtype=dtype, overwrite=overwrite)
-    print(f"opened with AutoModelForCausalLM and AutoTokenizer: logits equal, generates\n{out}")
+    record = export(stage, out, name=name, dtype=dtype, license=license, base_model=base_model, overwrite=overwrite)
+    needed = f"\nreading it needs {record['reader']}" if "reader" in record else ""
+    print(f"opened with AutoModelForCausalLM and AutoTokenizer: logits equal, generates{needed}\n{out}")
 
 
 def evaluate_tokenizers(corpus: str | list[str], tokenizers: list[str], column: str = "text") -> None:

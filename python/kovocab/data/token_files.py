@@ -21,7 +21,7 @@ from kovocab.artefact import RECORD, Record, new_folder, read_record, write_reco
 from kovocab.corpus.documents import batches, fingerprint
 from kovocab.corpus.remote import shown
 from kovocab.errors import CorpusError, TokenizerError, UsageError
-from kovocab.tokenizer.companions import read_config
+from kovocab.tokenizer.parsing import read_config
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson

@@ -3,9 +3,10 @@
 In: a model's folder and what `refine` left. Out: the model with a row for each new token; old rows are bit-identical.
 It never trains, and never holds a whole model that it only has to carry over.
 
-expand      the verb: grow, write, open again, compare
-new_rows    how new rows are made
-spelling    new tokens as the base spells them
+expand        the verb: grow, write, open again, compare
+new_rows      how new rows are made
+spelling      new tokens as the base spells them
 config_files  config.json and generation_config.json, for old and new readers
-split_rows  embeddings in two blocks, old and new rows
+special_ids   what those say of special ids
+split_rows    embeddings in two blocks, old and new rows
 """

@@ -14,7 +14,7 @@ from transformers import GenerationConfig, PreTrainedModel
 from transformers.utils.hub import cached_file
 
 from kovocab.errors import ModelError
-from kovocab.tokenizer.companions import MODEL_FILES, is_special_key, taken_special_id
+from kovocab.expanding.special_ids import MODEL_FILES, is_special_key, taken_special_id
 
 CONFIG, GENERATION = MODEL_FILES
 
@@ -46,6 +46,13 @@ def save_model(model: PreTrainedModel, folder: Path, source: str | Path | None, 
         raise ModelError(f"transformers does not save the model of {source}: {' '.join(str(error).split())}") from error
     finally:
         model.generation_config = generation
+    finish(folder, source)
+
+
+def copy_config(source: Path, folder: Path, dtype: str) -> None:
+    """Write a folder's config.json and generation_config.json to another, of weights of `dtype` (`auto`: as there)."""
+    config = read_json(source, CONFIG) or {}
+    (folder / CONFIG).write_text(json.dumps(config | ({} if dtype == "auto" else {"dtype": dtype})), encoding="utf-8")
     finish(folder, source)
 
 

@@ -12,10 +12,11 @@ from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
 from kovocab.artefact import Record, check_replaceable, new_folder, read_record, write_record
 from kovocab.errors import ArtefactError, ModelError, UsageError, model_errors
-from kovocab.expanding.config_files import check_special_ids, find_file, save_model
+from kovocab.expanding.config_files import CONFIG, check_special_ids, find_file, read_json, save_model
 from kovocab.expanding.new_rows import INITIALISATION, RULES, base_pieces, matrices, mean_row
+from kovocab.expanding.special_ids import HUB_ID
 from kovocab.expanding.split_rows import is_tied, plain_embeddings, untie_embeddings
-from kovocab.tokenizer.companions import COMPANIONS
+from kovocab.tokenizer.parsing import COMPANIONS
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
 
@@ -164,6 +165,7 @@ def expand_folder(
         "verb": "expand",
         "kovocab": version("kovocab"),
         "base_model": model,
+        "base_name": _hub_id(model),
         "settings": made_from["settings"],
         "architecture": type(loaded).__name__,
         "first_new_id": first_new_id,
@@ -262,6 +264,12 @@ def _check_written(
 def _check_multiple(multiple: int | None) -> None:
     if multiple is not None and not 1 <= multiple <= MOST_MULTIPLE:
         raise UsageError(f"pad_to_multiple_of is {multiple}; wanted a number from 1 to {MOST_MULTIPLE:,}, or none")
+
+
+def _hub_id(model: str) -> str | None:
+    """What the model is called on the hub; of a folder, what its config.json says that it came from."""
+    said = (read_json(model, CONFIG) or {}).get("_name_or_path") if Path(model).is_dir() else model
+    return said if isinstance(said, str) and HUB_ID.fullmatch(said) and not Path(said).exists() else None
 
 
 def _check_model_folder(model: str) -> None:

@@ -1,60 +1,92 @@
-"""The model card: what was done, in words and tables, filled from the records and nothing else. No torch."""
+"""The model card: what was done, in words and tables, filled from the records and nothing else. No torch.
 
-from collections.abc import Iterator, Sequence
+It names sources and hub ids, and no path of the machine that it was made on.
+"""
+
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from kovocab.artefact import Record
+from kovocab.expanding.special_ids import HUB_ID
+from kovocab.exporting.tables import cell, table
 
 ROUND_COLUMNS = ("round", "size", "unreachable", "dropped", "added", "tokens_per_word", "bytes_per_token")
 
+MOST_DECISIONS = 20
+"""How many tokens that were kept or dropped by hand are shown of each."""
 
-def model_card(record: Record, name: str) -> str:
+
+def model_card(
+    record: Record,
+    name: str,
+    *,
+    base_model: str | None = None,
+    licence: str | None = None,
+    reader: str | None = None,
+) -> str:
     """The README.md of an exported model.
 
     Args:
         record: The record of the stage that is exported.
         name: What the model is called.
+        base_model: The base's hub id; what the records say of it, if not given.
+        licence: The identifier of the model's licence, as the hub has them.
+        reader: What is needed to read the model, where not every reader can.
 
     Returns:
         Markdown, headed by the YAML that the hub reads. What a record does not hold is left out.
     """
-    expanded = _expanded(record)
-    stages = list(_stages(record))
+    runs = list(_runs(record))
+    expanded = runs[0]["base"]
+    base = base_model or _hub_id(expanded)
     parts = [
-        _front_matter(expanded),
+        _front_matter(base, licence),
         f"# {name}",
-        _summary(expanded, stages, record),
+        _summary(base, licence, expanded, runs),
         _usage(name),
-        _tokenizer(expanded["tokenizer"]),
-        _data(record["data"]),
-        _training(stages),
+        "" if reader is None else f"Reading it needs {reader}.",
+        _tokenizer(expanded["tokenizer"], runs),
+        "\n\n".join(["## Data", *_data(runs)]),
+        _training(runs),
         _versions(record),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _front_matter(expanded: Record) -> str:
-    lines = ["language:", "- ko", "- en", "library_name: transformers", "pipeline_tag: text-generation"]
-    base = str(expanded.get("base_model", ""))
-    # The hub takes an id here and refuses the card for a path.
-    if base.count("/") == 1 and not base.startswith((".", "/", "~")) and not Path(base).exists():
-        lines.append(f"base_model: {base}")
+def _front_matter(base: str | None, licence: str | None) -> str:
+    lines = ["language:", "- ko", "- en"]
+    lines += [] if licence is None else [f"license: {licence}"]
+    lines += ["library_name: transformers", "pipeline_tag: text-generation"]
+    lines += [] if base is None else [f"base_model: {base}"]
     lines += ["tags:", "- korean", "- vocabulary-expansion", "- continued-pretraining", "- kovocab"]
     return "\n".join(["---", *lines, "---"])
 
 
-def _summary(expanded: Record, stages: list[Record], record: Record) -> str:
-    base, first = expanded.get("base_model", "the base"), expanded["first_new_id"]
+def _hub_id(expanded: Record) -> str | None:
+    """The base's name on the hub, from the record of `expand`; of a folder it is what the folder's config.json said."""
+    if "base_name" in expanded:
+        name: str | None = expanded["base_name"]
+        return name
+    said = str(expanded.get("base_model", ""))  # of a record of an earlier kovocab, which may be a folder's
+    return said if HUB_ID.fullmatch(said) and not Path(said).exists() else None
+
+
+def _summary(base: str | None, licence: str | None, expanded: Record, runs: list[Record]) -> str:
+    first, stages = expanded["first_new_id"], [stage for run in runs for stage in _stages(run)]
     tokens = sum(stage["tokens"] for stage in stages)
     said = (
-        f"{base} with {expanded['new_tokens']:,} new Korean tokens: ids {first:,} to "
+        f"{base or 'Its base'} with {expanded['new_tokens']:,} new Korean tokens: ids {first:,} to "
         f"{first + expanded['new_tokens'] - 1:,}, behind the base's own, which keep their meaning. "
         f"Trained on {tokens:,} tokens in {len(stages)} stage{'s' * (len(stages) > 1)}"
     )
-    whole = record["stage"] == record["of"]
-    said += "." if whole else f"; this is stage {record['stage']} of {record['of']}, not the last."
-    return said + " The base's licence applies to what was made from it."
+    last = runs[-1]
+    if len(runs) > 1:
+        said += f" of {len(runs)} runs, each from what the one before it left"
+    if last["stage"] != last["of"]:
+        of = " of the last run" if len(runs) > 1 else ""
+        said += f"; this is stage {last['stage']} of {last['of']}{of}, not the last"
+    return said + "." + (" The base's licence applies to what was made from it." if licence is None else "")
 
 
 def _usage(name: str) -> str:
@@ -68,72 +100,132 @@ print(tokenizer.decode(model.generate(**inputs, max_new_tokens=40)[0]))
 ```"""
 
 
-def _tokenizer(refined: Record) -> str:
+def _tokenizer(refined: Record, runs: list[Record]) -> str:
     counted, rounds = refined["words"], refined["rounds"]
-    sums = [
-        f"{counted[key]:,} {key.replace('_', ' ')}"
-        for key in ("documents", "words", "distinct_words")
-        if key in counted
-    ]
-    said = f"The new tokens were found by counting {_corpus(counted['corpus'])}{': ' if sums else ''}{', '.join(sums)}."
-    before, after = refined["base_tokens_per_word"], rounds[-1]["tokens_per_word"]
-    if before is not None:
+    named = {"documents": "documents", "bytes": "bytes", "words_between_space": "words between white space"}
+    sums = [f"{counted[key]:,} {name}" for key, name in named.items() if counted.get(key) is not None]
+    corpus = _corpus(counted["corpus"], runs)
+    said = f"The new tokens were found by counting {corpus}{': ' if sums else ''}{', '.join(sums)}."
+    spelled = [_per_word(source["validation"]) for source in runs[-1]["data"]["sources"]]
+    if len(spelled) > 1 and None not in spelled:
+        spelled = [_per_word(_summed([source["validation"] for source in runs[-1]["data"]["sources"]]))]
+    if spelled and spelled[0] is not None:
+        before, after = spelled[0]
         said += (
-            f" Tokens per word between white space: {before:.2f} with the base's tokenizer, {after:.2f} with this one."
+            f" Tokens per word, between white space, on held-out text: {before:.2f} with the base's tokenizer, "
+            f"{after:.2f} with this one."
         )
-    settings = _table(("setting", "value"), list(refined["settings"].items()))
+    if "tokenizer_model_left_out" in refined:
+        said += " There is no tokenizer.model: the base's does not agree with its tokenizer.json."
+    settings = table(("setting", "value"), list(refined["settings"].items()))
     rows = [[row[column] for column in ROUND_COLUMNS] for row in rounds]
-    table = _table([column.replace("_", " ") for column in ROUND_COLUMNS], rows)
-    return "\n\n".join(["## Tokenizer", said, settings, "Rounds until nothing was dropped or added:", table])
+    made = table([column.replace("_", " ") for column in ROUND_COLUMNS], rows)
+    decided = _decisions(refined.get("decisions", {}))
+    return "\n\n".join(["## Tokenizer", said, settings, *decided, "Rounds until nothing was dropped or added:", made])
 
 
-def _data(data: Record) -> str:
-    rows = [
-        (
-            source["name"],
-            f"{source['share']:.2%}",
-            _corpus(source["corpus"]),
-            source["train"]["documents"],
-            source["train"]["tokens"],
-            source["validation"]["tokens"],
-        )
-        for source in data["sources"]
-    ]
-    columns = ("source", "share", "corpus", "documents", "tokens", "held-out tokens")
-    return f"## Data\n\nPacked to {data['length']:,} tokens.\n\n{_table(columns, rows)}"
+def _decisions(decided: Record) -> Iterator[str]:
+    """What was kept or dropped by hand: how many, and the first of them."""
+    for key, verb in (("keep", "Kept"), ("drop", "Dropped")):
+        if tokens := decided.get(key, []):
+            shown = ", ".join(cell(token) for token in tokens[:MOST_DECISIONS])
+            more = f" and {len(tokens) - MOST_DECISIONS:,} more" if len(tokens) > MOST_DECISIONS else ""
+            many = f"{len(tokens):,} token{'s' * (len(tokens) > 1)}"
+            yield f"{verb} by hand, whatever their counts: {many} ({shown}{more})."
 
 
-def _training(stages: list[Record]) -> str:
+def _data(runs: list[Record]) -> Iterator[str]:
+    """What each run was trained on; runs that follow each other with the same data share a table."""
+    for number, run in enumerate(runs, start=1):
+        title = f"Run {number}: " if len(runs) > 1 else ""
+        data, before = run["data"], runs[number - 2]["data"] if number > 1 else None
+        if data == before:
+            yield f"{title}as run {number - 1}."
+            continue
+        yield f"{title}packed to {data['length']:,} tokens." if title else f"Packed to {data['length']:,} tokens."
+        yield _sources(data)
+        if before is not None and _held_out(data) != _held_out(before):
+            yield (
+                f"Run {number} holds out other text than run {number - 1}: their held-out losses are not of the same "
+                "text, and cannot be compared."
+            )
+
+
+def _sources(data: Record) -> str:
     rows = []
-    for stage in stages:
-        settings, loss, freezing = stage["settings"]["stage"], stage["loss"], stage["freezing"]
-        mode = settings.get("label_mode", "plain")
+    for source in data["sources"]:
+        counts, ratio = source["train"], _per_word(source["validation"])
         rows.append(
             (
-                stage["stage"],
-                settings["input_rows"],
-                settings["output_rows"],
-                ("LoRA" if "qlora" in stage else "all") if settings["layers"] else "none",
-                f"{settings['lr']:g}",
-                stage["steps"],
-                stage["tokens"],
-                loss["train"] if mode == "plain" else f"{_cell(loss['train'])} ({mode})",
-                loss["val_before"],
-                loss["val"],
-                f"{freezing['verified_parameters']} of {freezing['frozen_parameters']}",
+                source["name"],
+                f"{source['share']:.2%}",
+                source["corpus"].get("bytes"),
+                counts["documents"],
+                counts["tokens"],
+                source["validation"]["tokens"],
+                *([] if ratio is None else [f"{ratio[0]:.2f} → {ratio[1]:.2f}"]),
             )
         )
-    settings_columns = ("stage", "input rows", "output rows", "layers", "lr", "steps", "tokens")
-    columns = (*settings_columns, "training loss", "held-out before", "held-out after", "frozen, verified")
-    return (
-        "## Training\n\nWhat a stage does not name was frozen. At its end, frozen parameters were compared "
-        "with their start bit for bit (last column: how many); none had moved.\n\n" + _table(columns, rows)
-    ) + "".join(f"\n\n{_quantized(stage)}" for stage in stages if "qlora" in stage)
+    columns = ["source", "share", "bytes", "documents", "tokens", "held-out tokens"]
+    if any(len(row) > len(columns) for row in rows):
+        rows = [(*row, *[None] * (len(columns) + 1 - len(row))) for row in rows]
+        columns.append("tokens per word, held out: base → this")
+    return table(columns, rows)
 
 
-def _quantized(stage: Record) -> str:
+def _per_word(counts: Record) -> tuple[float, float] | None:
+    """Tokens per word with the base's tokenizer and with the target's, where it was counted."""
+    words, before, after = (counts.get(key) for key in ("words", "base_text_tokens", "text_tokens"))
+    return (before / words, after / words) if words and before is not None and after is not None else None
+
+
+def _summed(parts: list[Record]) -> Record:
+    return {key: sum(part[key] for part in parts) for key in ("words", "base_text_tokens", "text_tokens")}
+
+
+def _held_out(data: Record) -> list[Any]:
+    """What tells one held-out set from another: its texts, and how they are packed."""
+    return [data["length"], *((source["corpus"], source["validation"]) for source in data["sources"])]
+
+
+def _training(runs: list[Record]) -> str:
+    """All stages in one table, numbered over all runs."""
+    rows, notes, number = [], [], 0
+    for run_number, run in enumerate(runs, start=1):
+        for stage in _stages(run):
+            number += 1
+            settings, loss, freezing = stage["settings"]["stage"], stage["loss"], stage["freezing"]
+            mode = settings.get("label_mode", "plain")
+            rows.append(
+                (
+                    number,
+                    *([run_number] if len(runs) > 1 else []),
+                    settings["input_rows"],
+                    settings["output_rows"],
+                    ("LoRA" if "qlora" in stage else "all") if settings["layers"] else "none",
+                    f"{settings['lr']:g}",
+                    stage["steps"],
+                    stage["tokens"],
+                    loss["train"] if mode == "plain" else f"{cell(loss['train'])} ({mode})",
+                    loss["val_before"],
+                    loss["val"],
+                    f"{freezing['verified_parameters']} of {freezing['frozen_parameters']}",
+                )
+            )
+            notes += [_quantized(stage, number)] if "qlora" in stage else []
+    settings_columns = ("input rows", "output rows", "layers", "lr", "steps", "tokens")
+    columns = ("stage", *(["run"] if len(runs) > 1 else []), *settings_columns)
+    columns = (*columns, "training loss", "held-out before", "held-out after", "frozen, verified")
+    said = (
+        "What a stage does not name was frozen. At its end, frozen parameters were compared "
+        "with their start bit for bit (last column: how many); none had moved."
+    )
+    return "\n\n".join(["## Training", said, table(columns, rows), *notes])
+
+
+def _quantized(stage: Record, number: int) -> str:
     settings, merged = stage["qlora"]["settings"], stage["loss"]["val_merged"]
-    said = f"Stage {stage['stage']} held the layers in 4 bits (NF4), and its losses above are with those."
+    said = f"Stage {number} held the layers in 4 bits (NF4), and its losses above are with those."
     if stage["settings"]["stage"]["layers"]:
         said += f" LoRA of rank {settings['rank']} (alpha {settings['alpha']:g}) was merged into the plain weights."
     return said if merged is None else f"{said} What it left, with plain weights, has held-out loss {merged:.4g}."
@@ -143,42 +235,23 @@ def _versions(record: Record) -> str:
     return "Made with " + ", ".join(f"{name} {number}" for name, number in record["versions"].items()) + "."
 
 
-def _expanded(record: Record) -> Record:
-    while record["verb"] == "fit":
-        record = record["base"]
-    return record
+def _runs(record: Record) -> Iterator[Record]:
+    """The record of the last stage of each run that led to `record`, the first run's first."""
+    if record["base"]["verb"] == "fit":
+        yield from _runs(record["base"])
+    yield record
 
 
-def _stages(record: Record) -> Iterator[Record]:
-    """All stages that led to `record`, those of a run that it went on from first."""
-    if record["verb"] == "fit":
-        yield from _stages(record["base"])
-        yield from record["earlier"]
-        yield record
+def _stages(run: Record) -> list[Record]:
+    return [*run["earlier"], run]
 
 
-def _corpus(fingerprint: Record) -> str:
-    """A corpus in few words, from its fingerprint."""
+def _corpus(fingerprint: Record, runs: list[Record]) -> str:
+    """A corpus in few words: as the source that was trained on is called, if it is one, else its size."""
     files = fingerprint.get("files")
     if not isinstance(files, list):
         return "text in memory"
-    names = ", ".join(str(file["name"]) for file in files[:3])
-    more = f" and {len(files) - 3:,} more files" if len(files) > 3 else ""
-    return f"{names}{more} ({fingerprint['bytes']:,} bytes)"
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    lines = [columns, ["---"] * len(columns), *[[_cell(value) for value in row] for row in rows]]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    names = {source["name"]: source["corpus"] for run in runs for source in run["data"]["sources"]}
+    known = next((name for name, corpus in names.items() if corpus.get("files") == files), None)
+    called = f"the text of {known}" if known else f"{len(files):,} file{'s' * (len(files) > 1)}"
+    return f"{called} ({fingerprint['bytes']:,} bytes)"

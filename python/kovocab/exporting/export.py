@@ -1,6 +1,7 @@
 """Export: a finished stage as a folder for the hub, opened again and compared before it takes its name."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,10 @@ import torch
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from kovocab.artefact import RECORD, Record, check_replaceable, new_folder, read_record, write_record
-from kovocab.errors import ArtefactError, ModelError, TokenizerError
-from kovocab.expanding.config_files import CONFIG, GENERATION, read_json, save_model
+from kovocab.errors import ArtefactError, ModelError, TokenizerError, UsageError
+from kovocab.expanding.config_files import CONFIG, GENERATION, read_json, reader_needed, save_model
 from kovocab.expanding.expand import Dtype, copy_tokenizer, load_plain
+from kovocab.expanding.special_ids import HUB_ID
 from kovocab.exporting.card import model_card
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
@@ -25,12 +27,21 @@ PROMPTS = (
 _YIELDS = ("README.md",)
 """A card that somebody edited is theirs."""
 
+_LICENCE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
+
 SHARD = "5GB"
 """Largest weight file: what the hub recommends."""
 
 
 def export(
-    stage: str | Path, out: str | Path, *, name: str | None = None, dtype: Dtype = "auto", overwrite: bool = False
+    stage: str | Path,
+    out: str | Path,
+    *,
+    name: str | None = None,
+    dtype: Dtype = "auto",
+    license: str | None = None,
+    base_model: str | None = None,
+    overwrite: bool = False,
 ) -> Record:
     """Write a stage to `out`, for AutoModelForCausalLM and AutoTokenizer: weights, tokenizer, card.
 
@@ -43,20 +54,28 @@ def export(
             edited README.md and what else is in the folder stay.
         name: What the card calls the model; the folder's name, if not given.
         dtype: Of the weights written; `auto` keeps the stage's.
+        license: The identifier of the model's licence on the card, as the hub has them: apache-2.0, say.
+        base_model: The base's hub id on the card, if it was a folder that does not say.
         overwrite: Whether what export left there of another stage or with other settings is replaced too.
 
     Returns:
         The record that `out` holds.
 
     Raises:
+        UsageError: `license` or `base_model` is not what the hub takes.
         ArtefactError: `stage` is no finished stage or run, or `out` cannot be written.
         ModelError: the weights cannot be read, or are not what they were when they are opened again.
         TokenizerError: AutoTokenizer does not give what tokenizer.json gives.
     """
+    if license is not None and not _LICENCE.fullmatch(license):
+        raise UsageError(f"license is {license!r}; wanted an identifier as the hub has them: apache-2.0 or other, say")
+    if base_model is not None and not HUB_ID.fullmatch(base_model):
+        raise UsageError(f"base_model is {base_model!r}; wanted the base's hub id: mistralai/Mistral-7B-v0.1, say")
     stage, out = _last_stage(Path(stage)), Path(out)
     source = read_record(stage, "fit")
     name = name or out.resolve().name
-    made_from: Record = {"name": name, "settings": {"dtype": dtype}, "model": source}
+    settings = {"dtype": dtype, "license": license, "base_model": base_model}
+    made_from: Record = {"name": name, "settings": settings, "model": source}
     check_replaceable(out, "export", made_from, overwrite=overwrite, yields=_YIELDS, reads=[stage])
     tokenizer = _open_tokenizer(stage)
     model = load_plain(str(stage), dtype)
@@ -75,7 +94,10 @@ def export(
         _fill_generation(folder, tokenizer)
         del model  # so that only one is in memory while what was written is checked
         copy_tokenizer(stage, folder)
-        (folder / "README.md").write_text(model_card(source, name), encoding="utf-8")
+        if (reader := reader_needed(read_json(folder, CONFIG) or {})) is not None:
+            record["reader"] = reader
+        card = model_card(source, name, base_model=base_model, licence=license, reader=reader)
+        (folder / "README.md").write_text(card, encoding="utf-8")
         _check(folder, before)
         write_record(folder, record)
     return read_record(out)

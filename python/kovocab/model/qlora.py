@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, P
 
 from kovocab.artefact import Record
 from kovocab.errors import ModelError, UsageError, model_errors
-from kovocab.expanding.config_files import finish
+from kovocab.expanding.config_files import copy_config
 from kovocab.expanding.expand import Dtype, load_plain
 from kovocab.expanding.split_rows import SplitEmbedding, SplitLinear, plain_place
 from kovocab.model.tensor_files import read_tensors, write_tensors
@@ -197,18 +197,14 @@ def merge(model: PreTrainedModel, source: Path, out: Path, dtype: Dtype) -> None
     Raises:
         ModelError: `source` lacks a weight that was trained.
     """
-    config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-    if dtype != "auto":
-        config.dtype = getattr(torch, dtype)
-    config.save_pretrained(out)
-    finish(out, source)
+    copy_config(source, out, dtype)
     adapted, rows = _adapted(model), _plain_rows(model)
     trained = {f"{name}.weight" for name in adapted} | rows.keys()
 
     def merged() -> Iterator[tuple[str, Tensor]]:
         for name, stored in read_tensors(source):
             tensor = rows.get(name, stored)
-            wanted = stored.dtype if dtype == "auto" or not stored.is_floating_point() else config.dtype
+            wanted = stored.dtype if dtype == "auto" or not stored.is_floating_point() else getattr(torch, dtype)
             module = adapted.get(name.removesuffix(".weight"))
             if name in trained and module is not None:
                 tensor = tensor.float() + module.get_delta_weight(ADAPTER).float().cpu()

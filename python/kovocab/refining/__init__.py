@@ -8,5 +8,6 @@ settings      what it goes by
 intermediate  the intermediate tokenizer, learned from word counts
 candidates    candidates with their parts; a person's decisions
 rounds        what the counts of a round decide
+base_folder   what of a base's folder can be kept, seen before the work
 recount       what the target of a round emits, from what the round before changed
 """

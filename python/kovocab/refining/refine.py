@@ -20,12 +20,12 @@ from kovocab.artefact import Record, check_replaceable, new_folder, read_record,
 from kovocab.counting.word_counts import Counted, check_words, hangul_of, no_tokens
 from kovocab.errors import CycleError, TokenizerError, UsageError, quantity
 from kovocab.refining import intermediate
+from kovocab.refining.base_folder import check_base
 from kovocab.refining.candidates import Decisions, Vocabulary
 from kovocab.refining.recount import Recount
 from kovocab.refining.rounds import Round, State, Text, TokenCounts, ratio, turn
 from kovocab.refining.settings import CARDS, RefineSettings, suited_min_count
 from kovocab.tokenizer import promises
-from kovocab.tokenizer.base_folder import check_base
 from kovocab.tokenizer.hangul import CANDIDATE
 from kovocab.tokenizer.reference import Reference, Tokenizer
 from kovocab.tokenizer.tokenizer import Source, base_pieces, build_target, load_tokenizer, save_tokenizer

@@ -5,12 +5,10 @@ base ids and English are as they were. It never counts a corpus. `reference` alo
 
 hangul               code-point classes
 tokenizer_json       the file as a typed document: looked up, changed, written
-parsing              the file read, every part that decides ids checked
+parsing              a base's files read, every part that decides ids checked
 reference            the one door to the library that encodes for proofs
 sentencepiece_model  tokenizer.model: read, converted, grown
-companions           what a folder's other files say of tokens
 placement            where new merges stand among the base's
 tokenizer            load a base, build the target, save it
-base_folder          what of a base's folder can be kept, said before the work
 promises             what a target must keep, checked
 """

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 from kovocab.errors import TokenizerError
-from kovocab.tokenizer.companions import check_rows
+from kovocab.expanding.special_ids import MODEL_FILES, taken_special_id
+from kovocab.tokenizer.parsing import read_config
 from kovocab.tokenizer.promises import check_model
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import Source, load_tokenizer, matching_model, model_file
+from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 PROBES = (
     "안녕하세요. 나무 그늘 tree 3.14",
@@ -34,7 +36,7 @@ def check_base(base: Source) -> str | None:
         return None
     tokenizer, source = load_tokenizer(base), Path(base)
     if source.is_dir():
-        check_rows(tokenizer, source)
+        _check_rows(tokenizer, source)
     found = model_file(source)
     if found is None or not (source / "tokenizer.json").is_file():  # one file cannot disagree with itself
         return None
@@ -43,3 +45,21 @@ def check_base(base: Source) -> str | None:
     except TokenizerError as error:
         return str(error)
     return None
+
+
+def _check_rows(tokenizer: TokenizerJson, folder: Path) -> None:
+    """See that a base's config.json, where its folder has one, has a row a token, and no special id of another.
+
+    Raises:
+        TokenizerError: it has too few rows, or a special id would become a new token's.
+    """
+    for name in MODEL_FILES:
+        config = read_config(folder / name)
+        rows = config.get("vocab_size")
+        if isinstance(rows, int) and rows < tokenizer.size:
+            raise TokenizerError(
+                f"{folder / name} has vocab_size {rows:,}, and the tokenizer {tokenizer.size:,} tokens, the last "
+                f"{tokenizer.tokens[tokenizer.size - 1]!r}; wanted a row for each"
+            )
+        if fault := taken_special_id(config, tokenizer.size):
+            raise TokenizerError(f"{folder / name} says {fault}")

@@ -9,8 +9,7 @@ import pytest
 import sentencepiece
 
 from kovocab.errors import TokenizerError
-from kovocab.tokenizer.base_folder import check_base
-from kovocab.tokenizer.companions import taken_special_id
+from kovocab.refining.base_folder import check_base
 from kovocab.tokenizer.promises import check_base_ids, check_model
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import build_target, load_tokenizer, save_tokenizer
@@ -79,8 +78,10 @@ OLD = {
 }
 
 
-@pytest.mark.parametrize("with_json", [False, True], ids=["model", "both files"])
-@pytest.mark.parametrize("kind", OLD)
+@pytest.mark.parametrize(
+    ("kind", "with_json"),
+    [*((kind, False) for kind in OLD), *((kind, True) for kind in ("added_tokens", "decoder", "chat", "a piece"))],
+)
 def test_the_base_has_the_tokens_that_autotokenizer_gives_it(
     kind: str, with_json: bool, folder: Path, base: TokenizerJson, tmp_path: Path
 ) -> None:
@@ -137,6 +138,10 @@ def test_a_chat_models_folder(folder: Path, base: TokenizerJson) -> None:
         (PAD | config(**decoder("<q>")), r"added_tokens.json gives '<pad>' the id 32,000, .* as 32,001"),
         (config(added_tokens_decoder={"31000": {"content": "<x>"}}), r"'<x>' the id 31,000, .* as 32,000"),
         (config(added_tokens_decoder={"x": {"content": "<x>"}}), "added tokens that are no ids and tokens"),
+        (
+            config(**decoder("<q>")) | {"special_tokens_map.json": {"pad_token": "<pad>"}},
+            "special_tokens_map.json names '<pad>', and the tokenizer has no such token",
+        ),
         (config(pad_token={"lstrip": True}), "tokenizer_config.json has a token without text"),
         ({"added_tokens.json": ["<pad>"]}, "added_tokens.json: wanted an object, got list"),
     ],
@@ -145,23 +150,3 @@ def test_files_that_contradict_each_other_are_refused(files: dict[str, Any], sai
     put(folder, files)
     with pytest.raises(TokenizerError, match=said):
         load_tokenizer(folder)
-
-
-@pytest.mark.parametrize(
-    ("files", "said"),
-    [
-        (PAD | {"config.json": {"vocab_size": 32000}}, "vocab_size 32,000, and the tokenizer 32,001 tokens, .*'<pad>'"),
-        ({"config.json": {"vocab_size": 32001, "pad_token_id": 32000}}, "pad_token_id 32,000, and .* 32,000 tokens"),
-        ({"generation_config.json": {"eos_token_id": [2, 32000]}}, r"generation_config.json says eos_token_id 32,000"),
-    ],
-)
-def test_a_base_that_cannot_keep_its_ids_is_refused_before_the_work(
-    files: dict[str, Any], said: str, folder: Path
-) -> None:
-    put(folder, files)
-    with pytest.raises(TokenizerError, match=said):
-        check_base(folder)
-
-
-def test_a_negative_id_is_none() -> None:
-    assert taken_special_id({"pad_token_id": -1, "eos_token_id": [2], "sep_token_id": None}, 90) is None

@@ -1,0 +1,51 @@
+"""Special ids in config.json and generation_config.json, and the base's name on the hub. Plain JSON, no torch."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+MODEL_FILES = ("config.json", "generation_config.json")
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+"""A model's name on the hub: whose it is, and what it is called."""
+
+_SPECIAL = re.compile(r"\w+_token_(id|ids|index)|(begin_)?suppress_tokens|forced_decoder_ids|(bad|force)_words_ids")
+
+
+def taken_special_id(config: dict[str, Any], first_new_id: int) -> str | None:
+    """The first special id of a config.json or generation_config.json that a new token would take, and what to do.
+
+    Negative ids stand for none, as in the first Llama's `pad_token_id` -1.
+    """
+    return next(
+        (
+            f"{key} {i:,}, and the base tokenizer has {first_new_id:,} tokens: a new one would take that id; wanted a "
+            f"folder whose tokenizer has it (added_tokens.json, tokenizer_config.json), or another id"
+            for key, i in _special_ids(config)
+            if i >= first_new_id
+        ),
+        None,
+    )
+
+
+def is_special_key(key: str) -> bool:
+    """Whether a key of config.json or generation_config.json holds special ids."""
+    return _SPECIAL.fullmatch(key) is not None
+
+
+def _special_ids(config: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """Every key of special ids with each of them; the positions of `forced_decoder_ids` are none."""
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from _special_ids(value)
+        elif is_special_key(key):
+            pairs = key == "forced_decoder_ids" and isinstance(value, list)
+            yield from ((key, i) for i in _whole([pair[1:] for pair in value] if pairs else value))
+
+
+def _whole(value: Any) -> Iterator[int]:
+    if isinstance(value, list):
+        for part in value:
+            yield from _whole(part)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        yield value
