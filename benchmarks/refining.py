@@ -25,13 +25,13 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 from kovocab.corpus.documents import batches
 from kovocab.counting.count import count
 from kovocab.counting.token_counts import segments
+from kovocab.evaluating.fertility import fertility
 from kovocab.refining import intermediate
 from kovocab.refining.candidates import Vocabulary
 from kovocab.refining.recount import Recount
 from kovocab.refining.refine import refine
 from kovocab.refining.rounds import State, turn
 from kovocab.refining.settings import RefineSettings
-from kovocab.evaluating.fertility import fertility
 from kovocab.tokenizer.hangul import CANDIDATE
 from kovocab.tokenizer.tokenizer import base_pieces, build_target, load_tokenizer
 from setting import check_build

@@ -6,17 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from kovocab.artefact import (
-    check_file,
-    check_replaceable,
-    difference,
-    new_file,
-    new_folder,
-    read_record,
-    remove_artefact,
-    write_record,
-)
+from kovocab.artefact import check_file, check_replaceable, new_file, new_folder, remove_artefact
 from kovocab.errors import ArtefactError
+from kovocab.record import difference, read_record, write_record
 
 MADE = {"settings": {"min_count": 5}, "corpus": {"files": [{"name": "a", "bytes": 1}]}}
 

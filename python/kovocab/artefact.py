@@ -1,27 +1,22 @@
 """Artefacts: what a verb leaves. Written beside and renamed, so that there is never half of one.
 
-Each folder holds `kovocab.json`, the record of what made it and of the files that were written with it. Records nest:
-an artefact's record carries the records of the artefacts that it was made from, so the last one tells the whole street.
+An earlier one is replaced where it was made from the same in the same way, or its owner says so, and then its own files
+alone (`ownership`); what it was made from is in its `record`.
 """
 
-import json
 import logging
 import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 from kovocab.errors import ArtefactError, KovocabError
-from kovocab.ownership import Files, IsOurs, changed, check_ours, foreign, listing, move
+from kovocab.ownership import IsOurs, changed, check_ours, foreign, listing, move
+from kovocab.record import RECORD, Record, difference, files_of, read_record, write_record
 
 log = logging.getLogger(__name__)
-
-RECORD = "kovocab.json"
-
-Record = dict[str, Any]
 
 
 @contextmanager
@@ -95,10 +90,10 @@ def _settle(path: Path, beside: Path, made_from: Record | None, overwrite: bool,
     """
     stay: list[str] = []
     if (beside / RECORD).is_file():
-        record = _read(beside)
+        record = read_record(beside)
         check_replaceable(path, record["verb"], made_from, overwrite=overwrite, yields=yields)
         if path.is_dir():
-            written = _written(path)
+            written = files_of(path)
             stay = [*changed(path, written), *foreign(path, [*written, RECORD])]
         for name in yields:
             if name in stay:
@@ -120,7 +115,7 @@ def remove_artefact(folder: Path, verb: str) -> None:
     """
     read_record(folder, verb)
     check_replaceable(folder, verb)
-    for name in [RECORD, *_written(folder)]:
+    for name in [RECORD, *files_of(folder)]:
         (folder / name).unlink(missing_ok=True)
     for inside in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
         with suppress(OSError):  # not empty: what is in it is not ours
@@ -201,7 +196,7 @@ def _check_artefact(
     record = read_record(path)
     if (made := record["verb"]) != verb:
         raise ArtefactError(f"{path} was made by `kovocab {made}` and is not replaced; choose another folder")
-    written = _written(path)
+    written = files_of(path)
     places = {(path / name).resolve() for name in written}
     if read := [read for read in reads if Path(read).resolve() in places]:
         raise ArtefactError(
@@ -216,74 +211,6 @@ def _check_artefact(
             f"{path / edited[0]} was changed since kovocab wrote it, and would be lost; move it elsewhere, or choose "
             "another folder"
         )
-
-
-def difference(before: Record, now: Record) -> str | None:
-    """Say where `before`, as far as `now` has its keys, is not as `now`: the first name, and both values."""
-    old, new = _flat({key: before.get(key) for key in now}), _flat(now)
-    for name in dict.fromkeys([*new, *old]):
-        if old.get(name) != new.get(name):
-            return f"{name} was {_short(old.get(name))} and is {_short(new.get(name))}"
-    return None
-
-
-def write_record(folder: str | Path, record: Record) -> None:
-    """Write `record` as the folder's `kovocab.json`: sorted by nothing, dated by nothing, the same every time."""
-    text = json.dumps(record, ensure_ascii=False, indent=2, default=str) + "\n"
-    (Path(folder) / RECORD).write_text(text, encoding="utf-8")
-
-
-def read_record(folder: str | Path, verb: str | None = None) -> Record:
-    """Read the record of the artefact in `folder`; with `verb`, check that this verb made it.
-
-    Raises:
-        ArtefactError: there is none, it is not JSON, or another verb made it.
-    """
-    try:
-        record = _read(Path(folder))
-    except FileNotFoundError:
-        made_by = f"`kovocab {verb}`" if verb else "kovocab"
-        raise ArtefactError(f"{folder} is not an artefact of {made_by}: it has no {RECORD}") from None
-    if verb is not None and record["verb"] != verb:
-        raise ArtefactError(f"{folder} was made by `kovocab {record['verb']}`; wanted one made by `kovocab {verb}`")
-    return record
-
-
-def _read(folder: Path) -> Record:
-    path = folder / RECORD
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ArtefactError(f"{path} cannot be read: {error}") from error
-    if not isinstance(record, dict) or "verb" not in record:
-        raise ArtefactError(f"{path} is not a record of kovocab: it has no key `verb`")
-    return record
-
-
-def _written(folder: Path) -> Files:
-    """The files that were written into `folder` with its record; none where there is no record."""
-    if not (folder / RECORD).is_file():
-        return {}
-    files = _read(folder).get("files")
-    if not isinstance(files, dict):
-        raise ArtefactError(f"{folder / RECORD} does not say which files were written with it; choose another folder")
-    return files
-
-
-def _flat(value: Any, name: str = "") -> dict[str, Any]:
-    """Nested values by dotted names; JSON's view of them, so that tuples and lists compare."""
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
-    flat: dict[str, Any] = {}
-    for key, inner in items:
-        flat |= _flat(inner, f"{name}.{key}" if name else str(key))
-    return flat or {name: json.loads(json.dumps(value, default=str))}
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) < 80 else text[:77] + "..."
 
 
 def _followed(path: str | Path) -> Path:

@@ -7,8 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from kovocab.artefact import read_record
 from kovocab.cli.main import main
+from kovocab.record import read_record
 from support.front import answer, tree
 from support.street import REFINE, skip_training
 

@@ -11,10 +11,10 @@ import torch
 from tokenizers import Tokenizer, models
 from transformers import AutoModelForCausalLM
 
-from kovocab.artefact import read_record, write_record
 from kovocab.errors import ArtefactError, ModelError, TokenizerError, UsageError
 from kovocab.expanding.expand import expand, expand_folder
 from kovocab.expanding.split_rows import is_tied
+from kovocab.record import read_record, write_record
 from support.models import ids, tiny
 
 torch.set_num_threads(1)

@@ -7,11 +7,11 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from kovocab.artefact import read_record, write_record
 from kovocab.cli.main import main
 from kovocab.expanding.expand import expand
 from kovocab.expanding.split_rows import is_tied, untie_embeddings
 from kovocab.fitting import fit
+from kovocab.record import read_record, write_record
 from support.base import BASE_TOKENS, NEW_TOKENS, corpus, save_tokenizer, texts
 from support.expanded import REFINED, vocabulary
 from support.models import ids, tiny

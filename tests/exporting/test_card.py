@@ -5,11 +5,11 @@ from contextlib import chdir
 
 import pytest
 
-from kovocab.artefact import read_record
 from kovocab.cli.main import main
 from kovocab.errors import UsageError
 from kovocab.exporting.card import MOST_DECISIONS, model_card
 from kovocab.exporting.export import export
+from kovocab.record import read_record
 from support.base import BASE_TOKENS, corpus, texts
 from support.runs import fit, make_place
 

@@ -8,10 +8,10 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from kovocab.artefact import read_record, write_record
 from kovocab.errors import ArtefactError, ModelError, TokenizerError
 from kovocab.exporting.export import export
 from kovocab.model.causal_lm import CausalLM
+from kovocab.record import read_record, write_record
 from support.base import BASE_TOKENS
 from support.runs import fit, make_place
 

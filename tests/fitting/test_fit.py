@@ -13,9 +13,9 @@ import torch
 from lightning.pytorch import Callback
 from safetensors.torch import load_file
 
-from kovocab.artefact import read_record, write_record
 from kovocab.errors import ArtefactError, CorpusError, FreezingError, KovocabError, ModelError, UsageError
 from kovocab.fitting.fit import main
+from kovocab.record import read_record, write_record
 from kovocab.stages import STAGES
 from support.base import BASE_TOKENS, corpus, texts
 from support.expanded import save_expanded

@@ -9,9 +9,9 @@ import pytest
 import torch
 from transformers import BertConfig, LlamaConfig, MambaConfig, T5Config, ViTConfig
 
-from kovocab.artefact import read_record
 from kovocab.cli.main import main
 from kovocab.expanding.spelling import PIECES
+from kovocab.record import read_record
 from kovocab.run.folder import identity
 from support.base import BASE_TOKENS
 from support.runs import make_place

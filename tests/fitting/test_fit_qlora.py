@@ -10,12 +10,12 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from kovocab.artefact import RECORD, read_record
 from kovocab.errors import ArtefactError, ModelError, UsageError
 from kovocab.exporting.card import _quantized, model_card
 from kovocab.fitting.fit import main
 from kovocab.model import qlora as room
 from kovocab.model.qlora import QLoRA
+from kovocab.record import RECORD, read_record
 from kovocab.run.configuration import Configuration
 from kovocab.run.stage_plan import stage_plans
 from support.base import BASE_TOKENS

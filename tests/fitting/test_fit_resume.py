@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from kovocab.artefact import read_record
 from kovocab.cli.main import main
+from kovocab.record import read_record
 from kovocab.run.processes import held
 from kovocab.run.stage_checkpoint import LAST
 from support import runs

@@ -14,11 +14,11 @@ from torch.distributed.tensor import DTensor
 from torch.multiprocessing import ProcessExitedException
 from transformers import AutoModelForCausalLM
 
-from kovocab.artefact import read_record
 from kovocab.errors import FreezingError, ModelError, UsageError
 from kovocab.expanding.split_rows import fused_state_dict
 from kovocab.model.fsdp import shard
 from kovocab.model.loading import load_split
+from kovocab.record import read_record
 from kovocab.stages import STAGES
 from support import runs
 from support.expanded import save_expanded

@@ -8,11 +8,11 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.nn import functional
 
-from kovocab.artefact import write_record
 from kovocab.errors import ArtefactError, ModelError, UsageError
 from kovocab.expanding.split_rows import save_plain
 from kovocab.freezing.callback import StageFreezing
 from kovocab.model.causal_lm import CausalLM
+from kovocab.record import write_record
 from kovocab.run.learning_rate import WarmupCosine
 from kovocab.stages import STAGES
 from support.models import QUIET, Packed, expanded, ids, tiny

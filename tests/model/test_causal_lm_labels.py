@@ -12,13 +12,13 @@ from safetensors.torch import load_file
 from torch.nn import functional
 
 import kovocab
-from kovocab.artefact import read_record, write_record
 from kovocab.errors import ModelError
 from kovocab.expanding.new_rows import INITIALISATION
 from kovocab.expanding.spelling import PIECES, BasePieces, save_pieces
 from kovocab.exporting.card import model_card
 from kovocab.freezing.callback import freeze
 from kovocab.model.causal_lm import CausalLM
+from kovocab.record import read_record, write_record
 from kovocab.stages import Stage
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer

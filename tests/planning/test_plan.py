@@ -7,9 +7,9 @@ import pytest
 import torch
 from transformers import LlamaConfig
 
-from kovocab.artefact import read_record
 from kovocab.cli import main as cli
 from kovocab.model import qlora
+from kovocab.record import read_record
 from support.base import BASE_TOKENS, NEW_TOKENS
 from support.four_bits import installed
 from support.runs import fit, make_place

@@ -17,13 +17,13 @@ import tokenizers
 
 import kovocab
 from kovocab import RefineSettings, count_tokens, count_words, refine
-from kovocab.artefact import write_record
 from kovocab.cli.main import main
 from kovocab.counting.count import count
 from kovocab.counting.word_counts import Counted
 from kovocab.errors import ArtefactError, CycleError, TokenizerError, UsageError
 from kovocab.evaluating.fertility import fertility
 from kovocab.example.text import sample_documents
+from kovocab.record import write_record
 from kovocab.refining.candidates import Decisions, Vocabulary
 from kovocab.refining.refine import Refined
 from kovocab.refining.rounds import State, Text, TokenCounts, turn

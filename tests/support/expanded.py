@@ -2,9 +2,9 @@
 
 import polars as pl
 
-from kovocab.artefact import write_record
 from kovocab.expanding.new_rows import INITIALISATION
 from kovocab.expanding.spelling import save_pieces
+from kovocab.record import write_record
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from support.base import BASE_TOKENS, NEW_TOKENS, save_tokenizer
 from support.models import tiny

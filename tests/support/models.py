@@ -9,7 +9,7 @@ from torch.distributed.tensor import DTensor
 from torch.utils.data import DataLoader
 from transformers import AutoModelForCausalLM, LlamaConfig, PhiConfig, PreTrainedModel
 
-from kovocab.artefact import write_record
+from kovocab.record import write_record
 
 ROWS = 100
 QUIET = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from kovocab.artefact import new_folder, write_record
+from kovocab.artefact import new_folder
 from kovocab.cli.main import STREET, main
+from kovocab.record import write_record
 from support.street import skip_training
 
 # ── Ctrl-C ──

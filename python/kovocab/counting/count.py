@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias
 
 import polars as pl
 
-from kovocab.artefact import Record, check_file
+from kovocab.artefact import check_file
 from kovocab.corpus.documents import Corpus, fingerprint_of, local_files
 from kovocab.corpus.faults import Fault, is_report, write_report
 from kovocab.counting import cluster
@@ -41,6 +41,7 @@ from kovocab.counting.word_counts import (
 from kovocab.errors import CorpusError, UsageError, quantity
 from kovocab.machine.memory import bound
 from kovocab.ownership import check_apart
+from kovocab.record import Record
 from kovocab.tokenizer.tokenizer import Source, load_tokenizer
 
 log = logging.getLogger(__name__)

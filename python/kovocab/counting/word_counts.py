@@ -14,11 +14,12 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from kovocab import _core
-from kovocab.artefact import Record, check_file, new_file
+from kovocab.artefact import check_file, new_file
 from kovocab.corpus.faults import POLARS_ERRORS, Fault, first_line
 from kovocab.counting.tally import ROWS
 from kovocab.errors import CorpusError, UsageError, quantity
 from kovocab.ownership import MARK, parquet_of
+from kovocab.record import Record
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 log = logging.getLogger(__name__)

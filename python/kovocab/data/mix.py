@@ -12,10 +12,10 @@ import lightning
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from kovocab.artefact import Record
 from kovocab.data.block_order import Address, HeldOutOrder, Schedule, TrainOrder
 from kovocab.data.token_files import PackedSource, Packing, Part, Source, digest, identity, pack
 from kovocab.errors import UsageError
+from kovocab.record import Record
 from kovocab.tokenizer.tokenizer import load_tokenizer
 
 Batch = dict[str, torch.Tensor]

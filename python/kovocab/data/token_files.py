@@ -17,11 +17,12 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 import numpy.typing as npt
 
-from kovocab.artefact import RECORD, Record, new_folder, read_record, write_record
+from kovocab.artefact import new_folder
 from kovocab.corpus.documents import batches, fingerprint
 from kovocab.corpus.remote import shown
 from kovocab.errors import CorpusError, TokenizerError, UsageError
-from kovocab.tokenizer.parsing import read_config
+from kovocab.record import RECORD, Record, read_record, write_record
+from kovocab.tokenizer.companions import read_config
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson

@@ -13,10 +13,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from kovocab.artefact import check_file, check_replaceable, new_folder, read_record, remove_artefact, write_record
+from kovocab.artefact import check_file, check_replaceable, new_folder, remove_artefact
 from kovocab.corpus.remote import shown
 from kovocab.errors import KovocabError, UsageError, quantity
 from kovocab.ownership import is_marked, marked
+from kovocab.record import read_record, write_record
 from kovocab.refining.settings import suited_min_count
 from kovocab.stages import Stage
 

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
-from kovocab.artefact import Record, check_replaceable, new_folder, read_record, write_record
+from kovocab.artefact import check_replaceable, new_folder
 from kovocab.errors import ArtefactError, ModelError, UsageError, model_errors
 from kovocab.expanding.config_files import CONFIG, check_special_ids, find_file, read_json, save_model
 from kovocab.expanding.new_rows import INITIALISATION, RULES, base_pieces, matrices, mean_row
 from kovocab.expanding.special_ids import HUB_ID
 from kovocab.expanding.split_rows import is_tied, plain_embeddings, untie_embeddings
-from kovocab.tokenizer.parsing import COMPANIONS
+from kovocab.record import Record, read_record, write_record
+from kovocab.tokenizer.companions import COMPANIONS
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
 

@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from kovocab.artefact import RECORD, Record, check_replaceable, new_folder, read_record, write_record
+from kovocab.artefact import check_replaceable, new_folder
 from kovocab.errors import ArtefactError, ModelError, TokenizerError, UsageError
 from kovocab.expanding.config_files import CONFIG, GENERATION, read_json, reader_needed, save_model
 from kovocab.expanding.expand import Dtype, copy_tokenizer, load_plain
 from kovocab.expanding.special_ids import HUB_ID
 from kovocab.exporting.card import model_card
+from kovocab.record import RECORD, Record, read_record, write_record
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
 

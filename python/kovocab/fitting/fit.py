@@ -21,7 +21,7 @@ from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.utilities import rank_zero_only
 from transformers.utils import logging as transformers_logging
 
-from kovocab.artefact import Record, new_folder, read_record, write_record
+from kovocab.artefact import new_folder
 from kovocab.errors import ModelError
 from kovocab.expanding.expand import copy_tokenizer
 from kovocab.expanding.spelling import copy_pieces
@@ -36,6 +36,7 @@ from kovocab.model.causal_lm import CausalLM
 from kovocab.model.fsdp import check_strategy, layout
 from kovocab.model.qlora import QLoRA, merge, qlora_of, qlora_record, train_patterns
 from kovocab.planning.plan import plan
+from kovocab.record import Record, read_record, write_record
 from kovocab.run.configuration import Configuration
 from kovocab.run.folder import Run
 from kovocab.run.learning_rate import WarmupCosine

@@ -18,7 +18,6 @@ from torch.distributed.fsdp import FSDPModule
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from kovocab.artefact import read_record
 from kovocab.errors import ArtefactError, ModelError, UsageError
 from kovocab.expanding.expand import Dtype
 from kovocab.expanding.split_rows import SplitLinear, block_of, split_rows
@@ -26,6 +25,7 @@ from kovocab.model.cross_entropy import IGNORE, cross_entropy, token_losses
 from kovocab.model.fsdp import data_mesh, decoder_layers, shard
 from kovocab.model.loading import load_split
 from kovocab.model.qlora import QLoRA, add_lora, load_4bit
+from kovocab.record import read_record
 from kovocab.stages import Block, LabelMode
 
 if TYPE_CHECKING:

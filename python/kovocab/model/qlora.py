@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
 
-from kovocab.artefact import Record
 from kovocab.errors import ModelError, UsageError, model_errors
 from kovocab.expanding.config_files import copy_config
 from kovocab.expanding.expand import Dtype, load_plain
 from kovocab.expanding.split_rows import SplitEmbedding, SplitLinear, plain_place
 from kovocab.model.tensor_files import read_tensors, write_tensors
+from kovocab.record import Record
 from kovocab.stages import ROW_BLOCKS, Stage
 
 PACKAGES = ("bitsandbytes", "peft", "accelerate")

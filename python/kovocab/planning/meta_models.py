@@ -14,11 +14,11 @@ from torch._subclasses import FakeTensorMode
 from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from kovocab.artefact import RECORD, read_record
 from kovocab.errors import ModelError, UsageError, model_errors
 from kovocab.expanding.split_rows import is_tied, split_rows
 from kovocab.model.fsdp import decoder_layers
 from kovocab.model.qlora import QLoRA, add_lora, check_packages
+from kovocab.record import RECORD, read_record
 
 # As blocks without padding are trained: causal, and so without a mask. Transformers makes none for a name that it does
 # not know, and for one that it knows makes it wherever it may not look into a tensor.

@@ -3,10 +3,10 @@
 import torch
 from jsonargparse import Namespace
 
-from kovocab.artefact import Record
 from kovocab.model.qlora import qlora_of
 from kovocab.planning.costs import Cost, Skeleton
 from kovocab.planning.setup import Machine, Setup
+from kovocab.record import Record
 from kovocab.run.stage_plan import StagePlan
 
 PARTS = ("weights", "gradients", "optimizer", "gathered", "activations", "step")

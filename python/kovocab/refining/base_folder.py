@@ -4,7 +4,7 @@ from pathlib import Path
 
 from kovocab.errors import TokenizerError
 from kovocab.expanding.special_ids import MODEL_FILES, taken_special_id
-from kovocab.tokenizer.parsing import read_config
+from kovocab.tokenizer.companions import read_config
 from kovocab.tokenizer.promises import check_model
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import Source, load_tokenizer, matching_model, model_file

@@ -16,9 +16,10 @@ from typing import Any
 
 import polars as pl
 
-from kovocab.artefact import Record, check_replaceable, new_folder, read_record, write_record
+from kovocab.artefact import check_replaceable, new_folder
 from kovocab.counting.word_counts import Counted, check_words, hangul_of, no_tokens
 from kovocab.errors import CycleError, TokenizerError, UsageError, quantity
+from kovocab.record import Record, read_record, write_record
 from kovocab.refining import intermediate
 from kovocab.refining.base_folder import check_base
 from kovocab.refining.candidates import Decisions, Vocabulary

@@ -13,8 +13,8 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from torch.distributed.checkpoint.filesystem import FileSystemReader
 
-from kovocab.artefact import Record
 from kovocab.errors import ArtefactError
+from kovocab.record import Record
 
 METADATA, SEAL = ".metadata", "metadata.crc32"
 """Where a sharded checkpoint says what is where in its other files, and the checksum of that."""

@@ -14,11 +14,11 @@ from typing import Any, Literal
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
-from kovocab.artefact import Record
 from kovocab.data.mix import Mixture
 from kovocab.errors import KovocabError, UsageError
 from kovocab.machine.gpus import GPUS, MFU
 from kovocab.model.causal_lm import CausalLM
+from kovocab.record import Record
 from kovocab.run.folder import identity
 from kovocab.run.stage_plan import TRAINING, StageSettings
 from kovocab.stages import Stage

@@ -11,9 +11,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from kovocab.artefact import Record, new_file, read_record
+from kovocab.artefact import new_file
 from kovocab.errors import ArtefactError, ModelError
 from kovocab.expanding.spelling import PIECES
+from kovocab.record import Record, read_record
 
 SETTINGS = "settings.json"
 

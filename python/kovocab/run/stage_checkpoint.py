@@ -15,8 +15,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from torch.distributed.checkpoint.api import CheckpointException
 
-from kovocab.artefact import Record
 from kovocab.errors import ArtefactError
+from kovocab.record import Record
 from kovocab.run.checkpoint_files import DirectCheckpointIO, callback_state, seal
 from kovocab.run.folder import compare
 from kovocab.run.processes import rank

@@ -4,8 +4,8 @@ import math
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from kovocab.artefact import Record
 from kovocab.errors import UsageError
+from kovocab.record import Record
 from kovocab.stages import STAGES, LabelMode, Stage
 
 TRAINING = {

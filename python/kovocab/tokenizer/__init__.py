@@ -5,7 +5,8 @@ base ids and English are as they were. It never counts a corpus. `reference` alo
 
 hangul               code-point classes
 tokenizer_json       the file as a typed document: looked up, changed, written
-parsing              a base's files read, every part that decides ids checked
+parsing              the file read, every part that decides ids checked
+companions           what the files beside it say of tokens
 reference            the one door to the library that encodes for proofs
 sentencepiece_model  tokenizer.model: read, converted, grown
 placement            where new merges stand among the base's

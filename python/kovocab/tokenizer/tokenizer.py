@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from kovocab.artefact import new_file
 from kovocab.errors import TokenizerError
 from kovocab.tokenizer import sentencepiece_model
-from kovocab.tokenizer.parsing import ADDED, NAMES, merged_config, parse, read_config, with_companions
+from kovocab.tokenizer.companions import ADDED, NAMES, merged_config, read_config, with_companions
+from kovocab.tokenizer.parsing import parse
 from kovocab.tokenizer.placement import check_style, place_merges, read_rows
 from kovocab.tokenizer.tokenizer_json import AddedToken, BpeModel, TokenizerJson
 
