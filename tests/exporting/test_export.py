@@ -69,7 +69,7 @@ def test_the_card_is_filled_from_the_records(run, tmp_path):
     assert "base_model: example/base" in card
     assert "# some-model" in card
     assert f"ids {BASE_TOKENS} to {BASE_TOKENS + 31}" in card
-    assert "counting 1 file (1,234 bytes): 4,321 documents, 98,765 words, 1,200 distinct words." in card
+    assert "counting 1 file (1,234 bytes): 4,321 documents, 98,765 words between white space." in card
     assert "| min_count | 5 |" in card
     assert "| 1 | 40 | 0 | 8 | 0 | 2.5 | 3.1 |" in card
     for number in (1, 2):

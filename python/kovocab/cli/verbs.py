@@ -115,7 +115,8 @@ def refine_words(
     from kovocab.artefact import check_replaceable
     from kovocab.counting.word_counts import load_counted
     from kovocab.refining.candidates import Decisions
-    from kovocab.refining.refine import check_out, refine
+    from kovocab.refining.refine import refine
+    from kovocab.refining.refined import check_out
 
     check_replaceable(out, "refine")
     decided = Decisions() if decisions is None else Decisions.load(decisions)

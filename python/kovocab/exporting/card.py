@@ -102,7 +102,7 @@ print(tokenizer.decode(model.generate(**inputs, max_new_tokens=40)[0]))
 
 def _tokenizer(refined: Record, runs: list[Record]) -> str:
     counted, rounds = refined["words"], refined["rounds"]
-    named = {"documents": "documents", "bytes": "bytes", "words_between_space": "words between white space"}
+    named = {"documents": "documents", "words_between_space": "words between white space"}
     sums = [f"{counted[key]:,} {name}" for key, name in named.items() if counted.get(key) is not None]
     corpus = _corpus(counted["corpus"], runs)
     said = f"The new tokens were found by counting {corpus}{': ' if sums else ''}{', '.join(sums)}."

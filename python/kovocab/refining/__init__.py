@@ -9,5 +9,6 @@ intermediate  the intermediate tokenizer, learned from word counts
 candidates    candidates with their parts; a person's decisions
 rounds        what the counts of a round decide
 base_folder   what of a base's folder can be kept, seen before the work
+refined       what comes out, saved and held to its promises
 recount       what the target of a round emits, from what the round before changed
 """

@@ -1,0 +1,157 @@
+"""What refine leaves: the target tokenizer, its vocabulary, the rounds; saved and held to its promises."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+
+from kovocab.artefact import check_replaceable, new_folder
+from kovocab.counting.word_counts import Counted
+from kovocab.errors import TokenizerError, quantity
+from kovocab.record import Record, read_record, write_record
+from kovocab.refining.candidates import Decisions
+from kovocab.refining.rounds import Round, ratio
+from kovocab.refining.settings import RefineSettings
+from kovocab.tokenizer import promises
+from kovocab.tokenizer.hangul import CANDIDATE
+from kovocab.tokenizer.reference import Reference, Tokenizer
+from kovocab.tokenizer.tokenizer import Source, load_tokenizer, save_tokenizer
+from kovocab.tokenizer.tokenizer_json import TokenizerJson
+
+_MADE_FROM = ("settings", "decisions", "base_tokenizer", "words")
+"""The keys of the record that say what was refined, and how."""
+
+
+@dataclass(frozen=True)
+class Refined:
+    """What refine leaves.
+
+    Attributes:
+        vocabulary: `id: u32, token: str, left: str?, right: str?, count: u64, base_pieces: list[u32]`, by id; a
+            token that the base has keeps the base's id.
+        target: The target tokenizer.
+        rounds: A row a `Round`.
+        record: Settings, sums, the base, versions, and the record of the word counts.
+    """
+
+    vocabulary: pl.DataFrame
+    target: TokenizerJson
+    rounds: pl.DataFrame
+    record: Record
+    _base: Source = field(repr=False)
+    _reference: Reference = field(repr=False)
+    _words: pl.DataFrame = field(repr=False)
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The target tokenizer as the library `tokenizers` has it, to encode with."""
+        return Reference(self.target).library
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> Record:
+        """Write the tokenizer, `vocabulary.parquet`, `rounds.parquet` and the record; check what was written.
+
+        Nothing is left behind where a promise does not hold.
+
+        Args:
+            folder: Where to write. What an earlier refine left there, of the same words, base and settings, is
+                replaced; what else is in the folder stays.
+            overwrite: Whether that of other words or settings is replaced too.
+
+        Returns:
+            The record, with how much each promise was checked on.
+
+        Raises:
+            ArtefactError: something else is in the way, see `check_replaceable`.
+            TokenizerError: the saved tokenizer breaks a promise; says which, and by what.
+        """
+        made_from = {key: self.record[key] for key in _MADE_FROM}
+        with new_folder(folder, made_from, overwrite=overwrite) as beside:
+            with_model = "tokenizer_model_left_out" not in self.record
+            save_tokenizer(
+                self.target, beside, base_source=self._base, vocabulary=self.vocabulary, with_model=with_model
+            )
+            self.vocabulary.write_parquet(beside / "vocabulary.parquet")
+            self.rounds.write_parquet(beside / "rounds.parquet")
+            write_record(beside, self.record | {"promises": self._check(beside)})
+        return read_record(folder)
+
+    def summary(self) -> str:
+        """The rounds as lines, and what came out."""
+        kept, below = self.record["new_tokens"], self.record["below_min_count"]
+        stones = f", {below:,} of them seen less than min_count times" if below else ""
+        base = f"base: {ratio(self.record['base_tokens_per_word'])} tokens per word"
+        rounds = [str(Round(**row)) for row in self.record["rounds"]]
+        left_out = self.record.get("tokenizer_model_left_out")
+        said = [] if left_out is None else [f"tokenizer.model is left out: {left_out}"]
+        return "\n".join([base, *rounds, f"{quantity(kept, 'new token')}{stones}", *said])
+
+    def _check(self, folder: Path) -> dict[str, int]:
+        model = folder / "tokenizer.model"
+        checked = promises.check_promises(
+            self._reference,
+            load_tokenizer(folder),
+            _texts(self._words),
+            self.vocabulary,
+            model.read_bytes() if model.is_file() else None,
+        )
+        silent = self.vocabulary.filter(pl.col("id") >= self.record["first_new_id"], pl.col("count") == 0)
+        stems = {*self.vocabulary["left"], *self.vocabulary["right"]}
+        for token in silent["token"]:
+            if token not in stems:
+                raise TokenizerError(f"promise 3, reachable: the new token {token!r} is nowhere emitted in the corpus")
+        return checked | {"stepping_stones_never_emitted": len(silent)}
+
+
+def check_out(
+    folder: str | Path,
+    words: Counted,
+    base: Source,
+    settings: RefineSettings,
+    decisions: Decisions,
+    *,
+    overwrite: bool = False,
+    reads: Iterable[str | Path] = (),
+) -> None:
+    """Check, before the work, that what `refine` gives for the same arguments may be saved in `folder`.
+
+    Args:
+        folder: Where it is to be saved.
+        words: As for `refine`, and so are `base`, `settings` and `decisions`.
+        base: The base tokenizer.
+        settings: Thresholds and sizes.
+        decisions: Tokens to keep or drop.
+        overwrite: As for `Refined.save`.
+        reads: Files and folders that these came from.
+
+    Raises:
+        ArtefactError: it may not; says why.
+        TokenizerError: `base` cannot be read.
+    """
+    made_from = made_from_of(words, load_tokenizer(base), settings, decisions)
+    check_replaceable(folder, "refine", made_from, overwrite=overwrite, reads=reads)
+
+
+def made_from_of(words: Counted, base: TokenizerJson, settings: RefineSettings, decisions: Decisions) -> Record:
+    """What of the record says what was refined, and how."""
+    made_from: Record = {
+        "settings": asdict(settings),
+        "decisions": {"keep": sorted(decisions.keep), "drop": sorted(decisions.drop)},
+        "base_tokenizer": base.digest,
+        "words": words.record,
+    }
+    return made_from
+
+
+def _texts(words: pl.DataFrame, lines: int = 4000, length: int = 40) -> list[str]:
+    """Words of the corpus, evenly from the most frequent to the rarest, put together as lines to check on.
+
+    A line is of words with Hangul or of words without: the latter have to be encoded as before.
+    """
+    texts = []
+    for has_hangul in (True, False):
+        some = words.filter(pl.col("word").str.contains(f"[{CANDIDATE}]") == has_hangul)["word"]
+        some = some.gather_every(max(1, len(some) // (lines * length)))
+        texts += ["".join(some[at : at + length]).replace("▁", " ") for at in range(0, len(some), length)]
+    return texts
