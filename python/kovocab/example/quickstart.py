@@ -81,9 +81,9 @@ def walk(out: Path, corpus: str | None, min_count: int | None) -> None:
 
         min_count = suited_min_count(read_counted(words)["bytes"])
     thresholds = {"min_count": min_count, "min_syllable_count": min_count}
-    _run("refine", words=words, base=base, out=f"{out}/tokenizer", overwrite="true", **thresholds)
+    _run("refine", words=words, base=base, out=f"{out}/tokenizer", overwrite=True, **thresholds)
     _run("expand", model=base, tokenizer=f"{out}/tokenizer", out=f"{out}/expanded", pad_to_multiple_of=64,
-         overwrite="true")  # fmt: skip
+         overwrite=True)  # fmt: skip
     for stage in sorted((out / "stages").glob("[0-9]*")):  # of an earlier walk, perhaps on another text
         remove_artefact(stage, "fit")
     for begun in (out / "stages").glob(".[0-9]*/settings.json"):  # of one that was stopped
@@ -92,15 +92,18 @@ def walk(out: Path, corpus: str | None, min_count: int | None) -> None:
     quoted = {name: json.dumps(str(place), ensure_ascii=False) for name, place in places.items()}
     config.write_text(marked(FIT.format(config=config, steps=STEPS, **quoted)), encoding="utf-8")
     _run("fit", config=config)
-    _run("export", stage=out, out=f"{out}/export", name="kovocab-quickstart", overwrite="true")
+    _run("export", stage=out, out=f"{out}/export", name="kovocab-quickstart", overwrite=True)
     if corpus is None:  # of your own text nothing is held out
-        _run("evaluate", corpus=f"{out}/held_out.txt", tokenizers=json.dumps([base, f"{out}/export"]))
+        _run("evaluate", corpus=f"{out}/held_out.txt", tokenizers=[base, f"{out}/export"])
     print(_report(out), flush=True)
 
 
 def _run(verb: str, **settings: Any) -> None:
     """Print a command line and run it, as a process of its own."""
-    args = [verb, *(part for key, value in settings.items() for part in (f"--{key}", str(value)))]
+    values = {
+        key: value if isinstance(value, list) else [] if value is True else [value] for key, value in settings.items()
+    }
+    args = [verb, *(part for key, given in values.items() for part in (f"--{key}", *map(str, given)))]
     print(f"\n$ kovocab {shlex.join(args)}", flush=True)
     if code := subprocess.run([sys.executable, "-m", "kovocab", *args], check=False).returncode:
         raise KovocabError(f"`kovocab {verb}` failed with exit code {code}")
