@@ -94,6 +94,12 @@ class Configuration(LightningCLI):
             add("--mfu", type=float, default=MFU, help="share of the GPU's peak that is used")
             add("--memory", type=int | str | None, default=None, help="of a device, 24GiB say; by default the GPU's")
             add("--new_tokens", type=int, default=8960, help="of a model that is not expanded yet")
+            add(
+                "--pad_to_multiple_of",
+                type=int | None,
+                default=None,
+                help="of a model that is not expanded yet: as expand's",
+            )
             add("--log", type=Literal["text", "json"], default="text", help="a table, or a JSON object a stage")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
