@@ -19,6 +19,7 @@ from kovocab.tokenizer.parsing import parse
 from kovocab.tokenizer.placement import base_of
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import build_target, load_tokenizer
+from kovocab.tokenizer.tokenizer_json import AddedToken, OtherModel, TokenizerJson
 from support.base import LENGTH, corpus, save_tokenizer, texts
 from support.reference import zstd
 from support.vocabularies import changed, train_vocabulary
@@ -201,3 +202,17 @@ def test_packing_says_where_it_is(tmp_path, caplog, monkeypatch):
     said = [line for line in caplog.messages if "MB/s" in line]
     assert len(said) == 120
     assert said[99].startswith("packing web: 100 documents, 0 MB of text, ")
+
+
+def test_a_model_without_bytes_may_not_know_a_token_s_text():
+    words = OtherModel({"[UNK]": 0, "a": 1, "</s>": 2}, "WordLevel", WORD_LEVEL)
+    tokenizer = TokenizerJson(words, (AddedToken(0, "[UNK]"), AddedToken(2, "</s>")), pre_tokenizer=SPACED)
+    with pytest.raises(TokenizerError, match="makes the special token '</s>' of that text by its model alone"):
+        Encoder(tokenizer, "</s>", "text", None)
+    cut = replace(tokenizer, pre_tokenizer={"type": "Whitespace"})
+    (document,) = Encoder(cut, "</s>", "text", None).documents(pl.Series(["a </s> a [UNK]"]))
+    assert document.ids == [1, 0, 0, 0, 1, 0, 0, 0, 2]
+
+
+WORD_LEVEL = {"type": "WordLevel", "vocab": {"[UNK]": 0, "a": 1, "</s>": 2}, "unk_token": "[UNK]"}
+SPACED = {"type": "WhitespaceSplit"}

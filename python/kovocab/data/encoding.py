@@ -9,7 +9,7 @@ from kovocab.errors import TokenizerError
 from kovocab.tokenizer.companions import read_config
 from kovocab.tokenizer.placement import base_of
 from kovocab.tokenizer.reference import Reference
-from kovocab.tokenizer.tokenizer_json import BpeModel, TokenizerJson
+from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,6 +22,9 @@ AT_ONCE = 1024
 
 EOS_NAMES = ("</s>", "<|endoftext|>", "<|end_of_text|>", "<eos>", "<|im_end|>")
 """What the end of a document is called where a bare tokenizer.json does not say."""
+
+UNKNOWN = "\U0010fffd"
+"""A character that no model has learned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +108,8 @@ class Encoder:
 
     def _check_text(self, tokenizer: TokenizerJson) -> None:
         """See that no special token comes out of its own text, by a merge say."""
-        # An unknown character is rightly the unknown token.
-        unknown = tokenizer.model.unk_token if isinstance(tokenizer.model, BpeModel) else None
-        tokens = [token for token in self.special_tokens if token != unknown]
+        unknown = self._reference.encode([UNKNOWN])[0]  # to a model without bytes, a part of a token's text may be that
+        tokens = [token for token in self.special_tokens if tokenizer.ids[token] not in unknown]
         alone, behind = self._reference.encode(tokens), self._reference.encode([f"\n{token}" for token in tokens])
         for token, *found in zip(tokens, alone, behind, strict=True):
             if any(tokenizer.ids[token] in ids for ids in found):
