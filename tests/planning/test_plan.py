@@ -1,17 +1,19 @@
 """`kovocab plan`: the same files as fit, a table or JSON, what does not fit in words; and no weight is read."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import LlamaConfig
+from transformers import LlamaConfig, PhiConfig
 
 from kovocab.cli import main as cli
 from kovocab.model import qlora
 from kovocab.record import read_record
 from support.base import BASE_TOKENS, NEW_TOKENS
 from support.four_bits import installed
+from support.reference import zstd
 from support.runs import fit, make_place
 
 pytestmark = pytest.mark.usefixtures("in_place")
@@ -89,6 +91,50 @@ def test_a_model_of_10_b_from_its_configuration_alone(capsys):
     # What the layers keep for the backward pass is too much too; stages 2 and 4 keep nothing.
     assert [row["stage"] for row in planned if not row["lacking"]] == [2, 4]
     assert whole["lacking"] == whole["peak"] - (24 << 30)
+
+
+SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "tokens", "args", "grown"),
+    [
+        ("phi2", 51_200, 50_295, [], 59_255),
+        ("phi2", 51_200, 50_295, ["--new_tokens", "100"], 51_200),  # all of them in padding rows
+        ("phi2", 51_200, 50_295, ["--pad_to_multiple_of", "64"], 59_264),
+        ("qwen2", 151_936, 151_646, [], 160_606),
+        ("mistral_v1", 32_000, 32_000, [], 40_960),
+    ],
+)
+def test_new_tokens_take_padding_rows_first(capsys, tmp_path, caplog, data, name, rows, tokens, args, grown):
+    file = data / "tokenizers" / name / "tokenizer.json"
+    packed = file.with_suffix(".json.zst")
+    (tmp_path / "tokenizer.json").write_bytes(
+        zstd.decompress(packed.read_bytes()) if packed.exists() else file.read_bytes()
+    )
+    kind = PhiConfig if name == "phi2" else LlamaConfig
+    kind(vocab_size=rows, **SMALL).save_pretrained(tmp_path)
+    for model in (tmp_path, tmp_path / "config.json"):
+        said = plan(capsys, "--model.model", str(model), *args).splitlines()[0]
+        assert f", {grown:,} rows of which {grown - tokens:,} new" in said
+    assert not caplog.messages
+
+
+def test_a_plan_that_expand_would_refuse(capsys, tmp_path, data):
+    shutil.copy(data / "tokenizers" / "phi2" / "tokenizer.json", tmp_path)
+    PhiConfig(vocab_size=60_000, **SMALL).save_pretrained(tmp_path)
+    said = plan(capsys, "--model.model", str(tmp_path), code=1)
+    assert "has 60,000 embedding rows and the base tokenizer of" in said
+    said = plan(capsys, "--model.model", "solar", "--pad_to_multiple_of", "0", code=2)
+    assert "pad_to_multiple_of is 0; wanted a number from 1" in said
+
+
+def test_a_configuration_alone_is_planned_with_a_word_on_what_is_assumed(capsys, tmp_path, caplog):
+    PhiConfig(vocab_size=51_200, **SMALL).save_pretrained(tmp_path)
+    said = plan(capsys, "--model.model", str(tmp_path))
+    assert ", 60,160 rows of which 8,960 new" in said
+    assert len(caplog.messages) == 1
+    assert "config.json: there is no tokenizer beside it, so all its 51,200 rows are taken for tokens" in caplog.text
 
 
 def test_what_does_not_fit_is_said_and_what_would(capsys):

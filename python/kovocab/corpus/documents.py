@@ -15,7 +15,7 @@ from kovocab.corpus.blocks import ahead, blocks
 from kovocab.corpus.faults import POLARS_ERRORS, Fault, Skip, fail, half_pair, line_documents
 from kovocab.corpus.files import File, files, identities, kind
 from kovocab.corpus.remote import is_url, shown
-from kovocab.corpus.tables import read_frame, read_parquet
+from kovocab.corpus.tables import check_parquet, read_frame, read_parquet
 from kovocab.errors import CorpusError, UsageError
 
 Corpus: TypeAlias = str | Path | Sequence[str | Path] | pl.DataFrame | pl.LazyFrame | pl.Series | Iterable[str]
@@ -47,6 +47,23 @@ def local_files(corpus: Corpus) -> list[Path]:
     items = [corpus] if isinstance(corpus, str | Path) else corpus
     here = [item for item in items if not (isinstance(item, str | Path) and is_url(item))]
     return [path for path in files(here) if isinstance(path, Path)] if here else []
+
+
+def check_readable(corpus: Corpus, column: str = "text") -> None:
+    """See, without reading it all, that the files of a corpus are there and hold texts.
+
+    Of each Parquet file the columns are looked at, of other files the beginning of the first.
+
+    Raises:
+        CorpusError: one is missing, or has no such column; names it.
+    """
+    seen = False
+    for path in corpus_files(corpus):
+        if kind(path) == "parquet":
+            check_parquet(path, column)
+        elif not seen:
+            seen = True
+            next(read_file(path, column), None)
 
 
 def batches(

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from kovocab.corpus.faults import POLARS_ERRORS, Fault, Skip, first_line
+from kovocab.corpus.faults import POLARS_ERRORS, Fault, Skip, fail, first_line
 from kovocab.corpus.files import File, source
 from kovocab.corpus.remote import Remote, hidden
 from kovocab.corpus.stores import missing, said
@@ -27,7 +27,7 @@ def read_parquet(path: File, column: str, skip: Skip, start: int = 0) -> Iterato
     name = str(path)
     if isinstance(path, Remote):
         skip = _discreetly(path, skip)
-    query = _texts(pl.scan_parquet(**source(path), glob=False, row_index_name=ROW), column, name, skip)
+    query = _scan(path, column, skip)
     if query is None:
         return
     try:
@@ -69,6 +69,19 @@ def read_frame(frame: pl.DataFrame | pl.LazyFrame, column: str, name: str, skip:
         found = MISSING if isinstance(rest, pl.Series) and len(rest) else rest
     if isinstance(found, str):
         skip(Fault(name, f"after row {row}" if row else "", found))
+
+
+def check_parquet(path: File, column: str) -> None:
+    """See that a Parquet file has a column of texts, without reading them.
+
+    Raises:
+        CorpusError: it has not, or cannot be reached.
+    """
+    _scan(path, column, _discreetly(path, fail) if isinstance(path, Remote) else fail)
+
+
+def _scan(path: File, column: str, skip: Skip) -> pl.LazyFrame | None:
+    return _texts(pl.scan_parquet(**source(path), glob=False, row_index_name=ROW), column, str(path), skip)
 
 
 def _discreetly(path: Remote, skip: Skip) -> Skip:

@@ -13,7 +13,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from kovocab.data.block_order import Address, HeldOutOrder, Schedule, TrainOrder
-from kovocab.data.token_files import PackedSource, Packing, Part, Source, digest, identity, pack
+from kovocab.data.encoding import SpecialTokens
+from kovocab.data.splitting import Part
+from kovocab.data.token_files import PackedSource, Packing, Source, check_sources, digest, identity, pack
 from kovocab.errors import UsageError
 from kovocab.record import Record
 from kovocab.tokenizer.tokenizer import load_tokenizer
@@ -107,6 +109,8 @@ class Mixture(lightning.LightningDataModule):
         tokens_dir: Folder of the token files, which runs may share.
         seed: Of the order of blocks.
         num_workers: Processes that read ahead, per rank.
+        special_tokens_in_text: What a literal `</s>` in a document is, and each other special token's text: `text`,
+            as any other, or that `token`.
 
     Raises:
         UsageError: no source, two of one name, or a number out of range.
@@ -124,6 +128,7 @@ class Mixture(lightning.LightningDataModule):
         tokens_dir: str = "tokens",
         seed: int = 0,
         num_workers: int = 0,
+        special_tokens_in_text: SpecialTokens = "text",
     ) -> None:
         super().__init__()
         names = [source.name for source in sources]
@@ -137,12 +142,17 @@ class Mixture(lightning.LightningDataModule):
                 f"data.batch_size is {batch_size} and data.num_workers {num_workers}; wanted at least 1 and 0"
             )
         self.tokenizer, self.sources, self.tokens_dir = tokenizer, sources, tokens_dir
-        self.packing = Packing(length, validation_share)
+        self.packing = Packing(length, validation_share, special_tokens_in_text)
         self.batch_size, self.seed, self.num_workers = batch_size, seed, num_workers
         self.packed: list[PackedSource] = []
 
+    def check(self) -> None:
+        """See that what is not packed yet can be read; cheap, see `kovocab.data.token_files.check_sources`."""
+        check_sources(self.sources, self.tokenizer, self.tokens_dir, self.packing)
+
     def prepare_data(self) -> None:
         """Pack what is not packed yet; on one rank a machine."""
+        self.check()
         for source in self.sources:
             pack(source, self.tokenizer, self.tokens_dir, self.packing)
 
@@ -234,7 +244,15 @@ class Mixture(lightning.LightningDataModule):
         return trainer.global_rank, trainer.world_size, steps
 
 
-_RECORDED = ("corpus", "tokenizer", "eos", "train", "validation")
+_RECORDED = (
+    "corpus",
+    "tokenizer",
+    "eos",
+    "special_tokens_in_text",
+    "documents_with_special_tokens",
+    "train",
+    "validation",
+)
 
 
 class _Blocks(Dataset[torch.Tensor]):

@@ -5,39 +5,32 @@ fingerprint of what made them, so a second run with the same corpus, tokenizer a
 """
 
 import hashlib
-import heapq
 import json
 import logging
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from kovocab.artefact import new_folder
-from kovocab.corpus.documents import batches, fingerprint
+from kovocab.corpus.documents import batches, check_readable, fingerprint
 from kovocab.corpus.remote import shown
-from kovocab.errors import CorpusError, TokenizerError, UsageError
+from kovocab.data.encoding import Document, Encoder, SpecialTokens, eos_of
+from kovocab.data.splitting import PARTS, Part, Split
+from kovocab.errors import CorpusError, UsageError, quantity
 from kovocab.record import RECORD, Record, read_record, write_record
-from kovocab.tokenizer.companions import read_config
-from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 log = logging.getLogger(__name__)
 
-Part = Literal["train", "validation"]
-PARTS: tuple[Part, Part] = ("train", "validation")
 TokenIds = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 
-ENCODE_AT_ONCE = 1024
-"""Documents given to the tokenizer in one call: enough for all threads, little to hold."""
-
-EOS_NAMES = ("</s>", "<|endoftext|>", "<|end_of_text|>", "<eos>", "<|im_end|>")
-"""What the end of a document is called where a bare tokenizer.json does not say."""
+EVERY = 10.0  # seconds between two lines of progress
 
 
 @dataclass(frozen=True)
@@ -71,10 +64,12 @@ class Packing:
     Attributes:
         length: Tokens per block.
         validation_share: The share of documents to hold out, between 0 and 1; at least one block is held out.
+        special_tokens_in_text: What the text of a special token in a document is: text, or that token.
     """
 
     length: int
     validation_share: float
+    special_tokens_in_text: SpecialTokens = "text"
 
     def __post_init__(self) -> None:
         """Refuse a block without a next token, and a split without one of its parts."""
@@ -82,6 +77,8 @@ class Packing:
             raise UsageError(f"data.length is {self.length}; wanted at least 2: a token and the one that follows")
         if not 0 < self.validation_share < 1:
             raise UsageError(f"data.validation_share is {self.validation_share}; wanted a share between 0 and 1")
+        if self.special_tokens_in_text not in ("text", "token"):
+            raise UsageError(f"data.special_tokens_in_text is {self.special_tokens_in_text}; wanted text or token")
 
 
 class PackedSource:
@@ -116,27 +113,45 @@ def pack(source: Source, tokenizer: str | Path, tokens_dir: str | Path, packing:
 
     Each document is encoded as the tokenizer's own template says (so with bos where it has one), followed by
     eos where the tokenizer has one; empty documents are skipped. A document is held out by the hash of its
-    text, so the same ones are, in any order and among any others. Where the share gives less than one block,
+    text, so the same ones are, in any order and among any others. The text of a special token in a document is
+    read as text, unless `packing` says otherwise. Where the share gives less than one block,
     those of lowest hash are taken until there is one. The others are joined in about the corpus' order.
     Tokens behind the last whole block are dropped, and counted in the record.
 
     Returns:
         The folder `tokens_dir/NAME.FINGERPRINT` with `train.bin`, `validation.bin` (flat uint16 or uint32,
-        little endian) and their record.
+        little endian) and their record. That has of each part its documents, tokens, words (between white space),
+        bytes and `text_tokens` (without those that the template and eos add), and of what is held out
+        `base_text_tokens`, what the base makes of it, where that is known.
 
     Raises:
         CorpusError: the corpus cannot be read, or is too small for one block of each part.
-        TokenizerError: the tokenizer cannot be read.
+        TokenizerError: the tokenizer cannot be read, or makes a special token of its text by itself.
     """
     loaded = load_tokenizer(tokenizer)
     made_from = identity(source, tokenizer, loaded, packing)
-    folder = Path(tokens_dir) / f"{source.name}.{digest(made_from)[:16]}"
+    folder = _folder(source, tokens_dir, made_from)
     if (folder / RECORD).is_file():
         return folder
     log.info("packing %s into %s", source.name, folder)
+    encoder = Encoder(loaded, made_from["eos"], packing.special_tokens_in_text, made_from["first_new_id"])
     with new_folder(folder) as beside:
-        _write(source, loaded, made_from, packing, beside)
+        _write(source, encoder, loaded.size, made_from, packing, beside)
     return folder
+
+
+def check_sources(sources: Iterable[Source], tokenizer: str | Path, tokens_dir: str | Path, packing: Packing) -> None:
+    """See that each source that is not packed yet can be read, before hours go into packing the first.
+
+    Raises:
+        CorpusError: a file or a column is not there; names the source.
+        TokenizerError: the tokenizer cannot be read.
+    """
+    loaded = load_tokenizer(tokenizer)
+    for source in sources:
+        folder = _folder(source, tokens_dir, identity(source, tokenizer, loaded, packing))
+        if not (folder / RECORD).is_file():
+            check_readable(source.corpus, source.column)
 
 
 def identity(source: Source, tokenizer: str | Path, loaded: TokenizerJson, packing: Packing) -> Record:
@@ -148,24 +163,39 @@ def identity(source: Source, tokenizer: str | Path, loaded: TokenizerJson, packi
         loaded: The same, opened.
         packing: How to pack.
     """
-    eos = _eos(loaded, tokenizer)
+    eos = eos_of(loaded, tokenizer)
     return {
         "source": source.name,
         "corpus": fingerprint(source.corpus, source.column),
         "tokenizer": hashlib.sha256(loaded.text.encode()).hexdigest(),
         "eos": eos,
         "eos_id": loaded.ids[eos] if eos else None,
+        "first_new_id": _first_new_id(Path(tokenizer)),
         **asdict(packing),
     }
 
 
-def _write(source: Source, loaded: TokenizerJson, made_from: Record, packing: Packing, beside: Path) -> None:
-    """Encode, split and write the source into the folder `beside`, with the record."""
-    dtype = np.dtype("<u2" if loaded.size <= 1 << 16 else "<u4")
+def _folder(source: Source, tokens_dir: str | Path, made_from: Record) -> Path:
+    return Path(tokens_dir) / f"{source.name}.{digest(made_from)[:16]}"
+
+
+def _first_new_id(tokenizer: Path) -> int | None:
+    """Where the base's tokens end, as the record of a folder says that we made; None elsewhere."""
+    folder = tokenizer if tokenizer.is_dir() else tokenizer.parent
+    first = read_record(folder).get("first_new_id") if (folder / RECORD).is_file() else None
+    return None if first is None else int(first)
+
+
+def _write(source: Source, encoder: Encoder, size: int, made_from: Record, packing: Packing, beside: Path) -> None:
+    """Encode, split and write the source into the folder `beside`, with the record; `size` is the tokenizer's."""
+    dtype = np.dtype("<u2" if size <= 1 << 16 else "<u4")
+    progress = _Progress(source.name)
     with (beside / "train.bin").open("wb") as train, (beside / "validation.bin").open("wb") as validation:
-        split = _Split(train, validation, dtype, packing)
-        for text, ids in _encoded(source, loaded, made_from["eos_id"]):
-            split.add(text, ids)
+        split = Split(train, validation, dtype, encoder, length=packing.length, share=packing.validation_share)
+        for series in batches(source.corpus, column=source.column):
+            for document in encoder.documents(series):
+                split.add(document)
+                progress.add(document)
         counts = split.finish()
     for part in PARTS:
         blocks, dropped = divmod(counts[part]["tokens"], packing.length)
@@ -176,92 +206,36 @@ def _write(source: Source, loaded: TokenizerJson, made_from: Record, packing: Pa
                 f"documents; wanted at least one block of {packing.length} for training and one held out"
             )
         counts[part] |= {"blocks": blocks, "dropped_tokens": dropped}
-    write_record(beside, {"verb": "pack", **made_from, "dtype": dtype.str, **counts})
+    found = encoder.with_special_tokens
+    if found:
+        log.info(
+            "%s: %s with the text of a special token (%s), read as %s; see data.special_tokens_in_text",
+            source.name,
+            quantity(found, "document"),
+            ", ".join(encoder.special_tokens[:4]) + (" …" if len(encoder.special_tokens) > 4 else ""),
+            "text" if packing.special_tokens_in_text == "text" else "that token",
+        )
+    record = {"verb": "pack", **made_from, "dtype": dtype.str, "documents_with_special_tokens": found, **counts}
+    write_record(beside, record)
 
 
-class _Split:
-    """Writes each document to its part; keeps the lowest hashes back until a block is sure to be held out."""
+class _Progress:
+    """A line every few seconds."""
 
-    def __init__(self, train: BinaryIO, validation: BinaryIO, dtype: np.dtype[Any], packing: Packing) -> None:
-        self._files = {"train": train, "validation": validation}
-        self._counts: dict[str, dict[str, int]] = {part: {"documents": 0, "tokens": 0} for part in PARTS}
-        self._dtype, self._length = dtype, packing.length
-        self._below = int(packing.validation_share * 2**64)
-        # The reserve: documents above the share, of which the lowest hashes reach one block. By hash, so that
-        # copies of one text never stand on both sides.
-        self._reserve: dict[int, list[list[int]]] = {}
-        self._highest: list[int] = []
-        self._reserved = 0
+    def __init__(self, name: str) -> None:
+        self._name, self._documents, self._bytes = name, 0, 0
+        self._start = self._last = time.monotonic()
 
-    def add(self, text: str, ids: list[int]) -> None:
-        """Write the document to its part, or keep it back."""
-        key = int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
-        if key < self._below:
-            self._write("validation", ids)
-        else:
-            if key not in self._reserve:
-                heapq.heappush(self._highest, -key)
-            self._reserve.setdefault(key, []).append(ids)
-            self._reserved += len(ids)
-        self._release(0 if self._enough() else self._length)
-
-    def finish(self) -> dict[str, dict[str, int]]:
-        """Hold the reserve out if that is needed; give documents and tokens by part."""
-        for key in sorted(self._reserve):
-            for ids in self._reserve[key]:
-                self._write("validation", ids)
-        return self._counts
-
-    def _enough(self) -> bool:
-        return self._counts["validation"]["tokens"] >= self._length
-
-    def _release(self, wanted: int) -> None:
-        """Give the highest hashes of the reserve to training while `wanted` tokens are left without them."""
-        while self._highest:
-            highest = self._reserve[-self._highest[0]]
-            left = self._reserved - sum(map(len, highest))
-            if left < wanted:
-                return
-            del self._reserve[-heapq.heappop(self._highest)]
-            self._reserved = left
-            for ids in highest:
-                self._write("train", ids)
-
-    def _write(self, part: str, ids: list[int]) -> None:
-        # Not numpy's tofile: on a full disk it does not say why.
-        self._files[part].write(np.asarray(ids, dtype=self._dtype).tobytes())
-        self._counts[part]["documents"] += 1
-        self._counts[part]["tokens"] += len(ids)
-
-
-def _encoded(source: Source, tokenizer: TokenizerJson, eos_id: int | None) -> Iterator[tuple[str, list[int]]]:
-    """Each document that is not empty, with its token ids."""
-    reference = Reference(tokenizer)
-    for series in batches(source.corpus, column=source.column):
-        for start in range(0, len(series), ENCODE_AT_ONCE):
-            texts = [text for text in series[start : start + ENCODE_AT_ONCE].to_list() if text]
-            for text, ids in zip(texts, reference.encode(texts, template=True), strict=True):
-                if eos_id is not None and ids[-1:] != [eos_id]:
-                    ids.append(eos_id)
-                yield text, ids
-
-
-def _eos(tokenizer: TokenizerJson, where: str | Path) -> str | None:
-    """The token that ends a document: as `tokenizer_config.json` says, else by one of the usual names."""
-    folder = Path(where)
-    config = (folder if folder.is_dir() else folder.parent) / "tokenizer_config.json"
-    named = [_said_eos(config)] if config.is_file() else []
-    return next((name for name in [*named, *EOS_NAMES] if name in tokenizer.ids), None)
-
-
-def _said_eos(config: Path) -> str | None:
-    """The `eos_token` of a tokenizer_config.json: a string, or an object with its `content`."""
-    eos = read_config(config).get("eos_token")
-    if isinstance(eos, dict):
-        eos = eos.get("content")
-    if not isinstance(eos, str | None):
-        raise TokenizerError(f"{config}: eos_token is {eos!r}; wanted a token's text")
-    return eos
+    def add(self, document: Document) -> None:
+        """Count it, and say how many there were if it is time."""
+        self._documents += 1
+        self._bytes += document.bytes
+        now = time.monotonic()
+        if now - self._last >= EVERY:
+            self._last = now
+            speed = self._bytes / 1e6 / (now - self._start)
+            done = f"{self._documents:,} documents, {self._bytes / 1e6:,.0f} MB of text"
+            log.info("packing %s: %s, %.1f MB/s", self._name, done, speed)
 
 
 def digest(record: Record) -> str:

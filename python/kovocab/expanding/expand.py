@@ -81,8 +81,7 @@ def expand(
     if untie:
         untie_embeddings(model)
     last = first_new_id + len(pieces)
-    multiple = pad_to_multiple_of or 1
-    total = -(-max(rows, last) // multiple) * multiple
+    total = rows_for(rows, last, pad_to_multiple_of)
 
     with torch.no_grad():
         before = matrices(model)
@@ -93,6 +92,36 @@ def expand(
             matrix[max(rows, last) :] = padding_row
             matrix[first_new_id:last] = new_rows
     return model
+
+
+def rows_for(rows: int, tokens: int, pad_to_multiple_of: int | None = None) -> int:
+    """How many rows a model of `rows` gets for `tokens`, old and new: padding rows are taken first.
+
+    Raises:
+        UsageError: `pad_to_multiple_of` is not between 1 and `MOST_MULTIPLE`.
+    """
+    _check_multiple(pad_to_multiple_of)
+    multiple = pad_to_multiple_of or 1
+    return -(-max(rows, tokens) // multiple) * multiple
+
+
+def check_padding(model: str | Path, rows: int, tokens: int, of: str) -> None:
+    """See that a base has a row for each token, and not so many more that the tokenizer cannot be its own.
+
+    Args:
+        model: The base, for the error.
+        rows: Its embedding rows.
+        tokens: Tokens of the base tokenizer.
+        of: Where that is from, for the error.
+
+    Raises:
+        ModelError: it has fewer, or too many more.
+    """
+    if not tokens <= rows <= tokens + MOST_PADDING_ROWS:
+        raise ModelError(
+            f"{model} has {rows:,} embedding rows and the base tokenizer of {of} has {tokens:,} "
+            f"tokens; wanted a row for each and at most {MOST_PADDING_ROWS:,} of padding"
+        )
 
 
 def expand_folder(
@@ -152,11 +181,7 @@ def expand_folder(
     check_special_ids(model, first_new_id)
     loaded = load_plain(model, dtype)
     rows = plain_embeddings(loaded)[0].num_embeddings
-    if not first_new_id <= rows <= first_new_id + MOST_PADDING_ROWS:
-        raise ModelError(
-            f"{model} has {rows:,} embedding rows and the base tokenizer of {tokenizer} has {first_new_id:,} "
-            f"tokens; wanted a row for each and at most {MOST_PADDING_ROWS:,} of padding"
-        )
+    check_padding(model, rows, first_new_id, str(tokenizer))
     untied = untie and untie_embeddings(loaded)
     base = {name: matrix.detach().clone() for name, matrix in matrices(loaded).items()}
     expand(loaded, vocabulary, first_new_id=first_new_id, pad_to_multiple_of=pad_to_multiple_of)

@@ -1,6 +1,7 @@
 """What `fit` adds to a Trainer: losses on record, plain lines, the seed."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -150,6 +151,51 @@ class PlainLines(Callback):
             f"{self._title}  step {step}/{trainer.max_steps}  {said}lr {lr:.2e}  {speed:,.0f} tokens/s",
             flush=True,
         )
+
+
+class HeldOutLines(Callback):
+    """A line every few seconds of a pass over what is held out, where no terminal is; a short one is quiet.
+
+    Args:
+        title: What the line begins with.
+        seconds: Between two lines.
+    """
+
+    def __init__(self, title: str, seconds: float = 10.0) -> None:
+        self._title, self._seconds = title, seconds
+        self._last = 0.0
+
+    def on_validation_start(self, trainer: Trainer, *args: Any) -> None:
+        """Start the clock; of validation, of a test, of a prediction."""
+        del trainer, args
+        self._last = time.monotonic()
+
+    def on_test_start(self, trainer: Trainer, *args: Any) -> None:
+        """As `on_validation_start`."""
+        self.on_validation_start(trainer, *args)
+
+    def on_predict_start(self, trainer: Trainer, *args: Any) -> None:
+        """As `on_validation_start`."""
+        self.on_validation_start(trainer, *args)
+
+    def on_validation_batch_end(self, trainer: Trainer, *args: Any) -> None:
+        """Show how many batches are done, and of how many."""
+        sanity = trainer.sanity_checking
+        self._show(trainer, args[3], trainer.num_sanity_val_batches if sanity else trainer.num_val_batches)
+
+    def on_test_batch_end(self, trainer: Trainer, *args: Any) -> None:
+        """As `on_validation_batch_end`."""
+        self._show(trainer, args[3], trainer.num_test_batches)
+
+    def on_predict_batch_end(self, trainer: Trainer, *args: Any) -> None:
+        """As `on_validation_batch_end`."""
+        self._show(trainer, args[3], trainer.num_predict_batches)
+
+    def _show(self, trainer: Trainer, batch: int, batches: Sequence[int | float]) -> None:
+        now = time.monotonic()
+        if trainer.is_global_zero and now - self._last >= self._seconds:
+            self._last = now
+            print(f"{self._title}  held out: batch {batch + 1:,} of {sum(batches):,}", flush=True)
 
 
 def _metric(trainer: Trainer, name: str) -> float | None:

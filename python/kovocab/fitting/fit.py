@@ -26,7 +26,7 @@ from kovocab.errors import ModelError
 from kovocab.expanding.expand import copy_tokenizer
 from kovocab.expanding.spelling import copy_pieces
 from kovocab.expanding.split_rows import fused_state_dict, save_plain
-from kovocab.fitting.callbacks import Losses, PlainLines, StageBar, StepSeed
+from kovocab.fitting.callbacks import HeldOutLines, Losses, PlainLines, StageBar, StepSeed
 from kovocab.fitting.checks import check_labels, check_model, check_qlora_stages, check_tied, check_trainer
 from kovocab.fitting.held_out import evaluate
 from kovocab.fitting.meters import Meters, loggers
@@ -156,7 +156,7 @@ class Fit:
         callbacks.append(Meters(self.tokens_per_step))
         given = self.configuration.config_init.trainer
         if not self.configuration.shows_bar:
-            callbacks.append(PlainLines(title, self.tokens_per_step))
+            callbacks += [PlainLines(title, self.tokens_per_step), HeldOutLines(title)]
         elif not any(isinstance(callback, ProgressBar) for callback in given.callbacks or []):
             callbacks.append(StageBar(title))
         trainer = new_trainer(
@@ -222,7 +222,8 @@ class Fit:
         trainer.strategy.barrier("merged")
         plain, _ = self.configuration.build(folder)
         plain.qlora, plain.dtype_wanted = None, qlora.compute_dtype
-        trainer = new_trainer(self.configuration, [], logger=False, enable_checkpointing=False)
+        lines: list[Callback] = [] if self.configuration.shows_bar else [HeldOutLines("merged")]
+        trainer = new_trainer(self.configuration, lines, logger=False, enable_checkpointing=False)
         if not trainer.limit_val_batches:
             return {"val_merged": None}
         try:

@@ -7,10 +7,12 @@ from pathlib import Path
 import polars as pl
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback
 
 from kovocab.artefact import check_file, new_file
 from kovocab.data.mix import Mixture
 from kovocab.errors import UsageError
+from kovocab.fitting.callbacks import HeldOutLines
 from kovocab.fitting.checks import check_model
 from kovocab.fitting.trainers import guarded, new_trainer, say
 from kovocab.model.causal_lm import CausalLM
@@ -30,7 +32,8 @@ def evaluate(configuration: Configuration, verb: str) -> None:
     module, data = configuration.build()
     module.qlora = None  # what a stage leaves is plain
     check_model(Path(module.folder), data)
-    trainer = new_trainer(configuration, [], logger=False, enable_checkpointing=False)
+    lines: list[Callback] = [] if configuration.shows_bar else [HeldOutLines(verb)]
+    trainer = new_trainer(configuration, lines, logger=False, enable_checkpointing=False)
     if verb == "predict":
         _predict(trainer, module, data, Path(configuration.config.predictions))
         return

@@ -75,6 +75,7 @@ class Skeleton:
         model: A folder, or a config.json alone. One that `expand` has not left is grown by `new_tokens`.
         new_tokens: How many tokens a base will get.
         dtype: Of the weights; None is as the configuration says.
+        pad_to_multiple_of: What its rows will be rounded up to a multiple of.
 
     Attributes:
         model: As it is trained without QLoRA.
@@ -87,9 +88,11 @@ class Skeleton:
         ModelError: there is no configuration, or one that no causal language model can be made of.
     """
 
-    def __init__(self, model: str, new_tokens: int, dtype: torch.dtype | None) -> None:
+    def __init__(
+        self, model: str, new_tokens: int, dtype: torch.dtype | None, pad_to_multiple_of: int | None = None
+    ) -> None:
         with model_errors(f"no model to plan can be made of {model}"):
-            self._shapes = Shapes(model, new_tokens)
+            self._shapes = Shapes(model, new_tokens, pad_to_multiple_of)
             self._config, self.first_new_id = self._shapes.config, self._shapes.first_new_id
             self.dtype = dtype or cast("torch.dtype | None", self._config.dtype) or torch.float32
             self._traces: dict[tuple[Any, ...], Trace] = {}

@@ -4,6 +4,7 @@ Plain, with rows split; with layers in 4 bits as bitsandbytes packs them; with t
 forward passes run, and give shapes.
 """
 
+import logging
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, cast
@@ -15,10 +16,14 @@ from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM, P
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from kovocab.errors import ModelError, UsageError, model_errors
+from kovocab.expanding.expand import check_padding, rows_for
 from kovocab.expanding.split_rows import is_tied, split_rows
 from kovocab.model.fsdp import decoder_layers
 from kovocab.model.qlora import QLoRA, add_lora, check_packages
 from kovocab.record import RECORD, read_record
+from kovocab.tokenizer.tokenizer import load_tokenizer
+
+log = logging.getLogger(__name__)
 
 # As blocks without padding are trained: causal, and so without a mask. Transformers makes none for a name that it does
 # not know, and for one that it knows makes it wherever it may not look into a tensor.
@@ -34,7 +39,9 @@ class Shapes:
 
     Args:
         model: A folder, or a config.json alone. One that `expand` has not left is grown by `new_tokens`.
-        new_tokens: How many tokens a base will get.
+        new_tokens: How many tokens a base will get. They take its padding rows first: how many tokens it has is what
+            the tokenizer beside config.json says, and without one each row is taken for a token, with a warning.
+        pad_to_multiple_of: What a base's rows will be rounded up to a multiple of.
 
     Attributes:
         config: As it is after `expand`.
@@ -42,12 +49,13 @@ class Shapes:
         mode: In it, tensors have no memory.
 
     Raises:
-        ModelError: there is no configuration, or one that cannot be read.
-        UsageError: a base gets no token.
+        ModelError: there is no configuration, or one that cannot be read, or it is not of the tokenizer beside it.
+        TokenizerError: that cannot be read.
+        UsageError: a base gets no token, or a multiple that cannot be.
     """
 
-    def __init__(self, model: str, new_tokens: int) -> None:
-        self.config, self.first_new_id = _read(Path(model), new_tokens)
+    def __init__(self, model: str, new_tokens: int, pad_to_multiple_of: int | None = None) -> None:
+        self.config, self.first_new_id = _read(Path(model), new_tokens, pad_to_multiple_of)
         self.mode = FakeTensorMode()
 
     def plain(self, dtype: torch.dtype, layers: int | None = None) -> tuple[PreTrainedModel, bool]:
@@ -145,7 +153,7 @@ def _packed(weight: Tensor, compute: torch.dtype) -> nn.Parameter:
     return cast("nn.Parameter", found)
 
 
-def _read(path: Path, new_tokens: int) -> tuple[PreTrainedConfig, int]:
+def _read(path: Path, new_tokens: int, pad_to_multiple_of: int | None) -> tuple[PreTrainedConfig, int]:
     """The configuration as it is after `expand`, and where new rows begin."""
     file = path / "config.json" if path.is_dir() else path
     if not file.is_file():
@@ -158,6 +166,16 @@ def _read(path: Path, new_tokens: int) -> tuple[PreTrainedConfig, int]:
             return config, int(record["first_new_id"])
     if new_tokens < 1:
         raise UsageError(f"new_tokens is {new_tokens}; wanted at least 1")
-    base = int(config.vocab_size)
-    config.vocab_size = base + new_tokens
-    return config, base
+    rows = tokens = int(config.vocab_size)
+    if any((file.parent / name).is_file() for name in ("tokenizer.json", "tokenizer.model")):
+        tokens = load_tokenizer(file.parent).size
+        check_padding(file.parent, rows, tokens, str(file.parent))
+    else:
+        log.warning(
+            "%s: there is no tokenizer beside it, so all its %s rows are taken for tokens; new ones would take padding "
+            "rows first, if some are",
+            file,
+            f"{rows:,}",
+        )
+    config.vocab_size = rows_for(rows, tokens + new_tokens, pad_to_multiple_of)
+    return config, tokens

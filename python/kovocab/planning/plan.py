@@ -35,7 +35,8 @@ def plan(configuration: Configuration) -> None:
         config.trainer[key] = unset
     module, data = configuration.build()
     given = configuration.config_init
-    skeleton = Skeleton(config.model.model, config.new_tokens, weights_dtype(trainer.precision, config.model.dtype))
+    dtype = weights_dtype(trainer.precision, config.model.dtype)
+    skeleton = Skeleton(config.model.model, config.new_tokens, dtype, config.pad_to_multiple_of)
     check_length(skeleton.model.config, data.packing.length)
     tokens = data.packing.length * data.batch_size * machine.devices * trainer.accumulate_grad_batches
     stages = stage_plans(given.schedule, given.stages, given.defaults, tokens)

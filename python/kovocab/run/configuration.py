@@ -9,7 +9,7 @@ import os
 import sys
 from argparse import ArgumentError
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
@@ -20,6 +20,8 @@ from kovocab.machine.gpus import GPUS, MFU
 from kovocab.model.causal_lm import CausalLM
 from kovocab.record import Record
 from kovocab.run.folder import identity
+from kovocab.run.help import HelpfulParser
+from kovocab.run.messages import plain
 from kovocab.run.stage_plan import TRAINING, StageSettings
 from kovocab.stages import Stage
 
@@ -37,6 +39,9 @@ TRAINER_SETTINGS = (
 
 MODEL_UNNAMED = ("model", "activation_checkpointing")
 """What of the module is compared by content, or changes no weight."""
+
+STAND_INS = {"--model.model": "a model", "--data.sources": '[{"name": "a", "corpus": "a"}]'}
+"""What has to be given, and what is put there to see what else is wrong."""
 
 
 class Configuration(LightningCLI):
@@ -61,10 +66,12 @@ class Configuration(LightningCLI):
                 seed_everything_default=0,
                 parser_kwargs={
                     "prog": f"kovocab {verb}",
+                    "usage": f"kovocab {verb} [--config FILE.yaml ...] [--SETTING VALUE ...]",
                     "description": TRAINING[verb],
                     "exit_on_error": False,  # else each error comes with eighty lines of usage
                     "allow_abbrev": False,  # else a misspelt --checkpoint is --checkpoint_every
                 },
+                parser_class=HelpfulParser,
                 args=args,
                 run=False,
                 auto_configure_optimizers=False,
@@ -72,10 +79,11 @@ class Configuration(LightningCLI):
                 load_from_checkpoint_support=False,
             )
         except (ArgumentError, ValueError) as error:  # the second of a file that is no text, a seed out of range
-            raise UsageError(f"{error} (see `kovocab {verb} --help`)") from error
+            raise UsageError(f"{plain(str(error), args)} (see `kovocab {verb} --help`)") from error
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """What `fit` needs beside model, data and trainer; the other verbs read past it."""
+        cast("HelpfulParser", parser).verb = self.verb
         parser.link_arguments("model.model", "data.tokenizer")
         add = parser.add_argument
         add(
@@ -94,11 +102,33 @@ class Configuration(LightningCLI):
             add("--mfu", type=float, default=MFU, help="share of the GPU's peak that is used")
             add("--memory", type=int | str | None, default=None, help="of a device, 24GiB say; by default the GPU's")
             add("--new_tokens", type=int, default=8960, help="of a model that is not expanded yet")
+            add(
+                "--pad_to_multiple_of",
+                type=int | None,
+                default=None,
+                help="of a model that is not expanded yet: as expand's",
+            )
             add("--log", type=Literal["text", "json"], default="text", help="a table, or a JSON object a stage")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse `args`; Lightning's own would warn that they are not the whole of sys.argv."""
-        self.config = parser.parse_args(args)  # type: ignore[arg-type]  # a list, see __init__
+        given, stand_ins = cast("list[str]", args), list[str]()
+        lacking: ArgumentError | None = None
+        while True:
+            try:
+                config = parser.parse_args([*given, *stand_ins])
+            except ArgumentError as error:
+                # What is not given it says first. What else is wrong is a slip, and said before.
+                missing = next((key for key in STAND_INS if _lacks(error, key) and key not in stand_ins), None)
+                if missing is None:
+                    raise
+                lacking = lacking or error
+                stand_ins += [missing, STAND_INS[missing]]
+            else:
+                break
+        if lacking is not None:
+            raise lacking
+        self.config = config
 
     def instantiate_classes(self) -> None:
         """Nothing yet, see `build`."""
@@ -146,3 +176,9 @@ class Configuration(LightningCLI):
             "data": data.identity(),
             "trainer": trainer | {"tokens_per_step": tokens_per_step},
         }
+
+
+def _lacks(error: ArgumentError, flag: str) -> bool:
+    """Whether the parser says that a setting is not given."""
+    said, key = str(error), flag.removeprefix("--")
+    return f"are required: {key}" in said or (said.startswith(f'Parser key "{key}"') and "Got value: None" in said)

@@ -7,6 +7,7 @@ without Hangul no new merge can fire, wherever it stands; the place decides how 
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kovocab.errors import TokenizerError
@@ -116,6 +117,28 @@ def place_merges(merges: Sequence[Merge], rows: Sequence[Row], tokens: Collectio
     while at and not "".join(merges[at - 1]).strip(SPACE):
         at -= 1
     return [*merges[:at], *_new_merges(rows), *merges[at:]]
+
+
+def base_of(target: TokenizerJson, first_new_id: int) -> TokenizerJson | None:
+    """The base that `build_target` made a target of: the target without its new tokens and what makes them.
+
+    Args:
+        target: The target.
+        first_new_id: The number of the base's tokens.
+
+    Returns:
+        A tokenizer that encodes as the base does. None where it cannot be had: of a base that merges Hangul by itself
+        the order of its own merges is not kept; of another kind of model nothing is known.
+    """
+    model = target.model
+    if not isinstance(model, BpeModel):
+        return None
+    vocab = {token: i for token, i in model.vocab.items() if i < first_new_id}
+    added = tuple(token for token in target.added_tokens if token.id < first_new_id)
+    if merges_hangul(vocab.keys() - {token.content for token in added}):
+        return None
+    merges = [(left, right) for left, right in model.merges if left + right in vocab]
+    return replace(target, model=replace(model, vocab=vocab, merges=merges), added_tokens=added)
 
 
 def _new_merges(rows: Sequence[Row]) -> list[Merge]:

@@ -1,0 +1,80 @@
+"""What jsonargparse says of a setting that it cannot take, in a line of plain English that names the setting."""
+
+import re
+from collections.abc import Sequence
+
+_KEY = re.compile(r'Parser key "([^"]+)": *(.*)')
+_INSIDE = re.compile(r"Problem with given class_path '[^']+': (.*)")
+_UNION = re.compile(
+    r"Does not validate against any of the Union subtypes Subtypes: .*? Errors: (- .*?)"
+    r"(?: Given value type: \S+ '[^']*'> Given value: (.*))?"
+)
+_EXPECTED = re.compile(r"Expected a (.*?)(?:\. Got value: (.*))?")
+_UNKNOWN = re.compile(r"Option '([^']+)' is not accepted")
+
+KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "list": "a list",
+    "dict": "settings by their names",
+    "NoneType": "null",
+}
+"""What a value is to be, by what Python calls it."""
+
+
+def plain(error: str, args: Sequence[str]) -> str:
+    """Say an error of the parser's plainly; one of a kind that is not known is left as it is.
+
+    Args:
+        error: What jsonargparse raised.
+        args: The command line, which has the numbers of stages.
+    """
+    text, path, value = " ".join(error.split()), [], None
+    kinds: list[str] = []
+    while True:
+        if found := _KEY.fullmatch(text):
+            path.append(found[1])
+            text = found[2]
+        elif found := _INSIDE.fullmatch(text):
+            text = found[1]
+        elif (found := _UNION.fullmatch(text)) or text.startswith("- "):
+            value = found[2] if found else None
+            tried = (found[1] if found else text).removeprefix("- ").split(" - ")
+            kinds = [part[1] for each in tried if (part := _EXPECTED.fullmatch(each))]
+            deeper = [each for each in tried if _INSIDE.fullmatch(each)]
+            if not deeper:
+                break
+            text = deeper[0]
+        else:
+            break
+    if not path:
+        return text
+    if unknown := _UNKNOWN.fullmatch(text):
+        return f"{_name([*path, unknown[1]], args)}: there is no such setting"
+    if expected := _EXPECTED.fullmatch(text):
+        kinds, value = [expected[1]], expected[2]
+    if not kinds or value is None:
+        return f"{_name(path, args)}: {text}"
+    if value == "None":
+        return f"{_name(path, args)} is not given"
+    wanted = " or ".join(dict.fromkeys(map(_kind, kinds)))
+    return f"{_name(path, args)} is {value}; wanted {wanted}"
+
+
+def _name(path: list[str], args: Sequence[str]) -> str:
+    """The setting's name; of one stage with the stage's number, where the command line has it."""
+    if len(path) == 2 and path[0] == "stages":
+        flags = [re.fullmatch(rf"--stages\.(\d+)\.{re.escape(path[1])}(=.*)?", arg) for arg in args]
+        numbers = {flag[1] for flag in flags if flag}
+        path = ["stages", numbers.pop() if len(numbers) == 1 else "*", path[1]]
+    return ".".join(path)
+
+
+def _kind(type_: str) -> str:
+    if found := re.fullmatch(r"<class '(?:.*\.)?(\w+)'>", type_):
+        return KINDS.get(found[1], found[1])
+    if found := re.fullmatch(r"typing\.Literal\[(.*)\]", type_):
+        return found[1].replace("'", "").replace(", ", " or ")
+    return type_
