@@ -113,12 +113,6 @@ def test_nothing_to_measure(capsys, verb, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_loss_that_is_no_number_is_no_stage(capsys, tmp_path):
-    said = refused(capsys, "fit", "--run", tmp_path, "--defaults.lr", "1e30")
-    assert "ended with a loss that is no number" in said
-    assert not (tmp_path / "stages/1").exists()
-
-
 # ── models ──
 
 SMALL = {"vocab_size": 320, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}

@@ -16,7 +16,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
 class Trainer(SimpleNamespace):
     """What a StageCheckpoint asks of a Trainer; its checkpoints are folders, as those of shards are."""
 
-    is_global_zero, max_steps, global_step = True, 9, 0
+    is_global_zero, max_steps, global_step, val_check_batch = True, 9, 0, float("inf")
+    sanity_checking, enable_validation = False, True
 
     def __init__(self):
         strategy = SimpleNamespace(reduce_boolean_decision=lambda *_, **__: False, barrier=lambda name: None)
@@ -29,7 +30,7 @@ class Trainer(SimpleNamespace):
 
     def step(self, checkpoint):
         self.global_step += 1
-        checkpoint.on_train_batch_end(self)
+        checkpoint.on_train_batch_end(self, None, None, None, self.global_step - 1)
 
 
 def test_a_kill_between_two_renames_leaves_the_checkpoint_before(tmp_path, monkeypatch):
@@ -133,3 +134,31 @@ def test_half_a_checkpoint_is_removed_before_the_stage_goes_on(tmp_path, folder)
         left.write_bytes(b"half")
     assert StageCheckpoint(tmp_path, every=1, settings={}).found() is None
     assert not left.exists()
+
+
+def test_the_checkpoint_before_is_kept_until_a_held_out_pass_went_well(tmp_path):
+    checkpoint, trainer = StageCheckpoint(tmp_path, every=100, settings={}), Trainer()
+    trainer.val_check_batch = 2
+    trainer.save_checkpoint = lambda path: torch.save({"global_step": trainer.global_step}, path)
+    checkpoint.on_train_start(trainer, None)
+    for _ in range(4):
+        trainer.step(checkpoint)
+        if trainer.global_step == 2:
+            checkpoint.on_validation_end(trainer, None)
+            assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
+    assert checkpoint.saved == 4
+    checkpoint.take_back()
+    assert checkpoint.saved == torch.load(tmp_path / "last.ckpt")["global_step"] == 2
+    checkpoint.take_back()
+    assert (checkpoint.saved, list(tmp_path.iterdir())) == (None, [])
+
+
+def test_what_is_not_sound_is_not_kept(tmp_path):
+    def check(trainer):
+        raise ArithmeticError
+
+    checkpoint, trainer = StageCheckpoint(tmp_path, every=1, settings={}, check=check), Trainer()
+    checkpoint.on_train_start(trainer, None)
+    with pytest.raises(ArithmeticError):
+        trainer.step(checkpoint)
+    assert list(tmp_path.iterdir()) == []

@@ -169,7 +169,13 @@ class Mixture(lightning.LightningDataModule):
         sources = {}
         for source, share in zip(self.sources, weights, strict=True):
             made_from = identity(source, self.tokenizer, loaded, self.packing)
-            sources[source.name] = {"share": share, **made_from, "corpus": digest(made_from["corpus"])}
+            # A corpus may be of a million files: its column and size by value, the rest by a digest.
+            corpus = {key: made_from["corpus"].get(key) for key in ("kind", "column", "bytes")}
+            sources[source.name] = {
+                "share": share,
+                **made_from,
+                "corpus": corpus | {"content": digest(made_from["corpus"])},
+            }
         return {"seed": self.seed, "sources": sources}
 
     def record(self) -> Record:

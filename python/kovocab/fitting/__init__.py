@@ -7,6 +7,7 @@ fit        the verb, and the door of the others that train
 checks     what it refuses before it trains
 trainers   Trainers made afresh, and their errors as ours
 callbacks  losses, plain lines, the seed of each step
+finite     a loss or weight that is no number ends the stage
 meters     learning rate, gradient norm, tokens a second; loggers
 held_out   validate, test and predict
 """

@@ -26,6 +26,12 @@ class Losses(Callback):
         self.train: float | None = None
         self._sum, self._batches = 0.0, 0
         self._pending: list[torch.Tensor] = []
+        self._trainer: Trainer | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Keep the Trainer, whose ranks a checkpoint's state is of."""
+        del pl_module, stage
+        self._trainer = trainer
 
     def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Lightning's sanity check runs over all that is held out: what the stage starts from."""
@@ -48,15 +54,11 @@ class Losses(Callback):
             # Lightning hands over the share that goes into the step. It stays on the device: no waiting.
             self._pending.append(outputs["loss"] * trainer.accumulate_grad_batches)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the mean over all ranks."""
-        del pl_module
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the mean; not at the end of training, which one that goes on behind its last step never comes to."""
+        del trainer, pl_module
         self._settle()
-        total, batches = self._sum, self._batches
-        if trainer.world_size > 1:  # else no device is asked for fp64, which not every one has
-            own = torch.tensor([total, batches], dtype=torch.float64, device=trainer.strategy.root_device)
-            total, batches = trainer.strategy.reduce(own, reduce_op="sum").tolist()
-        self.train = total / batches if batches else None
+        self.train = self._sum / self._batches if self._batches else None
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint."""
@@ -69,9 +71,15 @@ class Losses(Callback):
         self._sum, self._batches = state_dict["sum"], state_dict["batches"]
 
     def _settle(self) -> None:
-        self._sum = sum((loss.item() for loss in self._pending), self._sum)
-        self._batches += len(self._pending)
+        """Add what is pending on all ranks: a checkpoint keeps the state of one, and gives it to all."""
+        total, batches = sum(loss.item() for loss in self._pending), len(self._pending)
         self._pending.clear()
+        if self._trainer is not None and self._trainer.world_size > 1:  # else no device is asked for fp64
+            strategy = self._trainer.strategy
+            own = torch.tensor([total, batches], dtype=torch.float64, device=strategy.root_device)
+            total, batches = strategy.reduce(own, reduce_op="sum").tolist()
+        self._sum += total
+        self._batches += round(batches)
 
 
 class StepSeed(Callback):

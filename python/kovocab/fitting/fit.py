@@ -28,6 +28,7 @@ from kovocab.expanding.spelling import copy_pieces
 from kovocab.expanding.split_rows import fused_state_dict, save_plain
 from kovocab.fitting.callbacks import HeldOutLines, Losses, PlainLines, StageBar, StepSeed
 from kovocab.fitting.checks import check_labels, check_model, check_qlora_stages, check_tied, check_trainer
+from kovocab.fitting.finite import Finite, NoHeldOutNumber, NoNumber
 from kovocab.fitting.held_out import evaluate
 from kovocab.fitting.meters import Meters, loggers
 from kovocab.fitting.trainers import guarded, new_trainer, say
@@ -133,8 +134,9 @@ class Fit:
             stages = f"stages 1 to {self.done}" if self.done > 1 else "stage 1"
             say(f"finished before: {stages} of {len(self.stages)}, in {self.run.folder / 'stages'}")
         for stage in self.stages[self.done :]:
-            begun = self.run.begin(stage.number, self.settings[stage.number - 1])
+            begun = self.run.begin(stage.number)
             with held(begun):
+                rank_zero_only(self.run.bind)(stage.number, self.settings[stage.number - 1])
                 rank_zero_only(self.run.tidy)(stage.number)
                 self._train(stage, begun)
 
@@ -151,9 +153,10 @@ class Fit:
             freezing = StageFreezing(train_patterns(stage.stage))
             title += ", layers in 4 bits"
         settings = {"number": stage.number, "parameters": self.layout, **self.settings[stage.number - 1]}
-        checkpoint = StageCheckpoint(begun, self.config.checkpoint_every, settings)
-        callbacks: list[Callback] = [freezing, losses, StepSeed(self.config.seed_everything, stage.number), checkpoint]
-        callbacks.append(Meters(self.tokens_per_step))
+        finite = Finite()
+        checkpoint = StageCheckpoint(begun, self.config.checkpoint_every, settings, finite.check)
+        seed = StepSeed(self.config.seed_everything, stage.number)
+        callbacks: list[Callback] = [freezing, losses, seed, finite, checkpoint, Meters(self.tokens_per_step)]
         given = self.configuration.config_init.trainer
         if not self.configuration.shows_bar:
             callbacks += [PlainLines(title, self.tokens_per_step), HeldOutLines(title)]
@@ -183,16 +186,55 @@ class Fit:
                 )
             if losses.val_step != steps and trainer.limit_val_batches:
                 guarded(trainer.validate, module, datamodule=self.data, verbose=False)
-            if any(loss is not None and not math.isfinite(loss) for loss in (losses.train, losses.val)):
-                raise ModelError(
-                    f"{title} ended with a loss that is no number ({_shown(losses)}), and its weights are not written; "
-                    f"a lower lr or another precision may help. Then remove {begun}, or choose another `run`"
-                )
             merged = {} if module.qlora is None else self._merge(stage, trainer, module, module.qlora)
+            self._finish(stage, trainer, module, losses, merged, freezing)
+        except NoNumber as error:
+            if isinstance(error, NoHeldOutNumber) and checkpoint.saved == trainer.global_step:
+                checkpoint.take_back()
+            raise ModelError(self._lost(stage, f"{title}: {error}", checkpoint)) from error
         except KeyboardInterrupt:
-            at = f"step {checkpoint.saved} of {stage.steps}" if checkpoint.saved else "its last checkpoint"
-            print(f"stopped in {title}; the same command goes on from {at}", file=sys.stderr)
+            print(f"stopped in {title}; the same command {self._goes_on(stage, checkpoint)}", file=sys.stderr)
             raise
+        trainer.strategy.barrier("stage")
+        verified = f"{freezing.report['verified_parameters']} frozen parameters verified"
+        after = "".join(f", {value:.4f} merged" for value in merged.values() if value is not None)
+        say(f"{title}: {_shown(losses)}{after}; {verified}; {self.run.finished(stage.number)}")
+        if checkpoint.interrupted and stage.number < len(self.stages):
+            print(f"stopped after {title}; the same command goes on from there", file=sys.stderr)
+            raise KeyboardInterrupt
+
+    def _goes_on(self, stage: StagePlan, checkpoint: StageCheckpoint) -> str:
+        """Where the same command begins after the stage was stopped."""
+        if self.run.finished(stage.number).exists():
+            return "goes on behind it: it is finished"
+        if checkpoint.saved is None and checkpoint.last.exists():  # stopped before it was read
+            return "goes on from its last checkpoint"
+        if checkpoint.saved is None:
+            return "begins it again: no step was saved yet"
+        return f"goes on from step {checkpoint.saved} of {stage.steps}"
+
+    def _lost(self, stage: StagePlan, what: str, checkpoint: StageCheckpoint) -> str:
+        """What went wrong, what is left of the stage and what to try."""
+        begun = self.run.begun(stage.number)
+        left = "no checkpoint was written before"
+        if checkpoint.saved is not None:
+            left = f"the last checkpoint before, {checkpoint.last}, is of step {checkpoint.saved}"
+        return (
+            f"{what}; {left}. Try a lower lr than {stage.lr:g}, a trainer.gradient_clip_val or another "
+            f"trainer.precision, with another `run` or after removing {begun}"
+        )
+
+    def _finish(
+        self,
+        stage: StagePlan,
+        trainer: Trainer,
+        module: CausalLM,
+        losses: Losses,
+        merged: dict[str, float | None],
+        freezing: StageFreezing,
+    ) -> None:
+        """Write a stage's artefact, with what it came to."""
+        steps = stage.steps
         results = {
             "loss": {"train": losses.train, "val_before": losses.val_before, "val": losses.val} | merged,
             "steps": steps,
@@ -202,13 +244,6 @@ class Fit:
         if module.qlora is not None:
             results["qlora"] = qlora_record(module.loaded, module.qlora)
         self._save(stage, trainer, module, results)
-        trainer.strategy.barrier("stage")
-        verified = f"{freezing.report['verified_parameters']} frozen parameters verified"
-        after = "".join(f", {value:.4f} merged" for value in merged.values() if value is not None)
-        say(f"{title}: {_shown(losses)}{after}; {verified}; {self.run.finished(stage.number)}")
-        if checkpoint.interrupted and stage.number < len(self.stages):
-            print(f"stopped after {title}; the same command goes on from there", file=sys.stderr)
-            raise KeyboardInterrupt
 
     def _merge(self, stage: StagePlan, trainer: Trainer, module: CausalLM, qlora: QLoRA) -> dict[str, float | None]:
         """Write the plain model of a QLoRA stage where the stage works, and measure its held-out loss."""
@@ -233,6 +268,8 @@ class Fit:
                 raise
             say("the merged model does not fit on the device: its loss is not measured; see `kovocab validate`")
             return {"val_merged": None}
+        if not math.isfinite(results[0]["loss/val"]):
+            raise NoNumber("the held-out loss of the merged model is no number")
         return {"val_merged": results[0]["loss/val"]}
 
     def _save(self, stage: StagePlan, trainer: Trainer, module: CausalLM, results: Record) -> None:

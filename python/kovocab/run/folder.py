@@ -7,6 +7,7 @@ RUN/logs/        metrics.csv, by stage; RUN/tensorboard/ the same
 
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from kovocab.expanding.spelling import PIECES
 from kovocab.record import Record, read_record
 
 SETTINGS = "settings.json"
+KEPT = ("last.ckpt", "last.old")
+"""The checkpoints of a stage in progress: the last, and the one before it until that one is sure."""
 
 
 class Run:
@@ -64,17 +67,25 @@ class Run:
                 done = number
                 # The run was stopped between the renaming and this.
                 shutil.rmtree(begun, ignore_errors=True)
-            elif (begun / SETTINGS).exists():  # not there where the disk was full, or another rank just begins
+            elif (begun / SETTINGS).exists() and _has_steps(begun):
                 compare(begun, _read(begun / SETTINGS), wanted)
         return done
 
-    def begin(self, number: int, settings: Record) -> Path:
+    def begin(self, number: int) -> Path:
         """Make the folder in which a stage works, or find the one that it was stopped in."""
         folder = self.begun(number)
-        if not (folder / SETTINGS).exists():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ArtefactError(f"{folder} cannot be made: {error.strerror}") from error
+        return folder
+
+    def bind(self, number: int, settings: Record) -> None:
+        """Say by which settings the stage trains, unless steps of it are kept; call it where no other run has it."""
+        folder = self.begun(number)
+        if not (folder / SETTINGS).exists() or not _has_steps(folder):
             with new_file(folder / SETTINGS) as path:
                 path.write_text(json.dumps(settings, ensure_ascii=False, indent=2), encoding="utf-8")
-        return folder
 
     def tidy(self, number: int) -> None:
         """Remove what is left of a stage's artefact where a run was killed while it wrote that."""
@@ -120,15 +131,32 @@ def compare(path: Path, found: Record, wanted: Record) -> None:
     """Compare the settings that the stage or checkpoint at `path` was trained with to those of this run.
 
     Raises:
-        ArtefactError: they differ; names the first that does.
+        ArtefactError: they differ; names what does, with the values of the first.
     """
     before, now = _flat(found), _flat(wanted)
-    for key in dict.fromkeys([*now, *before]):
-        if before.get(key) != now.get(key):
-            raise ArtefactError(
-                f"{path} was trained with {key} {_short(before.get(key))}; the configuration now gives "
-                f"{_short(now.get(key))}. Choose another `run`, or remove {path} to train that stage again"
-            )
+    different = [key for key in dict.fromkeys([*now, *before]) if before.get(key) != now.get(key)]
+    # Digests say only that something differs; where a value does too, it says what.
+    named = [key for key in different if not (_is_digest(before.get(key)) and _is_digest(now.get(key)))]
+    if not different:
+        return
+    if named:
+        key = named[0]
+        others = f"; {', '.join(named[1:])} differ too" if named[1:] else ""
+        said = f"{key} {_short(before.get(key))}; the configuration now gives {_short(now.get(key))}{others}"
+    else:
+        said = f"{' and '.join(different)} of other content than the configuration now names"
+    raise ArtefactError(
+        f"{path} was trained with {said}. Choose another `run`, or remove {path} to train that stage again"
+    )
+
+
+def _is_digest(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
+
+
+def _has_steps(begun: Path) -> bool:
+    """Whether a checkpoint of the stage is kept: without one no settings were trained with."""
+    return any((begun / name).exists() for name in KEPT)
 
 
 def _read(path: Path) -> Record:

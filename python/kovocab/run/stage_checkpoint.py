@@ -1,15 +1,17 @@
 """Checkpoints within a stage: a run that goes on from one ends as a run that was never stopped."""
 
+import math
 import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
@@ -18,33 +20,37 @@ from torch.distributed.checkpoint.api import CheckpointException
 from kovocab.errors import ArtefactError
 from kovocab.record import Record
 from kovocab.run.checkpoint_files import DirectCheckpointIO, callback_state, seal
-from kovocab.run.folder import compare
+from kovocab.run.folder import KEPT, compare
 from kovocab.run.processes import rank
 
-LAST = "last.ckpt"
+LAST, BEFORE = KEPT
 
 
 class StageCheckpoint(Checkpoint):
     """Keeps one checkpoint, of the last step that was saved; Ctrl-C saves one more and stops.
 
     Checkpoints are written between optimizer steps only: in the middle of accumulated batches the gradients
-    so far would be lost. There is none after the last step, so a run that is killed before the stage's
-    artefact is written trains the last few steps again, and is verified and validated like any other.
+    so far would be lost. Beside every few steps there is one before each held-out pass, within the stage and behind
+    its last step: a run that is stopped there, or before the artefact is written, has lost no step.
 
     Args:
         folder: Where `last.ckpt` goes.
         every: Optimizer steps between two.
         settings: All that decides what the stage's weights become; a checkpoint of others is refused.
+        check: Called on all processes before one is written; raises if what it would keep is not sound.
 
     Attributes:
         interrupted: Whether Ctrl-C was heard.
-        saved: The step of the last checkpoint of this fit, if there was one.
+        saved: The step of the checkpoint to go on from, written or read by this fit; None where there is none.
     """
 
-    def __init__(self, folder: Path, every: int, settings: Record) -> None:
+    def __init__(
+        self, folder: Path, every: int, settings: Record, check: Callable[[Trainer], None] = lambda _: None
+    ) -> None:
         super().__init__()
+        self._check = check
         self.last, self._every, self._settings = folder / LAST, every, settings
-        self._part, self._old = (self.last.with_suffix(suffix) for suffix in (".part", ".old"))
+        self._part, self._old = folder / "last.part", folder / BEFORE
         self.interrupted = False
         self._step = 0
         self._stepping = False
@@ -75,6 +81,11 @@ class StageCheckpoint(Checkpoint):
         """For a checkpoint: what it is of."""
         return {"settings": self._settings}
 
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: Record) -> None:
+        """Remember of which step the checkpoint is that this fit goes on from."""
+        del trainer, pl_module
+        self.saved = checkpoint["global_step"]
+
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Take Ctrl-C round a fit: while it steps, a step is finished first; elsewhere it strikes at once.
@@ -96,17 +107,20 @@ class StageCheckpoint(Checkpoint):
         del pl_module
         self._step, self._stepping = trainer.global_step, True
 
-    def on_train_batch_end(self, trainer: Trainer, *args: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         """Save after a step, if it is time."""
-        del args
+        del pl_module, outputs, batch
         if trainer.global_step == self._step:
             return
         self._step = trainer.global_step
-        if self._step >= trainer.max_steps:
-            return
         stop = self._asked(trainer)
-        if stop or self._step % self._every == 0:
-            self._save(trainer)
+        last = self._step >= trainer.max_steps
+        held_out = last or (batch_idx + 1) % (trainer.val_check_batch or math.inf) == 0
+        held_out = held_out and trainer.enable_validation
+        if stop or last or held_out or self._step % self._every == 0:
+            self._save(trainer, sure=not held_out)
         if stop:
             raise KeyboardInterrupt
 
@@ -115,6 +129,24 @@ class StageCheckpoint(Checkpoint):
         del args
         if self._asked(trainer):
             raise KeyboardInterrupt
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The held-out loss was a number, so the checkpoint before the last is not needed."""
+        del pl_module
+        if trainer.is_global_zero and not trainer.sanity_checking:
+            _remove(self._old)
+
+    def take_back(self) -> None:
+        """Go back to the checkpoint before the last: that one holds weights whose held-out loss is no number."""
+        if rank():
+            return
+        _remove(self.last)
+        self.saved = None
+        if self._old.exists():
+            self._old.replace(self.last)
+            # Lightning keeps what is not sharded in a file of this name.
+            file = self.last / "meta.pt" if self.last.is_dir() else self.last
+            self.saved = torch.load(file, map_location="cpu", mmap=True, weights_only=True)["global_step"]
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """No step will come that Ctrl-C could wait for."""
@@ -132,7 +164,9 @@ class StageCheckpoint(Checkpoint):
         # Ranks hear Ctrl-C at different moments, and saving takes all of them.
         return bool(trainer.strategy.reduce_boolean_decision(self.interrupted, all=False))
 
-    def _save(self, trainer: Trainer) -> None:
+    def _save(self, trainer: Trainer, *, sure: bool) -> None:
+        """Replace the last checkpoint; the one before it is kept until a held-out pass has gone well."""
+        self._check(trainer)
         try:
             trainer.save_checkpoint(self._part)
             if trainer.is_global_zero and self._part.is_dir():
@@ -150,11 +184,12 @@ class StageCheckpoint(Checkpoint):
             raise ArtefactError(f"{self.last} cannot be written: {reason}") from error
         if trainer.is_global_zero:
             # No rename replaces a folder that holds something, or a file by a folder.
-            if self.last.exists() and (self.last.is_dir() or self._part.is_dir()):
+            if self.last.exists() and (not sure or self.last.is_dir() or self._part.is_dir()):
                 _remove(self._old)
                 self.last.replace(self._old)
             self._part.replace(self.last)
-            _remove(self._old)
+            if sure:
+                _remove(self._old)
         self.saved = self._step
         trainer.strategy.barrier("checkpoint")
 
