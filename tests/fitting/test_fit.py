@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from kovocab.errors import ArtefactError, CorpusError, FreezingError, KovocabError, ModelError, UsageError
 from kovocab.fitting.fit import main
+from kovocab.model.causal_lm import CausalLM
 from kovocab.record import read_record, write_record
 from kovocab.stages import STAGES
 from support.base import BASE_TOKENS, corpus, texts
@@ -105,15 +106,71 @@ def test_ctrl_c_saves_stops_and_resumes_to_the_same_bits(monkeypatch, capsys, tm
     assert_equal("whole", run, range(stage, 8))
 
 
-def test_ctrl_c_in_the_last_step_is_heard_in_the_validation_behind_it(monkeypatch, tmp_path):
+def strike_held_out(monkeypatch, step):
+    """Ctrl-C in the held-out pass at a step, once."""
+    before, struck = CausalLM.validation_step, []
+
+    def hook(self, batch, index):
+        if self.trainer.global_step == step and not struck:
+            struck.append(1)
+            signal.raise_signal(signal.SIGINT)
+        return before(self, batch, index)
+
+    monkeypatch.setattr(CausalLM, "validation_step", hook)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.parametrize(
+    ("step", "says", "more"),
+    [
+        (0, "the same command begins it again: no step was saved yet", []),
+        (3, "the same command goes on from step 3 of 6", ["--trainer.val_check_interval", "6"]),
+        (6, "the same command goes on from step 6 of 6", []),
+    ],
+)
+def test_ctrl_c_in_a_held_out_pass_loses_no_step(monkeypatch, capsys, tmp_path, step, says, more):
+    args = ["--schedule", "[{input_rows: new}]", "--checkpoint_every", "100", *more]
+    strike_held_out(monkeypatch, step)
+    with pytest.raises(KeyboardInterrupt):
+        fit(str(tmp_path), *args)
+    assert f"stopped in stage 1/1; {says}" in capsys.readouterr().err
+    assert (tmp_path / "stages/.1/last.ckpt").exists() == (step > 0)
+    assert fit(str(tmp_path), *args) == 0
+    for name in ("model.safetensors", "config.json"):
+        assert files(tmp_path / "stages/1")[name] == files("whole/stages/1")[name]
+    ours, theirs = (read_record(f"{run}/stages/1") for run in (tmp_path, "whole"))
+    assert ours["loss"] == theirs["loss"]
+    assert ours["freezing"] == theirs["freezing"]
+
+
+def test_ctrl_c_in_the_last_step_is_heard_behind_it(monkeypatch, tmp_path):
     strike(monkeypatch, 1, 2 * STAGE_1_STEPS - 1, lambda: signal.raise_signal(signal.SIGINT))
     run = str(tmp_path / "run")
     with pytest.raises(KeyboardInterrupt):
         fit(run)
-    # The steps since the last checkpoint are trained again: the stage is verified and measured as a whole.
+    assert torch.load(f"{run}/stages/.1/last.ckpt", weights_only=True)["global_step"] == STAGE_1_STEPS
     assert fit(run, "--schedule", "[{input_rows: new}]") == 0
     for name in ("model.safetensors", "config.json"):
         assert files(f"{run}/stages/1")[name] == files("whole/stages/1")[name]
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_ctrl_c_while_the_artefact_is_written_trains_nothing_again(monkeypatch, capsys, tmp_path):
+    args = ["--schedule", "[{input_rows: new}]"]
+    with monkeypatch.context() as patch:
+        patch.setattr("kovocab.fitting.fit.copy_tokenizer", lambda *_: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            fit(str(tmp_path), *args)
+    assert "goes on from step 6 of 6" in capsys.readouterr().err
+    assert fit(str(tmp_path), *args) == 0
+    assert files(tmp_path / "stages/1")["model.safetensors"] == files("whole/stages/1")["model.safetensors"]
+
+
+def test_a_run_that_failed_before_a_step_takes_other_settings(tmp_path):
+    run = str(tmp_path / "run")
+    with pytest.raises(CorpusError, match="body"):
+        fit(run, "--data.sources", "[{name: ko, corpus: ko.jsonl}, {name: en, corpus: en.jsonl, column: body}]")
+    assert fit(run, "--schedule", "[{input_rows: new}]") == 0
 
 
 def killed(run, stage):
