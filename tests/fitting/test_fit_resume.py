@@ -18,7 +18,7 @@ from kovocab.run.processes import held
 from kovocab.run.stage_checkpoint import LAST
 from support import runs
 from support.expanded import save_expanded
-from support.ranks import on_two
+from support.ranks import fresh_port, on_two
 
 pytestmark = pytest.mark.usefixtures("in_place")
 
@@ -181,6 +181,33 @@ def test_kill_9_on_two_processes_resumes_to_the_same_bits(tmp_path):
     assert "finished before: stage 1 of 2" in second.stdout
     assert "stages/.2/last.ckpt" in second.stdout
     runs.assert_equal(tmp_path / "whole", tmp_path / "killed", (1, 2))
+
+
+def stopped_behind_the_last_step(folder, *args):
+    """Two runs on this rank: one that is never stopped, one that Ctrl-C stops behind its last step, and goes on."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    fresh_port()
+    runs.fit(folder / "whole", *args)
+    with pytest.MonkeyPatch.context() as patch:
+        runs.strike(patch, 1, 7, lambda: signal.raise_signal(signal.SIGINT))
+        fresh_port()
+        with pytest.raises(KeyboardInterrupt):
+            runs.fit(folder / "stopped", *args)
+    fresh_port()
+    runs.fit(folder / "stopped", *args)
+
+
+SHARDED = [
+    "--trainer.strategy=lightning.pytorch.strategies.ModelParallelStrategy",
+    "--trainer.strategy.data_parallel_size=2",
+    "--trainer.strategy.tensor_parallel_size=1",
+]
+
+
+@pytest.mark.parametrize("strategy", [TWO[2:], SHARDED], ids=["ddp", "fsdp2"])
+def test_ctrl_c_behind_the_last_step_on_two_processes_ends_in_the_same_bits(tmp_path, strategy):
+    on_two(stopped_behind_the_last_step, tmp_path, *ONE_STAGE, *TWO[:2], *strategy)
+    runs.assert_equal(tmp_path / "whole", tmp_path / "stopped", (1,))
 
 
 def gone(group, seconds=20):
