@@ -2,6 +2,7 @@
 
 import shlex
 import shutil
+import signal
 from contextlib import chdir
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from safetensors.torch import load_file
 
 from kovocab.errors import ArtefactError, ModelError, UsageError
 from kovocab.exporting.card import _quantized, model_card
+from kovocab.fitting import fit as verb
 from kovocab.fitting.fit import main
 from kovocab.model import qlora as room
 from kovocab.model.qlora import QLoRA
@@ -20,7 +22,7 @@ from kovocab.run.configuration import Configuration
 from kovocab.run.stage_plan import stage_plans
 from support.base import BASE_TOKENS
 from support.four_bits import TINY, installed
-from support.runs import fit, make_place, strike
+from support.runs import assert_equal, fit, make_place, strike
 
 torch.set_num_threads(1)
 ROOT = Path(__file__).parents[2]
@@ -147,6 +149,30 @@ def test_a_stage_that_was_stopped_ends_as_one_that_was_not(in_place, monkeypatch
         if path.name != RECORD:
             assert path.read_bytes() == (run / "stages/2" / path.name).read_bytes(), path
     assert read_record(run / "stages/2")["loss"] == read_record("whole/stages/2")["loss"]
+
+
+@installed
+@pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.parametrize("place_of", ["merge", "measure"])
+def test_ctrl_c_while_it_merges_trains_nothing_again(in_place, monkeypatch, capsys, tmp_path, place_of):
+    del in_place
+    args = ["--schedule", "[{layers: true}]"]
+    assert fit(tmp_path / "whole", *args) == 0
+    with monkeypatch.context() as patch:
+        name = {"merge": "merge", "measure": "HeldOutLines"}[place_of]
+        real = getattr(verb, name)
+
+        def struck(*given):
+            if given != ("stage 1/1, layers in 4 bits",):  # the lines of training itself
+                signal.raise_signal(signal.SIGINT)
+            return real(*given)
+
+        patch.setattr(verb, name, struck)
+        with pytest.raises(KeyboardInterrupt):
+            fit(tmp_path / "stopped", *args)
+    assert "goes on from step 4 of 4" in capsys.readouterr().err
+    assert fit(tmp_path / "stopped", *args) == 0
+    assert_equal(tmp_path / "whole", tmp_path / "stopped", (1,))
 
 
 @installed
