@@ -140,6 +140,15 @@ def test_gradients_that_the_scaler_skips_are_no_fault():
         finite.check(Trainer)
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize(("batch", "says", "kept"), [(9, "loss of step 5 is", 4), (7, "loss of step 4 is", 2)])
+def test_it_stops_at_that_step_under_the_scaler_of_a_gpu(capsys, tmp_path, batch, says, kept):
+    gpu = ["--trainer.accelerator", "gpu", "--trainer.precision", "16-mixed"]
+    said, step = failed(capsys, tmp_path, *gpu, *spoiler(batch=batch))
+    assert says in said
+    assert step == kept
+
+
 def on_both(run, *args):
     fresh_port()
     with pytest.raises(ModelError) as caught:
