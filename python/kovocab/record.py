@@ -18,10 +18,10 @@ Record = dict[str, Any]
 
 def difference(before: Record, now: Record) -> str | None:
     """Say where `before`, as far as `now` has its keys, is not as `now`: the first name, and both values."""
-    old, new = _flat({key: before.get(key) for key in now}), _flat(now)
+    old, new = flat({key: before.get(key) for key in now}), flat(now)
     for name in dict.fromkeys([*new, *old]):
         if old.get(name) != new.get(name):
-            return f"{name} was {_short(old.get(name))} and is {_short(new.get(name))}"
+            return f"{name} was {short(old.get(name))} and is {short(new.get(name))}"
     return None
 
 
@@ -70,15 +70,16 @@ def files_of(folder: Path) -> Files:
     return files
 
 
-def _flat(value: Any, name: str = "") -> dict[str, Any]:
+def flat(value: Any, name: str = "") -> dict[str, Any]:
     """Nested values by dotted names; JSON's view of them, so that tuples and lists compare."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
     flat: dict[str, Any] = {}
     for key, inner in items:
-        flat |= _flat(inner, f"{name}.{key}" if name else str(key))
+        flat |= flat(inner, f"{name}.{key}" if name else str(key))
     return flat or {name: json.loads(json.dumps(value, default=str))}
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """A value as JSON, shortened to what fits a message."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) < 80 else text[:77] + "..."

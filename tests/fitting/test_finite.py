@@ -6,10 +6,10 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
-from kovocab.artefact import read_record
 from kovocab.cli.main import main
 from kovocab.errors import ModelError
 from kovocab.fitting.finite import Finite, NoNumber
+from kovocab.record import read_record
 from support import runs
 from support.ranks import fresh_port, on_two
 

@@ -5,17 +5,17 @@ RUN/stages/.K/   a stage in progress: `settings.json`, `last.ckpt`
 RUN/logs/        metrics.csv, by stage; RUN/tensorboard/ the same
 """
 
-import hashlib
 import json
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 
+from kovocab import ownership
 from kovocab.artefact import new_file
 from kovocab.errors import ArtefactError, ModelError
 from kovocab.expanding.spelling import PIECES
-from kovocab.record import Record, read_record
+from kovocab.record import RECORD, Record, flat, read_record, short
 
 SETTINGS = "settings.json"
 KEPT = ("last.ckpt", "last.old")
@@ -111,20 +111,10 @@ def base_record(folder: Path) -> Record:
     return record
 
 
-def identity(folder: Path) -> str:
-    """Tell one model folder from another: by its record, and the size and some bytes of each weight file."""
-    digest = hashlib.sha256((folder / "kovocab.json").read_bytes())
-    for name in ("config.json", PIECES):  # which say what is computed with the weights, and small
-        if (folder / name).is_file():
-            digest.update((folder / name).read_bytes())
-    for file in sorted(folder.glob("*.safetensors")):
-        size = file.stat().st_size
-        digest.update(f"{file.name} {size}".encode())
-        with file.open("rb") as handle:
-            for start in (0, size // 2, max(0, size - (1 << 16))):
-                handle.seek(start)
-                digest.update(handle.read(1 << 16))
-    return digest.hexdigest()
+def identity(folder: Path) -> Record:
+    """Tell one model folder from another: what identifies each of its files, by name."""
+    names = [RECORD, "config.json", PIECES, *sorted(file.name for file in folder.glob("*.safetensors"))]
+    return {name: ownership.identity(folder / name) for name in names if (folder / name).is_file()}
 
 
 def compare(path: Path, found: Record, wanted: Record) -> None:
@@ -133,7 +123,7 @@ def compare(path: Path, found: Record, wanted: Record) -> None:
     Raises:
         ArtefactError: they differ; names what does, with the values of the first.
     """
-    before, now = _flat(found), _flat(wanted)
+    before, now = flat(found), flat(wanted)
     different = [key for key in dict.fromkeys([*now, *before]) if before.get(key) != now.get(key)]
     # Digests say only that something differs; where a value does too, it says what.
     named = [key for key in different if not (_is_digest(before.get(key)) and _is_digest(now.get(key)))]
@@ -142,7 +132,7 @@ def compare(path: Path, found: Record, wanted: Record) -> None:
     if named:
         key = named[0]
         others = f"; {', '.join(named[1:])} differ too" if named[1:] else ""
-        said = f"{key} {_short(before.get(key))}; the configuration now gives {_short(now.get(key))}{others}"
+        said = f"{key} {short(before.get(key))}; the configuration now gives {short(now.get(key))}{others}"
     else:
         said = f"{' and '.join(different)} of other content than the configuration now names"
     raise ArtefactError(
@@ -151,7 +141,7 @@ def compare(path: Path, found: Record, wanted: Record) -> None:
 
 
 def _is_digest(value: Any) -> bool:
-    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
+    return isinstance(value, str) and re.fullmatch(r"(\d+ )?[0-9a-f]{32,64}", value) is not None
 
 
 def _has_steps(begun: Path) -> bool:
@@ -167,18 +157,3 @@ def _read(path: Path) -> Record:
             f"{path.parent} is not a stage in progress, or a broken one: {path.name}: {error}; remove it"
         ) from error
     return settings
-
-
-def _flat(record: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested dicts as dotted keys; JSON's view of values, so that tuples and lists compare."""
-    if not isinstance(record, dict) or not record:
-        return {prefix.removesuffix("."): json.loads(json.dumps(record, default=str))}
-    flat: dict[str, Any] = {}
-    for key, value in record.items():
-        flat |= _flat(value, f"{prefix}{key}.")
-    return flat
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) < 80 else text[:77] + "..."
