@@ -73,10 +73,10 @@ def files_of(folder: Path) -> Files:
 def flat(value: Any, name: str = "") -> dict[str, Any]:
     """Nested values by dotted names; JSON's view of them, so that tuples and lists compare."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
-    flat: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for key, inner in items:
-        flat |= flat(inner, f"{name}.{key}" if name else str(key))
-    return flat or {name: json.loads(json.dumps(value, default=str))}
+        found |= flat(inner, f"{name}.{key}" if name else str(key))
+    return found or {name: json.loads(json.dumps(value, default=str))}
 
 
 def short(value: Any) -> str:
