@@ -215,7 +215,10 @@ def test_a_run_of_other_settings_is_refused_by_name(args, says):
 
 def test_a_run_of_another_base_is_refused(tmp_path):
     save_expanded(tmp_path / "other", seed=1)
-    with pytest.raises(ArtefactError, match="stages/1 was trained with base "):
+    with pytest.raises(
+        ArtefactError,
+        match=r"stages/1 was trained with base\.config\.json and base\.model\.safetensors of other content",
+    ):
         fit("whole", "--model.model", str(tmp_path / "other"))
 
 

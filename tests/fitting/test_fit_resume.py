@@ -101,7 +101,7 @@ def test_a_checkpoint_of_somebody_else_is_named(last, capsys):
     [
         ("number", 2, "number 2; the configuration now gives 1"),
         ("stage.output_rows", "new", 'stage.output_rows "new"; the configuration now gives "none"'),
-        ("base", "0", 'base "0"; the configuration now gives '),
+        ("base", {"kovocab.json": "0"}, 'base.kovocab.json "0"; '),
         ("data.sources.ko.tokenizer", "0", 'data.sources.ko.tokenizer "0"; the configuration now gives '),
     ],
 )
@@ -123,7 +123,7 @@ def test_a_checkpoint_moved_from_another_base_is_refused(last, capsys, place, tm
     args = [*ONE_STAGE, "--model.model", str(other)]
     assert fit(run, *args, STOPPED) == 1
     (run / "stages/.1" / LAST).write_bytes(last.read_bytes())
-    assert "was trained with base " in refused(capsys, run, *args)
+    assert "was trained with base.config.json" in refused(capsys, run, *args)
 
 
 def test_a_stage_that_another_process_trains_is_left_alone(last, capsys):
