@@ -215,13 +215,14 @@ class Fit:
 
     def _lost(self, stage: StagePlan, what: str, checkpoint: StageCheckpoint) -> str:
         """What went wrong, what is left of the stage and what to try."""
-        begun = self.run.begun(stage.number)
         left = "no checkpoint was written before"
+        again = "the same command with that begins the stage anew"
         if checkpoint.saved is not None:
             left = f"the last checkpoint before, {checkpoint.last}, is of step {checkpoint.saved}"
+            again = f"take another `run` for that, or remove {self.run.begun(stage.number)}"
         return (
             f"{what}; {left}. Try a lower lr than {stage.lr:g}, a trainer.gradient_clip_val or another "
-            f"trainer.precision, with another `run` or after removing {begun}"
+            f"trainer.precision: {again}"
         )
 
     def _finish(
