@@ -8,7 +8,7 @@ import pytest
 
 from kovocab.errors import ArtefactError, UsageError
 from kovocab.ownership import (
-    WHOLE,
+    PIECE,
     changed,
     check_apart,
     check_ours,
@@ -56,13 +56,13 @@ def test_what_is_moved_keeps_its_place_and_empty_folders(tmp_path: Path) -> None
     assert [path.name for path in here.rglob("*")] == ["deep"]
 
 
-@pytest.mark.parametrize("size", [0, 5, WHOLE, WHOLE + 1, 2 * WHOLE])
+@pytest.mark.parametrize("size", [0, 5, PIECE, PIECE + 1, 9 * PIECE])
 def test_an_identity_is_of_the_content(tmp_path: Path, size: int) -> None:
     path = tmp_path / "weights"
     path.write_bytes(bytes(size))
     before = identity(path)
     assert before.startswith(f"{size} ")
-    for place in {0, size // 2, size - 1} if size else ():
+    for place in {0, size // 4, size // 2, size - 1} if size else ():
         with path.open("r+b") as file:
             file.seek(place)
             file.write(b"\1")

@@ -69,16 +69,38 @@ def new_folder(
             yield beside
             for file in beside.glob("*.safetensors"):  # which the package makes for its owner's eyes alone
                 file.chmod(beside.stat().st_mode & 0o666)
-            stay = _settle(path, beside, made_from, overwrite, yields)
-            if path.exists():
-                path.rename(old)
-            beside.rename(path)
-            move(stay, old, path)
+            _exchange(path, beside, old, _settle(path, beside, made_from, overwrite, yields))
     finally:
-        if old.exists() and not path.exists():  # stopped between the two
-            old.rename(path)
         shutil.rmtree(beside, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(path: Path, beside: Path, old: Path, stay: list[str]) -> None:
+    """Put `beside` in the place of `path`, with what of that stays; all is as it was where that cannot be done."""
+    if not path.exists():
+        beside.rename(path)
+        return
+    written = files_of(path)
+    path.rename(old)
+    try:
+        move(stay, old, beside)
+        beside.rename(path)
+    except BaseException:  # Ctrl-C too
+        if not path.exists():
+            move([name for name in stay if os.path.lexists(beside / name)], beside, old)
+            old.rename(path)
+        raise
+    _remove_files(old, written)
+
+
+def _remove_files(folder: Path, written: Iterable[str]) -> None:
+    """Remove an artefact's files, and the folder if nothing else is in it."""
+    for name in [RECORD, *written]:
+        (folder / name).unlink(missing_ok=True)
+    for inside in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
+        with suppress(OSError):  # not empty: what is in it is not ours
+            inside.rmdir()
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _settle(path: Path, beside: Path, made_from: Record | None, overwrite: bool, yields: Collection[str]) -> list[str]:
@@ -99,12 +121,18 @@ def _settle(path: Path, beside: Path, made_from: Record | None, overwrite: bool,
             if name in stay:
                 log.warning("%s is not as kovocab wrote it, and stays as it is", path / name)
                 (beside / name).unlink(missing_ok=True)
-        if taken := [name for name in stay if os.path.lexists(beside / name)]:
+        if taken := [name for name in stay if _is_taken(beside, name)]:
             raise ArtefactError(
                 f"{path / taken[0]} is not kovocab's and is in the way; move it, or choose another folder"
             )
         write_record(beside, record | {"files": listing(beside, [RECORD])})
     return stay
+
+
+def _is_taken(folder: Path, name: str) -> bool:
+    """Whether `name` cannot be put into the folder: it is there, or one of its own folders is a file there."""
+    above = [parent for parent in (folder / name).parents if folder in parent.parents]
+    return os.path.lexists(folder / name) or any(os.path.lexists(path) and not path.is_dir() for path in above)
 
 
 def remove_artefact(folder: Path, verb: str) -> None:
@@ -113,15 +141,9 @@ def remove_artefact(folder: Path, verb: str) -> None:
     Raises:
         ArtefactError: it is not an artefact of `verb`, or one of its files was changed since.
     """
-    read_record(folder, verb)
     check_replaceable(folder, verb)
-    for name in [RECORD, *files_of(folder)]:
-        (folder / name).unlink(missing_ok=True)
-    for inside in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
-        with suppress(OSError):  # not empty: what is in it is not ours
-            inside.rmdir()
-    with suppress(OSError):
-        folder.rmdir()
+    read_record(folder, verb)
+    _remove_files(folder, files_of(folder))
 
 
 def check_file(path: str | Path, ours: IsOurs | None = None, kind: str = "file") -> None:

@@ -19,8 +19,7 @@ Files = dict[str, str]
 IsOurs = Callable[[Path], bool]
 """Whether a file is of the kind that kovocab would write there."""
 
-WHOLE = 64 << 20
-"""Bytes up to which all of a file is hashed; of a larger one, weights say, its first, middle and last MiB."""
+PIECE = 1 << 20
 
 _COMMENT = "# as kovocab wrote it: "
 
@@ -28,17 +27,13 @@ MARK = "kovocab"
 """The key of a Parquet file's metadata under which kovocab says what made it."""
 
 
-def identity(path: Path) -> str:
-    """What identifies a file: its size, and a hash of its content (see `WHOLE`)."""
-    size = path.stat().st_size
-    digest = blake2b(digest_size=16)
+def identity(path: Path, *, sample: bool = False) -> str:
+    """What identifies a file: its size, and a hash of all of it; a sample is its first, middle and last MiB."""
+    size, digest = path.stat().st_size, blake2b(digest_size=16)
     with path.open("rb") as file:
-        if size <= WHOLE:
-            digest.update(file.read())
-        else:
-            for start in (0, size // 2, size - (1 << 20)):
-                file.seek(start)
-                digest.update(file.read(1 << 20))
+        for start in (0, size // 2, max(0, size - PIECE)) if sample else range(0, size, PIECE):
+            file.seek(start)
+            digest.update(file.read(PIECE))
     return f"{size} {digest.hexdigest()}"
 
 

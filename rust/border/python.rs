@@ -159,11 +159,11 @@ fn train_bpe(
     })?)
 }
 
-/// Hangul characters, and of them conjoining jamo, halfwidth and private-use ones.
+/// Hangul characters; of them conjoining jamo, halfwidth and other ones that no token holds; private-use characters.
 #[pyfunction]
-fn count_hangul(py: Python<'_>, words: PyChunkedArray, counts: PyChunkedArray) -> PyResult<(u128, u128, u128, u128)> {
+fn count_hangul(py: Python<'_>, words: PyChunkedArray, counts: PyChunkedArray) -> PyResult<[u128; 5]> {
     let kinds = py.detach(|| table::weighted(words.chunks(), counts.chunks()).map(Kinds::of))?;
-    Ok((kinds.all, kinds.conjoining, kinds.halfwidth, kinds.private_use))
+    Ok([kinds.all, kinds.conjoining, kinds.halfwidth, kinds.other, kinds.private_use])
 }
 
 #[pyclass(module = "kovocab._core", name = "Segments")]

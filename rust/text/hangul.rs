@@ -24,13 +24,15 @@ pub fn is_first(a: u8, b: u8, c: u8) -> bool {
 /// Hangul characters, by what can become of them; each number times the count of its word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Kinds {
-    /// All characters whose script is Hangul, and private-use ones.
+    /// All characters whose script is Hangul.
     pub all: u128,
     /// Conjoining jamo, which NFC makes syllables of.
     pub conjoining: u128,
     /// Halfwidth jamo.
     pub halfwidth: u128,
-    /// U+E000 to U+F8FF, where older files of Hanyang keep old Hangul.
+    /// Old compatibility jamo, enclosed Hangul and tone marks.
+    pub other: u128,
+    /// U+E000 to U+F8FF, where older files of Hanyang keep old Hangul, and web pages their icons: none of `all`.
     pub private_use: u128,
 }
 
@@ -51,17 +53,17 @@ impl Kinds {
                     | '\u{FFD2}'..='\u{FFD7}'
                     | '\u{FFDA}'..='\u{FFDC}' => &mut kinds.halfwidth,
                     '\u{E000}'..='\u{F8FF}' => &mut kinds.private_use,
-                    '\u{AC00}'..='\u{D7A3}'
-                    | '\u{302E}'..='\u{302F}'
-                    | '\u{3131}'..='\u{318E}'
+                    '\u{AC00}'..='\u{D7A3}' | '\u{3131}'..='\u{3163}' => &mut kinds.all,
+                    '\u{302E}'..='\u{302F}'
+                    | '\u{3164}'..='\u{318E}'
                     | '\u{3200}'..='\u{321E}'
-                    | '\u{3260}'..='\u{327E}' => &mut kinds.all,
+                    | '\u{3260}'..='\u{327E}' => &mut kinds.other,
                     _ => continue,
                 };
                 *kind += u128::from(count);
             }
         }
-        kinds.all += kinds.conjoining + kinds.halfwidth + kinds.private_use;
+        kinds.all += kinds.conjoining + kinds.halfwidth + kinds.other;
         kinds
     }
 }
@@ -74,7 +76,7 @@ mod tests {
     fn kinds_are_counted_by_character_times_count() {
         let words = [("\u{1112}\u{1161}\u{11ab}", 10), ("한ㅋ㉠ㆍ a漢", 100), ("ﾡ\u{e0bc}", u64::MAX)];
         let most = u128::from(u64::MAX);
-        let wanted = Kinds { all: 30 + 400 + 2 * most, conjoining: 30, halfwidth: most, private_use: most };
+        let wanted = Kinds { all: 30 + 400 + most, conjoining: 30, halfwidth: most, other: 200, private_use: most };
         assert_eq!(Kinds::of(words), wanted);
     }
 

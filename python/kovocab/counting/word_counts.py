@@ -214,26 +214,34 @@ class Contents:
             log.warning("%s", said)
 
 
+_KINDS = {"conjoining": "conjoining jamo (NFD)", "halfwidth": "halfwidth", "other": "old, enclosed or tone marks"}
+"""Hangul that no token holds."""
+
+
 def hangul_of(words: pl.DataFrame) -> Record:
-    """How many characters of the text are Hangul, private-use ones among them, and what of them no token can hold.
+    """How many characters of the text are Hangul, and what of them no token can hold.
 
     Returns:
-        `characters`, all of them, and of these `conjoining` (jamo, of which NFC makes syllables), `halfwidth` and
-        `private_use` (U+E000 to U+F8FF, where older files keep old Hangul).
+        `characters`, all of them; of these `conjoining` (jamo, of which NFC makes syllables), `halfwidth` and `other`
+        (old compatibility jamo, enclosed ones, tone marks); and `private_use`, which are none of these (U+E000 to
+        U+F8FF, where older files keep old Hangul, and web pages their icons).
     """
     kinds = _core.count_hangul(words["word"], words["count"])
-    return dict(zip(("characters", "conjoining", "halfwidth", "private_use"), kinds, strict=True))
+    return dict(zip(("characters", *_KINDS, "private_use"), kinds, strict=True))
 
 
 def no_tokens(hangul: Record) -> str | None:
     """Say what share of the Hangul cannot become a token, and what helps; None where it is less than 0.1 %."""
-    kinds = {"conjoining": "conjoining jamo (NFD)", "halfwidth": "halfwidth", "private_use": "private-use"}
-    none, characters = sum(hangul[kind] for kind in kinds), hangul["characters"]
-    if not none or none < _WORTH_SAYING * characters:
-        return None
-    each = ", ".join(f"{hangul[kind]:,} {called}" for kind, called in kinds.items() if hangul[kind])
-    helps = "; normalise the corpus to NFC and count it again" if hangul["conjoining"] else ""
-    return (
-        f"{none / characters:.1%} of the Hangul ({none:,} of {quantity(characters, 'character')}) cannot become a "
-        f"token: {each}{helps}"
-    )
+    characters, private = hangul["characters"], hangul["private_use"]
+    none, least = sum(hangul[kind] for kind in _KINDS), _WORTH_SAYING * characters
+    said = []
+    if none and none >= least:
+        each = ", ".join(f"{hangul[kind]:,} {called}" for kind, called in _KINDS.items() if hangul[kind])
+        helps = "; normalise the corpus to NFC and count it again" if hangul["conjoining"] else ""
+        said.append(
+            f"{none / characters:.1%} of the Hangul ({none:,} of {quantity(characters, 'character')}) cannot become a "
+            f"token: {each}{helps}"
+        )
+    if characters and private and private >= least:
+        said.append(f"{quantity(private, 'private-use character')} may be old Hangul, and cannot become a token either")
+    return "; ".join(said) or None

@@ -112,9 +112,9 @@ def base_record(folder: Path) -> Record:
 
 
 def identity(folder: Path) -> Record:
-    """Tell one model folder from another: what identifies each of its files, by name."""
+    """Tell one model folder from another: what identifies each of its files, by name; of weights a sample."""
     names = [RECORD, "config.json", PIECES, *sorted(file.name for file in folder.glob("*.safetensors"))]
-    return {name: ownership.identity(folder / name) for name in names if (folder / name).is_file()}
+    return {name: ownership.identity(folder / name, sample=True) for name in names if (folder / name).is_file()}
 
 
 def compare(path: Path, found: Record, wanted: Record) -> None:
