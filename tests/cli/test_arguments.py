@@ -59,6 +59,9 @@ def test_a_list_goes_on_from_a_file_of_settings_as_before(tmp_path: Any) -> None
     config = ["--config", str(tmp_path / "c.yaml")]
     assert parse("verb", verb, config) == NOTHING | {"corpus": ["a", "b"]}
     assert parse("verb", verb, [*config, "--corpus", "c", "d"])["corpus"] == ["c", "d"]
+    assert parse("verb", verb, ["--corpus", "c", "d", *config])["corpus"] == ["a", "b"]
+    assert parse("verb", verb, ["--corpus", "c", *config, "--corpus", "d"])["corpus"] == ["c", "d"]
+    assert parse("verb", verb, [*config, "--out", ""])["out"] == ""
 
 
 @pytest.mark.parametrize(

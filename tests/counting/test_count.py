@@ -655,21 +655,31 @@ def test_hangul_of_which_no_token_can_be_made_is_said(
     texts = ko_small.gather_every(40)
     whole = count(texts, base).record["hangul"]
     assert warned(caplog) == [], "a few in a thousand are no news"
-    assert whole["characters"] == sum(len(re.findall(f"[{SCRIPT}\ue000-\uf8ff]", text)) for text in texts)
+    assert whole["characters"] == sum(len(re.findall(f"[{SCRIPT}]", text)) for text in texts)
     apart = [unicodedata.normalize("NFD", text) for text in texts]
     hangul = count(pl.Series(apart), base).record["hangul"]
     jamo = sum(len(re.findall("[\u1100-\u11ff]", text)) for text in apart)
     assert hangul["conjoining"] == jamo > 2 * whole["characters"]
+    other = sum(len(re.findall("[\u302e\u302f\u3164-\u318e\u3200-\u321e\u3260-\u327e]", text)) for text in apart)
+    assert hangul["other"] == other > 0
     assert warned(caplog)[0] == (
-        f"{jamo / hangul['characters']:.1%} of the Hangul ({jamo:,} of {hangul['characters']:,} characters) cannot "
-        f"become a token: {jamo:,} conjoining jamo (NFD); normalise the corpus to NFC and count it again"
+        f"{(jamo + other) / hangul['characters']:.1%} of the Hangul ({jamo + other:,} of {hangul['characters']:,} "
+        f"characters) cannot become a token: {jamo:,} conjoining jamo (NFD), {other} old, enclosed or tone marks; "
+        "normalise the corpus to NFC and count it again"
     )
     assert count(pl.Series(["가ﾡﾡ\ue0bc" * 3]), base).record["hangul"] == {
-        "characters": 12, "conjoining": 0, "halfwidth": 6, "private_use": 3
+        "characters": 9, "conjoining": 0, "halfwidth": 6, "other": 0, "private_use": 3
     }  # fmt: skip
     assert warned(caplog) == [
-        "75.0% of the Hangul (9 of 12 characters) cannot become a token: 6 halfwidth, 3 private-use"
+        "66.7% of the Hangul (6 of 9 characters) cannot become a token: 6 halfwidth; 3 private-use characters may be "
+        "old Hangul, and cannot become a token either"
     ]
+    count(pl.Series(["ㆍ㉠" * 9]), base)
+    assert warned(caplog) == [
+        "100.0% of the Hangul (18 of 18 characters) cannot become a token: 18 old, enclosed or tone marks"
+    ]
+    assert count(pl.Series(["an icon \uf0e0 " * 9]), base).record["hangul"]["private_use"] == 9
+    assert warned(caplog) == [], "there is no Hangul in it"
 
 
 # Yesterday's

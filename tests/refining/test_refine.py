@@ -25,7 +25,7 @@ from kovocab.evaluating.fertility import fertility
 from kovocab.example.text import sample_documents
 from kovocab.record import write_record
 from kovocab.refining.candidates import Decisions, Vocabulary
-from kovocab.refining.refine import Refined
+from kovocab.refining.refined import Refined
 from kovocab.refining.rounds import State, Text, TokenCounts, turn
 from kovocab.refining.settings import suited_min_count
 from kovocab.tokenizer.tokenizer import build_target, load_tokenizer
@@ -33,8 +33,7 @@ from kovocab.tokenizer.tokenizer_json import TokenizerJson
 from support import reference
 from support.vocabularies import changed, ids, in_use_elsewhere, tokenizer_of, with_added, words_of
 
-# `kovocab.refine` is the function; this is the room it is in.
-ROOM = import_module("kovocab.refining.refine")
+ROOM = import_module("kovocab.refining.refined")
 
 SIZE = 6_000
 Refiner = Callable[[RefineSettings], Refined]
@@ -503,10 +502,10 @@ def test_a_vocabulary_that_comes_back_is_an_error(
 def test_words_that_cannot_be_refined(sample: list[str], base: TokenizerJson) -> None:
     none = "^the word counts hold no word with Hangul that a token can be made of: "
     with pytest.raises(UsageError, match=f"{none}there is nothing to refine$"):
-        refine(count_words(pl.Series(["the end", "끝"[:0], "漢字 ㉠"]), base), base)
+        refine(count_words(pl.Series(["the end", "끝"[:0], "漢字"]), base), base)
     taken_apart = re.escape(
-        "75.0% of the Hangul (3 of 4 characters) cannot become a token: 3 conjoining jamo (NFD); normalise the corpus "
-        "to NFC and count it again"
+        "100.0% of the Hangul (4 of 4 characters) cannot become a token: 3 conjoining jamo (NFD), 1 old, enclosed or "
+        "tone marks; normalise the corpus to NFC and count it again"
     )
     with pytest.raises(UsageError, match=f"{none}{taken_apart}$"):
         refine(count_words(pl.Series(["the end", "漢字 ᄒ\u1161ᆫ ㉠"]), base), base)
@@ -607,6 +606,19 @@ def test_a_base_in_use_with_truncation_is_taken_whole(base_model_file: Path, tmp
     refine(words, base, settings).save(tmp_path / "tokenizer")
     assert json.loads((tmp_path / "tokenizer/tokenizer.json").read_text())["truncation"] is None
     assert base.truncation is not None
+
+
+def test_what_other_words_gave_is_not_replaced(base_model_file: Path, tmp_path: Path) -> None:
+    settings = RefineSettings(min_count=5, min_syllable_count=5)
+    texts = ("안녕하세요 여러분", "구름과 파도")
+    words = [count_words(pl.Series([text] * 20), base_model_file) for text in texts]
+    for _ in range(2):
+        refine(words[0], base_model_file, settings).save(tmp_path / "t")
+    other = refine(words[1], base_model_file, settings)
+    with pytest.raises(ArtefactError, match=r"words\.corpus\.blake2b was .* --overwrite replaces it"):
+        other.save(tmp_path / "t")
+    other.save(tmp_path / "t", overwrite=True)
+    assert "▁구름과" in pl.read_parquet(tmp_path / "t/vocabulary.parquet")["token"]
 
 
 def test_an_artefact_of_another_verb_is_not_replaced(base_model_file: Path, tmp_path: Path) -> None:

@@ -142,6 +142,8 @@ def test_a_chat_models_folder(folder: Path, base: TokenizerJson) -> None:
             config(**decoder("<q>")) | {"special_tokens_map.json": {"pad_token": "<pad>"}},
             "special_tokens_map.json names '<pad>', and the tokenizer has no such token",
         ),
+        (config(additional_special_tokens="<a>"), "additional_special_tokens is '<a>'; wanted a list of tokens"),
+        (config(additional_special_tokens=5), "tokenizer_config.json: additional_special_tokens is 5; wanted a list"),
         (config(pad_token={"lstrip": True}), "tokenizer_config.json has a token without text"),
         ({"added_tokens.json": ["<pad>"]}, "added_tokens.json: wanted an object, got list"),
     ],

@@ -46,31 +46,34 @@ def _as_written(function: Callable[..., Any], args: list[str]) -> tuple[list[str
     types = get_type_hints(function)
     lists = {f"--{name}" for name, type_ in types.items() if _is_list(type_)}
     switches = {f"--{name}" for name, type_ in types.items() if type_ is bool}
-    given: list[str] = []
+    given: list[list[str]] = []
+    slots: dict[str, list[str]] = {}  # of a list, where its flag stands last: of flags and files what is last wins
     values: dict[str, list[str]] = {}
     taking: str | None = None
     for at, arg in enumerate(args):
         flag, inline, value = arg.partition("=")
         if flag in lists:
             taking = flag
+            slots.get(flag, []).clear()
+            slots[flag] = [flag]
+            given.append(slots[flag])
             values.setdefault(flag, []).extend([value] if inline else [])
         elif taking is not None and not arg.startswith("-"):
             values[taking].append(arg)
         else:
             taking = None
-            given.append(arg)
-            if arg in switches and (at + 1 == len(args) or args[at + 1].startswith("-")):
-                given.append("true")
+            bare = arg in switches and (at + 1 == len(args) or args[at + 1].startswith("-"))
+            given.append([arg, "true"] if bare else [arg])
     held: dict[str, list[str]] = {}
     for flag, found in values.items():
         # A single one may be a list already, in brackets.
         if not found or (len(found) == 1 and (found[0].startswith("[") or types[flag[2:]] != list[str])):
-            given += [flag, *found]
+            slots[flag] += found
             continue
-        given += [flag, json.dumps(found, ensure_ascii=False).encode(errors="replace").decode()]
+        slots[flag].append(json.dumps(found, ensure_ascii=False).encode(errors="replace").decode())
         if not all(map(_is_text, found)):
             held[flag[2:]] = found
-    return given, held
+    return [part for slot in given for part in slot], held
 
 
 def _is_text(value: str) -> bool:

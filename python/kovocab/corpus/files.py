@@ -5,7 +5,6 @@ import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
 from hashlib import blake2b
 from os.path import commonpath
 from pathlib import Path, PurePath
@@ -35,7 +34,7 @@ SUFFIXES = {
 
 _PAPERS = re.compile(
     r"(readme|licen[cs]e|copying|notice|changelog|citation|authors)(\W.*)?|_success|dataset_infos?\.json"
-    r"|(sha\d+|md5)sums?(\.txt)?|.*\.(sha\d+|md5|crc)"
+    r"|(sha\d+|md5)sums?|.*\.(sha\d+|md5|crc)"
 )
 """Names of what lies beside a corpus and is none."""
 
@@ -43,8 +42,9 @@ _PAPERS = re.compile(
 def files(corpus: str | Path | Sequence[str | Path]) -> list[File]:
     """List the files of a corpus: globs and folders expanded, sorted, each once, remote ones last.
 
-    A folder stands for all files below it, and so does one that a glob matches. What is hidden, a README, a licence
-    and checksums are no part of a corpus and left out; anything else that is not read is an error.
+    A folder stands for all files below it, and so does one that a glob matches. What is hidden is left out; a README, a
+    licence and checksums are so too, and that is said, unless they are of a suffix that is read. Anything else that is
+    not read is an error.
 
     Raises:
         CorpusError: a path is missing or cannot be reached, a glob or folder holds nothing, or a suffix is unknown.
@@ -160,7 +160,7 @@ def corpus_of(names: Iterable[str], where: str, *, empty: bool = False) -> list[
             "those that are meant"
         )
     for name in papers:
-        _say_once(f"{name} is left out: it is no part of a corpus")
+        log.warning("%s is left out: it is no part of a corpus", name)
     return found
 
 
@@ -182,11 +182,6 @@ def _below(folder: Path) -> Iterator[str]:
 
 def _refused(error: OSError) -> None:
     raise CorpusError(f"{error.filename}: cannot be read: {error.strerror}") from error
-
-
-@cache
-def _say_once(line: str) -> None:
-    log.warning("%s", line)
 
 
 def _no_text(path: Path) -> str:

@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 
@@ -47,6 +48,18 @@ class Counted:
     def save(self, path: str | Path) -> None:
         """Write the words as Parquet, the record in its metadata under the key `kovocab`."""
         write_words(path, (self.words[at : at + ROWS] for at in range(0, len(self.words), ROWS)), self.record)
+
+
+def of_frame(words: pl.DataFrame) -> Counted:
+    """Word counts that nothing is recorded of, with a hash that tells them from others.
+
+    Raises:
+        UsageError: as `check_words`.
+    """
+    digest = blake2b(digest_size=16)
+    for column in check_words(words).select(pl.all().cast(pl.String)).iter_columns():
+        digest.update("\n".join(column).encode())
+    return Counted(words, {"verb": "count", "corpus": {"kind": "memory", "blake2b": digest.hexdigest()}})
 
 
 def load_counted(path: str | Path) -> Counted:

@@ -107,7 +107,9 @@ def _tokenizer(refined: Record, runs: list[Record]) -> str:
     corpus = _corpus(counted["corpus"], runs)
     said = f"The new tokens were found by counting {corpus}{': ' if sums else ''}{', '.join(sums)}."
     spelled = [_per_word(source["validation"]) for source in runs[-1]["data"]["sources"]]
-    if len(spelled) > 1 and None not in spelled:
+    if None in spelled:
+        spelled = []
+    elif len(spelled) > 1:
         spelled = [_per_word(_summed([source["validation"] for source in runs[-1]["data"]["sources"]]))]
     if spelled and spelled[0] is not None:
         before, after = spelled[0]

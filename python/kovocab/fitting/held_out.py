@@ -29,6 +29,8 @@ def evaluate(configuration: Configuration, verb: str) -> None:
         KovocabError: what the user got wrong.
         KeyboardInterrupt: Ctrl-C.
     """
+    if verb == "predict":
+        check_file(configuration.config.predictions, parquet_of("predict"), "file of predictions")
     module, data = configuration.build()
     module.qlora = None  # what a stage leaves is plain
     check_model(Path(module.folder), data)
@@ -48,7 +50,6 @@ def _predict(trainer: Trainer, module: CausalLM, data: Mixture, path: Path) -> N
     """Write a row for each held-out block: source, block, loss (nats per token), text."""
     if trainer.world_size > 1:
         raise UsageError(f"predict runs on 1 device, and the trainer's settings give {trainer.world_size}")
-    check_file(path, parquet_of("predict"), "file of predictions")
     with new_file(path) as beside:
         outputs = guarded(trainer.predict, module, datamodule=data)
         if not outputs:

@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from kovocab.counting.word_counts import Counted, check_words, hangul_of, no_tokens
+from kovocab.counting.word_counts import Counted, check_words, hangul_of, no_tokens, of_frame
 from kovocab.errors import CycleError, UsageError, quantity
 from kovocab.record import Record
 from kovocab.refining import intermediate
@@ -52,7 +52,7 @@ def refine(
         CycleError: an earlier vocabulary came back; names the rounds.
     """
     settings, decisions = settings or RefineSettings(), decisions or Decisions()
-    counted = words if isinstance(words, Counted) else Counted(words, {"verb": "count", "corpus": {"kind": "memory"}})
+    counted = words if isinstance(words, Counted) else of_frame(words)
     check_words(counted.words)
     tokenizer = load_tokenizer(base)
     left_out = check_base(base)  # now, and not after the work

@@ -120,7 +120,9 @@ def _named(path: Path, config: dict[str, Any]) -> Iterator[AddedToken]:
         if isinstance(config.get(key), str | dict):
             yield _token(path, config[key], -1)
     for key in _LISTS:
-        listed = config.get(key) or []
+        listed = [] if config.get(key) is None else config[key]
+        if not isinstance(listed, list | dict):
+            raise TokenizerError(f"{path}: {key} is {listed!r}; wanted a list of tokens")
         for token in listed.values() if isinstance(listed, dict) else listed:
             yield _token(path, token, -1)
 
