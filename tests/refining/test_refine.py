@@ -33,7 +33,8 @@ from kovocab.tokenizer.tokenizer_json import TokenizerJson
 from support import reference
 from support.vocabularies import changed, ids, in_use_elsewhere, tokenizer_of, with_added, words_of
 
-ROOM = import_module("kovocab.refining.refined")
+# `kovocab.refine` is the function; this is the room it is in, and the one of what it leaves.
+ROOM, LEFT = (import_module(f"kovocab.refining.{name}") for name in ("refine", "refined"))
 
 SIZE = 6_000
 Refiner = Callable[[RefineSettings], Refined]
@@ -458,13 +459,13 @@ def test_a_saved_tokenizer_that_breaks_a_promise_is_not_left(
     sabotage: Callable[[Path], object],
     reason: str,
 ) -> None:
-    save = ROOM.save_tokenizer
+    save = LEFT.save_tokenizer
 
     def broken(target: TokenizerJson, folder: Path, **rest: Any) -> None:
         save(target, folder, **rest)
         sabotage(folder)
 
-    monkeypatch.setattr(ROOM, "save_tokenizer", broken)
+    monkeypatch.setattr(LEFT, "save_tokenizer", broken)
     with pytest.raises(TokenizerError, match=reason):
         refined.save(tmp_path / "target")
     assert list(tmp_path.iterdir()) == []
