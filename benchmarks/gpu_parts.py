@@ -35,6 +35,7 @@ TESTS = {
         "tests/whole/test_exactness.py",
         "tests/model/test_qlora.py",
         "tests/model/test_cross_entropy.py",
+        "tests/fitting/test_finite.py",
         "tests/freezing/test_digest.py",
     ],
     "cpu": ["tests/whole/test_exactness.py::test_one_process[cpu: llama]"],
