@@ -267,7 +267,7 @@ FIT = "--config {street}/fit.yaml --run new"
         (f"count --corpus *.csv {COUNT}", "*.csv: the glob matches no file"),
         (
             f"count --corpus . {COUNT}",
-            ".: the folder holds file, and 15 more, of an unknown suffix",
+            ".: the folder holds file, and ",
         ),
         (f"count --corpus mine {COUNT}", "no file to read; wanted one of .txt"),
         (f"count --corpus cut.jsonl.zst {COUNT}", "cut.jsonl.zst: after line"),
