@@ -80,8 +80,8 @@ def _exchange(path: Path, beside: Path, old: Path, stay: list[str]) -> None:
         beside.rename(path)
         return
     written = files_of(path)
-    path.rename(old)
     try:
+        path.rename(old)
         move(stay, old, beside)
         beside.rename(path)
     except BaseException:  # Ctrl-C too

@@ -16,7 +16,7 @@ from kovocab.corpus.faults import POLARS_ERRORS, Fault, Skip, fail, half_pair, l
 from kovocab.corpus.files import File, files, identities, kind
 from kovocab.corpus.remote import is_url, shown
 from kovocab.corpus.tables import check_parquet, read_frame, read_parquet
-from kovocab.errors import CorpusError, UsageError
+from kovocab.errors import CorpusError, UsageError, quantity
 
 Corpus: TypeAlias = str | Path | Sequence[str | Path] | pl.DataFrame | pl.LazyFrame | pl.Series | Iterable[str]
 """What can be read as a corpus.
@@ -171,11 +171,8 @@ def fingerprint_of(rows: list[dict[str, Any]], column: str) -> dict[str, Any]:
 def no_documents(corpus: Corpus, faults: int = 0) -> CorpusError:
     """The error that a corpus is empty, or that all of it was skipped: so many faults."""
     name = shown(corpus) if isinstance(corpus, str | Path) else "the corpus"
-    why = (
-        f" that can be read: {faults:,} fault{'s' * (faults != 1)} {'was' if faults == 1 else 'were'} skipped"
-        if faults
-        else ""
-    )
+    skipped = f"{quantity(faults, 'fault')} {'was' if faults == 1 else 'were'} skipped"
+    why = f" that can be read: {skipped}" if faults else ""
     return CorpusError(f"{name} holds no documents{why}; wanted at least one")
 
 
