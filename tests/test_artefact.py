@@ -107,30 +107,6 @@ def test_a_file_in_the_way_is_not_written_over(tmp_path: Path) -> None:
     assert tree(out) == before
 
 
-@pytest.mark.parametrize("after", [0, 1, 2])
-def test_what_is_the_users_is_there_however_it_is_stopped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
-) -> None:
-    out = tmp_path / "out"
-    make(out, "old")
-    for name in (".git/refs", "sub/notes"):
-        (out / name).mkdir(parents=True)
-    (out / "my.gguf").write_text("mine")
-    before = tree(out)
-    rename, times = Path.rename, iter(range(99))
-
-    def interrupted(path: Path, target: Path) -> Path:
-        if any(above.suffix == ".old" for above in path.parents) and next(times) == after:
-            raise KeyboardInterrupt
-        return rename(path, target)
-
-    monkeypatch.setattr(Path, "rename", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        make(out)
-    assert tree(out) == before
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
-
-
 def test_a_file_in_the_place_of_a_folder_of_the_users_is_refused(tmp_path: Path) -> None:
     out = tmp_path / "out"
     make(out, "old")

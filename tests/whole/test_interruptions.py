@@ -12,9 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kovocab.artefact import new_folder
 from kovocab.cli.main import STREET, main
-from kovocab.record import write_record
 from support.street import skip_training
 
 # ── Ctrl-C ──
@@ -84,27 +82,6 @@ def test_ctrl_c_leaves_no_half_artefact(
         assert not [path for path in left if path.suffix in (".part", ".old")]
     else:
         assert left == set()
-
-
-def test_ctrl_c_between_two_renames_brings_the_old_artefact_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    out = tmp_path / "out"
-    with new_folder(out) as folder:
-        write_record(folder, {"verb": "refine"})
-    before = (out / "kovocab.json").read_bytes()
-    rename = Path.rename
-
-    def interrupted(path: Path, target: Path) -> Path:
-        if path.suffix == ".part":
-            raise KeyboardInterrupt
-        return rename(path, target)
-
-    monkeypatch.setattr(Path, "rename", interrupted)
-    with pytest.raises(KeyboardInterrupt), new_folder(out) as folder:
-        write_record(folder, {"verb": "refine", "settings": 2})
-    assert (out / "kovocab.json").read_bytes() == before
-    assert list(tmp_path.iterdir()) == [out]
 
 
 def test_ctrl_c_in_the_engine_is_heard_at_once_and_the_bar_is_on_the_terminal(street: Path, tmp_path: Path) -> None:
