@@ -174,8 +174,9 @@ def expand_model(
 
 
 def export_stage(
-    stage: str,
     out: str,
+    stage: str | None = None,
+    run: str | None = None,
     name: str | None = None,
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto",
     license: str | None = None,
@@ -185,8 +186,9 @@ def export_stage(
     """Write a folder for the hub: safetensors in the plain layout, tokenizer, generation config, model card.
 
     Args:
-        stage: The folder of a finished stage, or of a run: then its last finished stage.
         out: The folder to write.
+        stage: The folder of a finished stage; or its number, with run; or the folder of a run, as run.
+        run: The folder of a run: its last stage is exported if all are finished, else the one that stage names.
         name: What the card calls the model; the folder's name, if not given.
         dtype: Of the weights written; auto keeps the stage's.
         license: The identifier of the model's licence on the card, as the hub has them: apache-2.0, say.
@@ -194,10 +196,15 @@ def export_stage(
         overwrite: Replace what export left in out of another stage or with other settings; a README.md that was edited
             stays, and so does what else is in the folder.
     """
-    from kovocab.exporting.export import export
+    from kovocab.exporting.export import export, stage_of
 
+    if stage is None and run is None:
+        raise UsageError("wanted --run RUN, or --stage with the folder of a stage")
+    if run is not None and not (stage is None or stage.isdecimal()):
+        raise UsageError(f"stage is {stage}, and run {run}; wanted the number of a stage of that run")
+    folder = str(stage) if run is None else stage_of(run, None if stage is None else int(stage))
     _without_bars()
-    record = export(stage, out, name=name, dtype=dtype, license=license, base_model=base_model, overwrite=overwrite)
+    record = export(folder, out, name=name, dtype=dtype, license=license, base_model=base_model, overwrite=overwrite)
     needed = f"\nreading it needs {record['reader']}" if "reader" in record else ""
     print(f"opened with AutoModelForCausalLM and AutoTokenizer: logits equal, generates{needed}\n{out}")
 

@@ -5,6 +5,7 @@ run each compute the part of it that they need, so the only state is how many bl
 """
 
 import math
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,6 +79,7 @@ class BlockLoader:
             batch_sampler=batches,
             num_workers=self._num_workers,
             collate_fn=_stack,
+            worker_init_fn=_leave_stopping_to_main,
         )
         for batch in loader:
             # Counted when handed over, not when read ahead: that is what makes a saved state exact.
@@ -292,3 +294,11 @@ class _Batches:
 
 def _stack(blocks: list[torch.Tensor]) -> Batch:
     return {"input_ids": torch.stack(blocks)}
+
+
+def _leave_stopping_to_main(worker: int) -> None:
+    """A signal to all processes of a job would end what reads ahead, while the main one still finishes its step."""
+    del worker
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
