@@ -18,6 +18,7 @@ import polars as pl
 
 from kovocab.corpus.faults import Fault
 from kovocab.errors import ArtefactError, quantity
+from kovocab.workplace import sync
 
 try:
     import fcntl
@@ -102,6 +103,7 @@ class Kept:
         self.folder = out.with_name(f".{out.name}.counting")
         self._identity = json.loads(json.dumps(identity))
         self.done = Done()
+        self._synced: dict[str, int] = {}
         self._made = [folder for folder in out.absolute().parents if not folder.exists()]
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -117,11 +119,15 @@ class Kept:
             raise
 
     def keep(self, done: Done, parts: Mapping[str, int]) -> None:
-        """Note that what `done` says is in the first bytes of the parts."""
+        """Note that what `done` says is in the first bytes of the parts, which are on the disk then."""
         state = {"identity": self._identity, "parts": dict(parts), "done": asdict(done)}
         beside = self.folder / f"{PROGRESS}.part"
         try:
+            for name in (name for name, length in parts.items() if self._synced.get(name) != length):
+                sync(self.folder / name)
+            self._synced = dict(parts)
             beside.write_text(json.dumps(state), encoding="utf-8")  # in ASCII, since a file's name may be no UTF-8
+            sync(beside)
             beside.replace(self.folder / PROGRESS)
         except OSError as error:
             raise ArtefactError(f"{self.folder / PROGRESS} cannot be written: {error.strerror}") from error
