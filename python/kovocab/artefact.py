@@ -68,6 +68,14 @@ def new_folder(
                 place.take()
 
 
+@contextmanager
+def scratch_beside(path: str | Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path`, on the same disk, that is removed in the end; errors as `new_file`."""
+    with _place(_followed(path)) as place:
+        place.new.mkdir()
+        yield place.new
+
+
 def _settle(path: Path, beside: Path, made_from: Record | None, overwrite: bool, yields: Collection[str]) -> list[str]:
     """What of the folder `path` stays when `beside` takes its place; the record of `beside` lists the others.
 

@@ -7,16 +7,15 @@ The corpus comes in batches from `corpus`, the counting is Rust's (`tally`). Wor
 import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal, TypeAlias
 
 import polars as pl
 
-from kovocab.artefact import check_file
+from kovocab.artefact import check_file, scratch_beside
 from kovocab.corpus.documents import Corpus, fingerprint_of, local_files
 from kovocab.corpus.faults import Fault, is_report, write_report
 from kovocab.counting import cluster
@@ -211,7 +210,7 @@ def combine_to(out: str | Path, paths: Sequence[str | Path], *, memory: str | in
     check_apart({"out": out}, {"words": paths})
     parts = [read_counted(path) for path in paths]
     check_same_cut(parts, parts[0])
-    with Tally(threads_of(None), bound(memory)) as tally, _no_overflow():
+    with scratch_beside(out) as folder, Tally(threads_of(None), bound(memory), folder) as tally, _no_overflow():
         _add_files(tally, paths)
         distinct, total, tables = tally.finish()
         record = new_record(combined(parts), parts[0], distinct, total)
@@ -256,14 +255,13 @@ class _Count:
         check_same_cut(self._before, self._made_for)
         self._pass = Pass(corpus, column, threads, on_error == "skip", form)
         self._kept: Kept | None = None
-        self._scratch: TemporaryDirectory[str] | None = None
+        self._scratch: Path | None = None
+        self._stack = ExitStack()
         spills: Path | None = None
         if out is not None and engine == "ray":
             if not self._pass.files:
                 raise UsageError("the engine ray counts files, and the corpus is in memory; wanted the engine local")
-            out.parent.mkdir(parents=True, exist_ok=True)
-            self._scratch = TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent)
-            spills = Path(self._scratch.name)
+            spills = self._scratch = self._stack.enter_context(scratch_beside(out))
         elif out is not None and self._pass.files:
             identity = {"kovocab": version("kovocab"), "column": column, "on_error": on_error} | self._made_for
             identity["add_to"] = [sha256(json.dumps(record).encode()).hexdigest() for record in self._before]
@@ -281,8 +279,7 @@ class _Count:
         self._tally.__exit__(None, None, None)
         if self._kept is not None:
             self._kept.close(forget=self._forget)
-        if self._scratch is not None:
-            self._scratch.cleanup()
+        self._stack.close()
 
     @property
     def skipped(self) -> list[Fault]:
@@ -297,8 +294,7 @@ class _Count:
             if self._kept is None or not done.files:  # else they are among what was kept
                 _add_files(self._tally, self._add_to)
             if self._scratch is not None:
-                folder, tokenizer = Path(self._scratch.name), self._loaded.text
-                counted = cluster.count_by_ray(self._pass, self._tally, folder, tokenizer, **self._asked)
+                counted = cluster.count_by_ray(self._pass, self._tally, self._scratch, self._loaded.text, **self._asked)
             else:
                 run(self._pass, self._tally, self._bpe, self._kept)
                 counted = self._tally.finish()
