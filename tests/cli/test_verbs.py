@@ -177,9 +177,10 @@ def test_what_a_folder_holds_is_counted_or_refused(
             assert "unknown suffix; wanted" in said
         Path(name).unlink()
     Path("c/gone.txt").symlink_to("nowhere")
-    code, said = answer(capsys, [*line, "c"])
-    assert code == 1
-    assert "c/gone.txt: is no file, or a link to nothing" in said
+    for corpus in ("c", "c/*"):
+        code, said = answer(capsys, [*line, corpus])
+        assert code == 1
+        assert "c/gone.txt: is a link to nothing" in said
 
 
 def test_where_all_was_skipped_the_report_says_why(

@@ -19,8 +19,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kovocab.corpus.files import identities
-from kovocab.counting import cluster, cluster_tasks, one_pass
+from kovocab.corpus import contents
+from kovocab.corpus.contents import identities
+from kovocab.counting import cluster, cluster_tasks
 from kovocab.counting.count import count_to
 from kovocab.errors import ClusterError, CorpusError, UsageError
 from kovocab.example.text import sample_documents
@@ -169,8 +170,8 @@ def test_a_fault_is_the_error_of_one_machine(ray, corpus, base_model_file, tmp_p
 
 
 def test_files_of_one_name(ray, corpus, base_model_file, tmp_path, monkeypatch):
-    rows = one_pass.identities  # as of several stores
-    monkeypatch.setattr(one_pass, "identities", lambda files: [row | {"name": "a.txt"} for row in rows(files)])
+    rows = contents.identities  # as of several stores
+    monkeypatch.setattr(contents, "identities", lambda *files: [row | {"name": "a.txt"} for row in rows(*files)])
     one = count_to(tmp_path / "one", corpus, base_model_file)
     assert count_to(tmp_path / "many", corpus, base_model_file, engine="ray") == one
     assert (tmp_path / "many").read_bytes() == (tmp_path / "one").read_bytes()

@@ -30,6 +30,7 @@ def count_corpus(
     log: Literal["text", "json"] = "text",
     engine: Literal["local", "ray"] = "local",
     address: str | None = None,
+    fingerprint: Literal["quick", "full"] = "quick",
 ) -> int:
     """Count the words of a corpus in one pass; every later count is derived from them.
 
@@ -49,6 +50,8 @@ def count_corpus(
         log: How progress is told where there is no terminal: as text, or as a JSON object a line.
         engine: What counts: this machine, or a cluster of Ray, where threads and memory are those of a task.
         address: Of the cluster, auto say; by default what RAY_ADDRESS names, or one on this machine alone.
+        fingerprint: By what the record tells the corpus from another: quick, by size and a sample of each file, or
+            full, by all that it holds, read once more before and after.
     """
     from kovocab.artefact import check_file
     from kovocab.counting import count, token_counts
@@ -65,6 +68,7 @@ def count_corpus(
         record, skipped = count.count_to(
             out, corpus, tokenizer, column=column, threads=threads, memory=memory, on_error=on_error,
             add_to=add_to or (), log_form=log, engine=engine, address=address, report=report,
+            fingerprint=fingerprint,
         )  # fmt: skip
         if tokens is not None:
             token_counts.count_tokens_to(tokens, out, tokenizer, threads=threads)
