@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -119,19 +120,39 @@ class Place:
         return [folder / name for name in left]
 
 
+_turns = threading.local()
+"""The folders in which it is this thread's turn."""
+
+
 @contextmanager
 def turn(folder: Path) -> Iterator[None]:
-    """Let others wait who want to replace something in `folder`, while one looks at it and then does so."""
+    """Let others wait who want to replace something in `folder`, while one looks at it and then does so.
+
+    Who has the turn already keeps it. Where a folder cannot be locked, nobody waits.
+    """
+    mine: set[tuple[int, int]] = _turns.__dict__.setdefault("mine", set())
     descriptor = None
-    with suppress(OSError):  # as where a folder cannot be locked: then nobody waits
+    with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
-        if fcntl is not None:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-    try:
+    if descriptor is None or fcntl is None:
         yield
+        return
+    found = os.fstat(descriptor)
+    key = (found.st_dev, found.st_ino)
+    try:
+        if key in mine:
+            yield
+            return
+        if _locked(descriptor) is False:
+            log.info("waiting for another process that writes in %s", folder)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        mine.add(key)
+        try:
+            yield
+        finally:
+            mine.remove(key)
     finally:
-        if descriptor is not None:
-            os.close(descriptor)
+        os.close(descriptor)
 
 
 def is_taken(folder: Path, name: str) -> bool:

@@ -7,10 +7,9 @@ same tick of its clock would not show.
 
 import json
 import logging
-import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,7 @@ from typing import Any
 from kovocab.artefact import new_file
 from kovocab.corpus.contents import Fingerprint, State, hash_into
 from kovocab.errors import ArtefactError
-
-try:
-    import fcntl
-except ImportError:  # Windows has no such lock
-    fcntl = None  # type: ignore[assignment]
+from kovocab.workplace import turn
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +48,7 @@ class Memo:
         if any(path not in known for path in paths):
             with suppress(OSError):  # it need not be written
                 self._folder.mkdir(parents=True, exist_ok=True)
-            with alone(self._folder):  # processes of one run ask for the same: one reads, the others wait for it
+            with turn(self._folder):  # processes of one run ask for the same: one reads, the others wait for it
                 known = _known(self._read() or {}, paths, since)
                 found: dict[Path, tuple[State, str]] = {}
                 begun = time.time_ns()
@@ -95,25 +90,6 @@ class Memo:
                 beside.write_text(json.dumps({"seal": _seal(notes), "files": notes}), encoding="utf-8")
         except ArtefactError as error:  # who may only read reads again
             log.info("nothing is noted: %s", error)
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Wait until no other process is in this block for `folder`; where there are no locks, do not."""
-    handle = None
-    if fcntl is not None:
-        with suppress(OSError):
-            handle = os.open(folder, os.O_RDONLY)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                log.info("waiting for another process that reads or writes for %s", folder)
-                fcntl.flock(handle, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        if handle is not None:
-            os.close(handle)
 
 
 def _known(notes: _Notes, paths: Sequence[Path], since: float) -> dict[Path, str]:

@@ -23,12 +23,13 @@ from kovocab.corpus.documents import check_readable, corpus_files, fingerprint_o
 from kovocab.corpus.files import File
 from kovocab.corpus.remote import shown
 from kovocab.data.encoding import Document, Encoder, SpecialTokens, eos_of
-from kovocab.data.memo import Memo, alone
+from kovocab.data.memo import Memo
 from kovocab.data.packed import DTYPES, PackedSource
 from kovocab.data.splitting import PARTS, Split
 from kovocab.errors import ArtefactError, CorpusError, UsageError, quantity
 from kovocab.record import RECORD, Record, read_record, write_record
 from kovocab.tokenizer.tokenizer import load_tokenizer
+from kovocab.workplace import turn
 
 log = logging.getLogger(__name__)
 
@@ -164,7 +165,7 @@ class TokenFiles:
             with new_folder(folder) as beside:
                 _write(source, standing.files, encoder, self._dtype, made_from, self._packing, beside)
                 standing.check("while it was packed", whole=self._full, listed=corpus_files(source.corpus))
-                held.enter_context(alone(self._folder))  # until the folder has its name
+                held.enter_context(turn(self._folder))  # until the folder has its name
                 if (folder / RECORD).is_file():
                     log.info("%s was packed by another process meanwhile", source.name)
                     raise _PackedByAnother
