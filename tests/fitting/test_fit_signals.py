@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from kovocab.machine.stopping import ASKS
 from kovocab.run.stage_checkpoint import LAST
 from support import runs
 
@@ -35,7 +36,7 @@ def place(tmp_path_factory):
 
 def heard():
     """The shell that runs the tests may ignore the signals, and a child would inherit that."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in ASKS[1:]:
         signal.signal(number, signal.SIG_DFL)
 
 
@@ -81,11 +82,16 @@ def ended(child, code):
     [
         (signal.SIGTERM, ["--data.num_workers", "1"]),
         (signal.SIGHUP, []),
+        (signal.SIGUSR1, ["on SLURM"]),
         (signal.SIGTERM, ["--trainer.devices", "2", "--trainer.strategy", "ddp"]),
     ],
-    ids=["SIGTERM to all, with what reads ahead", "SIGHUP", "SIGTERM to the main one of two"],
+    ids=["SIGTERM to all, with what reads ahead", "SIGHUP", "SIGUSR1 on SLURM", "SIGTERM to the main one of two"],
 )
-def test_a_signal_saves_a_step_and_ends_with_its_number(tmp_path, number, args):
+def test_a_signal_saves_a_step_and_ends_with_its_number(tmp_path, monkeypatch, number, args):
+    if args == ["on SLURM"]:  # as Lightning knows it
+        for name, value in {"NTASKS": 1, "PROCID": 0, "LOCALID": 0, "NODEID": 0, "JOB_ID": 1, "JOB_NAME": "a"}.items():
+            monkeypatch.setenv(f"SLURM_{name}", str(value))
+        args = []
     child = begin(tmp_path / "run", *args)
     if "--data.num_workers" in args:
         os.killpg(child.pid, number)
@@ -99,6 +105,7 @@ def test_a_signal_saves_a_step_and_ends_with_its_number(tmp_path, number, args):
     saved = torch.load(tmp_path / "run/stages/.1" / LAST, weights_only=True)
     assert saved["global_step"] == int(step[1])
     assert {path.name for path in (tmp_path / "run/stages").iterdir()} == {".1"}
+    assert list(tmp_path.rglob("hpc_ckpt*")) == []  # Lightning's own, which it would go on from
 
 
 def test_a_terminal_that_is_gone_takes_no_step_with_it(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from kovocab.machine.stopping import Stopped, drop_output, exit_code, listening, tell
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU"])
 def test_each_signal_stops_and_is_given_back(name: str) -> None:
     number = getattr(signal, name)
     before = signal.signal(number, signal.default_int_handler)

@@ -20,6 +20,7 @@ from kovocab.data.packed import PackedSource
 from kovocab.data.splitting import Part
 from kovocab.data.token_files import Packing, Source, TokenFiles, digest
 from kovocab.errors import UsageError
+from kovocab.machine.stopping import ASKS
 from kovocab.record import Record
 
 Batch = dict[str, torch.Tensor]
@@ -306,6 +307,5 @@ def _stack(blocks: list[torch.Tensor]) -> Batch:
 def _leave_stopping_to_main(worker: int) -> None:
     """A signal to all processes of a job would end what reads ahead, while the main one still finishes its step."""
     del worker
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in ASKS:
+        signal.signal(number, signal.SIG_IGN)

@@ -1,4 +1,8 @@
-"""How a run is asked to stop: Ctrl-C, the SIGTERM of a scheduler, the SIGHUP of a terminal that closes."""
+"""How a run is asked to stop: Ctrl-C, the SIGTERM of a scheduler, the SIGHUP of a terminal that closes.
+
+And what schedulers send some time before they kill: SIGUSR1 or SIGUSR2 (`sbatch --signal`), SIGXCPU (a limit of time).
+Lightning would take SIGUSR1 on SLURM, for a checkpoint that it then loads into every later stage.
+"""
 
 import os
 import signal
@@ -10,7 +14,9 @@ from types import FrameType
 
 Handler = Callable[[int, FrameType | None], None]
 
-_ASKS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
+ASKS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
+"""The signals that ask; Windows has but the first two."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -46,7 +52,7 @@ def listening(handler: Handler = stop) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # no other may set a handler
         yield
         return
-    before = {number: signal.getsignal(number) for number in _ASKS}
+    before = {number: signal.getsignal(number) for number in ASKS}
     heard = {number: old for number, old in before.items() if old is not signal.SIG_IGN}
     for number in heard:
         signal.signal(number, handler)
