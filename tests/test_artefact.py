@@ -9,6 +9,7 @@ import pytest
 from kovocab.artefact import check_file, check_replaceable, new_file, new_folder, remove_artefact
 from kovocab.errors import ArtefactError
 from kovocab.record import difference, read_record, write_record
+from support.records import REFINED
 
 MADE = {"settings": {"min_count": 5}, "corpus": {"files": [{"name": "a", "bytes": 1}]}}
 
@@ -20,13 +21,13 @@ def make(out: Path, text: str = "new", *, overwrite: bool = False, **made_from: 
         (folder / "README.md").write_text(f"card {text}")
         (folder / "sub").mkdir()
         (folder / "sub" / "more").write_text(text)
-        write_record(folder, {"verb": "refine", **made})
+        write_record(folder, REFINED | made)
 
 
 def with_vocabulary(out: Path, name: str = "vocabulary") -> None:
     with new_folder(out) as folder:
         (folder / name).write_text("ours")
-        write_record(folder, {"verb": "refine"})
+        write_record(folder, REFINED)
 
 
 def tree(folder: Path) -> dict[str, str | None]:

@@ -73,15 +73,19 @@ def test_a_folder_is_whole_wherever_its_writer_is_stopped(
 ) -> None:
     if not exchange:
         monkeypatch.setattr(workplace, "_renameat2", lambda: None)
-    found, at = [], 0
+    found, at, between = [], 0, 0
     while True:
         out = tmp_path / str(at) / "out"
         out.parent.mkdir()
         with_theirs(out)
         if not stopped(at, lambda out=out: make(out, "new"), kill=kill):
             break
-        if exchange:
+        if exchange or out.exists():
             found.append(whole(out))  # at every moment
+        else:
+            with pytest.raises(ArtefactError, match=r"what it was is in .*\.part/old, and comes back"):
+                read_record(out)
+            between += 1
         check_replaceable(out)
         found.append(whole(out))
         assert {name: (out / name).read_text() for name in THEIRS} == THEIRS
@@ -90,6 +94,7 @@ def test_a_folder_is_whole_wherever_its_writer_is_stopped(
         at += 1
     assert whole(out) == "new"
     assert at > 40
+    assert (between > 0) == (kill and not exchange)
     assert set(found) == {"old", "new"}
 
 

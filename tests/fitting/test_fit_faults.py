@@ -164,7 +164,9 @@ def test_an_index_is_no_index(capsys, model, tmp_path):
 def test_a_record_without_numbers(capsys, model, tmp_path, key, value):
     (model / "kovocab.json").write_text(json.dumps(read_record(model) | {key: value}))
     run = ["--model.model", model, "--run", tmp_path / "run"]
-    assert f"the record of {model} says {key} {value!r}; wanted a number" in refused(capsys, "fit", *run)
+    said = refused(capsys, "fit", *run)
+    assert f"{key} is {json.dumps(value)}; wanted a whole number" in said
+    assert f"; remove {model}, and run `kovocab expand` again" in said
 
 
 @pytest.mark.parametrize(
@@ -209,4 +211,5 @@ def test_a_finished_stage_whose_record_lacks_something(capsys, tmp_path):
     for key in ("settings", "earlier", "base"):
         less = {name: value for name, value in record.items() if name != key}
         (tmp_path / "stages/1/kovocab.json").write_text(json.dumps(less))
-        assert f"stages/1 has no {key}; remove " in refused(capsys, "fit", "--run", tmp_path)
+        said = refused(capsys, "fit", "--run", tmp_path)
+        assert f"stages/1/kovocab.json is not what `kovocab fit` wrote: there is no {key}; remove " in said

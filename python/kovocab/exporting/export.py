@@ -101,7 +101,9 @@ def export(
         if (reader := reader_needed(read_json(folder, CONFIG) or {})) is not None:
             record["reader"] = reader
         card = model_card(source, name, base_model=base_model, licence=license, reader=reader)
-        (folder / "README.md").write_text(card, encoding="utf-8")
+        (folder / "README.md").write_bytes(
+            card.encode("utf-8", errors="backslashreplace")
+        )  # a token may be half a pair
         _check(folder, before)
         write_record(folder, record)
     return read_record(out)
