@@ -150,19 +150,27 @@ def _is_passed(path: Path) -> bool:
 
 
 def _plain(path: Path) -> Path:
-    """The path, if it is one of a plain file: what can be read once, or waits for a writer, is no corpus.
+    """The path, if it is one of a plain file.
 
     Raises:
         CorpusError: it is something else; says what.
     """
-    if path.is_file():
-        return path
+    if said := not_plain(path):
+        raise CorpusError(f"{path}: {said}")
+    return path
+
+
+def not_plain(path: str | Path) -> str | None:
+    """Say what a path leads to that is neither file nor folder, and what is wanted; None if it is one, or not there.
+
+    What can be read once, or waits for a writer, is found out before it is opened: that might not return.
+    """
+    path = Path(path)
     if not path.exists():
-        raise CorpusError(f"{path}: is a link to nothing; wanted files")
-    what = next((name for name, is_one in _KINDS.items() if is_one(path)), "no file")
-    raise CorpusError(
-        f"{path}: is {what}, which cannot be read twice, nor be told from another; wanted a file: write what it gives "
-        "into one (.gz and .zst are read as they are)"
+        return "is a link to nothing; wanted files" if path.is_symlink() else None
+    what = next((name for name, is_one in _KINDS.items() if is_one(path)), None)
+    return (
+        what and f"is {what}, which cannot be read twice, nor told from another; wanted a file that holds what it gives"
     )
 
 

@@ -16,6 +16,7 @@ from polars.io.plugins import register_io_source
 from kovocab import _core
 from kovocab.artefact import check_file, new_file
 from kovocab.corpus.faults import POLARS_ERRORS, Fault, first_line
+from kovocab.corpus.files import not_plain
 from kovocab.counting.tally import ROWS
 from kovocab.errors import ArtefactError, CorpusError, UsageError, quantity
 from kovocab.ownership import MARK, parquet_of
@@ -75,6 +76,8 @@ def load_counted(path: str | Path) -> Counted:
 def read_counted(path: str | Path) -> Record:
     """Read the record of what `Counted.save` or `count_to` wrote; errors as `load_counted`."""
     wanted = "wanted word counts as `kovocab count` leaves them"
+    if said := not_plain(path):
+        raise CorpusError(f"{path} {said}")
     try:
         metadata = pl.read_parquet_metadata(path)
         schema = pl.scan_parquet(path, glob=False).collect_schema()
