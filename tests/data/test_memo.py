@@ -13,8 +13,9 @@ import pytest
 from kovocab.corpus import contents
 from kovocab.corpus.contents import whole_hashes
 from kovocab.data import memo
-from kovocab.data.memo import MEMO, Memo, alone
+from kovocab.data.memo import MEMO, Memo
 from kovocab.errors import CorpusError
+from kovocab.workplace import turn
 
 
 @pytest.fixture
@@ -173,12 +174,12 @@ def test_of_many_at_once_one_reads(fingerprint, tmp_path, folder, reads, settled
 def test_who_is_killed_lets_go(folder):
     folder.mkdir()
     hold = f"""
-import time; from pathlib import Path; from kovocab.data.memo import alone
-with alone(Path({str(folder)!r})):
+import time; from pathlib import Path; from kovocab.workplace import turn
+with turn(Path({str(folder)!r})):
     print("held", flush=True); time.sleep(60)
 """
     with subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout.readline() == "held\n"
         child.kill()
-    with alone(folder):
+    with turn(folder):
         pass
