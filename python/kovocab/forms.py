@@ -276,7 +276,7 @@ class Export(TypedDict):
 class Packed(Part):
     """What of a source was packed."""
 
-    blocks: Natural
+    blocks: Positive
     dropped_tokens: Natural
 
 
@@ -293,7 +293,7 @@ class Pack(TypedDict):
     documents_with_special_tokens: Natural
     train: Packed
     validation: Packed
-    files: NotRequired[dict[Name, Identity]]
+    files: dict[Name, Identity]
 
 
 FORMS: dict[str, Any] = {

@@ -59,7 +59,7 @@ def test_a_token_file_that_is_not_what_was_written(part, spoil, says, made, fold
     data = mixture(made, folder)
     data.prepare_data()
     spoil(folder / f"{part}.bin")
-    advice = f"; remove the folder {folder}, and the same command packs it again$"
+    advice = f"; remove {folder}, and it is packed again$"
     for _ in range(2):  # and by no memo
         with pytest.raises(ArtefactError, match=rf"{part}\.bin {says}{advice}"):
             mixture(made, folder).prepare_data()
@@ -100,18 +100,18 @@ DAMAGE = [
     ("files", None, "files"),
     ("files", [], "files"),
     ("files", {}, "train.bin does not hold what was written"),
-    ("train", None, "train.documents"),
-    ("train", [1], "train.documents"),
+    ("train", None, "there is no train"),
+    ("train", [1], "train is [1]"),
     ("validation.tokens", -1, "validation.tokens"),
     ("validation.tokens", 1e3, "validation.tokens"),
     ("validation.blocks", 0, "validation.blocks"),
     ("train.dropped_tokens", None, "train.dropped_tokens"),
-    ("train.tokens", 10**30, "train.bin has"),
+    ("train.tokens", 10**30, "train.tokens"),
     ("documents_with_special_tokens", None, "documents_with_special_tokens"),
-    ("corpus", None, "is of something else: corpus"),
+    ("corpus", None, "there is no corpus"),
     ("tokenizer", "another", 'is of something else: tokenizer was "another"'),
     ("verb", "fit", "wanted one made by `kovocab pack`"),
-    ("verb", 5, "wanted one made by `kovocab pack`"),
+    ("verb", 5, "verb is 5"),
 ]
 
 
@@ -123,7 +123,7 @@ def test_a_damaged_record_is_one_line(key, value, says, made, folder):
     with pytest.raises(ArtefactError) as caught:
         mixture(made, folder).prepare_data()
     assert says in str(caught.value)
-    assert str(caught.value).endswith(f"; remove the folder {folder}, and the same command packs it again")
+    assert str(caught.value).endswith(f"; remove {folder}, and it is packed again")
     assert "\n" not in str(caught.value)
 
 
@@ -132,7 +132,7 @@ def test_a_record_that_is_none_is_one_line(text, made, folder):
     (folder / "kovocab.json").write_text(text, encoding="latin-1")
     with pytest.raises(ArtefactError) as caught:
         mixture(made, folder).prepare_data()
-    assert str(caught.value).endswith(f"; remove the folder {folder}, and the same command packs it again")
+    assert str(caught.value).endswith(f"; remove {folder}, and it is packed again")
     assert "\n" not in str(caught.value)
 
 

@@ -209,7 +209,7 @@ def test_two_that_pack_the_same_at_once(tokenizer, tmp_path):
 def test_a_record_beside_the_tokenizer_that_says_no_number(first, source, tmp_path):
     save_tokenizer(tmp_path)
     (tmp_path / "kovocab.json").write_text(json.dumps({"verb": "refine", "first_new_id": first}))
-    with pytest.raises(ArtefactError, match=r"kovocab\.json says first_new_id .*; wanted a number"):
+    with pytest.raises(ArtefactError, match=r"kovocab\.json is not what .*: first_new_id is .*; wanted a whole number"):
         pack(source, tmp_path, tmp_path / "tokens", PACKING)
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kovocab.corpus.contents import Hashes
-from kovocab.data.splitting import COUNTED, PARTS, Part
+from kovocab.data.splitting import PARTS, Part
 from kovocab.errors import ArtefactError, CorpusError
-from kovocab.record import RECORD, Record, difference, read_record
+from kovocab.record import RECORD, Record, again, difference, read_record
 
 DTYPES = ("<u2", "<u4")
 """What token ids are kept as: as many bytes as the largest needs."""
@@ -26,7 +26,10 @@ class PackedSource:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.record = _record(folder)
+        try:
+            self.record = read_record(folder, "pack")
+        except ArtefactError as error:
+            raise _damaged(folder, str(error)) from error
         self.length: int = self.record["length"]
         dtype = np.dtype(self.record["dtype"])
         for part in PARTS:
@@ -74,27 +77,6 @@ class PackedSource:
                 raise _damaged(self.folder, f"{path} does not hold what was written")
 
 
-def _record(folder: Path) -> Record:
-    """The record of token files, in the form that it is written in."""
-    try:
-        record = read_record(folder, "pack")
-    except ArtefactError as error:
-        raise _damaged(folder, str(error)) from error
-    # What is compared with the configuration, and with the files, is not looked at here.
-    numbers = {"documents_with_special_tokens": record.get("documents_with_special_tokens")}
-    numbers["length"] = record.get("length") or None
-    for part in PARTS:
-        counts = record.get(part)
-        counts = counts if isinstance(counts, dict) else {}
-        numbers |= {f"{part}.{key}": counts.get(key) for key in (*COUNTED, "blocks", "dropped_tokens")}
-        numbers[f"{part}.blocks"] = counts.get("blocks") or None
-    wrong = [key for key, number in numbers.items() if type(number) is not int or number < 0]
-    wrong += [] if record.get("dtype") in DTYPES else ["dtype"]
-    wrong += [] if isinstance(record.get("files"), dict) else ["files"]
-    if wrong:
-        raise _damaged(folder, f"{folder / RECORD} is damaged: {wrong[0]} is not what packing wrote")
-    return record
-
-
 def _damaged(folder: Path, what: str) -> ArtefactError:
-    return ArtefactError(f"{what}; remove the folder {folder}, and the same command packs it again")
+    advice = f"; {again(folder, 'pack')}"
+    return ArtefactError(what.removesuffix(advice) + advice)

@@ -26,7 +26,7 @@ from kovocab.data.encoding import Document, Encoder, SpecialTokens, eos_of
 from kovocab.data.memo import Memo
 from kovocab.data.packed import DTYPES, PackedSource
 from kovocab.data.splitting import PARTS, Split
-from kovocab.errors import ArtefactError, CorpusError, UsageError, quantity
+from kovocab.errors import CorpusError, UsageError, quantity
 from kovocab.record import RECORD, Record, read_record, write_record
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.workplace import turn
@@ -224,9 +224,7 @@ class _PackedByAnother(Exception):
 def _first_new_id(tokenizer: Path) -> int | None:
     """Where the base's tokens end, as the record of a folder says that we made; None elsewhere."""
     folder = tokenizer if tokenizer.is_dir() else tokenizer.parent
-    first = read_record(folder).get("first_new_id") if (folder / RECORD).is_file() else None
-    if first is not None and (type(first) is not int or first < 0):
-        raise ArtefactError(f"{folder / RECORD} says first_new_id {first!r}; wanted a number")
+    first: int | None = read_record(folder).get("first_new_id") if (folder / RECORD).is_file() else None
     return first
 
 
