@@ -15,7 +15,7 @@ NEXT ?= $(addprefix tests/,machine corpus tokenizer counting refining example cl
 SOURCES := pyproject.toml constraints.txt Cargo.toml $(wildcard rust/*.rs rust/*/*.rs)
 
 .DEFAULT_GOAL := all
-.PHONY: all help build quickstart format lint test test-next test-served bench findings gpu-wheels gpu clean
+.PHONY: all help build quickstart format lint test test-next test-served fuzz attack bench findings gpu-wheels gpu clean
 
 all: format build lint test ## Format, lint and test: what to run before a commit
 
@@ -73,6 +73,12 @@ test-next: .venv-next/installed ## The text half's tests: no torch there, and to
 
 test-served: .venv-served/installed ## What export writes, opened with transformers 4: the same logits and ids
 	KOVOCAB_SERVED=$(CURDIR)/.venv-served/bin/python $(BIN)/python -m pytest tests/whole/test_served.py
+
+# A million inputs of each kind take some hours of one core; make fuzz INPUTS=20000 some minutes.
+INPUTS ?= 1000000
+fuzz: build ## Inputs by the million into whatever reads files, held to slow twins and other libraries
+	for target in readers cut encoder tokenizer_files records decisions; do \
+		PYTHONPATH=tests $(BIN)/python -m fuzz $$target --inputs $(INPUTS) || exit; done
 
 bench: build ## The benchmarks, against the peers, on generated text; some ten minutes
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt 'tokie>=0.1.4'

@@ -69,7 +69,7 @@ def documents(data: bytes, suffix: str, as_json: bool) -> tuple[list[str], list[
                     continue
                 text = json_text(text)
             text.encode()
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             faults.append((f"line {number}", 1))
         else:
             found.append(text)

@@ -160,6 +160,13 @@ def test_ids_are_those_that_tokenizers_gives_or_the_file_is_refused(
         ),
         (config(post_processor={"type": "TemplateProcessing", "single": []}), "does not hold the text once"),
         (config(added_tokens=""), 'added_tokens is ""; wanted a list'),
+        (config(added_tokens=None), "added_tokens is null; wanted a list"),
+        (config(tokens=[]), "it has the key 'tokens'; wanted version, truncation, padding, added_tokens"),
+        (with_model(type=None), "model.type is null; wanted the name of a kind"),
+        (
+            config(pre_tokenizer=METASPACE | {"add_prefix_space": {}}),
+            "add_prefix_space is {}; wanted true, false or null",
+        ),
         (config(added_tokens=[FLAGS | {"id": 5, "content": ""}]), "the added token '' is empty"),
         (
             config(added_tokens=[FLAGS | {"id": 6, "content": "<t>"}, FLAGS | {"id": 5, "content": "<s>"}]),
@@ -167,6 +174,8 @@ def test_ids_are_those_that_tokenizers_gives_or_the_file_is_refused(
         ),
         (with_model(unk_token=5), "model.unk_token is 5; wanted a string or null"),
         (with_model(unk_token="\ud800"), "surrogates not allowed"),
+        (with_model(comment="\ud800"), "surrogates not allowed"),
+        (with_model(merges=["a b", ["▁", "ab"]]), "model.merges has texts and lists; wanted one or the other"),
         (with_model(type="Unigram", vocab=[5]), r"model.vocab\[0\] is 5; wanted a token and its score"),
         (with_model(type="Unigram", vocab=[["a", 0.0], [5, 0.0]]), r"model.vocab\[1\] is \[5, 0.0\]; wanted a token"),
         (with_model(type="Unigram", vocab=[[]]), r"model.vocab\[0\] is \[\]; wanted a token and its score"),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
+from kovocab.corpus.faults import POLARS_ERRORS, first_line
 from kovocab.corpus.files import not_plain
 from kovocab.errors import UsageError
 from kovocab.tokenizer.hangul import CANDIDATE
@@ -128,6 +129,11 @@ def _first_other(token: str) -> str:
     return f"U+{ord(other):04X} {unicodedata.name(other, '(private use)')}" if other else "no Hangul"
 
 
+def _few(tokens: list[str]) -> str:
+    """The first of some tokens on one line, whatever they hold."""
+    return ", ".join(repr(token)[1:-1] if not token.isprintable() else token for token in tokens[:5])
+
+
 @dataclass(frozen=True)
 class Decisions:
     """What a person decided: tokens to keep whatever their count, and tokens not to have.
@@ -165,8 +171,8 @@ class Decisions:
             parquet = path.suffix == ".parquet"
             table = pl.read_parquet(path, glob=False) if parquet else pl.read_csv(path, infer_schema=False, glob=False)
             table = table.with_columns(pl.col("^(token|decision)$").cast(pl.String))
-        except (OSError, pl.exceptions.PolarsError) as error:
-            raise UsageError(f"decisions: {path} cannot be read: {str(error).splitlines()[0]}") from error
+        except POLARS_ERRORS as error:
+            raise UsageError(f"decisions: {path} cannot be read: {first_line(error)}") from error
         if missing := {"token", "decision"} - set(table.columns):
             raise UsageError(f"decisions: {path} has no column {min(missing)!r}; wanted token,decision")
         lists: dict[str, set[str]] = {"keep": set(), "drop": set()}
@@ -176,7 +182,7 @@ class Decisions:
             lists[decision].add(token.replace(" ", "▁"))
         decisions = cls(frozenset(lists["keep"]), frozenset(lists["drop"]))
         if both := sorted(decisions.keep & decisions.drop):
-            raise UsageError(f"decisions: {path} says both keep and drop of {', '.join(both[:5])}")
+            raise UsageError(f"decisions: {path} says both keep and drop of {_few(both)}")
         return decisions
 
     def apply(self, vocabulary: Vocabulary, base: Collection[str] = ()) -> Vocabulary:
@@ -201,9 +207,7 @@ class Decisions:
                 "intermediate_vocab_size"
             )
         if idle := sorted(self.drop - set(vocabulary.tokens(drop))):
-            log.warning(
-                "decisions: tokens to drop that are no candidates: %s (%d in all)", ", ".join(idle[:5]), len(idle)
-            )
+            log.warning("decisions: tokens to drop that are no candidates: %s (%d in all)", _few(idle), len(idle))
         left = vocabulary.without(vocabulary.rows(self.drop))
         if lost := sorted(vocabulary.tokens(keep & ~left.reachable().there)):
             stems = sorted(self.drop.intersection(vocabulary.tokens(vocabulary.with_stems(vocabulary.rows(lost[:1])))))

@@ -5,6 +5,7 @@ so that either form has the same text and the same digest.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any, cast
 from kovocab.errors import TokenizerError
 from kovocab.tokenizer.tokenizer_json import STEPS, AddedToken, BpeModel, Merge, OtherModel, Step, TokenizerJson
 
+_KEYS = ("version", "truncation", "padding", "added_tokens", *STEPS, "model")
+_HALF = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")  # what may be half of a surrogate pair
 _MOST_IDS = 1 << 24  # a row of a model each: more would be a fault of the file, and take the memory
 
 
@@ -27,17 +30,21 @@ def parse(data: bytes | str, name: str | Path) -> TokenizerJson:
         TokenizerError: it is not one; says what is wrong where, and what was wanted.
     """
     try:
-        config = json.loads(data.decode() if isinstance(data, bytes) else data, parse_constant=_no_number)
+        text = data.decode() if isinstance(data, bytes) else data
+        config = json.loads(text, parse_constant=_no_number)
         if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
             raise _Wrong("wanted an object with a model")
         if config.get("version", "1.0") != "1.0":
             raise _Wrong(f'version is {json.dumps(config["version"])}; wanted "1.0"')
+        if unknown := sorted(set(config) - set(_KEYS)):
+            raise _Wrong(f"it has the key {unknown[0]!r}; wanted {', '.join(_KEYS)}")
         model = _model(config["model"])
-        added = _added([] if config.get("added_tokens") is None else config["added_tokens"], model.vocab)
+        added = _added(config.get("added_tokens", []), model.vocab)
         steps: Any = {step: _step(config, step) for step in STEPS}
         document = TokenizerJson(model, added, name=str(name), **steps)
         _check_templates(document.post_processor)
-        document.text.encode()  # a lone surrogate is JSON and no text
+        if _HALF.search(text):
+            json.dumps(config, ensure_ascii=False).encode()  # a lone surrogate is JSON and no text
     except (_Wrong, ValueError) as error:
         raise TokenizerError(f"{name} is not a tokenizer.json: {error}") from error
     except RecursionError as error:
@@ -74,6 +81,7 @@ def _today(step: Any) -> Any:
         return step
     if step.get("type") == "Metaspace":
         scheme = step.get("prepend_scheme", "always")
+        _want(step.get("add_prefix_space"), (bool, type(None)), "a Metaspace's add_prefix_space", "true, false or null")
         if step.get("add_prefix_space") is False and scheme != "never":
             raise _Wrong(f"a Metaspace has add_prefix_space false and the prepend_scheme {scheme!r}; wanted 'never'")
         split = True if step.get("split") is None else step["split"]
@@ -93,7 +101,7 @@ def _check_templates(step: Step | None) -> None:
 
 
 def _model(config: dict[str, Any]) -> BpeModel | OtherModel:
-    kind: str = _want(config.get("type") or _kind(config), str, "model.type", "the name of a kind")
+    kind: str = _want(config["type"] if "type" in config else _kind(config), str, "model.type", "the name of a kind")
     if kind != "BPE":
         return OtherModel(_other_vocab(config.get("vocab")), kind, {"type": kind} | config)
     settings = {
@@ -110,9 +118,12 @@ def _model(config: dict[str, Any]) -> BpeModel | OtherModel:
         else:
             _want(value, str, f"model.{name}", "a string or null")
     vocab = _by_id(_want(config.get("vocab"), dict, "model.vocab", "an object of tokens and ids"))
+    written = [merge for merge in _want(config.get("merges"), list, "model.merges", "a list") if merge]
+    if len({isinstance(merge, str) for merge in written}) > 1:
+        raise _Wrong("model.merges has texts and lists; wanted one or the other")
     merges = [
         _merge(merge, i)
-        for i, merge in enumerate(_want(config.get("merges"), list, "model.merges", "a list"))
+        for i, merge in enumerate(config["merges"])
         if not (isinstance(merge, str) and merge.startswith("#version"))
     ]
     prefix = settings.get("continuing_subword_prefix", "")

@@ -5,9 +5,10 @@ bytes: Llama 1 and 2, Mistral, SOLAR. Everything else is refused by name, so tha
 """
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
-from kovocab.errors import TokenizerError
+from kovocab.errors import TokenizerError, quantity
 from kovocab.tokenizer.placement import SPACE, Row, merges_hangul
 from kovocab.tokenizer.tokenizer_json import AddedToken, BpeModel, Step, TokenizerJson
 
@@ -57,7 +58,34 @@ def read_model(data: bytes, name: str) -> Any:
     for reason, applies in not_covered.items():
         if applies:
             raise TokenizerError(f"{name} is a SentencePiece model that kovocab does not cover: {reason}")
+    if (wrong := _wrong_piece(proto.pieces)) is not None:
+        raise TokenizerError(f"{name} is a SentencePiece model that kovocab does not cover: {wrong}")
     return proto
+
+
+def _wrong_piece(pieces: Any) -> str | None:
+    """What SentencePiece refuses of pieces, or reads in another way than by their merges; None where nothing is."""
+    seen: set[str] = set()
+    for i, piece in enumerate(pieces):
+        text = piece.piece
+        if not isinstance(text, str) or not text or "\0" in text:  # bytes, where they are no UTF-8; \0 is never found
+            return f"piece {i} is {text!r}; wanted a text"
+        if text in seen:
+            return f"piece {i}, {text!r}, is there twice"
+        if not isfinite(piece.score):
+            return f"piece {i}, {text!r}, has the score {piece.score}; wanted a number"
+        if piece.type == _USER_DEFINED and SPACE in text:
+            return f"the user-defined piece {text!r} holds {SPACE}, and a tokenizer.json finds it as it is written only"
+        seen.add(text)
+    if (unknown := sum(piece.type == _UNKNOWN for piece in pieces)) != 1:
+        return f"it has {quantity(unknown, 'unknown piece')}; wanted one"
+    if {piece.piece for piece in pieces if piece.type == _BYTE} != {f"<0x{byte:02X}>" for byte in range(256)}:
+        return "its byte pieces are not <0x00> to <0xFF>"
+    normal = {piece.piece for piece in pieces if piece.type == _NORMAL}
+    for text in normal:
+        if (missing := next((c for c in text if c not in normal), None)) is not None:
+            return f"{text!r} is a piece, and {missing!r} is none; wanted each character of a piece as one"
+    return None
 
 
 def piece_ids(proto: Any) -> tuple[dict[str, int], dict[str, int]]:
