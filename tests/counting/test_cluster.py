@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kovocab.corpus import contents
-from kovocab.corpus.contents import identities
+from kovocab.corpus.contents import identities, whole_hashes
 from kovocab.counting import cluster, cluster_tasks
 from kovocab.counting.count import count_to
 from kovocab.errors import ClusterError, CorpusError, UsageError
@@ -130,9 +130,11 @@ def ours(process: int) -> bool:
     return process != 0
 
 
-def test_the_file_is_that_of_one_machine(ray, corpus, base_model_file, tmp_path):
-    one = count_to(tmp_path / "one", corpus, base_model_file)
-    assert count_to(tmp_path / "many", corpus, base_model_file, engine="ray") == one
+@pytest.mark.parametrize("fingerprint", ["quick", "full"])
+def test_the_file_is_that_of_one_machine(ray, corpus, base_model_file, tmp_path, fingerprint):
+    one = count_to(tmp_path / "one", corpus, base_model_file, fingerprint=fingerprint)
+    many = count_to(tmp_path / "many", corpus, base_model_file, engine="ray", fingerprint=fingerprint)
+    assert many == one
     assert (tmp_path / "many").read_bytes() == (tmp_path / "one").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["many", "one"]
 
@@ -289,10 +291,11 @@ def test_a_corpus_in_memory_is_not_for_a_cluster(base_model_file, texts, tmp_pat
         count_to(tmp_path / "out", texts, base_model_file, engine="ray")
 
 
-def test_every_machine_sees_the_same_files_and_kovocab(tmp_path):
+@pytest.mark.parametrize("hashes", [None, whole_hashes])
+def test_every_machine_sees_the_same_files_and_kovocab(tmp_path, hashes):
     path = tmp_path / "a.txt"
     path.write_text("안녕")
-    listed = [(path, identities([path])[0])]
+    listed = [(path, identities([path], hashes)[0])]
     cluster_tasks._check_shared(*listed[0])
     for change in (lambda: path.write_text("세상"), path.unlink):
         change()

@@ -75,15 +75,19 @@ def test_the_same_corpus_elsewhere_is_the_same(source, folder, tokenizer, tmp_pa
 
 @pytest.mark.parametrize("fingerprint", ["quick", "full"])
 @pytest.mark.parametrize("hides", [False, True])
-def test_an_edit_of_the_same_length_is_never_missed(fingerprint, hides, tokenizer, tmp_path, monkeypatch):
+def test_an_edit_of_the_same_length_is_never_missed(fingerprint, hides, ko_small, mistral, tmp_path, monkeypatch):
+    """Of real text, with a real tokenizer."""
     monkeypatch.setattr("kovocab.data.memo.RACY", 0)
-    path = corpus(tmp_path, "web", texts(6_000))
+    tokenizer = mistral
+    path = corpus(tmp_path, "web", ko_small.head(3_000).to_list())
     time.sleep(0.02)
     source, stat = Source("web", str(path)), path.stat()
     assert stat.st_size > 800_000  # a sample is 192 KiB
     first = pack(source, tokenizer, tmp_path / "tokens", PACKING, fingerprint)
     assert pack(source, tokenizer, tmp_path / "tokens", PACKING, fingerprint).folder == first.folder
-    edit(path, stat.st_size // 4)
+    data = path.read_bytes()
+    place = data.index(b"\\uac00", stat.st_size // 4)
+    path.write_bytes(data[:place] + b"\\uac01" + data[place + 6 :])
     if hides:
         os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert path.stat().st_size == stat.st_size

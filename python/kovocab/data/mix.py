@@ -25,6 +25,9 @@ from kovocab.record import Record
 
 Batch = dict[str, torch.Tensor]
 
+MOST_WORKERS = 512
+"""Processes that read ahead, at most: more is a slip, and would take a machine down."""
+
 
 class BlockLoader:
     """A sized loader with exact resume, for one rank. Not a DataLoader, so Lightning leaves its order alone.
@@ -144,9 +147,10 @@ class Mixture(lightning.LightningDataModule):
         for name in names:
             if names.count(name) > 1:
                 raise UsageError(f"data.sources: two sources have the name {name!r}")
-        if batch_size < 1 or num_workers < 0:
+        if batch_size < 1 or not 0 <= num_workers <= MOST_WORKERS:
             raise UsageError(
-                f"data.batch_size is {batch_size} and data.num_workers {num_workers}; wanted at least 1 and 0"
+                f"data.batch_size is {batch_size} and data.num_workers {num_workers}; wanted at least 1, and from 0 "
+                f"to {MOST_WORKERS}"
             )
         check_fingerprint("data.fingerprint", fingerprint)
         self.tokenizer, self.sources, self.tokens_dir, self.fingerprint = tokenizer, sources, tokens_dir, fingerprint
