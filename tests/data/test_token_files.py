@@ -75,10 +75,9 @@ def test_the_same_corpus_elsewhere_is_the_same(source, folder, tokenizer, tmp_pa
 
 @pytest.mark.parametrize("fingerprint", ["quick", "full"])
 @pytest.mark.parametrize("hides", [False, True])
-def test_an_edit_of_the_same_length_is_never_missed(fingerprint, hides, ko_small, mistral, tmp_path, monkeypatch):
-    """Of real text, with a real tokenizer."""
+def test_an_edit_of_the_same_length_is_never_missed(fingerprint, hides, ko_small, tokenizer, tmp_path, monkeypatch):
+    """Of real text."""
     monkeypatch.setattr("kovocab.data.memo.RACY", 0)
-    tokenizer = mistral
     path = corpus(tmp_path, "web", ko_small.head(3_000).to_list())
     time.sleep(0.02)
     source, stat = Source("web", str(path)), path.stat()
