@@ -41,12 +41,11 @@ def check_trainer(config: Namespace) -> None:
 
 
 def check_model(folder: Path, data: Mixture) -> None:
-    """The model has a row for each token, and a position for each of a block; the data can be read.
+    """The model has a row for each token, and a position for each of a block.
 
     Raises:
         ArtefactError, ModelError: it is no artefact to start from, or has too few rows.
         UsageError: blocks are too long.
-        CorpusError: a source has no such file or column.
     """
     rows, tokens = base_record(folder)["vocab_size"], load_tokenizer(data.tokenizer).size
     if tokens > rows:
@@ -57,7 +56,6 @@ def check_model(folder: Path, data: Mixture) -> None:
     with model_errors(f"the model {folder} cannot be loaded"):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     check_length(config, data.packing.length)
-    data.check()
 
 
 def check_tied(folder: Path, stages: list[StagePlan]) -> None:

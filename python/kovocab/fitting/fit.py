@@ -112,6 +112,7 @@ class Fit:
         self.stages = stage_plans(given.schedule, given.stages, given.defaults, self.tokens_per_step)
         check_tied(self.run.base, self.stages)
         check_qlora_stages(module, self.stages, trainer)
+        self.data.check()  # after all else: it may read all of the corpus
         of_all = configuration.run_settings(self.data, self.tokens_per_step)
         # What QLoRA is set to says nothing about a stage that is trained without it.
         plain = of_all | {"model": of_all["model"] | {"qlora": None}}

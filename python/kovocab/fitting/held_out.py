@@ -36,6 +36,7 @@ def evaluate(configuration: Configuration, verb: str) -> None:
     check_model(Path(module.folder), data)
     lines: list[Callback] = [] if configuration.shows_bar else [HeldOutLines(verb)]
     trainer = new_trainer(configuration, lines, logger=False, enable_checkpointing=False)
+    data.check()
     if verb == "predict":
         _predict(trainer, module, data, Path(configuration.config.predictions))
         return
