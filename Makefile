@@ -107,7 +107,7 @@ gpu-wheels: build ## What `make gpu` needs and its machine lacks: .gpu/, to be c
 	$(BIN)/python -m pip wheel -q --disable-pip-version-check --no-deps -w .gpu .
 	$(BIN)/python -m pip download -q --disable-pip-version-check --no-deps -c constraints.txt -d .gpu \
 		--only-binary=:all: --implementation cp --python-version 3.12 --platform manylinux_2_28_x86_64 \
-		--platform manylinux_2_24_x86_64 --platform manylinux_2_17_x86_64 bitsandbytes
+		--platform manylinux_2_24_x86_64 --platform manylinux_2_17_x86_64 bitsandbytes msgspec
 	@size=$$(cat .gpu/*.whl | wc -c); echo ".gpu: $$size bytes"; test $$size -le $(GPU_WHEELS) || \
 		{ echo "that is more than the $(GPU_WHEELS) that can be carried; leave something out"; exit 1; }
 

@@ -9,6 +9,7 @@ import pytest
 from kovocab.artefact import check_file, check_replaceable, new_file, new_folder, remove_artefact
 from kovocab.errors import ArtefactError
 from kovocab.record import difference, read_record, write_record
+from support.records import REFINED
 
 MADE = {"settings": {"min_count": 5}, "corpus": {"files": [{"name": "a", "bytes": 1}]}}
 
@@ -20,13 +21,13 @@ def make(out: Path, text: str = "new", *, overwrite: bool = False, **made_from: 
         (folder / "README.md").write_text(f"card {text}")
         (folder / "sub").mkdir()
         (folder / "sub" / "more").write_text(text)
-        write_record(folder, {"verb": "refine", **made})
+        write_record(folder, REFINED | made)
 
 
 def with_vocabulary(out: Path, name: str = "vocabulary") -> None:
     with new_folder(out) as folder:
         (folder / name).write_text("ours")
-        write_record(folder, {"verb": "refine"})
+        write_record(folder, REFINED)
 
 
 def tree(folder: Path) -> dict[str, str | None]:
@@ -105,30 +106,6 @@ def test_a_file_in_the_way_is_not_written_over(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="vocabulary is not kovocab's and is in the way"):
         with_vocabulary(out)
     assert tree(out) == before
-
-
-@pytest.mark.parametrize("after", [0, 1, 2])
-def test_what_is_the_users_is_there_however_it_is_stopped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
-) -> None:
-    out = tmp_path / "out"
-    make(out, "old")
-    for name in (".git/refs", "sub/notes"):
-        (out / name).mkdir(parents=True)
-    (out / "my.gguf").write_text("mine")
-    before = tree(out)
-    rename, times = Path.rename, iter(range(99))
-
-    def interrupted(path: Path, target: Path) -> Path:
-        if any(above.suffix == ".old" for above in path.parents) and next(times) == after:
-            raise KeyboardInterrupt
-        return rename(path, target)
-
-    monkeypatch.setattr(Path, "rename", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        make(out)
-    assert tree(out) == before
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_a_file_in_the_place_of_a_folder_of_the_users_is_refused(tmp_path: Path) -> None:

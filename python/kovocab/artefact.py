@@ -6,15 +6,14 @@ alone (`ownership`); what it was made from is in its `record`.
 
 import logging
 import os
-import shutil
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 from kovocab.errors import ArtefactError, KovocabError
-from kovocab.ownership import IsOurs, changed, check_ours, foreign, listing, move
+from kovocab.ownership import IsOurs, changed, check_ours, foreign, listing
 from kovocab.record import RECORD, Record, difference, files_of, read_record, write_record
+from kovocab.workplace import Place, is_taken, place_beside, remove_files, tidy, turn
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +30,9 @@ def new_file(path: str | Path) -> Iterator[Path]:
     """
     path = _followed(path)
     check_file(path)
-    _make_parent(path)
-    beside = path.with_name(_hidden(path, "part"))
-    try:
-        with _named(path, beside):
-            yield beside
-            beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with _place(path) as place:
+        yield place.new
+        place.take()
 
 
 @contextmanager
@@ -61,46 +55,25 @@ def new_folder(
     """
     path = _followed(path)
     check_replaceable(path)
-    _make_parent(path)
-    beside, old = path.with_name(_hidden(path, "part")), path.with_name(_hidden(path, "old"))
-    try:
-        with _named(path, beside):
-            beside.mkdir()
-            yield beside
-            for file in beside.glob("*.safetensors"):  # which the package makes for its owner's eyes alone
-                file.chmod(beside.stat().st_mode & 0o666)
-            _exchange(path, beside, old, _settle(path, beside, made_from, overwrite, yields))
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+    with _place(path) as place:
+        place.new.mkdir()
+        yield place.new
+        for file in place.new.glob("*.safetensors"):  # which the package makes for its owner's eyes alone
+            file.chmod(place.new.stat().st_mode & 0o666)
+        with turn(path.parent):
+            stay = _settle(path, place.new, made_from, overwrite, yields)
+            if (path / RECORD).is_file():
+                place.exchange(stay)
+            else:
+                place.take()
 
 
-def _exchange(path: Path, beside: Path, old: Path, stay: list[str]) -> None:
-    """Put `beside` in the place of `path`, with what of that stays; all is as it was where that cannot be done."""
-    if not path.exists():
-        beside.rename(path)
-        return
-    written = files_of(path)
-    try:
-        path.rename(old)
-        move(stay, old, beside)
-        beside.rename(path)
-    except BaseException:  # Ctrl-C too
-        if not path.exists():
-            move([name for name in stay if os.path.lexists(beside / name)], beside, old)
-            old.rename(path)
-        raise
-    _remove_files(old, written)
-
-
-def _remove_files(folder: Path, written: Iterable[str]) -> None:
-    """Remove an artefact's files, and the folder if nothing else is in it."""
-    for name in [RECORD, *written]:
-        (folder / name).unlink(missing_ok=True)
-    for inside in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
-        with suppress(OSError):  # not empty: what is in it is not ours
-            inside.rmdir()
-    with suppress(OSError):
-        folder.rmdir()
+@contextmanager
+def scratch_beside(path: str | Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path`, on the same disk, that is removed in the end; errors as `new_file`."""
+    with _place(_followed(path)) as place:
+        place.new.mkdir()
+        yield place.new
 
 
 def _settle(path: Path, beside: Path, made_from: Record | None, overwrite: bool, yields: Collection[str]) -> list[str]:
@@ -113,7 +86,7 @@ def _settle(path: Path, beside: Path, made_from: Record | None, overwrite: bool,
     stay: list[str] = []
     if (beside / RECORD).is_file():
         record = read_record(beside)
-        check_replaceable(path, record["verb"], made_from, overwrite=overwrite, yields=yields)
+        _check_replaceable(path, record["verb"], made_from, overwrite, yields)
         if path.is_dir():
             written = files_of(path)
             stay = [*changed(path, written), *foreign(path, [*written, RECORD])]
@@ -121,18 +94,12 @@ def _settle(path: Path, beside: Path, made_from: Record | None, overwrite: bool,
             if name in stay:
                 log.warning("%s is not as kovocab wrote it, and stays as it is", path / name)
                 (beside / name).unlink(missing_ok=True)
-        if taken := [name for name in stay if _is_taken(beside, name)]:
+        if taken := [name for name in stay if is_taken(beside, name)]:
             raise ArtefactError(
                 f"{path / taken[0]} is not kovocab's and is in the way; move it, or choose another folder"
             )
         write_record(beside, record | {"files": listing(beside, [RECORD])})
     return stay
-
-
-def _is_taken(folder: Path, name: str) -> bool:
-    """Whether `name` cannot be put into the folder: it is there, or one of its own folders is a file there."""
-    above = [parent for parent in (folder / name).parents if folder in parent.parents]
-    return os.path.lexists(folder / name) or any(os.path.lexists(path) and not path.is_dir() for path in above)
 
 
 def remove_artefact(folder: Path, verb: str) -> None:
@@ -143,7 +110,7 @@ def remove_artefact(folder: Path, verb: str) -> None:
     """
     check_replaceable(folder, verb)
     read_record(folder, verb)
-    _remove_files(folder, files_of(folder))
+    remove_files(folder, files_of(folder))
 
 
 def check_file(path: str | Path, ours: IsOurs | None = None, kind: str = "file") -> None:
@@ -158,7 +125,8 @@ def check_file(path: str | Path, ours: IsOurs | None = None, kind: str = "file")
     Raises:
         ArtefactError: it is a folder or no plain file, in a folder that cannot be written to, or not ours.
     """
-    path = Path(path)
+    path = _followed(path)
+    tidy(path.parent)
     if path.is_dir():
         raise ArtefactError(f"{path} is a folder; wanted the name of a file to write")
     if path.exists() and not path.is_file():
@@ -191,10 +159,26 @@ def check_replaceable(
         ArtefactError: it is a file, a folder of something else or of another verb, of an artefact that was made from
             something else, or whose files were changed; it is read; or it is in a folder that cannot be written to.
     """
-    path = Path(path)
+    path = _followed(path)
     if path.name in ("", ".."):
         raise ArtefactError(f"{path} has no name of its own; wanted the name of a folder to write")
+    tidy(path.parent)
+    with turn(path.parent):
+        _check_replaceable(path, verb, made_from, overwrite, yields, reads)
+
+
+def _check_replaceable(
+    path: Path,
+    verb: str | None,
+    made_from: Record | None,
+    overwrite: bool,
+    yields: Collection[str],
+    reads: Iterable[str | Path] = (),
+) -> None:
+    """As `check_replaceable`, in one's turn."""
     if path.is_dir():
+        if path.is_mount():
+            raise ArtefactError(f"{path} is where a disk is mounted, which has no other name; wanted a folder in it")
         if path.resolve() in {Path(read).resolve() for read in reads}:
             raise ArtefactError(f"{path} is what {verb} reads; choose another folder to write")
         if not (path / RECORD).is_file():
@@ -238,12 +222,10 @@ def _check_artefact(
 def _followed(path: str | Path) -> Path:
     """Where a link points to; any other path as it is."""
     path = Path(path)
-    return path.resolve() if path.is_symlink() else path
-
-
-def _hidden(path: Path, suffix: str) -> str:
-    """A name beside `path` that nobody else has: processes of several machines may share a number."""
-    return f".{path.name}.{uuid4().hex[:12]}.{suffix}"
+    try:
+        return path.resolve() if path.is_symlink() else path
+    except (OSError, RuntimeError) as error:  # the second up to Python 3.12
+        raise ArtefactError(f"{path} is a link that leads nowhere: {error}") from error
 
 
 def _check_parent(path: Path) -> None:
@@ -258,6 +240,14 @@ def _make_parent(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ArtefactError(f"{path.parent} cannot be made: {error.strerror}") from error
+
+
+@contextmanager
+def _place(path: Path) -> Iterator[Place]:
+    """A place beside `path`, whose parent is made; errors of the system name `path`, not what is beside it."""
+    _make_parent(path)
+    with _named(path, path), place_beside(path) as place, _named(path, place.new):
+        yield place
 
 
 @contextmanager

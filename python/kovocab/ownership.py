@@ -110,7 +110,8 @@ def parquet_of(verb: str) -> IsOurs:
 
         try:
             made_by = json.loads(pl.read_parquet_metadata(path)[MARK])["verb"]
-        except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException, LookupError, TypeError, ValueError):
+        except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException, LookupError, TypeError, ValueError,
+                RecursionError):  # fmt: skip
             return False
         return bool(made_by == verb)
 

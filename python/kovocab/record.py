@@ -4,16 +4,21 @@ Records nest: an artefact's record carries the records of the artefacts that it 
 whole street.
 """
 
+import glob
 import json
 from pathlib import Path
 from typing import Any
 
 from kovocab.errors import ArtefactError
+from kovocab.forms import Made, Verb, fault, short
 from kovocab.ownership import Files
 
 RECORD = "kovocab.json"
 
 Record = dict[str, Any]
+
+MODEL_VERBS = ("expand", "fit")
+"""The verbs that leave a model with new rows, to be trained on."""
 
 
 def difference(before: Record, now: Record) -> str | None:
@@ -27,45 +32,92 @@ def difference(before: Record, now: Record) -> str | None:
 
 def write_record(folder: str | Path, record: Record) -> None:
     """Write `record` as the folder's `kovocab.json`: sorted by nothing, dated by nothing, the same every time."""
-    text = json.dumps(record, ensure_ascii=False, indent=2, default=str) + "\n"
-    (Path(folder) / RECORD).write_text(text, encoding="utf-8")
+    (Path(folder) / RECORD).write_bytes(as_json(record, indent=2) + b"\n")
 
 
-def read_record(folder: str | Path, verb: str | None = None) -> Record:
-    """Read the record of the artefact in `folder`; with `verb`, check that this verb made it.
+def as_json(record: Record, indent: int | None = None) -> bytes:
+    """A record as JSON in UTF-8; of a file's name that is no UTF-8, the bytes as JSON's escapes."""
+    text = json.dumps(record, ensure_ascii=False, indent=indent, default=str)
+    return text.encode("utf-8", errors="backslashreplace")
+
+
+def read_record(folder: str | Path, *verbs: str) -> Record:
+    """Read the record of the artefact in `folder`.
+
+    Args:
+        folder: Where it is.
+        *verbs: Of which one has to have made it; the record has the form of that verb's then. Without any it has
+            what every record has, see `forms.Made`.
 
     Raises:
-        ArtefactError: there is none, it is not JSON, or another verb made it.
+        ArtefactError: there is none, it cannot be read, another verb made it, or it lacks something, or says
+            something that cannot be; names the key.
+    """
+    path = Path(folder) / RECORD
+    made_by = f"`kovocab {' or '.join(verbs)}`" if verbs else "kovocab"
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        # Where names cannot be exchanged in one step, a run that was killed between two renames leaves it there.
+        before = sorted(path.parent.parent.glob(f".{glob.escape(path.parent.name)}.*.part/old/{RECORD}"))
+        more = f"; what it was is in {before[0].parent}, and comes back when it is written again" if before else ""
+        raise ArtefactError(f"{folder} is not an artefact of {made_by}: it has no {RECORD}{more}") from None
+    except OSError as error:
+        raise ArtefactError(f"{path} cannot be read: {error.strerror}") from error
+    record = parsed(text, path, Verb)
+    verb = record["verb"]
+    if verbs and verb not in verbs:
+        raise ArtefactError(f"{folder} was made by `kovocab {verb}`; wanted one made by {made_by}")
+    if said := fault(record, verb if verbs else Made):
+        raise ArtefactError(f"{path} is not what `kovocab {verb}` wrote: {said}; {again(folder, verb)}")
+    return record
+
+
+def again(folder: str | Path, verb: str) -> str:
+    """What to do about an artefact that is damaged."""
+    return f"remove {folder}, and " + ("it is packed again" if verb == "pack" else f"run `kovocab {verb}` again")
+
+
+def parsed(text: str | bytes, where: str | Path, form: Any) -> Record:
+    """A record from its text.
+
+    Args:
+        text: JSON.
+        where: It is from there, for the error.
+        form: As `forms.fault` has it.
+
+    Raises:
+        ArtefactError: it is no JSON, or of another form.
     """
     try:
-        record = _read(Path(folder))
-    except FileNotFoundError:
-        made_by = f"`kovocab {verb}`" if verb else "kovocab"
-        raise ArtefactError(f"{folder} is not an artefact of {made_by}: it has no {RECORD}") from None
-    if verb is not None and record["verb"] != verb:
-        raise ArtefactError(f"{folder} was made by `kovocab {record['verb']}`; wanted one made by `kovocab {verb}`")
-    return record
+        record = json.loads(text)
+        if _is_deep(record):
+            raise RecursionError(f"it is nested more than {DEEPEST} deep")
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, a number of 4,301 digits
+        raise ArtefactError(f"{where} cannot be read: {error}; wanted a record as kovocab writes it") from error
+    if said := fault(record, form):
+        raise ArtefactError(f"{where} is not a record of kovocab: {said}")
+    return dict(record)
 
 
-def _read(folder: Path) -> Record:
-    path = folder / RECORD
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ArtefactError(f"{path} cannot be read: {error}") from error
-    if not isinstance(record, dict) or "verb" not in record:
-        raise ArtefactError(f"{path} is not a record of kovocab: it has no key `verb`")
-    return record
+DEEPEST = 200
+"""How deep records nest, at most: what goes through them must not run out of Python's stack."""
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [part for part in level if isinstance(part, dict | list)]
+        level = [inner for part in level for inner in (part.values() if isinstance(part, dict) else part)]
+    return bool(level)
 
 
 def files_of(folder: Path) -> Files:
     """The files that were written into `folder` with its record; none where there is no record."""
     if not (folder / RECORD).is_file():
         return {}
-    files = _read(folder).get("files")
-    if not isinstance(files, dict):
+    files: Files | None = read_record(folder).get("files")
+    if files is None:
         raise ArtefactError(f"{folder / RECORD} does not say which files were written with it; choose another folder")
     return files
 
@@ -77,9 +129,3 @@ def flat(value: Any, name: str = "") -> dict[str, Any]:
     for key, inner in items:
         found |= flat(inner, f"{name}.{key}" if name else str(key))
     return found or {name: json.loads(json.dumps(value, default=str))}
-
-
-def short(value: Any) -> str:
-    """A value as JSON, shortened to what fits a message."""
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) < 80 else text[:77] + "..."

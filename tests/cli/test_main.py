@@ -134,7 +134,7 @@ def test_flags_win_over_files_and_later_files_over_earlier(here: Path, capsys: p
     printed = capsys.readouterr().out
     expected = (
         "corpus:\n- a.txt\n- b.txt\ntokenizer: t\nout: b\ncolumn: body\nthreads: 5\nmemory: null\non_error: fail\n"
-        "add_to: null\ntokens: null\nreport: null\nlog: text\nengine: local\naddress: null\n"
+        "add_to: null\ntokens: null\nreport: null\nlog: text\nengine: local\naddress: null\nfingerprint: quick\n"
     )
     assert printed == expected
     Path("c.yaml").write_text(printed)
@@ -188,7 +188,8 @@ FULL = "--corpus a.txt --tokenizer t --out w"
         ("refine --words w --base b --out o --prune branch", 'key "prune"'),
         ("expand --model m --tokenizer t", "required: out"),
         ("expand --model m --tokenizer t --out o --dtype int8", 'key "dtype"'),
-        ("export --out o", "required: stage"),
+        ("export --out o", "wanted --run RUN, or --stage with the folder of a stage"),
+        ("export --stage s", "required: out"),
         ("evaluate --corpus a.txt --tokenizers []", "tokenizers is empty"),
         ("sample --out s.csv", "s.csv: wanted the suffix .txt, .jsonl or .parquet"),
         ("sample --out s.txt --megabytes -1", "megabytes is -1.0"),
@@ -303,7 +304,7 @@ FIT = "--config {street}/fit.yaml --run new"
         ("expand --model {street}/base --tokenizer {street}/base --out grown", "`kovocab refine`"),
         ("expand --model {street}/base --tokenizer other_tokenizer --out grown", "other_tokenizer"),
         ("expand --model {street}/base --tokenizer {street}/tokenizer --out mine", "mine holds files"),
-        ("export --stage mine --out hub", "mine is neither a finished stage nor a run"),
+        ("export --stage mine --out hub", "mine is no run with a finished stage"),
         ("export --stage {street}/expanded --out hub", "was made by `kovocab expand`"),
         ("export --stage {street}/run --out mine", "mine holds files"),
         ("evaluate --corpus nowhere.txt --tokenizers [{street}/base]", "nowhere.txt: no such file"),

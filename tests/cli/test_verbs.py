@@ -1,8 +1,10 @@
 """What a verb may write over, and what it says of what it was given."""
 
 import json
+import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -85,6 +87,74 @@ def test_what_kovocab_wrote_is_written_again(mine: Path) -> None:
     for _ in range(2):
         assert main(["combine", "--words", "n", "w.parquet", "--out", "both"]) == 0
         assert main(["sample", "--out", "s.parquet", "--megabytes", "0.01"]) == 0
+
+
+def test_a_report_that_is_not_kovocab_s_stays(mine: Path) -> None:
+    """Also where it came, or was changed, while the count ran; and of a link what it points to is the report."""
+    count = [*COUNT.split(), "--out", "n", "--report"]
+    Path("empty").touch()
+    assert main([*count, "empty"]) == 0
+    assert Path("empty").read_bytes() == b""
+    Path("d.txt").write_bytes(b"\xff\n\xec\x95\x88\n")
+    Path("pointer").symlink_to("r")
+    assert main([*count, "pointer", "--on_error", "skip"]) == 3
+    assert Path("pointer").is_symlink()
+    assert len(Path("r").read_text().splitlines()) == 1
+    Path("d.txt").write_text("안\n")
+    assert main([*count, "pointer"]) == 0
+    assert Path("pointer").is_symlink()
+    assert not Path("r").exists()
+
+
+@pytest.mark.parametrize("skipped", [False, True])
+def test_a_report_s_place_that_is_taken_meanwhile(
+    skipped: bool, mine: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kovocab.counting import count
+
+    write = count.write_words
+
+    def meanwhile(*what: Any) -> None:
+        write(*what)
+        Path("r").write_text("mine")
+
+    monkeypatch.setattr(count, "write_words", meanwhile)
+    Path("d.txt").write_bytes(b"\xff\n\xec\x95\x88\n" if skipped else "안\n".encode())
+    code, said = answer(capsys, [*COUNT.split(), "--out", "n", "--report", "r", "--on_error", "skip"])
+    assert code == int(skipped), said
+    assert "r is there and is no report of what was skipped that kovocab wrote" in said or not skipped
+    assert Path("r").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "count --corpus pipe.jsonl --tokenizer base --out n",
+        "count --corpus c --tokenizer base --out n",
+        f"{COUNT} --out n --add_to pipe.jsonl",
+        "combine --words w.parquet pipe.jsonl --out n",
+        "refine --words pipe.jsonl --base base --out new",
+        "refine --words w.parquet --base base --out new --decisions pipe.jsonl",
+        "evaluate --corpus pipe.jsonl --tokenizers base",
+        'fit --config {street}/fit.yaml --data.sources [{{"name":"a","corpus":"c/*"}}] --run new',
+    ],
+)
+@pytest.mark.timeout(60)
+def test_a_pipe_is_named_and_not_waited_for(
+    line: str, street: Path, mine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if line.startswith("fit"):
+        skip_training("fit")
+    os.mkfifo("pipe.jsonl")
+    Path("c").mkdir()
+    Path("pipe.jsonl").rename("c/pipe.jsonl") if " c " in line or "c/*" in line else None
+    before = tree(mine)
+    code, said = answer(capsys, line.format(street=street).split())
+    assert code == (2 if "decisions" in line else 1), said
+    assert said.count("\n") == 1
+    assert "pipe.jsonl" in said
+    assert "is a pipe, which cannot be read twice" in said
+    assert tree(mine) == before
 
 
 def test_refine_replaces_its_own_files_alone(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,9 +247,10 @@ def test_what_a_folder_holds_is_counted_or_refused(
             assert "unknown suffix; wanted" in said
         Path(name).unlink()
     Path("c/gone.txt").symlink_to("nowhere")
-    code, said = answer(capsys, [*line, "c"])
-    assert code == 1
-    assert "c/gone.txt: is no file, or a link to nothing" in said
+    for corpus in ("c", "c/*"):
+        code, said = answer(capsys, [*line, corpus])
+        assert code == 1
+        assert "/gone.txt: is a link to nothing" in said
 
 
 def test_where_all_was_skipped_the_report_says_why(

@@ -1,6 +1,9 @@
 """Which files a corpus is: globs, folders, what is not there; and what a run records of them."""
 
 import json
+import os
+import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -68,6 +71,46 @@ def test_a_folder_is_counted_whole_or_refused(tmp_path: Path, caplog: pytest.Log
     for name in ("a.csv", "c.json", "d.md"):
         (tmp_path / "in" / name).touch()
     fault(tmp_path / "in", "in/a.csv, and 2 more, of an unknown suffix")
+
+
+def socket_at(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(path))
+
+
+@pytest.mark.parametrize(
+    ("make", "is_one"),
+    [
+        (os.mkfifo, "is a pipe"),
+        (socket_at, "is a socket"),
+        (lambda path: path.symlink_to("/dev/zero"), "is a device"),
+        (lambda path: path.symlink_to("nowhere"), "is a link to nothing; wanted files"),
+        (lambda path: path.symlink_to("/dev/stdin"), ""),
+    ],
+)
+def test_what_is_no_file_is_named_before_it_is_opened(
+    make: Callable[[Path], None], is_one: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the name of a socket is short
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "a.txt").write_text("가\n")
+    path = Path("c/x.jsonl")
+    make(path)
+    if not is_one and path.is_file():
+        pytest.skip("a file is the standard input here")
+    for corpus in ([path] if path.exists() else []) + [Path("c"), "c/*", "c/**", "c/*.jsonl", "*", ["c/a.txt", "c"]]:
+        fault(corpus, f"c/x.jsonl: is {is_one[3:]}")
+        if path.exists():
+            fault(corpus, "which cannot be read twice", "wanted a file that holds what it gives")
+
+
+def test_a_process_substitution_is_named() -> None:
+    reading, writing = os.pipe()
+    try:
+        fault(f"/dev/fd/{reading}", f"/dev/fd/{reading}: is a pipe, which cannot be read twice")
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 def test_an_empty_file_is_no_fault_but_an_empty_corpus_is(tmp_path: Path) -> None:

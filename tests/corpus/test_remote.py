@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 
 from kovocab.cli.main import main
 from kovocab.corpus import remote
+from kovocab.corpus.contents import identities
 from kovocab.corpus.documents import corpus_files, fingerprint, read_file
 from kovocab.corpus.faults import Fault
-from kovocab.corpus.files import SUFFIXES, files, identities
+from kovocab.corpus.files import SUFFIXES, files
 from kovocab.corpus.remote import Remote, shown
 from kovocab.counting.count import count
 from kovocab.errors import CorpusError

@@ -19,8 +19,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kovocab.corpus.files import identities
-from kovocab.counting import cluster, cluster_tasks, one_pass
+from kovocab.corpus import contents
+from kovocab.corpus.contents import identities, whole_hashes
+from kovocab.counting import cluster, cluster_tasks
 from kovocab.counting.count import count_to
 from kovocab.errors import ClusterError, CorpusError, UsageError
 from kovocab.example.text import sample_documents
@@ -129,9 +130,11 @@ def ours(process: int) -> bool:
     return process != 0
 
 
-def test_the_file_is_that_of_one_machine(ray, corpus, base_model_file, tmp_path):
-    one = count_to(tmp_path / "one", corpus, base_model_file)
-    assert count_to(tmp_path / "many", corpus, base_model_file, engine="ray") == one
+@pytest.mark.parametrize("fingerprint", ["quick", "full"])
+def test_the_file_is_that_of_one_machine(ray, corpus, base_model_file, tmp_path, fingerprint):
+    one = count_to(tmp_path / "one", corpus, base_model_file, fingerprint=fingerprint)
+    many = count_to(tmp_path / "many", corpus, base_model_file, engine="ray", fingerprint=fingerprint)
+    assert many == one
     assert (tmp_path / "many").read_bytes() == (tmp_path / "one").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["many", "one"]
 
@@ -169,8 +172,8 @@ def test_a_fault_is_the_error_of_one_machine(ray, corpus, base_model_file, tmp_p
 
 
 def test_files_of_one_name(ray, corpus, base_model_file, tmp_path, monkeypatch):
-    rows = one_pass.identities  # as of several stores
-    monkeypatch.setattr(one_pass, "identities", lambda files: [row | {"name": "a.txt"} for row in rows(files)])
+    rows = contents.identities  # as of several stores
+    monkeypatch.setattr(contents, "identities", lambda *files: [row | {"name": "a.txt"} for row in rows(*files)])
     one = count_to(tmp_path / "one", corpus, base_model_file)
     assert count_to(tmp_path / "many", corpus, base_model_file, engine="ray") == one
     assert (tmp_path / "many").read_bytes() == (tmp_path / "one").read_bytes()
@@ -288,10 +291,11 @@ def test_a_corpus_in_memory_is_not_for_a_cluster(base_model_file, texts, tmp_pat
         count_to(tmp_path / "out", texts, base_model_file, engine="ray")
 
 
-def test_every_machine_sees_the_same_files_and_kovocab(tmp_path):
+@pytest.mark.parametrize("hashes", [None, whole_hashes])
+def test_every_machine_sees_the_same_files_and_kovocab(tmp_path, hashes):
     path = tmp_path / "a.txt"
     path.write_text("안녕")
-    listed = [(path, identities([path])[0])]
+    listed = [(path, identities([path], hashes)[0])]
     cluster_tasks._check_shared(*listed[0])
     for change in (lambda: path.write_text("세상"), path.unlink):
         change()

@@ -573,7 +573,8 @@ def test_combining_nothing_or_what_differs(base: TokenizerJson, tmp_path: Path) 
 
 
 def test_combining_files_whose_sum_passes_64_bits(tmp_path: Path) -> None:
-    record = {"tokenizer": "t", "cut": [True] * 3, "corpus": {}, "documents": 1, "bytes": 1}
+    record = {"verb": "count", "corpus": {"kind": "memory"}, "documents": 1, "bytes": 1}
+    record |= {"words": 2**63, "distinct_words": 1, "tokenizer": "t", "cut": [True] * 3}
     Counted(table(("▁the", 2**63)), record).save(tmp_path / "large")
     for paths in ([tmp_path / "large"] * 2, [tmp_path / "large", str(tmp_path / "large")]):
         with pytest.raises(UsageError, match=r"passes 2\^64 - 1; wanted counts that add up to less"):

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from kovocab.cli.main import main
-from kovocab.corpus import blocks
+from kovocab.corpus import blocks, contents
 from kovocab.corpus.faults import Fault
 from kovocab.counting import one_pass, resume
 from kovocab.counting.count import count, count_to
@@ -217,6 +217,10 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def stopped(texts: Path, tmp_path: Path, base_file: Path, often: None, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a count that was stopped when some of it was kept."""
+    return interrupted(tmp_path, texts, base_file, monkeypatch)
+
+
+def interrupted(folder: Path, texts: Path, tokenizer: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Path:
     keep, kept_so_often = Kept.keep, 0
 
     def stops(self: Kept, *what: Any) -> None:
@@ -229,8 +233,8 @@ def stopped(texts: Path, tmp_path: Path, base_file: Path, often: None, monkeypat
     with monkeypatch.context() as patched:
         patched.setattr(Kept, "keep", stops)
         with pytest.raises(KeyboardInterrupt):
-            count_to(tmp_path / "w", texts, base_file, threads=2)
-    return tmp_path / ".w.counting"
+            count_to(folder / "w", texts, tokenizer, threads=2, **settings)
+    return folder / ".w.counting"
 
 
 def goes_on(texts: Path, out: Path, tokenizer: Path, whole: Path) -> None:
@@ -315,6 +319,63 @@ def test_what_is_no_longer_the_same_is_named(
     goes_on(texts, out, base_file, whole)  # nothing was changed by being refused
 
 
+def test_a_count_goes_on_by_the_fingerprint_that_it_began_with(
+    texts: Path, stopped: Path, tmp_path: Path, base_file: Path
+) -> None:
+    with pytest.raises(ArtefactError, match=r"interrupted, and fingerprint was 'quick' and is 'full'; remove"):
+        count_to(tmp_path / "w", texts, base_file, fingerprint="full")
+
+
+@pytest.mark.parametrize("fingerprint", ["quick", "full"])
+def test_a_file_that_was_replaced_since(
+    fingerprint: Any, texts: Path, tmp_path: Path, base_file: Path, often: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By one of the same size and time, and different where no sample looks: as rsync puts it there."""
+    path = texts / "4.txt"
+    interrupted(tmp_path, texts, base_file, monkeypatch, fingerprint=fingerprint)
+    stat, data = path.stat(), path.read_bytes()
+    beside = tmp_path / "beside"
+    beside.write_bytes(data[: len(data) // 4] + b"a" + data[len(data) // 4 + 1 :])
+    os.utime(beside, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    beside.replace(path)
+    with pytest.raises(ArtefactError, match=r"interrupted, and 4\.txt has changed since; remove"):
+        count_to(tmp_path / "w", texts, base_file, fingerprint=fingerprint)
+
+
+def test_files_that_were_only_linked_and_moved_go_on(
+    texts: Path, stopped: Path, tmp_path: Path, base_file: Path, whole: Path
+) -> None:
+    for path in texts.iterdir():
+        path.chmod(0o600)
+        (tmp_path / f"link {path.name}").hardlink_to(path)
+    texts.rename(tmp_path / "elsewhere")
+    goes_on(tmp_path / "elsewhere", tmp_path / "w", base_file, whole)
+
+
+def test_the_folder_of_somebody_else(texts: Path, tmp_path: Path, base_file: Path) -> None:
+    folder = tmp_path / ".w.counting"
+    folder.mkdir()
+    for name, text in [("000.words", "mine"), ("lock", "mine"), ("notes.md", "mine")]:
+        (folder / name).write_text(text)
+        with pytest.raises(ArtefactError, match=rf"\.w\.counting/{name} is not kovocab's and is in the way; move it"):
+            count_to(tmp_path / "w", texts, base_file)
+        assert {path.name: path.read_text() for path in folder.iterdir()} == {name: text}
+        (folder / name).unlink()
+    count_to(tmp_path / "w", texts, base_file)
+    assert not folder.exists()
+
+
+def test_what_was_put_beside_what_was_kept_stays(
+    texts: Path, stopped: Path, tmp_path: Path, base_file: Path, whole: Path
+) -> None:
+    theirs = {"2024-notes.txt": "mine", "x.words": "mine", "0.sorted": "mine"}
+    for name, text in theirs.items():
+        (stopped / name).write_text(text)
+    count_to(tmp_path / "w", texts, base_file)
+    assert load_counted(tmp_path / "w").words.equals(load_counted(whole).words)
+    assert {path.name: path.read_text() for path in stopped.iterdir()} == theirs
+
+
 def test_two_processes_at_once(
     texts: Path, whole: Path, tmp_path: Path, base_file: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -335,7 +396,7 @@ def test_two_processes_at_once(
     assert (tmp_path / "w").read_bytes() == whole.read_bytes()
 
 
-@pytest.mark.parametrize("how", ["longer", "gone", "as long"])
+@pytest.mark.parametrize("how", ["longer", "gone", "as long", "in secret"])
 def test_a_file_that_changes_while_it_is_counted(
     how: str, texts: Path, tmp_path: Path, base_file: Path, often: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -348,11 +409,14 @@ def test_a_file_that_changes_while_it_is_counted(
             if how == "gone":
                 path.unlink(missing_ok=True)
             else:
-                data = path.read_bytes()
+                data, stat = path.read_bytes(), path.stat()
                 path.write_bytes(data + b"x" if how == "longer" else b"x" + data[1:])
+                if how == "in secret":
+                    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
     monkeypatch.setattr(Kept, "keep", changes)
-    with pytest.raises(CorpusError, match=r"0\.txt changed while it was counted; wanted files that stand still"):
+    changed = "was removed" if how == "gone" else "changed"
+    with pytest.raises(CorpusError, match=rf"0\.txt {changed} while it was counted; wanted files that stand still"):
         count_to(tmp_path / "w", texts, base_file)
     assert not (tmp_path / "w").exists()
 
@@ -361,8 +425,8 @@ def test_files_that_share_a_name_are_told_apart(
     texts: Path, stopped: Path, tmp_path: Path, base_file: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As one of a bucket and one here may."""
-    rows = one_pass.identities
-    monkeypatch.setattr(one_pass, "identities", lambda files: [row | {"name": "a.txt"} for row in rows(files)])
+    rows = contents.identities
+    monkeypatch.setattr(contents, "identities", lambda *files: [row | {"name": "a.txt"} for row in rows(*files)])
     monkeypatch.setattr(one_pass, "READERS", 1)
     stopped.rename(tmp_path / "another")
     record, _ = count_to(tmp_path / "w", texts, base_file)

@@ -12,7 +12,7 @@ from kovocab.corpus.documents import batches
 from kovocab.data import token_files
 from kovocab.data.encoding import Encoder, eos_of
 from kovocab.data.mix import Mixture
-from kovocab.data.token_files import PackedSource, Packing, Source, pack
+from kovocab.data.token_files import Packing, Source
 from kovocab.errors import CorpusError, TokenizerError, UsageError
 from kovocab.record import write_record
 from kovocab.tokenizer.parsing import parse
@@ -20,7 +20,7 @@ from kovocab.tokenizer.placement import base_of
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import build_target, load_tokenizer
 from kovocab.tokenizer.tokenizer_json import AddedToken, OtherModel, TokenizerJson
-from support.base import LENGTH, corpus, save_tokenizer, texts
+from support.base import LENGTH, corpus, pack, save_tokenizer, texts
 from support.reference import zstd
 from support.vocabularies import changed, train_vocabulary
 
@@ -102,7 +102,7 @@ def pack_struck(folder, how):
     save_tokenizer(folder)
     documents = [*texts(100), *(f"{text} <s>tree</s> 바다" for text in texts(20))]
     source = Source("web", str(corpus(folder, "web", documents)))
-    return documents, PackedSource(pack(source, folder, folder / "tokens", Packing(LENGTH, 0.3, how)))
+    return documents, pack(source, folder, folder / "tokens", Packing(LENGTH, 0.3, how))
 
 
 @pytest.mark.parametrize(("how", "ends"), [("text", 120), ("token", 140)])

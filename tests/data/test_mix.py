@@ -9,9 +9,9 @@ from tokenizers import Tokenizer
 
 from kovocab.data.block_order import HeldOutOrder, Schedule, TrainOrder
 from kovocab.data.mix import Mixture
-from kovocab.data.token_files import PackedSource, Packing, Source, pack
+from kovocab.data.token_files import Packing, Source
 from kovocab.errors import CorpusError, KovocabError, TokenizerError, UsageError
-from support.base import LENGTH, corpus, save_tokenizer, texts
+from support.base import LENGTH, corpus, pack, save_tokenizer, texts
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def tokens(packed, part):
 def test_packing_is_what_the_slow_way_gives(tokenizer, tmp_path):
     documents = ["", *texts(300), *texts(3)]
     source = Source("web", str(corpus(tmp_path, "web", documents)))
-    packed = PackedSource(pack(source, tokenizer, tmp_path / "tokens", Packing(LENGTH, 0.3)))
+    packed = pack(source, tokenizer, tmp_path / "tokens", Packing(LENGTH, 0.3))
     slow = Tokenizer.from_file(str(tokenizer / "tokenizer.json"))
     encoded = {text: [*slow.encode(text).ids, slow.token_to_id("</s>")] for text in documents if text}
     found = {}
@@ -68,7 +68,7 @@ def test_the_same_documents_are_held_out_in_any_order(tokenizer, tmp_path):
             ("c", texts(100)[50:] + texts(50)),
         ):
             source = Source(name, str(corpus(tmp_path, f"{name}{share}", documents)))
-            packed = PackedSource(pack(source, tokenizer, tmp_path / "tokens", Packing(LENGTH, share)))
+            packed = pack(source, tokenizer, tmp_path / "tokens", Packing(LENGTH, share))
             stream = np.fromfile(packed.folder / "validation.bin", dtype="<u2")
             held.append(sorted(np.split(stream, np.flatnonzero(stream == 2) + 1)[:-1], key=bytes))
             assert packed.blocks("validation") >= 1
@@ -77,13 +77,13 @@ def test_the_same_documents_are_held_out_in_any_order(tokenizer, tmp_path):
 
 
 def test_token_files_are_reused_until_something_changes(source, tokenizer, tmp_path):
-    first = pack(source, tokenizer, tmp_path / "tokens", Packing(LENGTH, 0.1))
+    first = pack(source, tokenizer, tmp_path / "tokens", Packing(LENGTH, 0.1)).folder
     inode = (first / "train.bin").stat().st_ino
-    assert pack(source, tokenizer, tmp_path / "tokens", Packing(LENGTH, 0.1)) == first
+    assert pack(source, tokenizer, tmp_path / "tokens", Packing(LENGTH, 0.1)).folder == first
     assert (first / "train.bin").stat().st_ino == inode
-    assert pack(source, tokenizer, tmp_path / "tokens", Packing(LENGTH + 1, 0.1)) != first
+    assert pack(source, tokenizer, tmp_path / "tokens", Packing(LENGTH + 1, 0.1)).folder != first
     corpus(tmp_path, "web", texts(201))
-    assert pack(source, tokenizer, tmp_path / "tokens", Packing(LENGTH, 0.1)) != first
+    assert pack(source, tokenizer, tmp_path / "tokens", Packing(LENGTH, 0.1)).folder != first
     assert not list((tmp_path / "tokens").glob(".*"))
 
 

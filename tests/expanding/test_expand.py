@@ -15,6 +15,7 @@ from kovocab.errors import ArtefactError, ModelError, TokenizerError, UsageError
 from kovocab.expanding.expand import expand, expand_folder
 from kovocab.expanding.split_rows import is_tied
 from kovocab.record import read_record, write_record
+from support import records
 from support.models import ids, tiny
 
 torch.set_num_threads(1)
@@ -148,7 +149,7 @@ def street(tmp_path):
     save_tokenizer(refined, old + new)
     (refined / "tokenizer_config.json").write_text("{}")
     vocabulary().write_parquet(refined / "vocabulary.parquet")
-    write_record(refined, {"verb": "refine", "first_new_id": 90, "corpus": {"files": 1}})
+    write_record(refined, records.refined(90, 20))
     return base, refined, tmp_path / "expanded"
 
 

@@ -2,12 +2,14 @@
 
 import shutil
 from contextlib import chdir
+from pathlib import Path
 
 import pytest
 import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from kovocab.cli.main import main
 from kovocab.errors import ArtefactError, ModelError, TokenizerError
 from kovocab.exporting.export import export
 from kovocab.model.causal_lm import CausalLM
@@ -110,7 +112,7 @@ def test_an_export_is_replaced_and_nothing_else_is(run, tmp_path):
 
 
 def test_what_is_no_stage_is_refused(run, tmp_path):
-    with pytest.raises(ArtefactError, match="neither a finished stage nor a run"):
+    with pytest.raises(ArtefactError, match="is no run with a finished stage"):
         export(tmp_path, tmp_path / "hub")
     with pytest.raises(ArtefactError, match="made by `kovocab expand`"):
         export(run.parent / "expanded", tmp_path / "hub")
@@ -125,6 +127,30 @@ def test_what_is_no_stage_is_refused(run, tmp_path):
     with pytest.raises(TokenizerError, match="broken cannot be opened"):
         export(tmp_path / "broken", tmp_path / "hub")
     assert not (tmp_path / "hub").exists()
+
+
+def test_a_run_that_is_not_finished_is_exported_where_that_is_said(run, tmp_path, monkeypatch, capsys):
+    cut = tmp_path / "run"
+    shutil.copytree(run / "stages/1", cut / "stages/1")
+    (cut / "stages/.2").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for line in ("export --stage run --out hub", "export --run run --out hub"):
+        assert main(line.split()) == 1
+        said = capsys.readouterr().err
+        assert said == (
+            "kovocab export: run is not finished: stage 1 of 2 is its last; `kovocab fit` goes on, and --run run "
+            "--stage 1 exports that one\n"
+        )
+        assert not Path("hub").exists()
+    assert main(["export", "--run", "run", "--stage", "2", "--out", "hub"]) == 1
+    assert "stage 2 of run is not finished; these are: 1" in capsys.readouterr().err
+    assert main(["export", "--run", "run", "--stage", "run/stages/1", "--out", "hub"]) == 2
+    assert "wanted the number of a stage of that run" in capsys.readouterr().err
+    assert main(["export", "--run", "run", "--stage", "1", "--out", "hub"]) == 0
+    assert main(["export", "--stage", "run/stages/1", "--out", "hub"]) == 0  # the same
+    assert read_record("hub", "export")["model"]["stage"] == 1
+    assert main(["export", "--run", str(run), "--out", "hub", "--overwrite", "true"]) == 0
+    assert read_record("hub", "export")["model"]["stage"] == 2
 
 
 def test_weights_that_came_out_otherwise_leave_nothing(run, tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from kovocab.errors import ArtefactError, CorpusError, FreezingError, KovocabError, ModelError, UsageError
 from kovocab.fitting.fit import main
+from kovocab.machine.stopping import exit_code
 from kovocab.model.causal_lm import CausalLM
 from kovocab.record import read_record, write_record
 from kovocab.stages import STAGES
@@ -87,15 +88,21 @@ def test_a_finished_run_is_not_run_again(capsys):
 
 
 @pytest.mark.usefixtures("ctrl_c")
-@pytest.mark.parametrize(("stage", "batch", "step", "workers"), [(1, 5, 3, 0), (2, 0, 1, 1), (6, 4, 3, 2)])
-def test_ctrl_c_saves_stops_and_resumes_to_the_same_bits(monkeypatch, capsys, tmp_path, stage, batch, step, workers):
-    strike(monkeypatch, stage, batch, lambda: signal.raise_signal(signal.SIGINT))
+@pytest.mark.parametrize(
+    ("stage", "batch", "step", "workers", "signum"),
+    [(1, 5, 3, 0, signal.SIGINT), (2, 0, 1, 1, signal.SIGTERM), (6, 4, 3, 2, signal.SIGHUP)],
+)
+def test_ctrl_c_saves_stops_and_resumes_to_the_same_bits(
+    monkeypatch, capsys, tmp_path, stage, batch, step, workers, signum
+):
+    strike(monkeypatch, stage, batch, lambda: signal.raise_signal(signum))
     run = str(tmp_path / "run")
     args = ["--data.num_workers", str(workers)]  # "whole" has none: they change nothing
     for number in range(1, stage):  # these are known to be the same
         shutil.copytree(Path("whole/stages") / str(number), Path(run) / "stages" / str(number))
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as stopped:
         fit(run, *args)
+    assert exit_code(stopped.value) == 128 + signum
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     said = capsys.readouterr().err
     assert f"stopped in stage {stage}/7; the same command goes on from step {step} of" in said

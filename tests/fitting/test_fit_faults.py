@@ -164,7 +164,9 @@ def test_an_index_is_no_index(capsys, model, tmp_path):
 def test_a_record_without_numbers(capsys, model, tmp_path, key, value):
     (model / "kovocab.json").write_text(json.dumps(read_record(model) | {key: value}))
     run = ["--model.model", model, "--run", tmp_path / "run"]
-    assert f"the record of {model} says {key} {value!r}; wanted a number" in refused(capsys, "fit", *run)
+    said = refused(capsys, "fit", *run)
+    assert f"{key} is {json.dumps(value)}; wanted a whole number" in said
+    assert f"; remove {model}, and run `kovocab expand` again" in said
 
 
 @pytest.mark.parametrize(
@@ -209,4 +211,30 @@ def test_a_finished_stage_whose_record_lacks_something(capsys, tmp_path):
     for key in ("settings", "earlier", "base"):
         less = {name: value for name, value in record.items() if name != key}
         (tmp_path / "stages/1/kovocab.json").write_text(json.dumps(less))
-        assert f"stages/1 has no {key}; remove " in refused(capsys, "fit", "--run", tmp_path)
+        said = refused(capsys, "fit", "--run", tmp_path)
+        assert f"stages/1/kovocab.json is not what `kovocab fit` wrote: there is no {key}; remove " in said
+
+
+# ── token files ──
+
+
+@pytest.mark.parametrize("verb", ["fit", "validate"])
+@pytest.mark.parametrize("part", ["train", "validation"])
+@pytest.mark.parametrize("how", ["cut", "flipped"])
+def test_token_files_that_are_not_what_was_written(capsys, tmp_path, verb, part, how):
+    tokens = shutil.copytree("tokens", tmp_path / "tokens")
+    file = next(tokens.glob(f"*/{part}.bin"))
+    data = bytearray(file.read_bytes())
+    data[1] ^= 0xFF  # a token id that the tokenizer has not
+    file.write_bytes(data[:-2] if how == "cut" else data)
+    said = refused(capsys, verb, "--run", tmp_path / "run", "--data.tokens_dir", tokens)
+    assert f"{file} {'has' if how == 'cut' else 'does not hold what was written'}" in said
+    assert said.endswith(f"; remove {file.parent}, and it is packed again")
+    assert not list((tmp_path / "run").rglob("*.ckpt"))
+
+
+def test_a_fingerprint_is_no_setting_of_the_weights(capsys, tmp_path):
+    """What was begun by one goes on by the other: the corpus is the same."""
+    run = shutil.copytree("stopped", tmp_path / "stopped")
+    assert main(["fit", "--config", "fit.yaml", "--run", str(run), "--data.fingerprint", "full"]) == 0
+    assert "resuming" in capsys.readouterr().out

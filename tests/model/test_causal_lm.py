@@ -15,7 +15,8 @@ from kovocab.model.causal_lm import CausalLM
 from kovocab.record import write_record
 from kovocab.run.learning_rate import WarmupCosine
 from kovocab.stages import STAGES
-from support.models import QUIET, Packed, expanded, ids, tiny
+from support import records
+from support.models import QUIET, ROWS, Packed, expanded, ids, tiny
 
 torch.set_num_threads(1)
 adamw = partial(torch.optim.AdamW, lr=1e-2)
@@ -68,10 +69,10 @@ def test_loads_once_in_train_mode_in_the_dtype_asked_for(tmp_path):
 def test_folders_that_do_not_fit(tmp_path):
     folder = expanded(tmp_path / "model")
     write_record(folder, {"verb": "export"})
-    with pytest.raises(ModelError, match="has no `first_new_id`"):
+    with pytest.raises(ArtefactError, match="wanted one made by `kovocab expand or fit`"):
         loaded(folder)
     for first in (0, 100):
-        write_record(folder, {"verb": "expand", "first_new_id": first})
+        write_record(folder, records.expanded(first, ROWS))
         with pytest.raises(ModelError, match=f"the first new id is {first}"):
             loaded(folder)
     with pytest.raises(ArtefactError, match="not an artefact"):
@@ -84,7 +85,7 @@ def test_a_model_that_scales_its_logits_is_refused(tmp_path):
     sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4}
     config = CohereConfig(vocab_size=100, logit_scale=0.1, tie_word_embeddings=False, **sizes)
     CohereForCausalLM(config).save_pretrained(tmp_path)
-    write_record(tmp_path, {"verb": "expand", "first_new_id": 90})
+    write_record(tmp_path, records.expanded(90, ROWS))
     with pytest.raises(ModelError, match="neither scales nor caps"):
         loaded(tmp_path)
 
@@ -135,7 +136,7 @@ def test_a_stage_goes_on_where_its_checkpoint_stopped(tmp_path):
     assert len(checkpoint["optimizer_states"][0]["state"]) == 3
 
     save_plain(resumed.loaded, tmp_path / "stage")
-    write_record(tmp_path / "stage", {"verb": "fit", "first_new_id": 90})
+    write_record(tmp_path / "stage", records.trained(90, ROWS))
     again = loaded(tmp_path / "stage")
     assert torch.equal(again(ids()), resumed(ids()))
 

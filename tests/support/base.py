@@ -70,3 +70,10 @@ def save_tokenizer(folder):
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
     return made.size
+
+
+def pack(source, tokenizer, folder, packing, fingerprint="quick"):
+    """The token files of one source."""
+    from kovocab.data.token_files import TokenFiles
+
+    return TokenFiles(tokenizer, folder, packing, fingerprint).pack(source)

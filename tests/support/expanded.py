@@ -8,41 +8,9 @@ from kovocab.record import write_record
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from support.base import BASE_TOKENS, NEW_TOKENS, save_tokenizer
 from support.models import tiny
+from support.records import refined
 
-REFINED = {
-    "verb": "refine",
-    "first_new_id": BASE_TOKENS,
-    "settings": {"min_count": 5, "prune": "threshold"},
-    "words": {
-        "verb": "count",
-        "corpus": {"kind": "files", "column": "text", "bytes": 1234, "files": [{"name": "ko.jsonl", "bytes": 1234}]},
-        "documents": 4321,
-        "words": 120_000,
-        "words_between_space": 98_765,
-        "distinct_words": 1200,
-    },
-    "base_tokens_per_word": 4.75,
-    "rounds": [
-        {
-            "round": 1,
-            "size": 40,
-            "dropped": 8,
-            "added": 0,
-            "unreachable": 0,
-            "tokens_per_word": 2.5,
-            "bytes_per_token": 3.1,
-        },
-        {
-            "round": 2,
-            "size": 32,
-            "dropped": 0,
-            "added": 0,
-            "unreachable": 0,
-            "tokens_per_word": 2.6,
-            "bytes_per_token": 3.0,
-        },
-    ],
-}
+REFINED = refined(BASE_TOKENS, NEW_TOKENS)
 
 
 def vocabulary():

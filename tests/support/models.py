@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 from transformers import AutoModelForCausalLM, LlamaConfig, PhiConfig, PreTrainedModel
 
 from kovocab.record import write_record
+from support import records
 
 ROWS = 100
 QUIET = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
@@ -55,7 +56,7 @@ def parameters(module) -> dict[str, torch.Tensor]:
 def expanded(folder: Path, architecture="llama", rows=ROWS, first_new_id=90, **settings) -> Path:
     """A folder as `kovocab expand` leaves it, of a tiny model."""
     tiny(architecture, rows, **settings).save_pretrained(folder)
-    write_record(folder, {"verb": "expand", "first_new_id": first_new_id})
+    write_record(folder, records.expanded(first_new_id, rows))
     return folder
 
 

@@ -1,7 +1,7 @@
 """The command `kovocab`: a verb, its settings from files and flags, and exit codes that a script can go by.
 
 0: done. 1: the run failed. 2: the command line, a setting or a configuration cannot be used. 3: done, but for what
-of the corpus was skipped. 130: Ctrl-C.
+of the corpus was skipped. 130: Ctrl-C; 143: SIGTERM; 129: SIGHUP.
 
 What takes time to load is loaded inside `main`, where Ctrl-C is heard.
 """
@@ -10,10 +10,10 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 from kovocab.cli import verbs
 from kovocab.errors import KovocabError, UsageError, training_installed
+from kovocab.machine.stopping import drop_output, exit_code, listening, tell
 from kovocab.run.stage_plan import TRAINING
 
 VERBS: dict[str, Callable[..., int | None]] = {
@@ -40,17 +40,18 @@ def main(args: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it tables weights that do not fit; our error names them
     called = " ".join(["kovocab", *args[:1]])
     try:
-        code = _run(args)
+        with listening():
+            code = _run(args)
         # What a closed pipe refuses is then an error here, and not a warning after the end.
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        print(f"{called}: stopped", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stopped:
+        tell(f"{called}: stopped")
+        return exit_code(stopped)
     except KovocabError as error:
         print(f"{called}: {_line(error)}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
     except BrokenPipeError:  # `kovocab --help | head -1`
-        _drop_output()
+        drop_output()
         return 1
     except (OSError, MemoryError, OverflowError) as error:
         # A lost right, a full disk: what no room can foresee. The message names the file where the system does.
@@ -94,12 +95,6 @@ def _run_verb(verb: str, args: list[str]) -> int:
 def _line(error: BaseException) -> str:
     """What an error says, on one line."""
     return " ".join(line.strip() for line in str(error).splitlines()).strip()
-
-
-def _drop_output() -> None:
-    """Send what is left to write nowhere: Python writes it at its end, and would say that it could not."""
-    with suppress(OSError, ValueError):  # standard output may be no file
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _summaries() -> dict[str, str]:

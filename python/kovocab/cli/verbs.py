@@ -30,6 +30,7 @@ def count_corpus(
     log: Literal["text", "json"] = "text",
     engine: Literal["local", "ray"] = "local",
     address: str | None = None,
+    fingerprint: Literal["quick", "full"] = "quick",
 ) -> int:
     """Count the words of a corpus in one pass; every later count is derived from them.
 
@@ -49,6 +50,8 @@ def count_corpus(
         log: How progress is told where there is no terminal: as text, or as a JSON object a line.
         engine: What counts: this machine, or a cluster of Ray, where threads and memory are those of a task.
         address: Of the cluster, auto say; by default what RAY_ADDRESS names, or one on this machine alone.
+        fingerprint: By what the record tells the corpus from another: quick, by size and a sample of each file, or
+            full, by all that it holds, read once more before and after.
     """
     from kovocab.artefact import check_file
     from kovocab.counting import count, token_counts
@@ -65,6 +68,7 @@ def count_corpus(
         record, skipped = count.count_to(
             out, corpus, tokenizer, column=column, threads=threads, memory=memory, on_error=on_error,
             add_to=add_to or (), log_form=log, engine=engine, address=address, report=report,
+            fingerprint=fingerprint,
         )  # fmt: skip
         if tokens is not None:
             token_counts.count_tokens_to(tokens, out, tokenizer, threads=threads)
@@ -174,8 +178,9 @@ def expand_model(
 
 
 def export_stage(
-    stage: str,
     out: str,
+    stage: str | None = None,
+    run: str | None = None,
     name: str | None = None,
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto",
     license: str | None = None,
@@ -185,8 +190,9 @@ def export_stage(
     """Write a folder for the hub: safetensors in the plain layout, tokenizer, generation config, model card.
 
     Args:
-        stage: The folder of a finished stage, or of a run: then its last finished stage.
         out: The folder to write.
+        stage: The folder of a finished stage; or its number, with run; or the folder of a run, as run.
+        run: The folder of a run: its last stage is exported if all are finished, else the one that stage names.
         name: What the card calls the model; the folder's name, if not given.
         dtype: Of the weights written; auto keeps the stage's.
         license: The identifier of the model's licence on the card, as the hub has them: apache-2.0, say.
@@ -194,10 +200,15 @@ def export_stage(
         overwrite: Replace what export left in out of another stage or with other settings; a README.md that was edited
             stays, and so does what else is in the folder.
     """
-    from kovocab.exporting.export import export
+    from kovocab.exporting.export import export, stage_of
 
+    if stage is None and run is None:
+        raise UsageError("wanted --run RUN, or --stage with the folder of a stage")
+    if run is not None and not (stage is None or stage.isdecimal()):
+        raise UsageError(f"stage is {stage}, and run {run}; wanted the number of a stage of that run")
+    folder = str(stage) if run is None else stage_of(run, None if stage is None else int(stage))
     _without_bars()
-    record = export(stage, out, name=name, dtype=dtype, license=license, base_model=base_model, overwrite=overwrite)
+    record = export(folder, out, name=name, dtype=dtype, license=license, base_model=base_model, overwrite=overwrite)
     needed = f"\nreading it needs {record['reader']}" if "reader" in record else ""
     print(f"opened with AutoModelForCausalLM and AutoTokenizer: logits equal, generates{needed}\n{out}")
 

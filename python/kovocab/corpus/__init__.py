@@ -6,6 +6,7 @@ fault by its file and place. It never knows what a tokenizer is, and never guess
 stores     buckets, web addresses, the hub: what is there, and its bytes
 remote     a file behind a URL, read some requests ahead
 files      which files a corpus is
+contents   what identifies them, and whether they are still the same
 blocks     a file of lines → blocks of whole lines, up to where it is damaged
 tables     a Parquet file or a frame → documents
 faults     what is wrong and where; a line read slowly

@@ -12,8 +12,9 @@ from typing import Any, TypeAlias, TypeGuard
 import polars as pl
 
 from kovocab.corpus.blocks import ahead, blocks
+from kovocab.corpus.contents import Hashes, identities
 from kovocab.corpus.faults import POLARS_ERRORS, Fault, Skip, fail, half_pair, line_documents
-from kovocab.corpus.files import File, files, identities, kind
+from kovocab.corpus.files import File, files, kind
 from kovocab.corpus.remote import is_url, shown
 from kovocab.corpus.tables import check_parquet, read_frame, read_parquet
 from kovocab.errors import CorpusError, UsageError, quantity
@@ -148,21 +149,25 @@ def read_file(path: File, column: str = "text", *, start: int = 0, skip: Skip | 
     return _after(read_parquet(path, column, skip, 0), start)
 
 
-def fingerprint(corpus: Corpus, column: str = "text") -> dict[str, Any]:
+def fingerprint(corpus: Corpus, column: str = "text", hashes: Hashes | None = None) -> dict[str, Any]:
     """Say what identifies a corpus, for the record of what was made from it.
 
-    Cheap: of each file its size, and a hash of that and of its first, middle and last 64 KiB. Names are
-    relative to the folder that the files share, so a corpus that was moved is still the same corpus.
+    Names are relative to the folder that the files share, so a corpus that was moved is still the same corpus.
+
+    Args:
+        corpus: See `Corpus`.
+        column: The column or key that holds the text.
+        hashes: As for `contents.identities`.
 
     Returns:
-        `{"kind": "files", "column", "bytes", "files": [{"name", "bytes", "blake2b"}, ...]}`, or
+        `{"kind": "files", "column", "bytes", "files": [...]}`, see `contents.identities` for the files, or
         `{"kind": "memory"}`.
     """
-    return fingerprint_of(identities(corpus_files(corpus)), column)
+    return fingerprint_of(identities(corpus_files(corpus), hashes), column)
 
 
 def fingerprint_of(rows: list[dict[str, Any]], column: str) -> dict[str, Any]:
-    """The fingerprint of the corpus whose files `files.identities` tells, none if it is in memory."""
+    """The fingerprint of the corpus whose files `contents.identities` tells, none if it is in memory."""
     if not rows:
         return {"kind": "memory"}
     return {"kind": "files", "column": column, "bytes": sum(row["bytes"] for row in rows), "files": rows}

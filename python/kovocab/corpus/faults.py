@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import polars as pl
 
-from kovocab.artefact import new_file
+from kovocab.artefact import check_file, new_file
 from kovocab.errors import CorpusError
 from kovocab.ownership import json_lines_of
 
@@ -47,6 +47,9 @@ class Fault:
 is_report = json_lines_of(field.name for field in fields(Fault))
 """Whether a file is what `write_report` writes."""
 
+REPORT_FILE = (is_report, "report of what was skipped")
+"""What such a file is known by, and called: for `check_file`."""
+
 Skip: TypeAlias = Callable[[Fault], None]
 """What is told of each fault that is skipped."""
 
@@ -60,8 +63,9 @@ def write_report(faults: Iterable[Fault], path: str | Path) -> None:
     """Write faults as a file of JSON lines, an object each.
 
     Raises:
-        ArtefactError: `path` cannot be written.
+        ArtefactError: `path` cannot be written, or is there and is something else.
     """
+    check_file(path, *REPORT_FILE)  # who has asked before long work asks again
     with new_file(path) as beside:
         lines = (json.dumps(asdict(fault), ensure_ascii=False) + "\n" for fault in faults)
         # A file's name may be no UTF-8, and then holds what JSON writes as \udcff too.

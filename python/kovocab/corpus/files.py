@@ -1,12 +1,10 @@
-"""Which files a corpus is: paths, URLs, folders and globs expanded; how each is read, and what identifies it."""
+"""Which files a corpus is: paths, URLs, folders and globs expanded; and how each is read."""
 
 import glob
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from hashlib import blake2b
-from os.path import commonpath
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Any, TypeAlias
 
@@ -39,6 +37,14 @@ _PAPERS = re.compile(
 """Names of what lies beside a corpus and is none."""
 
 
+_KINDS: dict[str, Callable[[Path], bool]] = {
+    "a pipe": Path.is_fifo,
+    "a socket": Path.is_socket,
+    "a device": lambda path: path.is_char_device() or path.is_block_device(),
+}
+"""What a path may be that is neither file nor folder."""
+
+
 def files(corpus: str | Path | Sequence[str | Path]) -> list[File]:
     """List the files of a corpus: globs and folders expanded, sorted, each once, remote ones last.
 
@@ -69,46 +75,6 @@ def source(path: File) -> dict[str, Any]:
     return {"source": path}
 
 
-def identities(paths: Sequence[File]) -> list[dict[str, Any]]:
-    """Say of each file what identifies it, see `corpus.fingerprint`.
-
-    Returns:
-        `{"name", "bytes", "blake2b"}`; of a remote file, which is not opened for it, `etag` or `modified` as its
-        server has them in place of `blake2b`, unless it has neither.
-
-    Raises:
-        CorpusError: a file cannot be read.
-    """
-    places: list[PurePath] = [path.path if isinstance(path, Remote) else path.absolute() for path in paths]
-    # Local and remote files have no folder in common; each kind has its own.
-    parents: dict[type, list[PurePath]] = {}
-    for place in places:
-        parents.setdefault(type(place), []).append(place.parent)
-    roots = {type_: commonpath(of_type) for type_, of_type in parents.items()}
-    rows = []
-    for path, place in zip(paths, places, strict=True):
-        name = place.relative_to(roots[type(place)]).as_posix()
-        try:
-            size = path.stat().st_size
-            known = path.identity if isinstance(path, Remote) else {}
-            rows.append({"name": name, "bytes": size, **(known or {"blake2b": _sample(path, size)})})
-        except CorpusError:
-            raise
-        except OSError as error:
-            raise CorpusError(f"{path}: cannot be read: {error.strerror}") from error
-    return rows
-
-
-def _sample(path: File, size: int) -> str:
-    """Hash the size of a file and its first, middle and last 64 KiB."""
-    digest = blake2b(str(size).encode(), digest_size=16)
-    with path.open("rb") as file:
-        for start in (0, max(0, size // 2 - (32 << 10)), max(0, size - (64 << 10))):
-            file.seek(start)
-            digest.update(file.read(64 << 10))
-    return digest.hexdigest()
-
-
 def _expand(item: str | Path) -> Iterator[File]:
     if is_url(item):
         yield from expand(str(item), corpus_of)
@@ -124,13 +90,13 @@ def _expand(item: str | Path) -> Iterator[File]:
     elif path.exists() or not glob.has_magic(str(path)):  # a name that exists may hold `[`
         if not path.exists():
             raise CorpusError(f"{item}: no such file or folder{_no_text(path)}")
-        yield path
+        yield _plain(path)
     else:
-        # Python's own `**` matches each folder below, whose files it then matches too.
+        # Python's own `**` matches each folder below, whose files it then matches too, and one that is not there.
         names = glob.iglob(str(path), recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
         found = [Path(name) for name in names]
         inside = [name for folder in found if path.name != "**" and folder.is_dir() for name in _below(folder)]
-        matches = [name for name in found if name.is_file()]
+        matches = [_plain(name) for name in found if name.is_file() or not _is_passed(name)]
         matches += [Path(name) for name in corpus_of(inside, f"{item}: the glob", empty=True)]
         if not matches:
             raise CorpusError(f"{item}: the glob matches no file")
@@ -175,9 +141,37 @@ def _below(folder: Path) -> Iterator[str]:
         seen.add((found.st_dev, found.st_ino))
         folders[:] = [name for name in folders if not name.startswith(".")]
         for path in (Path(root, name) for name in names if not name.startswith(".")):
-            if not path.is_file():
-                raise CorpusError(f"{path}: is no file, or a link to nothing; wanted files")
-            yield str(path)
+            yield str(_plain(path))
+
+
+def _is_passed(path: Path) -> bool:
+    """Whether what a glob gave is a folder, by more links than the system follows too, or nothing."""
+    return not os.path.lexists(path) or Path(os.path.realpath(path)).is_dir()
+
+
+def _plain(path: Path) -> Path:
+    """The path, if it is one of a plain file.
+
+    Raises:
+        CorpusError: it is something else; says what.
+    """
+    if said := not_plain(path):
+        raise CorpusError(f"{path}: {said}")
+    return path
+
+
+def not_plain(path: str | Path) -> str | None:
+    """Say what a path leads to that is neither file nor folder, and what is wanted; None if it is one, or not there.
+
+    What can be read once, or waits for a writer, is found out before it is opened: that might not return.
+    """
+    path = Path(path)
+    if not path.exists():
+        return "is a link to nothing; wanted files" if path.is_symlink() else None
+    what = next((name for name, is_one in _KINDS.items() if is_one(path)), None)
+    return (
+        what and f"is {what}, which cannot be read twice, nor told from another; wanted a file that holds what it gives"
+    )
 
 
 def _refused(error: OSError) -> None:

@@ -67,6 +67,10 @@ class Remote:
         """What follows the last dot of its name, with the dot."""
         return self.path.suffix
 
+    def is_same(self, now: "Remote") -> bool:
+        """Whether the server says `now` what it said of it."""
+        return (self.size, self.identity) == (now.size, now.identity)
+
     def stat(self) -> os.stat_result:
         """Its size, as `st_size`; nothing else is known."""
         return os.stat_result((0, 0, 0, 0, 0, 0, self.size, 0, 0, 0))

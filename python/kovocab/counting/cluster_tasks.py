@@ -13,8 +13,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from kovocab import _core
+from kovocab.corpus.contents import identities, whole_hashes
 from kovocab.corpus.faults import Fault
-from kovocab.corpus.files import File, identities
+from kovocab.corpus.files import File
 from kovocab.corpus.readers import read_files
 from kovocab.counting.one_pass import READERS
 from kovocab.counting.resume import Done
@@ -22,7 +23,7 @@ from kovocab.counting.tally import Tally
 from kovocab.errors import CorpusError, UsageError
 
 Listed = tuple[File, dict[str, Any]]
-"""A file of the corpus and its identity, see `files.identities`, with a name that no other has."""
+"""A file of the corpus and its identity, see `contents.identities`, with a name that no other has."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,8 @@ def take_pieces(folder: Path, count: int) -> Iterator[bytes]:
 def _check_shared(path: File, identity: dict[str, Any]) -> None:
     """A file of the same name on a machine's own disk may be another."""
     try:
-        same = identities([path])[0] | {"name": identity["name"]} == identity
+        hashes = whole_hashes if "contents" in identity else None
+        same = identities([path], hashes)[0] | {"name": identity["name"]} == identity
     except OSError:
         same = False
     if not same:

@@ -7,18 +7,18 @@ The corpus comes in batches from `corpus`, the counting is Rust's (`tally`). Wor
 import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal, TypeAlias
 
 import polars as pl
 
-from kovocab.artefact import check_file
+from kovocab.artefact import check_file, scratch_beside
+from kovocab.corpus.contents import Fingerprint, check_fingerprint
 from kovocab.corpus.documents import Corpus, fingerprint_of, local_files
-from kovocab.corpus.faults import Fault, is_report, write_report
+from kovocab.corpus.faults import REPORT_FILE, Fault, is_report, write_report
 from kovocab.counting import cluster
 from kovocab.counting.one_pass import Pass, run
 from kovocab.counting.progress import Form
@@ -59,6 +59,7 @@ def count(
     memory: str | int | None = None,
     on_error: OnError = "fail",
     add_to: str | Path | Sequence[str | Path] = (),
+    fingerprint: Fingerprint = "quick",
 ) -> Counted:
     """Count the words of `corpus`, with a record; `count_words` is this without one, `count_to` writes a file.
 
@@ -75,13 +76,17 @@ def count(
             to the folder for temporary files. Half of the machine's when None. The result does not depend on it.
         on_error: What a fault of the corpus, a line that is not JSON say, is: "fail", an error, or "skip", noted.
         add_to: Word counts, as `count_to` or `Counted.save` wrote them, that are counted too: yesterday's.
+        fingerprint: By what the record tells the corpus from another, and whether it changed while it was counted:
+            "quick", a sample of each file and what the system says of it, or "full", all that each holds, which is
+            read twice more.
 
     Raises:
-        CorpusError: a file cannot be read (named, with the place), or the corpus holds no documents.
+        CorpusError: a file cannot be read (named, with the place), or changed while it was counted, or the corpus
+            holds no documents.
         TokenizerError: the tokenizer is not SentencePiece-style; `count_tokens` counts with any.
         UsageError: `threads` or `memory` cannot be used, or `add_to` was counted for another tokenizer.
     """
-    with _Count(corpus, tokenizer, column, threads, memory, on_error, add_to) as counting:
+    with _Count(corpus, tokenizer, column, threads, memory, on_error, add_to, fingerprint) as counting:
         tables, record = counting.finish()
         words = pl.concat([pl.DataFrame(schema=WORDS), *tables])
     return Counted(words, record, counting.skipped)
@@ -101,6 +106,7 @@ def count_to(
     engine: Engine = "local",
     address: str | None = None,
     report: str | Path | None = None,
+    fingerprint: Fingerprint = "quick",
 ) -> tuple[Record, list[Fault]]:
     """`count` into the Parquet file `out`: the words need not fit the memory, and a run that is stopped goes on.
 
@@ -130,7 +136,7 @@ def count_to(
     """
     check_writes(out, corpus, tokenizer, report=report)  # `add_to` may be `out`: it is read before it is replaced
     with _Count(
-        corpus, tokenizer, column, threads, memory, on_error, add_to, log_form, Path(out), engine, address
+        corpus, tokenizer, column, threads, memory, on_error, add_to, fingerprint, log_form, Path(out), engine, address
     ) as counting:
         try:
             tables, record = counting.finish()
@@ -144,8 +150,15 @@ def count_to(
     if report is not None and counting.skipped:
         write_report(counting.skipped, report)
     elif report is not None:
-        Path(report).unlink(missing_ok=True)  # that of an earlier count, whose words are replaced
+        _forget(Path(report))
     return record, counting.skipped
+
+
+def _forget(report: Path) -> None:
+    """Remove what an earlier count left there, whose words are replaced; whatever else is there by now stays."""
+    report = report.resolve()  # of a link, what it points to
+    if report.is_file() and report.stat().st_size and is_report(report):
+        report.unlink()
 
 
 def check_writes(
@@ -174,7 +187,7 @@ def check_writes(
     if tokens is not None:
         check_file(tokens, *TOKENS_FILE)
     if report is not None:
-        check_file(report, is_report, "report of what was skipped")
+        check_file(report, *REPORT_FILE)
 
 
 def count_words(corpus: Corpus, tokenizer: Source, **settings: Any) -> pl.DataFrame:
@@ -211,7 +224,7 @@ def combine_to(out: str | Path, paths: Sequence[str | Path], *, memory: str | in
     check_apart({"out": out}, {"words": paths})
     parts = [read_counted(path) for path in paths]
     check_same_cut(parts, parts[0])
-    with Tally(threads_of(None), bound(memory)) as tally, _no_overflow():
+    with scratch_beside(out) as folder, Tally(threads_of(None), bound(memory), folder) as tally, _no_overflow():
         _add_files(tally, paths)
         distinct, total, tables = tally.finish()
         record = new_record(combined(parts), parts[0], distinct, total)
@@ -231,6 +244,7 @@ class _Count:
         memory: str | int | None,
         on_error: OnError,
         add_to: str | Path | Sequence[str | Path],
+        fingerprint: Fingerprint,
         form: Form = "text",
         out: Path | None = None,
         engine: Engine = "local",
@@ -240,6 +254,7 @@ class _Count:
             raise UsageError(f"on_error is {on_error!r}; wanted fail or skip")
         if engine not in ("local", "ray"):
             raise UsageError(f"engine is {engine!r}; wanted local or ray")
+        check_fingerprint("fingerprint", fingerprint)
         if engine == "ray":
             cluster.load_ray()
         # What a cluster is asked for is not settled by this machine.
@@ -254,18 +269,18 @@ class _Count:
         self._add_to = [add_to] if isinstance(add_to, str | Path) else list(add_to)
         self._before = [read_counted(path) for path in self._add_to]
         check_same_cut(self._before, self._made_for)
-        self._pass = Pass(corpus, column, threads, on_error == "skip", form)
+        self._pass = Pass(corpus, column, threads, on_error == "skip", form, fingerprint)
         self._kept: Kept | None = None
-        self._scratch: TemporaryDirectory[str] | None = None
+        self._scratch: Path | None = None
+        self._stack = ExitStack()
         spills: Path | None = None
         if out is not None and engine == "ray":
             if not self._pass.files:
                 raise UsageError("the engine ray counts files, and the corpus is in memory; wanted the engine local")
-            out.parent.mkdir(parents=True, exist_ok=True)
-            self._scratch = TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent)
-            spills = Path(self._scratch.name)
+            spills = self._scratch = self._stack.enter_context(scratch_beside(out))
         elif out is not None and self._pass.files:
             identity = {"kovocab": version("kovocab"), "column": column, "on_error": on_error} | self._made_for
+            identity["fingerprint"] = fingerprint
             identity["add_to"] = [sha256(json.dumps(record).encode()).hexdigest() for record in self._before]
             self._kept = Kept(out, identity | {"files": self._pass.stood})
             spills, self._pass.done = self._kept.folder, self._kept.done
@@ -281,8 +296,7 @@ class _Count:
         self._tally.__exit__(None, None, None)
         if self._kept is not None:
             self._kept.close(forget=self._forget)
-        if self._scratch is not None:
-            self._scratch.cleanup()
+        self._stack.close()
 
     @property
     def skipped(self) -> list[Fault]:
@@ -297,8 +311,7 @@ class _Count:
             if self._kept is None or not done.files:  # else they are among what was kept
                 _add_files(self._tally, self._add_to)
             if self._scratch is not None:
-                folder, tokenizer = Path(self._scratch.name), self._loaded.text
-                counted = cluster.count_by_ray(self._pass, self._tally, folder, tokenizer, **self._asked)
+                counted = cluster.count_by_ray(self._pass, self._tally, self._scratch, self._loaded.text, **self._asked)
             else:
                 run(self._pass, self._tally, self._bpe, self._kept)
                 counted = self._tally.finish()

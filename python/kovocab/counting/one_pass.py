@@ -14,15 +14,14 @@ from typing import Any
 import polars as pl
 
 from kovocab import _core
+from kovocab.corpus.contents import Fingerprint, Standing, whole_hashes
 from kovocab.corpus.documents import BATCH_SIZE, Corpus, batches, corpus_files, no_documents
 from kovocab.corpus.faults import Fault
-from kovocab.corpus.files import File, identities
+from kovocab.corpus.files import File
 from kovocab.corpus.readers import read_files
-from kovocab.corpus.remote import Remote
 from kovocab.counting.progress import Form, Progress, progress
 from kovocab.counting.resume import Done, Kept
 from kovocab.counting.tally import Tally
-from kovocab.errors import CorpusError
 from kovocab.machine import memory
 
 EVERY = 10.0  # seconds of counting, at least, between two times that progress is kept
@@ -40,8 +39,9 @@ class Pass:
         threads: How many threads count.
         skip: Whether faults of the corpus are skipped.
         form: Of log lines.
+        fingerprint: What identifies a file: a sample of it, or all that it holds.
         files: The files of the corpus; none where it is in memory.
-        identities: What identifies each, see `files.identities`.
+        identities: What identifies each, see `contents.identities`.
         names: What each is called in `done`: no two alike.
         done: What was counted of each, by name, and the faults.
     """
@@ -51,20 +51,21 @@ class Pass:
     threads: int
     skip: bool = False
     form: Form = "text"
+    fingerprint: Fingerprint = "quick"
     done: Done = field(default_factory=Done)
 
     def __post_init__(self) -> None:
         self.files = corpus_files(self.corpus)
-        self.identities = identities(self.files)
+        self._standing = Standing(self.files, whole_hashes if self.fingerprint == "full" else None)
+        self.identities = self._standing.identities
         self.names = dict(zip(self.files, _unique(row["name"] for row in self.identities), strict=True))
-        self._stood = {path: _state(path) for path in self.files}
         self.bar: Progress | None = None
 
     @property
     def stood(self) -> list[dict[str, Any]]:
-        """The files as they stood when the pass began: name, size, fingerprint, time of the last change."""
-        rows = zip(self.files, self.identities, strict=True)
-        return [row | {"name": self.names[path], "state": self._stood[path]} for path, row in rows]
+        """The files as they stood when the pass began: name, size, fingerprint, and what the system said of each."""
+        rows = zip(self.files, self.identities, self._standing.states, strict=True)
+        return [row | {"name": self.names[path], "state": state} for path, row, state in rows]
 
     def end(self, distinct_words: int) -> None:
         """Tell machines that the pass has ended, and what it came to."""
@@ -102,8 +103,7 @@ class Pass:
 
     def check(self) -> None:
         """Check, after all was read, that it was something, and one state of it; errors are those of `batches`."""
-        if changed := [path for path in self.files if _state(path) != self._stood[path]]:
-            raise CorpusError(f"{changed[0]} changed while it was counted; wanted files that stand still")
+        self._standing.check("while it was counted", whole=self.fingerprint == "full")
         if not self.documents:
             raise no_documents(self.corpus, self.done.faults)
 
@@ -185,14 +185,3 @@ def _unique(names: Iterable[str]) -> list[str]:
         seen[name] += 1
         unique.append(f"{name} ({seen[name]})" if seen[name] > 1 else name)
     return unique
-
-
-def _state(path: File) -> tuple[int, ...] | None:
-    """What changes when a local file does; a remote one is not asked again."""
-    if isinstance(path, Remote):
-        return ()
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_size, found.st_mtime_ns

@@ -7,7 +7,7 @@ first so many bytes of each part belong together; what a part has beyond them wa
 
 import json
 import os
-import shutil
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -16,8 +16,10 @@ from typing import Any
 
 import polars as pl
 
+from kovocab.corpus.contents import State
 from kovocab.corpus.faults import Fault
 from kovocab.errors import ArtefactError, quantity
+from kovocab.workplace import sync
 
 try:
     import fcntl
@@ -25,6 +27,13 @@ except ImportError:  # Windows has no such lock
     fcntl = None  # type: ignore[assignment]
 
 PROGRESS = "progress.json"
+MARK = "kovocab keeps the progress of a count here\n"
+"""What the file `lock` says, by which such a folder is known."""
+
+_PART = re.compile(r"\d{3}\.(words|sorted)")
+_OURS = re.compile(rf"lock|progress\.json(\.part)?|{_PART.pattern}")
+"""What kovocab writes into it."""
+
 LISTED = 100_000  # faults
 
 
@@ -95,33 +104,44 @@ class Kept:
         done: What was counted when progress was last kept.
 
     Raises:
-        ArtefactError: an interrupted count was of something else (says what), or another process is at it.
+        ArtefactError: an interrupted count was of something else (says what), another process is at it, or a folder
+            of that name is somebody else's.
     """
 
     def __init__(self, out: Path, identity: Mapping[str, Any]) -> None:
         self.folder = out.with_name(f".{out.name}.counting")
         self._identity = json.loads(json.dumps(identity))
         self.done = Done()
+        self._synced: dict[str, int] = {}
         self._made = [folder for folder in out.absolute().parents if not folder.exists()]
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.folder / "lock").open("w")
+            if not (self.folder / "lock").is_file():
+                self._check_empty()
+            self._lock = (self.folder / "lock").open("a+", encoding="utf-8")
+        except ArtefactError:
+            raise
         except OSError as error:
             raise ArtefactError(f"{out} cannot be written: {error.strerror}") from error
         try:
             if not self._locked():
                 raise ArtefactError(f"{out} is being counted by another process")
+            self._mark()
             self._load()
         except BaseException:
             self._lock.close()
             raise
 
     def keep(self, done: Done, parts: Mapping[str, int]) -> None:
-        """Note that what `done` says is in the first bytes of the parts."""
+        """Note that what `done` says is in the first bytes of the parts, which are on the disk then."""
         state = {"identity": self._identity, "parts": dict(parts), "done": asdict(done)}
         beside = self.folder / f"{PROGRESS}.part"
         try:
+            for name in (name for name, length in parts.items() if self._synced.get(name) != length):
+                sync(self.folder / name)
+            self._synced = dict(parts)
             beside.write_text(json.dumps(state), encoding="utf-8")  # in ASCII, since a file's name may be no UTF-8
+            sync(beside)
             beside.replace(self.folder / PROGRESS)
         except OSError as error:
             raise ArtefactError(f"{self.folder / PROGRESS} cannot be written: {error.strerror}") from error
@@ -130,11 +150,37 @@ class Kept:
     def close(self, *, forget: bool) -> None:
         """Let go of the folder; and remove it, if it is to be forgotten or holds no progress."""
         if forget or not (self.folder / PROGRESS).exists():
-            shutil.rmtree(self.folder, ignore_errors=True)
-            with suppress(OSError):  # not empty: of those that were made for this, the rest are wanted
+            with suppress(OSError):  # not empty, and the rest are wanted: what is in it, and what was made for this
+                self._remove()
                 for folder in self._made:
                     folder.rmdir()
         self._lock.close()
+
+    def _remove(self) -> None:
+        """Remove what was kept, and the folder if nothing else is in it."""
+        (self.folder / PROGRESS).unlink(missing_ok=True)  # first: it says that the others are there
+        for path in self.folder.iterdir():
+            if _OURS.fullmatch(path.name):
+                path.unlink()
+        self.folder.rmdir()
+
+    def _mark(self) -> None:
+        """Make the folder known as ours, unless it is somebody else's."""
+        self._lock.seek(0)
+        if (said := self._lock.read(len(MARK) + 1)) == MARK:
+            return
+        if said:
+            raise self._foreign("lock")
+        self._check_empty()
+        self._lock.write(MARK)
+        self._lock.flush()
+
+    def _check_empty(self) -> None:
+        if others := sorted({path.name for path in self.folder.iterdir()} - {"lock"}):
+            raise self._foreign(others[0])
+
+    def _foreign(self, name: str) -> ArtefactError:
+        return ArtefactError(f"{self.folder / name} is not kovocab's and is in the way; move it, or choose another out")
 
     def _locked(self) -> bool:
         """Lock the folder; another process may be at it, or may have removed it meanwhile."""
@@ -162,7 +208,7 @@ class Kept:
             raise ArtefactError(f"a count of this was interrupted, and {found}; {self._advice()}")
         if missing := [name for name in parts if not (self.folder / name).exists()]:
             raise ArtefactError(f"{self.folder / missing[0]} is missing; {self._advice()}")
-        lengths = {part: parts.get(part.name, 0) for part in self.folder.glob("[0-9]*")}
+        lengths = {part: parts.get(part.name, 0) for part in self.folder.iterdir() if _PART.fullmatch(part.name)}
         if short := [part for part, length in lengths.items() if part.stat().st_size < length]:
             raise ArtefactError(f"{short[0]} is shorter than {lengths[short[0]]} bytes; {self._advice()}")
         for part, length in lengths.items():
@@ -174,8 +220,10 @@ class Kept:
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
     """Say what is no longer as it was, on one line; None if all is."""
+    if before.get("fingerprint") != now.get("fingerprint"):  # then no file's is as it was
+        return f"fingerprint was {before.get('fingerprint')!r} and is {now.get('fingerprint')!r}"
     old, new = ({row["name"]: row for row in each["files"]} for each in (before, now))
-    changes = [f"{name} has changed since" for name in new if name in old and old[name] != new[name]]
+    changes = [f"{name} has changed since" for name in new if name in old and not _is_same(old[name], new[name])]
     changes += [f"{name} is new since" for name in new if name not in old]
     changes += [f"{name} is gone since" for name in old if name not in new]
     if changes:
@@ -185,3 +233,10 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
         before = {**before, "on_error": now["on_error"]}
     keys = [key for key in now if key != "files" and before.get(key) != now[key]]
     return f"{keys[0]} was {before.get(keys[0])!r} and is {now[keys[0]]!r}" if keys else None
+
+
+def _is_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether a file, as `Pass.stood` tells it, is what it was."""
+    state, state_now = before.get("state"), now["state"]
+    stands = state is state_now is None or (state_now is not None and State(*state_now).stands(state))
+    return stands and {**before, "state": None} == {**now, "state": None}

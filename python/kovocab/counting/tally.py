@@ -22,6 +22,7 @@ ROWS = 1 << 20  # of a table at a time, and of a row group
 _MOST_THREADS = 1024  # each has words of its own
 _LEAST = 128 << 20  # bytes of tables that are worth spilling
 _SORTED = 100  # bytes of memory, at most, that a word takes besides while words are sorted in memory
+_PARTS = "[0-9][0-9][0-9].words"
 COMBINED = 10  # bytes of memory, at most, that a byte of a spilled part takes when it is combined and sorted
 
 
@@ -91,7 +92,7 @@ class Tally:
         """The files of spilled words, with their sizes in bytes."""
         if self._folder is None:
             return {}
-        return {path.name: path.stat().st_size for path in sorted(self._folder.glob("*.words"))}
+        return {path.name: path.stat().st_size for path in sorted(self._folder.glob(_PARTS))}
 
     def finish(self) -> tuple[int, int, Iterator[pl.DataFrame]]:
         """How many distinct words there are, the sum of their counts, and the words in order, `ROWS` at a time."""

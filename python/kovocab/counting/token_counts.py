@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from kovocab import _core
-from kovocab.artefact import new_file
+from kovocab.artefact import check_file, new_file
 from kovocab.corpus.documents import Corpus
 from kovocab.counting.one_pass import Pass, run
 from kovocab.counting.tally import Tally, bpe_of, threads_of
@@ -90,9 +90,10 @@ def count_tokens_to(out: str | Path, words: str | Path, tokenizer: Source, *, th
     """Write `count_tokens_of` as the Parquet file `out`.
 
     Raises:
-        ArtefactError: `out` cannot be written.
+        ArtefactError: `out` cannot be written, or is there and is something else.
         KovocabError: as `count_tokens_of`.
     """
+    check_file(out, *TOKENS_FILE)
     table = count_tokens_of(words, tokenizer, threads=threads)
     with new_file(out) as beside:
         table.write_parquet(beside, metadata={MARK: json.dumps({"verb": _TOKENS})})

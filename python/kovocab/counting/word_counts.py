@@ -3,7 +3,6 @@
 The file need not fit the memory, neither where it is written nor where it is read.
 """
 
-import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,10 +16,11 @@ from polars.io.plugins import register_io_source
 from kovocab import _core
 from kovocab.artefact import check_file, new_file
 from kovocab.corpus.faults import POLARS_ERRORS, Fault, first_line
+from kovocab.corpus.files import not_plain
 from kovocab.counting.tally import ROWS
-from kovocab.errors import CorpusError, UsageError, quantity
+from kovocab.errors import ArtefactError, CorpusError, UsageError, quantity
 from kovocab.ownership import MARK, parquet_of
-from kovocab.record import Record
+from kovocab.record import Record, as_json, parsed
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,8 @@ def load_counted(path: str | Path) -> Counted:
     """Read what `Counted.save` or `count_to` wrote.
 
     Raises:
-        CorpusError: the file is missing, not Parquet, or not of `kovocab count`.
+        CorpusError: the file is missing, not Parquet, or not of `kovocab count`; or its record is damaged, or its
+            words are not those that the record speaks of.
     """
     record = read_counted(path)
     return Counted(pl.concat([pl.DataFrame(schema=WORDS), *tables_of(path)]), record)
@@ -75,6 +76,8 @@ def load_counted(path: str | Path) -> Counted:
 def read_counted(path: str | Path) -> Record:
     """Read the record of what `Counted.save` or `count_to` wrote; errors as `load_counted`."""
     wanted = "wanted word counts as `kovocab count` leaves them"
+    if said := not_plain(path):
+        raise CorpusError(f"{path} {said}")
     try:
         metadata = pl.read_parquet_metadata(path)
         schema = pl.scan_parquet(path, glob=False).collect_schema()
@@ -82,7 +85,10 @@ def read_counted(path: str | Path) -> Record:
         raise CorpusError(f"{path} cannot be read ({first_line(error)}); {wanted}") from error
     if MARK not in metadata or schema != WORDS:
         raise CorpusError(f"{path} holds {dict(schema)}; {wanted}: {dict(WORDS)} and their record")
-    record: Record = json.loads(metadata[MARK])
+    try:
+        record = parsed(metadata[MARK], f"the record in {path}", "count")
+    except ArtefactError as error:
+        raise CorpusError(f"{error}; run `kovocab count` again") from error
     return record
 
 
@@ -129,8 +135,7 @@ def write_words(path: str | Path, tables: Iterable[pl.DataFrame], record: Record
         yield from given
 
     def metadata(_: object) -> dict[str, str]:
-        # A file's name may be no UTF-8, and then holds what JSON writes as \\udcff too.
-        return {MARK: json.dumps(record, ensure_ascii=False).encode("utf-8", errors="backslashreplace").decode()}
+        return {MARK: as_json(record).decode()}
 
     with new_file(path) as beside:
         frame = register_io_source(source, schema=WORDS)
@@ -149,8 +154,11 @@ def check_same_cut(parts: Sequence[Record], wanted: Record) -> None:
 
 def combined(parts: Sequence[Record]) -> Record:
     """What the counts of several corpora were made from, by their records."""
+    read: list[Record] = []  # flat: what is added to every day would be nested a year deep
+    for corpus in (part["corpus"] for part in parts):
+        read += corpus["parts"] if corpus.get("parts") else [corpus]
     together: Record = {
-        "corpus": {"kind": "combined", "parts": [part["corpus"] for part in parts]},
+        "corpus": {"kind": "combined", "parts": read},
         "documents": sum(part["documents"] for part in parts),
         "bytes": sum(part["bytes"] for part in parts),
     }

@@ -5,22 +5,28 @@ run each compute the part of it that they need, so the only state is how many bl
 """
 
 import math
+import signal
 from collections.abc import Iterator
-from pathlib import Path
+from functools import cached_property
 
 import lightning
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from kovocab.corpus.contents import Fingerprint, check_fingerprint
 from kovocab.data.block_order import Address, HeldOutOrder, Schedule, TrainOrder
 from kovocab.data.encoding import SpecialTokens
+from kovocab.data.packed import PackedSource
 from kovocab.data.splitting import Part
-from kovocab.data.token_files import PackedSource, Packing, Source, check_sources, digest, identity, pack
+from kovocab.data.token_files import Packing, Source, TokenFiles, digest
 from kovocab.errors import UsageError
+from kovocab.machine.stopping import ASKS
 from kovocab.record import Record
-from kovocab.tokenizer.tokenizer import load_tokenizer
 
 Batch = dict[str, torch.Tensor]
+
+MOST_WORKERS = 512
+"""Processes that read ahead, at most: more is a slip, and would take a machine down."""
 
 
 class BlockLoader:
@@ -78,6 +84,7 @@ class BlockLoader:
             batch_sampler=batches,
             num_workers=self._num_workers,
             collate_fn=_stack,
+            worker_init_fn=_leave_stopping_to_main,
         )
         for batch in loader:
             # Counted when handed over, not when read ahead: that is what makes a saved state exact.
@@ -111,10 +118,12 @@ class Mixture(lightning.LightningDataModule):
         num_workers: Processes that read ahead, per rank.
         special_tokens_in_text: What a literal `</s>` in a document is, and each other special token's text: `text`,
             as any other, or that `token`.
+        fingerprint: By what a corpus, and its token files, are known again: `quick`, each file is read whole but once,
+            until size, times or place on the disk say that somebody touched it; `full`, every time.
 
     Raises:
         UsageError: no source, two of one name, or a number out of range.
-        CorpusError: while packing, see `kovocab.data.token_files.pack`.
+        CorpusError: while packing, see `kovocab.data.token_files.TokenFiles`.
     """
 
     def __init__(
@@ -129,6 +138,7 @@ class Mixture(lightning.LightningDataModule):
         seed: int = 0,
         num_workers: int = 0,
         special_tokens_in_text: SpecialTokens = "text",
+        fingerprint: Fingerprint = "quick",
     ) -> None:
         super().__init__()
         names = [source.name for source in sources]
@@ -137,38 +147,45 @@ class Mixture(lightning.LightningDataModule):
         for name in names:
             if names.count(name) > 1:
                 raise UsageError(f"data.sources: two sources have the name {name!r}")
-        if batch_size < 1 or num_workers < 0:
+        if batch_size < 1 or not 0 <= num_workers <= MOST_WORKERS:
             raise UsageError(
-                f"data.batch_size is {batch_size} and data.num_workers {num_workers}; wanted at least 1 and 0"
+                f"data.batch_size is {batch_size} and data.num_workers {num_workers}; wanted at least 1, and from 0 "
+                f"to {MOST_WORKERS}"
             )
-        self.tokenizer, self.sources, self.tokens_dir = tokenizer, sources, tokens_dir
+        check_fingerprint("data.fingerprint", fingerprint)
+        self.tokenizer, self.sources, self.tokens_dir, self.fingerprint = tokenizer, sources, tokens_dir, fingerprint
         self.packing = Packing(length, validation_share, special_tokens_in_text)
         self.batch_size, self.seed, self.num_workers = batch_size, seed, num_workers
         self.packed: list[PackedSource] = []
 
+    @cached_property
+    def token_files(self) -> TokenFiles:
+        """Where sources are packed; what they are made of is settled when it is first asked for."""
+        return TokenFiles(self.tokenizer, self.tokens_dir, self.packing, self.fingerprint)
+
     def check(self) -> None:
-        """See that what is not packed yet can be read; cheap, see `kovocab.data.token_files.check_sources`."""
-        check_sources(self.sources, self.tokenizer, self.tokens_dir, self.packing)
+        """See that what is not packed yet can be read, and what is packed is there; see `TokenFiles.check`."""
+        self.token_files.check(self.sources)
 
     def prepare_data(self) -> None:
-        """Pack what is not packed yet; on one rank a machine."""
+        """Pack what is not packed yet, and check what was packed before, once; on one rank a machine."""
         self.check()
         for source in self.sources:
-            pack(source, self.tokenizer, self.tokens_dir, self.packing)
+            self.token_files.pack(source)
+            self.token_files.check_contents(source)
 
     def setup(self, stage: str) -> None:
         """Open the token files."""
         del stage
         if not self.packed:
-            self.packed = [PackedSource(self._folder(source)) for source in self.sources]
+            self.packed = [self.token_files.pack(source) for source in self.sources]
 
     def identity(self) -> Record:
         """All that the order of training blocks depends on; needs no packing."""
-        loaded = load_tokenizer(self.tokenizer)
         weights = Schedule([source.weight for source in self.sources]).weights.tolist()
         sources = {}
         for source, share in zip(self.sources, weights, strict=True):
-            made_from = identity(source, self.tokenizer, loaded, self.packing)
+            made_from = self.token_files.identity(source)
             # A corpus may be of a million files: its column and size by value, the rest by a digest.
             corpus = {key: made_from["corpus"].get(key) for key in ("kind", "column", "bytes")}
             sources[source.name] = {
@@ -238,9 +255,6 @@ class Mixture(lightning.LightningDataModule):
         """The held-out blocks."""
         return self.val_dataloader()
 
-    def _folder(self, source: Source) -> Path:
-        return pack(source, self.tokenizer, self.tokens_dir, self.packing)
-
     def _place(self) -> tuple[int, int, int]:
         """Rank, world size, and batches in an epoch (0: not said)."""
         trainer = self.trainer
@@ -292,3 +306,10 @@ class _Batches:
 
 def _stack(blocks: list[torch.Tensor]) -> Batch:
     return {"input_ids": torch.stack(blocks)}
+
+
+def _leave_stopping_to_main(worker: int) -> None:
+    """A signal to all processes of a job would end what reads ahead, while the main one still finishes its step."""
+    del worker
+    for number in ASKS:
+        signal.signal(number, signal.SIG_IGN)

@@ -11,7 +11,8 @@ from kovocab.data.encoding import AT_ONCE, Document, Encoder
 Part = Literal["train", "validation"]
 PARTS: tuple[Part, Part] = ("train", "validation")
 
-_COUNTED = ("documents", "tokens", "words", "bytes", "text_tokens")
+COUNTED = ("documents", "tokens", "words", "bytes", "text_tokens")
+"""What is counted of each part."""
 
 
 class Split:
@@ -37,7 +38,7 @@ class Split:
         share: float,
     ) -> None:
         self._files = {"train": train, "validation": validation}
-        self._counts: dict[str, dict[str, int]] = {part: dict.fromkeys(_COUNTED, 0) for part in PARTS}
+        self._counts: dict[str, dict[str, int]] = {part: dict.fromkeys(COUNTED, 0) for part in PARTS}
         self._dtype, self._length = dtype, length
         self._below = int(share * 2**64)
         # The reserve: documents above the share, of which the lowest hashes reach one block. By hash, so that

@@ -1,7 +1,8 @@
-"""Documents → token files: encoded once, then memory-mapped. No torch here.
+"""Documents → token files: encoded once, then memory-mapped (`packed`). No torch here.
 
-A source becomes two flat files of token ids, one for training and one held out. They are named by a
-fingerprint of what made them, so a second run with the same corpus, tokenizer and split opens them at once.
+A source becomes two flat files of token ids, one for training and one held out. They are named by a fingerprint of
+what made them, all that the corpus holds and all else, so a second run with the same corpus, tokenizer and split opens
+them at once, wherever the corpus lies by then.
 """
 
 import hashlib
@@ -9,26 +10,28 @@ import json
 import logging
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from kovocab.artefact import new_folder
-from kovocab.corpus.documents import batches, check_readable, fingerprint
+from kovocab.corpus.contents import Fingerprint, Standing
+from kovocab.corpus.documents import check_readable, corpus_files, fingerprint_of, local_files, read_file
+from kovocab.corpus.files import File
 from kovocab.corpus.remote import shown
 from kovocab.data.encoding import Document, Encoder, SpecialTokens, eos_of
-from kovocab.data.splitting import PARTS, Part, Split
+from kovocab.data.memo import Memo
+from kovocab.data.packed import DTYPES, PackedSource
+from kovocab.data.splitting import PARTS, Split
 from kovocab.errors import CorpusError, UsageError, quantity
 from kovocab.record import RECORD, Record, read_record, write_record
 from kovocab.tokenizer.tokenizer import load_tokenizer
-from kovocab.tokenizer.tokenizer_json import TokenizerJson
+from kovocab.workplace import turn
 
 log = logging.getLogger(__name__)
-
-TokenIds = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 
 EVERY = 10.0  # seconds between two lines of progress
 
@@ -81,118 +84,166 @@ class Packing:
             raise UsageError(f"data.special_tokens_in_text is {self.special_tokens_in_text}; wanted text or token")
 
 
-class PackedSource:
-    """The token files of one source, cut into blocks.
+class TokenFiles:
+    """The token files of sources that are packed in one way, in one folder.
+
+    What a source is made of is settled when it is first asked for: a corpus that changes later is an error where it is
+    still to be packed, and no matter to who trains on what was packed.
 
     Args:
-        folder: What `pack` returned.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.record = read_record(folder, "pack")
-        self.length: int = self.record["length"]
-        dtype = np.dtype(self.record["dtype"])
-        self._tokens = {part: np.memmap(folder / f"{part}.bin", dtype=dtype, mode="r") for part in PARTS}
-
-    def __reduce__(self) -> tuple[type["PackedSource"], tuple[Path]]:
-        """Cross to a worker process by name: a pickled memmap would carry all its tokens."""
-        return PackedSource, (self.folder,)
-
-    def blocks(self, part: Part) -> int:
-        """The number of whole blocks in `part`."""
-        return len(self._tokens[part]) // self.length
-
-    def block(self, part: Part, index: int) -> npt.NDArray[np.int64]:
-        """The token ids of one block, int64 [length]."""
-        return self._tokens[part][index * self.length : (index + 1) * self.length].astype(np.int64)
-
-
-def pack(source: Source, tokenizer: str | Path, tokens_dir: str | Path, packing: Packing) -> Path:
-    """Write the token files of `source`, or find the ones that are there.
-
-    Each document is encoded as the tokenizer's own template says (so with bos where it has one), followed by
-    eos where the tokenizer has one; empty documents are skipped. A document is held out by the hash of its
-    text, so the same ones are, in any order and among any others. The text of a special token in a document is
-    read as text, unless `packing` says otherwise. Where the share gives less than one block,
-    those of lowest hash are taken until there is one. The others are joined in about the corpus' order.
-    Tokens behind the last whole block are dropped, and counted in the record.
-
-    Returns:
-        The folder `tokens_dir/NAME.FINGERPRINT` with `train.bin`, `validation.bin` (flat uint16 or uint32,
-        little endian) and their record. That has of each part its documents, tokens, words (between white space),
-        bytes and `text_tokens` (without those that the template and eos add), and of what is held out
-        `base_text_tokens`, what the base makes of it, where that is known.
+        tokenizer: A folder or file of the target tokenizer.
+        folder: Where the token files are, which runs may share.
+        packing: How documents become blocks.
+        fingerprint: By what a corpus is known again: "quick" reads all of a file but once, until somebody touches it;
+            "full" every time.
 
     Raises:
-        CorpusError: the corpus cannot be read, or is too small for one block of each part.
-        TokenizerError: the tokenizer cannot be read, or makes a special token of its text by itself.
-    """
-    loaded = load_tokenizer(tokenizer)
-    made_from = identity(source, tokenizer, loaded, packing)
-    folder = _folder(source, tokens_dir, made_from)
-    if (folder / RECORD).is_file():
-        return folder
-    log.info("packing %s into %s", source.name, folder)
-    encoder = Encoder(loaded, made_from["eos"], packing.special_tokens_in_text, made_from["first_new_id"])
-    with new_folder(folder) as beside:
-        _write(source, encoder, loaded.size, made_from, packing, beside)
-    return folder
-
-
-def check_sources(sources: Iterable[Source], tokenizer: str | Path, tokens_dir: str | Path, packing: Packing) -> None:
-    """See that each source that is not packed yet can be read, before hours go into packing the first.
-
-    Raises:
-        CorpusError: a file or a column is not there; names the source.
         TokenizerError: the tokenizer cannot be read.
     """
-    loaded = load_tokenizer(tokenizer)
-    for source in sources:
-        folder = _folder(source, tokens_dir, identity(source, tokenizer, loaded, packing))
-        if not (folder / RECORD).is_file():
-            check_readable(source.corpus, source.column)
+
+    def __init__(
+        self, tokenizer: str | Path, folder: str | Path, packing: Packing, fingerprint: Fingerprint = "quick"
+    ) -> None:
+        self._tokenizer, self._folder, self._packing = Path(tokenizer), Path(folder), packing
+        self._full = fingerprint == "full"
+        self._hashes = Memo(self._folder, fingerprint)
+        self._loaded = load_tokenizer(tokenizer)
+        self._known: dict[str, tuple[Standing, Record]] = {}
+        self._checked: set[str] = set()
+
+    def identity(self, source: Source) -> Record:
+        """All that a source's token files depend on."""
+        return self._settled(source)[1]
+
+    def check(self, sources: Sequence[Source]) -> None:
+        """See that each source can be read, or is packed, before hours go into packing the first, or into its hashes.
+
+        Raises:
+            CorpusError: a file or a column is not there; names the source.
+            ArtefactError: token files are not of the size that their record says.
+        """
+        looked_at = set()
+        for source in sources:
+            if source.name not in self._known and not self._hashes.knows(local_files(source.corpus)):
+                check_readable(source.corpus, source.column)
+                looked_at.add(source.name)
+        for source in sources:
+            if self._packed(self.identity(source)) is None and source.name not in looked_at:
+                check_readable(source.corpus, source.column)
+
+    def pack(self, source: Source) -> PackedSource:
+        """Write the token files of `source`, or find the ones that are there.
+
+        Each document is encoded as the tokenizer's own template says (so with bos where it has one), followed by
+        eos where the tokenizer has one; empty documents are skipped. A document is held out by the hash of its
+        text, so the same ones are, in any order and among any others. The text of a special token in a document is
+        read as text, unless `packing` says otherwise. Where the share gives less than one block,
+        those of lowest hash are taken until there is one. The others are joined in about the corpus' order.
+        Tokens behind the last whole block are dropped, and counted in the record.
+
+        Returns:
+            The folder `NAME.FINGERPRINT` with `train.bin`, `validation.bin` (flat uint16 or uint32, little endian) and
+            their record, opened. That has of each part its documents, tokens, words (between white space), bytes and
+            `text_tokens` (without those that the template and eos add), and of what is held out `base_text_tokens`,
+            what the base makes of it, where that is known.
+
+        Raises:
+            CorpusError: the corpus cannot be read, changes meanwhile, or is too small for one block of each part.
+            TokenizerError: the tokenizer makes a special token of its text by itself.
+            ArtefactError: token files are there and not of the size that their record says.
+        """
+        standing, made_from = self._settled(source)
+        if (packed := self._packed(made_from)) is not None:
+            return packed
+        folder = self._place(made_from)
+        log.info("packing %s into %s", source.name, folder)
+        standing.check("since the run began", listed=corpus_files(source.corpus))
+        encoder = Encoder(
+            self._loaded, made_from["eos"], self._packing.special_tokens_in_text, made_from["first_new_id"]
+        )
+        with suppress(_PackedByAnother), ExitStack() as held:
+            with new_folder(folder) as beside:
+                _write(source, standing.files, encoder, self._dtype, made_from, self._packing, beside)
+                standing.check("while it was packed", whole=self._full, listed=corpus_files(source.corpus))
+                held.enter_context(turn(self._folder))  # until the folder has its name
+                if (folder / RECORD).is_file():
+                    log.info("%s was packed by another process meanwhile", source.name)
+                    raise _PackedByAnother
+            self._checked.add(source.name)
+        return self._open(folder, made_from)
+
+    def check_contents(self, source: Source) -> None:
+        """Check, once, that the token files of a packed source hold what was written.
+
+        Raises:
+            ArtefactError: one does not; names it.
+        """
+        if source.name not in self._checked:
+            self.pack(source).check_contents(self._hashes)
+            self._checked.add(source.name)
+
+    def _settled(self, source: Source) -> tuple[Standing, Record]:
+        if source.name not in self._known:
+            eos = eos_of(self._loaded, self._tokenizer)
+            first_new_id = _first_new_id(self._tokenizer)
+            standing = Standing(corpus_files(source.corpus), self._hashes)
+            made_from = {
+                "source": source.name,
+                "corpus": fingerprint_of(standing.identities, source.column),
+                "tokenizer": hashlib.sha256(self._loaded.text.encode()).hexdigest(),
+                "eos": eos,
+                "eos_id": self._loaded.ids[eos] if eos else None,
+                "first_new_id": first_new_id,
+                **asdict(self._packing),
+            }
+            self._known[source.name] = standing, made_from
+        return self._known[source.name]
+
+    @property
+    def _dtype(self) -> str:
+        return DTYPES[self._loaded.size > 1 << 16]
+
+    def _place(self, made_from: Record) -> Path:
+        return self._folder / f"{made_from['source']}.{digest(made_from)[:16]}"
+
+    def _packed(self, made_from: Record) -> PackedSource | None:
+        """The token files that were made from that, if they are there."""
+        folder = self._place(made_from)
+        return self._open(folder, made_from) if (folder / RECORD).is_file() else None
+
+    def _open(self, folder: Path, made_from: Record) -> PackedSource:
+        packed = PackedSource(folder)
+        packed.check({**made_from, "dtype": self._dtype})
+        return packed
 
 
-def identity(source: Source, tokenizer: str | Path, loaded: TokenizerJson, packing: Packing) -> Record:
-    """All that a source's token files depend on; cheap, the corpus is not read.
-
-    Args:
-        source: The source.
-        tokenizer: Where the tokenizer lies, for what stands beside it.
-        loaded: The same, opened.
-        packing: How to pack.
-    """
-    eos = eos_of(loaded, tokenizer)
-    return {
-        "source": source.name,
-        "corpus": fingerprint(source.corpus, source.column),
-        "tokenizer": hashlib.sha256(loaded.text.encode()).hexdigest(),
-        "eos": eos,
-        "eos_id": loaded.ids[eos] if eos else None,
-        "first_new_id": _first_new_id(Path(tokenizer)),
-        **asdict(packing),
-    }
-
-
-def _folder(source: Source, tokens_dir: str | Path, made_from: Record) -> Path:
-    return Path(tokens_dir) / f"{source.name}.{digest(made_from)[:16]}"
+class _PackedByAnother(Exception):
+    """The same token files are there: whoever has them mapped keeps them."""
 
 
 def _first_new_id(tokenizer: Path) -> int | None:
     """Where the base's tokens end, as the record of a folder says that we made; None elsewhere."""
     folder = tokenizer if tokenizer.is_dir() else tokenizer.parent
-    first = read_record(folder).get("first_new_id") if (folder / RECORD).is_file() else None
-    return None if first is None else int(first)
+    first: int | None = read_record(folder).get("first_new_id") if (folder / RECORD).is_file() else None
+    return first
 
 
-def _write(source: Source, encoder: Encoder, size: int, made_from: Record, packing: Packing, beside: Path) -> None:
-    """Encode, split and write the source into the folder `beside`, with the record; `size` is the tokenizer's."""
-    dtype = np.dtype("<u2" if size <= 1 << 16 else "<u4")
+def _write(
+    source: Source,
+    files: Iterable[File],
+    encoder: Encoder,
+    dtype: str,
+    made_from: Record,
+    packing: Packing,
+    beside: Path,
+) -> None:
+    """Encode, split and write the files of the source into the folder `beside`, with the record."""
     progress = _Progress(source.name)
     with (beside / "train.bin").open("wb") as train, (beside / "validation.bin").open("wb") as validation:
-        split = Split(train, validation, dtype, encoder, length=packing.length, share=packing.validation_share)
-        for series in batches(source.corpus, column=source.column):
+        split = Split(
+            train, validation, np.dtype(dtype), encoder, length=packing.length, share=packing.validation_share
+        )
+        for series in (part for path in files for part in read_file(path, source.column)):
             for document in encoder.documents(series):
                 split.add(document)
                 progress.add(document)
@@ -215,7 +266,7 @@ def _write(source: Source, encoder: Encoder, size: int, made_from: Record, packi
             ", ".join(encoder.special_tokens[:4]) + (" …" if len(encoder.special_tokens) > 4 else ""),
             "text" if packing.special_tokens_in_text == "text" else "that token",
         )
-    record = {"verb": "pack", **made_from, "dtype": dtype.str, "documents_with_special_tokens": found, **counts}
+    record = {"verb": "pack", **made_from, "dtype": dtype, "documents_with_special_tokens": found, **counts}
     write_record(beside, record)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
 from kovocab.artefact import check_replaceable, new_folder
-from kovocab.errors import ArtefactError, ModelError, UsageError, model_errors
+from kovocab.errors import ModelError, UsageError, model_errors
 from kovocab.expanding.config_files import CONFIG, check_special_ids, find_file, read_json, save_model
 from kovocab.expanding.new_rows import INITIALISATION, RULES, base_pieces, matrices, mean_row
 from kovocab.expanding.special_ids import HUB_ID
@@ -33,6 +33,9 @@ MOST_PADDING_ROWS = 1024
 
 MOST_MULTIPLE = 65_536
 """Largest multiple that rows are rounded up to: a larger one is a slip, and would fill the memory."""
+
+VOCABULARY = "vocabulary.parquet"
+"""The table of tokens that refine leaves."""
 
 TOKENIZER_FILES = ("tokenizer", "special_tokens_map.", "added_tokens.", "vocab.", "merges.", "chat_template.")
 """How the names of a tokenizer's files begin (not `vocab`, as refine's vocabulary.parquet does)."""
@@ -157,9 +160,7 @@ def expand_folder(
         TokenizerError: the model's own tokenizer.json cannot be read.
         ArtefactError: `tokenizer` was not made by refine, or `out` cannot be written.
     """
-    import polars as pl
-
-    from kovocab.expanding.spelling import save_pieces
+    from kovocab.expanding.spelling import read_pieces, save_pieces
 
     _check_multiple(pad_to_multiple_of)
     refined = read_record(tokenizer, "refine")
@@ -169,11 +170,8 @@ def expand_folder(
         "tokenizer": refined,
     }
     check_replaceable(out, "expand", made_from, overwrite=overwrite, reads=(model, tokenizer))
-    first_new_id = int(refined["first_new_id"])
-    try:
-        vocabulary = pl.read_parquet(tokenizer / "vocabulary.parquet")
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise ArtefactError(f"{tokenizer / 'vocabulary.parquet'} cannot be read: {error}") from error
+    first_new_id = refined["first_new_id"]
+    vocabulary = read_pieces(tokenizer / VOCABULARY)
     _check_model_folder(model)
     if not Path(model).is_dir():
         log.info("there is no folder %s: asking the hub for it", model)

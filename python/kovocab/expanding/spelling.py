@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from kovocab.errors import ModelError
+from kovocab.corpus.faults import POLARS_ERRORS, first_line
+from kovocab.errors import ArtefactError, ModelError, quantity
 from kovocab.expanding.new_rows import base_pieces
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
@@ -33,6 +34,25 @@ def copy_pieces(source: Path, target: Path) -> None:
     """Copy the file from one model's folder to another's, if it is there."""
     if (source / PIECES).is_file():
         shutil.copyfile(source / PIECES, target / PIECES)
+
+
+def read_pieces(path: Path) -> pl.DataFrame:
+    """Read a table of tokens with their base pieces, as `refine` and `save_pieces` leave it.
+
+    Returns:
+        The table with the columns of `base_pieces.parquet`, in their types, and what else it has.
+
+    Raises:
+        ArtefactError: it is not there, or no such table.
+    """
+    try:
+        table = pl.read_parquet(path, glob=False).cast(_SCHEMA)
+    except POLARS_ERRORS as error:
+        raise ArtefactError(f"{path} cannot be read: {first_line(error)}") from error
+    for name in ("id", "token"):  # pieces of new tokens alone are looked at, and then whether there are any
+        if nulls := table[name].null_count():
+            raise ArtefactError(f"{path} cannot be read: {quantity(nulls, 'row')} of {name} null; wanted none")
+    return table
 
 
 class BasePieces:
@@ -56,13 +76,12 @@ class BasePieces:
         Raises:
             ModelError: it is not there, or cannot be read.
         """
-        path = Path(folder) / PIECES
         try:
-            table = pl.read_parquet(path, glob=False).cast(_SCHEMA)
-        except (OSError, pl.exceptions.PolarsError) as error:
+            table = read_pieces(Path(folder) / PIECES)
+        except ArtefactError as error:
             raise ModelError(
-                f"{path} cannot be read: {str(error).splitlines()[0]}; every label_mode but plain needs the base "
-                "pieces of new tokens, which `kovocab expand` leaves there"
+                f"{error}; every label_mode but plain needs the base pieces of new tokens, which `kovocab expand` "
+                "leaves there"
             ) from error
         return cls(first_new_id, base_pieces(table, first_new_id), table.sort("id")["token"].to_list())
 

@@ -226,7 +226,7 @@ def _training(runs: list[Record]) -> str:
 
 
 def _quantized(stage: Record, number: int) -> str:
-    settings, merged = stage["qlora"]["settings"], stage["loss"]["val_merged"]
+    settings, merged = stage["qlora"]["settings"], stage["loss"].get("val_merged")
     said = f"Stage {number} held the layers in 4 bits (NF4), and its losses above are with those."
     if stage["settings"]["stage"]["layers"]:
         said += f" LoRA of rank {settings['rank']} (alpha {settings['alpha']:g}) was merged into the plain weights."
@@ -256,4 +256,5 @@ def _corpus(fingerprint: Record, runs: list[Record]) -> str:
     names = {source["name"]: source["corpus"] for run in runs for source in run["data"]["sources"]}
     known = next((name for name, corpus in names.items() if corpus.get("files") == files), None)
     called = f"the text of {known}" if known else f"{len(files):,} file{'s' * (len(files) > 1)}"
-    return f"{called} ({fingerprint['bytes']:,} bytes)"
+    size = fingerprint.get("bytes")
+    return called if size is None else f"{called} ({size:,} bytes)"

@@ -50,7 +50,8 @@ def export(
     same dtype), the model generates, and the tokenizer gives the ids that tokenizer.json gives.
 
     Args:
-        stage: The folder of a finished stage, or of a run: then its last finished stage.
+        stage: The folder of a finished stage, or of a run whose stages are all finished: then its last one. See
+            `stage_of` for another one.
         out: The folder to write. What export left there before, of the same stage and settings, is replaced; an
             edited README.md and what else is in the folder stay.
         name: What the card calls the model; the folder's name, if not given.
@@ -72,7 +73,9 @@ def export(
         raise UsageError(f"license is {license!r}; wanted an identifier as the hub has them: apache-2.0 or other, say")
     if base_model is not None and not HUB_ID.fullmatch(base_model):
         raise UsageError(f"base_model is {base_model!r}; wanted the base's hub id: mistralai/Mistral-7B-v0.1, say")
-    stage, out = _last_stage(Path(stage)), Path(out)
+    stage, out = Path(stage), Path(out)
+    if not (stage / RECORD).is_file():
+        stage = stage_of(stage)
     source = read_record(stage, "fit")
     name = name or out.resolve().name
     settings = {"dtype": dtype, "license": license, "base_model": base_model}
@@ -98,20 +101,37 @@ def export(
         if (reader := reader_needed(read_json(folder, CONFIG) or {})) is not None:
             record["reader"] = reader
         card = model_card(source, name, base_model=base_model, licence=license, reader=reader)
-        (folder / "README.md").write_text(card, encoding="utf-8")
+        (folder / "README.md").write_bytes(
+            card.encode("utf-8", errors="backslashreplace")
+        )  # a token may be half a pair
         _check(folder, before)
         write_record(folder, record)
     return read_record(out)
 
 
-def _last_stage(folder: Path) -> Path:
-    """`folder`, if it is a stage; the last finished stage, if it is a run."""
-    if (folder / RECORD).is_file():
-        return folder
-    finished = [path for path in (folder / "stages").glob("*") if path.name.isdecimal()]
+def stage_of(run: str | Path, number: int | None = None) -> Path:
+    """The folder of a run's stage: its last one, where all are finished, or that of a number.
+
+    Raises:
+        ArtefactError: it is no run, the stage is not finished, or, where no number is given, not all are.
+    """
+    folders = (path for path in (Path(run) / "stages").glob("*") if path.name.isdecimal())
+    finished = {int(path.name): path for path in folders}
     if not finished:
-        raise ArtefactError(f"{folder} is neither a finished stage nor a run with one; wanted RUN or RUN/stages/K")
-    return max(finished, key=lambda path: int(path.name))
+        raise ArtefactError(f"{run} is no run with a finished stage; wanted RUN, or the folder RUN/stages/K of a stage")
+    last = max(finished)
+    if number is not None:
+        if number not in finished:
+            said = ", ".join(map(str, sorted(finished)))
+            raise ArtefactError(f"stage {number} of {run} is not finished; these are: {said}")
+        return finished[number]
+    of = read_record(finished[last], "fit")["of"]
+    if last < of:
+        raise ArtefactError(
+            f"{run} is not finished: stage {last} of {of} is its last; `kovocab fit` goes on, and "
+            f"--run {run} --stage {last} exports that one"
+        )
+    return finished[last]
 
 
 def _open_tokenizer(folder: Path) -> PreTrainedTokenizerBase:

@@ -33,6 +33,7 @@ from kovocab.fitting.held_out import evaluate
 from kovocab.fitting.meters import Meters, loggers
 from kovocab.fitting.trainers import guarded, new_trainer, say
 from kovocab.freezing.callback import StageFreezing
+from kovocab.machine.stopping import listening, tell
 from kovocab.model.causal_lm import CausalLM
 from kovocab.model.fsdp import check_strategy, layout
 from kovocab.model.qlora import QLoRA, merge, qlora_of, qlora_record, train_patterns
@@ -54,7 +55,7 @@ def main(args: list[str]) -> int:
 
     Raises:
         KovocabError: what the user got wrong, or a failed run.
-        KeyboardInterrupt: Ctrl-C, after the checkpoint was written.
+        KeyboardInterrupt: Ctrl-C, SIGTERM or SIGHUP, after the checkpoint was written.
         SystemExit: 0 after --help and --print_config.
     """
     for name in ("lightning.pytorch", "lightning.fabric"):
@@ -128,7 +129,7 @@ class Fit:
             FreezingError: a frozen parameter moved.
             CorpusError: a source cannot be read or is too small.
             ModelError: something ended a stage before its last step.
-            KeyboardInterrupt: Ctrl-C, after the checkpoint was written.
+            KeyboardInterrupt: Ctrl-C, SIGTERM or SIGHUP, after the checkpoint was written.
         """
         if self.done:
             stages = f"stages 1 to {self.done}" if self.done > 1 else "stage 1"
@@ -176,7 +177,7 @@ class Fit:
         how = f"{stage.steps} steps, lr {stage.lr:g}" + (f"; resuming {resumed}" if resumed else "")
         say(f"{title}: {', '.join(sorted(stage.stage.blocks))}; {how}")
         try:
-            with checkpoint.listening():
+            with listening(checkpoint.ask):
                 guarded(trainer.fit, module, datamodule=self.data, ckpt_path=resumed)
             steps = trainer.global_step
             if steps != stage.steps:
@@ -193,15 +194,15 @@ class Fit:
                 checkpoint.take_back()
             raise ModelError(self._lost(stage, f"{title}: {error}", checkpoint)) from error
         except KeyboardInterrupt:
-            print(f"stopped in {title}; the same command {self._goes_on(stage, checkpoint)}", file=sys.stderr)
+            tell(f"stopped in {title}; the same command {self._goes_on(stage, checkpoint)}")
             raise
         trainer.strategy.barrier("stage")
         verified = f"{freezing.report['verified_parameters']} frozen parameters verified"
         after = "".join(f", {value:.4f} merged" for value in merged.values() if value is not None)
         say(f"{title}: {_shown(losses)}{after}; {verified}; {self.run.finished(stage.number)}")
-        if checkpoint.interrupted and stage.number < len(self.stages):
-            print(f"stopped after {title}; the same command goes on from there", file=sys.stderr)
-            raise KeyboardInterrupt
+        if checkpoint.asked is not None and stage.number < len(self.stages):
+            tell(f"stopped after {title}; the same command goes on from there")
+            checkpoint.stop()
 
     def _goes_on(self, stage: StagePlan, checkpoint: StageCheckpoint) -> str:
         """Where the same command begins after the stage was stopped."""

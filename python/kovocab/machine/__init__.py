@@ -1,7 +1,9 @@
 """What there is to work with.
 
-In: nothing. Out: how much memory there is and may be used; what GPUs hold and compute. It never knows what for.
+In: nothing. Out: how much memory there is and may be used; what GPUs hold and compute; when to stop. It never knows
+what for.
 
-memory  how much there is, how much is used, and a bound from a size such as 4GB
-gpus    what GPUs hold and compute, by name
+memory    how much there is, how much is used, and a bound from a size such as 4GB
+gpus      what GPUs hold and compute, by name
+stopping  the signals that ask a run to stop
 """

@@ -25,7 +25,7 @@ from kovocab.model.cross_entropy import IGNORE, cross_entropy, token_losses
 from kovocab.model.fsdp import data_mesh, decoder_layers, shard
 from kovocab.model.loading import load_split
 from kovocab.model.qlora import QLoRA, add_lora, load_4bit
-from kovocab.record import read_record
+from kovocab.record import MODEL_VERBS, read_record
 from kovocab.stages import Block, LabelMode
 
 if TYPE_CHECKING:
@@ -91,16 +91,13 @@ class CausalLM(LightningModule):
 
         Raises:
             UsageError: the strategy's mesh does not shard over all processes.
-            ArtefactError: the folder is no artefact of kovocab.
-            ModelError: the model cannot be loaded, or its record names no first new id, or its logits are not
-                its head times its last hidden state.
+            ArtefactError: the folder is no artefact of expand or fit, or its record is damaged.
+            ModelError: the model cannot be loaded, or its logits are not its head times its last hidden state.
             UsageError: `qlora` is given and what it needs is not installed.
         """
         if self.model is not None:
             return
-        record = read_record(self.folder)
-        if "first_new_id" not in record:
-            raise ModelError(f"the record of {self.folder} has no `first_new_id`; run `kovocab expand` first")
+        record = read_record(self.folder, *MODEL_VERBS)
         mesh = data_mesh(self.device_mesh)
         if self.qlora is None:
             sharded = None if mesh is None else partial(self._shard, mesh=mesh)
@@ -237,7 +234,7 @@ class CausalLM(LightningModule):
     def _pieces(self) -> "BasePieces":
         from kovocab.expanding.spelling import BasePieces  # with Polars, which plain labels do without
 
-        return BasePieces.read(self.folder, read_record(self.folder)["first_new_id"])
+        return BasePieces.read(self.folder, read_record(self.folder, *MODEL_VERBS)["first_new_id"])
 
     def _distance(self, input_ids: Tensor) -> Tensor:
         """The mean squared difference of the last hidden states with the old and the new spelling (scalar, fp32).

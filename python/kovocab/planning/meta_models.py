@@ -20,7 +20,7 @@ from kovocab.expanding.expand import check_padding, rows_for
 from kovocab.expanding.split_rows import is_tied, split_rows
 from kovocab.model.fsdp import decoder_layers
 from kovocab.model.qlora import QLoRA, add_lora, check_packages
-from kovocab.record import RECORD, read_record
+from kovocab.record import MODEL_VERBS, RECORD, read_record
 from kovocab.tokenizer.tokenizer import load_tokenizer
 
 log = logging.getLogger(__name__)
@@ -162,8 +162,10 @@ def _read(path: Path, new_tokens: int, pad_to_multiple_of: int | None) -> tuple[
         config = AutoConfig.from_pretrained(str(file), trust_remote_code=False)
     if (file.parent / RECORD).is_file():
         record = read_record(file.parent)
-        if "first_new_id" in record:
-            return config, int(record["first_new_id"])
+        if record["verb"] in MODEL_VERBS:
+            record = read_record(file.parent, *MODEL_VERBS)
+        if (first := record.get("first_new_id")) is not None:
+            return config, int(first)
     if new_tokens < 1:
         raise UsageError(f"new_tokens is {new_tokens}; wanted at least 1")
     rows = tokens = int(config.vocab_size)

@@ -15,6 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from kovocab.corpus.faults import POLARS_ERRORS, first_line
+from kovocab.corpus.files import not_plain
 from kovocab.errors import UsageError
 from kovocab.tokenizer.hangul import CANDIDATE
 
@@ -163,6 +164,8 @@ class Decisions:
             UsageError: the file cannot be read, lacks a column, or a row (named) is not a decision.
         """
         path = Path(path)
+        if said := not_plain(path):
+            raise UsageError(f"decisions: {path} {said}")
         try:
             # Every column as text: a token that looks like a number is still a token.
             parquet = path.suffix == ".parquet"

@@ -57,7 +57,7 @@ def seal(folder: Path) -> None:
 
 
 def callback_state(path: Path, key: str) -> Record:
-    """What a callback left in the checkpoint at `path`, which is looked over for that.
+    """What a callback left in the checkpoint at `path`, the `settings` of the stage; it is looked over for that.
 
     Args:
         path: A file, or the folder of a sharded checkpoint.
@@ -73,8 +73,10 @@ def callback_state(path: Path, key: str) -> Record:
         if path.is_dir():
             _check_shards(path)
         state: Record = torch.load(file, map_location="cpu", mmap=True, weights_only=True)["callbacks"][key]
+        if not isinstance(state["settings"], dict):
+            raise TypeError("it does not say by which settings it was trained")
     except _UNREADABLE as error:
-        said = str(error).partition("\n")[0]
+        said = str(error).partition("\n")[0] or type(error).__name__
         raise ArtefactError(f"{path} cannot be read: {said}; remove it to train the stage from its start") from error
     return state
 
@@ -110,4 +112,5 @@ def _check_shards(folder: Path) -> None:
 _UNREADABLE = (
     OSError, RuntimeError, ValueError, LookupError, TypeError, EOFError, BadZipFile, PickleError,
     struct.error, zlib.error,
+    RecursionError, AttributeError,
 )  # fmt: skip

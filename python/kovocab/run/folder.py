@@ -5,7 +5,6 @@ RUN/stages/.K/   a stage in progress: `settings.json`, `last.ckpt`
 RUN/logs/        metrics.csv, by stage; RUN/tensorboard/ the same
 """
 
-import json
 import re
 import shutil
 from pathlib import Path
@@ -15,7 +14,8 @@ from kovocab import ownership
 from kovocab.artefact import new_file
 from kovocab.errors import ArtefactError, ModelError
 from kovocab.expanding.spelling import PIECES
-from kovocab.record import RECORD, Record, flat, read_record, short
+from kovocab.forms import short
+from kovocab.record import MODEL_VERBS, RECORD, Record, as_json, flat, parsed, read_record
 
 SETTINGS = "settings.json"
 KEPT = ("last.ckpt", "last.old")
@@ -61,8 +61,6 @@ class Run:
                         "not; remove it, or choose another `run`"
                     )
                 record = read_record(finished, "fit")
-                if missing := {"settings", "earlier", "base"} - record.keys():
-                    raise ArtefactError(f"the record of {finished} has no {min(missing)}; remove {finished}")
                 compare(finished, record["settings"], wanted)
                 done = number
                 # The run was stopped between the renaming and this.
@@ -85,7 +83,7 @@ class Run:
         folder = self.begun(number)
         if not (folder / SETTINGS).exists() or not _has_steps(folder):
             with new_file(folder / SETTINGS) as path:
-                path.write_text(json.dumps(settings, ensure_ascii=False, indent=2), encoding="utf-8")
+                path.write_bytes(as_json(settings, indent=2))
 
     def tidy(self, number: int) -> None:
         """Remove what is left of a stage's artefact where a run was killed while it wrote that."""
@@ -97,18 +95,12 @@ def base_record(folder: Path) -> Record:
     """The record of the model to start from: one that `expand` left, or an earlier run's stage.
 
     Raises:
-        ArtefactError: it is not an artefact.
+        ArtefactError: it is not an artefact, or its record is damaged.
         ModelError: it is an artefact of a verb that leaves no model with new rows.
     """
-    record = read_record(folder)
-    if "first_new_id" not in record or record["verb"] not in {"expand", "fit"}:
-        raise ModelError(
-            f"model.model: {folder} was left by `kovocab {record['verb']}`; wanted one by `expand` or `fit`"
-        )
-    for key in ("first_new_id", "vocab_size"):
-        if not isinstance(record.get(key), int):
-            raise ArtefactError(f"the record of {folder} says {key} {record.get(key)!r}; wanted a number")
-    return record
+    if (verb := read_record(folder)["verb"]) not in MODEL_VERBS:
+        raise ModelError(f"model.model: {folder} was left by `kovocab {verb}`; wanted one by `expand` or `fit`")
+    return read_record(folder, *MODEL_VERBS)
 
 
 def identity(folder: Path) -> Record:
@@ -151,9 +143,7 @@ def _has_steps(begun: Path) -> bool:
 
 def _read(path: Path) -> Record:
     try:
-        settings: Record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArtefactError(
-            f"{path.parent} is not a stage in progress, or a broken one: {path.name}: {error}; remove it"
-        ) from error
-    return settings
+        return parsed(path.read_bytes(), path, dict[str, Any])
+    except OSError as error:
+        said = error if isinstance(error, ArtefactError) else f"{path} cannot be read: {error.strerror}"
+        raise ArtefactError(f"{said}; remove {path.parent}, a stage in progress, to begin it again") from error

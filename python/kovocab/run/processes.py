@@ -18,6 +18,9 @@ try:
 except ImportError:  # Windows has no such lock
     fcntl = None  # type: ignore[assignment]
 
+LOCK = "lock"
+"""The file in the folder of a stage in progress that its run has locked."""
+
 _MAIN = "KOVOCAB_MAIN_PROCESS"
 """Its number, for the processes that Lightning's launcher starts with the environment of the main one."""
 
@@ -61,7 +64,7 @@ def held(folder: Path) -> Iterator[None]:
     if fcntl is None or rank():
         yield
         return
-    handle = os.open(folder, os.O_RDONLY)
+    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

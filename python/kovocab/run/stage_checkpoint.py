@@ -1,12 +1,10 @@
 """Checkpoints within a stage: a run that goes on from one ends as a run that was never stopped."""
 
 import math
+import os
 import shutil
 import signal
-import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,16 +16,18 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch.distributed.checkpoint.api import CheckpointException
 
 from kovocab.errors import ArtefactError
+from kovocab.machine.stopping import stop, tell
 from kovocab.record import Record
 from kovocab.run.checkpoint_files import DirectCheckpointIO, callback_state, seal
 from kovocab.run.folder import KEPT, compare
 from kovocab.run.processes import rank
+from kovocab.workplace import sync
 
 LAST, BEFORE = KEPT
 
 
 class StageCheckpoint(Checkpoint):
-    """Keeps one checkpoint, of the last step that was saved; Ctrl-C saves one more and stops.
+    """Keeps one checkpoint, of the last step that was saved; Ctrl-C, SIGTERM and SIGHUP save one more and stop.
 
     Checkpoints are written between optimizer steps only: in the middle of accumulated batches the gradients
     so far would be lost. Beside every few steps there is one before each held-out pass, within the stage and behind
@@ -40,7 +40,7 @@ class StageCheckpoint(Checkpoint):
         check: Called on all processes before one is written; raises if what it would keep is not sound.
 
     Attributes:
-        interrupted: Whether Ctrl-C was heard.
+        asked: The signal that asked this process to stop; None where none has.
         saved: The step of the checkpoint to go on from, written or read by this fit; None where there is none.
     """
 
@@ -51,7 +51,8 @@ class StageCheckpoint(Checkpoint):
         self._check = check
         self.last, self._every, self._settings = folder / LAST, every, settings
         self._part, self._old = folder / "last.part", folder / BEFORE
-        self.interrupted = False
+        self.asked: int | None = None
+        self._process = os.getpid()
         self._step = 0
         self._stepping = False
         self.saved: int | None = None
@@ -86,21 +87,26 @@ class StageCheckpoint(Checkpoint):
         del trainer, pl_module
         self.saved = checkpoint["global_step"]
 
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Take Ctrl-C round a fit: while it steps, a step is finished first; elsewhere it strikes at once.
+    def ask(self, number: int, frame: FrameType | None) -> None:
+        """Take a signal round a fit: while it steps, a step is finished first; elsewhere it strikes at once.
 
-        Not in the callback's own hooks: Lightning keeps the handlers that it finds in the middle of a fit,
-        and puts them back at its end.
+        Raises:
+            Stopped: no step is to be waited for, or it is the second time.
         """
-        if threading.current_thread() is not threading.main_thread():  # no other may set a handler
-            yield
+        if os.getpid() != self._process:  # one that reads ahead: it ends with the main one
             return
-        before = signal.signal(signal.SIGINT, self._ask)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
+        if self.asked is not None or not self._stepping:
+            stop(number, frame)
+        self.asked = number
+        tell("\nstopping after this step; Ctrl-C again stops at once")
+
+    def stop(self) -> None:
+        """Stop, as this process or another one was asked to.
+
+        Raises:
+            Stopped: always.
+        """
+        stop(signal.SIGINT if self.asked is None else self.asked)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Remember where a resumed run begins."""
@@ -115,20 +121,20 @@ class StageCheckpoint(Checkpoint):
         if trainer.global_step == self._step:
             return
         self._step = trainer.global_step
-        stop = self._asked(trainer)
+        stopping = self._asked(trainer)
         last = self._step >= trainer.max_steps
         held_out = last or (batch_idx + 1) % (trainer.val_check_batch or math.inf) == 0
         held_out = held_out and trainer.enable_validation
-        if stop or last or held_out or self._step % self._every == 0:
+        if stopping or last or held_out or self._step % self._every == 0:
             self._save(trainer, sure=not held_out)
-        if stop:
-            raise KeyboardInterrupt
+        if stopping:
+            self.stop()
 
     def on_validation_batch_end(self, trainer: Trainer, *args: Any) -> None:
         """Stop; the last checkpoint stands."""
         del args
         if self._asked(trainer):
-            raise KeyboardInterrupt
+            self.stop()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The held-out loss was a number, so the checkpoint before the last is not needed."""
@@ -149,28 +155,23 @@ class StageCheckpoint(Checkpoint):
             self.saved = torch.load(file, map_location="cpu", mmap=True, weights_only=True)["global_step"]
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """No step will come that Ctrl-C could wait for."""
+        """No step will come that a signal could wait for."""
         del trainer, pl_module
         self._stepping = False
 
-    def _ask(self, signum: int, frame: FrameType | None) -> None:
-        del signum, frame
-        if self.interrupted or not self._stepping:
-            raise KeyboardInterrupt
-        self.interrupted = True
-        print("\nstopping after this step; Ctrl-C again stops at once", file=sys.stderr)
-
     def _asked(self, trainer: Trainer) -> bool:
-        # Ranks hear Ctrl-C at different moments, and saving takes all of them.
-        return bool(trainer.strategy.reduce_boolean_decision(self.interrupted, all=False))
+        # Ranks hear of it at different moments, or one alone does, and saving takes all of them.
+        return bool(trainer.strategy.reduce_boolean_decision(self.asked is not None, all=False))
 
     def _save(self, trainer: Trainer, *, sure: bool) -> None:
         """Replace the last checkpoint; the one before it is kept until a held-out pass has gone well."""
         self._check(trainer)
         try:
             trainer.save_checkpoint(self._part)
-            if trainer.is_global_zero and self._part.is_dir():
-                seal(self._part)
+            if trainer.is_global_zero:
+                if self._part.is_dir():
+                    seal(self._part)
+                sync(self._part)
         except (OSError, CheckpointException, RuntimeError) as error:  # the second, of shards, is a BaseException
             if isinstance(error, OSError):
                 reason: object = error.strerror or error

@@ -1,0 +1,222 @@
+"""Token files are of the corpus that their record names: what moves while it is packed, and two that pack at once."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from hashlib import blake2b
+from pathlib import Path
+
+import pytest
+
+from kovocab.data import token_files
+from kovocab.data.mix import Mixture
+from kovocab.data.token_files import Packing, Source, TokenFiles
+from kovocab.errors import ArtefactError, CorpusError, UsageError
+from support.base import LENGTH, corpus, pack, save_tokenizer, texts
+
+PACKING = Packing(LENGTH, 0.1)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tokenizer")
+    save_tokenizer(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A corpus of three files."""
+    (tmp_path / "web").mkdir()
+    for number in range(3):
+        corpus(tmp_path / "web", f"{number}", texts(60, seed=number))
+    return tmp_path / "web"
+
+
+@pytest.fixture
+def source(folder):
+    return Source("web", str(folder))
+
+
+def edit(path, at):
+    """A letter of a text, in place; its length stays."""
+    data = path.read_bytes()
+    place = data.index(b"new words", at)
+    path.write_bytes(data[:place] + b"new wards" + data[place + 9 :])
+
+
+def test_the_record_names_all_that_the_corpus_holds(source, folder, tokenizer, tmp_path):
+    packed = pack(source, tokenizer, tmp_path / "tokens", PACKING)
+    rows = packed.record["corpus"]["files"]
+    assert [row["name"] for row in rows] == ["0.jsonl", "1.jsonl", "2.jsonl"]
+    for row in rows:
+        data = (folder / row["name"]).read_bytes()
+        assert row == {
+            "name": row["name"],
+            "bytes": len(data),
+            "contents": blake2b(data, digest_size=16).hexdigest(),
+        }
+    text = (packed.folder / "kovocab.json").read_text()
+    assert str(tmp_path) not in text
+
+
+def test_the_same_corpus_elsewhere_is_the_same(source, folder, tokenizer, tmp_path):
+    first = pack(source, tokenizer, tmp_path / "tokens", PACKING)
+    for path in folder.iterdir():
+        os.utime(path, (1, 1))
+    moved = folder.rename(tmp_path / "elsewhere")
+    assert pack(Source("web", str(moved)), tokenizer, tmp_path / "tokens", PACKING).folder == first.folder
+    again = pack(Source("web", str(moved)), tokenizer, tmp_path / "fresh", PACKING)
+    for name in ("kovocab.json", "train.bin", "validation.bin"):
+        assert (again.folder / name).read_bytes() == (first.folder / name).read_bytes()
+
+
+@pytest.mark.parametrize("fingerprint", ["quick", "full"])
+@pytest.mark.parametrize("hides", [False, True])
+def test_an_edit_of_the_same_length_is_never_missed(fingerprint, hides, ko_small, mistral, tmp_path, monkeypatch):
+    """Of real text, with a real tokenizer."""
+    monkeypatch.setattr("kovocab.data.memo.RACY", 0)
+    tokenizer = mistral
+    path = corpus(tmp_path, "web", ko_small.head(3_000).to_list())
+    time.sleep(0.02)
+    source, stat = Source("web", str(path)), path.stat()
+    assert stat.st_size > 800_000  # a sample is 192 KiB
+    first = pack(source, tokenizer, tmp_path / "tokens", PACKING, fingerprint)
+    assert pack(source, tokenizer, tmp_path / "tokens", PACKING, fingerprint).folder == first.folder
+    data = path.read_bytes()
+    place = data.index(b"\\uac00", stat.st_size // 4)
+    path.write_bytes(data[:place] + b"\\uac01" + data[place + 6 :])
+    if hides:
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert path.stat().st_size == stat.st_size
+    second = pack(source, tokenizer, tmp_path / "tokens", PACKING, fingerprint)
+    assert second.folder != first.folder
+    assert (second.folder / "train.bin").read_bytes() != (first.folder / "train.bin").read_bytes()
+
+
+def grows(path):
+    with path.open("a") as file:
+        file.write(json.dumps({"text": "나무 나무"}) + "\n")
+
+
+def replaced(path):
+    stat, beside = path.stat(), path.with_name("beside")
+    beside.write_bytes(path.read_bytes())
+    edit(beside, 0)
+    os.utime(beside, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    beside.replace(path)
+
+
+def hidden(path):
+    stat = path.stat()
+    edit(path, 3_000)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+CHANGES = {
+    "grows": (grows, "0.jsonl changed"),
+    "shrinks": (lambda path: os.truncate(path, path.read_bytes().rindex(b"\n{") + 1), "0.jsonl changed"),
+    "is edited": (lambda path: edit(path, 3_000), "0.jsonl changed"),
+    "is edited and hides it": (hidden, "0.jsonl changed"),
+    "is replaced": (replaced, "0.jsonl changed"),
+    "goes": (Path.unlink, "0.jsonl was removed"),
+    "comes": (lambda path: grows(path.with_name("3.jsonl")), "3.jsonl was added"),
+}
+
+
+@pytest.mark.parametrize("fingerprint", ["quick", "full"])
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_corpus_that_changes_while_it_is_packed(what, fingerprint, source, folder, tokenizer, tmp_path, monkeypatch):
+    change, says = CHANGES[what]
+    read = token_files.read_file
+
+    def meanwhile(path, column):
+        yield from read(path, column)
+        if path.name == "0.jsonl":  # it was read to its end
+            change(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(token_files, "read_file", meanwhile)
+        with pytest.raises(CorpusError, match=rf"{says} while it was packed; wanted files that stand still"):
+            pack(source, tokenizer, tmp_path / "tokens", PACKING, fingerprint)
+    assert list((tmp_path / "tokens").glob("*")) == []
+    packed = pack(source, tokenizer, tmp_path / "tokens", PACKING, fingerprint)
+    assert packed.record["train"]["documents"] + packed.record["validation"]["documents"] > 100
+
+
+def test_a_corpus_that_changes_between_the_settings_and_packing(source, folder, tokenizer, tmp_path):
+    files = TokenFiles(tokenizer, tmp_path / "tokens", PACKING)
+    settled = files.identity(source)
+    grows(folder / "1.jsonl")
+    with pytest.raises(CorpusError, match=r"1\.jsonl changed since the run began"):
+        files.pack(source)
+    assert files.identity(source) == settled != TokenFiles(tokenizer, tmp_path, PACKING).identity(source)
+
+
+def test_what_is_packed_serves_a_run_to_its_end(source, folder, tokenizer, tmp_path):
+    """What it trains on is what its record names, whatever becomes of the corpus."""
+    made = Mixture(str(tokenizer), [source], length=LENGTH, tokens_dir=str(tmp_path / "tokens"))
+    made.prepare_data()
+    before = made.identity()
+    grows(folder / "1.jsonl")
+    made.prepare_data()
+    made.setup("fit")
+    assert made.identity() == before
+    assert len(list((tmp_path / "tokens").glob("web.*"))) == 1
+
+
+PACKS = """
+import sys, time
+from pathlib import Path
+from kovocab.data import token_files
+from kovocab.data.token_files import Packing, Source, TokenFiles
+tokenizer, corpus, tokens, length = sys.argv[1:]
+read = token_files.read_file
+
+def together(path, column):
+    print("reads", flush=True)
+    sys.stdin.readline()
+    yield from read(path, column)
+
+token_files.read_file = together
+packed = TokenFiles(tokenizer, tokens, Packing(int(length), 0.1)).pack(Source("web", corpus))
+print((packed.folder / "train.bin").stat().st_ino, packed.block("train", 0).tolist(), flush=True)
+"""
+
+
+def test_two_that_pack_the_same_at_once(tokenizer, tmp_path):
+    path = corpus(tmp_path, "web", texts(300))
+    command = [sys.executable, "-c", PACKS, tokenizer, path, tmp_path / "tokens", str(LENGTH)]
+    pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
+    children = [subprocess.Popen([str(part) for part in command], text=True, **pipes) for _ in range(3)]
+    for child in children:
+        assert child.stdout.readline() == "reads\n"
+    said = []
+    for child in children[:1]:  # one ends while the others read, and they end together
+        said.append(child.communicate("\n", timeout=60)[0])
+    for child in children[1:]:
+        child.stdin.write("\n")
+        child.stdin.flush()
+    said += [child.communicate(timeout=60)[0] for child in children[1:]]
+    assert [child.returncode for child in children] == [0, 0, 0]
+    assert len(set(said)) == 1, "all have the first's files open"
+    (folder,) = (tmp_path / "tokens").glob("web.*")
+    assert {path.name for path in (tmp_path / "tokens").iterdir()} <= {folder.name, ".contents.json"}
+    fresh = pack(Source("web", str(path)), tokenizer, tmp_path / "fresh", PACKING)
+    for name in ("kovocab.json", "train.bin", "validation.bin"):
+        assert (folder / name).read_bytes() == (fresh.folder / name).read_bytes()
+
+
+@pytest.mark.parametrize("first", ["abc", 1.5, True, -1])
+def test_a_record_beside_the_tokenizer_that_says_no_number(first, source, tmp_path):
+    save_tokenizer(tmp_path)
+    (tmp_path / "kovocab.json").write_text(json.dumps({"verb": "refine", "first_new_id": first}))
+    with pytest.raises(ArtefactError, match=r"kovocab\.json is not what .*: first_new_id is .*; wanted a whole number"):
+        pack(source, tmp_path, tmp_path / "tokens", PACKING)
+
+
+def test_a_fingerprint_that_there_is_not(source, tokenizer):
+    with pytest.raises(UsageError, match=r"data\.fingerprint is 'some'; wanted quick or full"):
+        Mixture(str(tokenizer), [source], fingerprint="some")
