@@ -80,6 +80,9 @@ fuzz: build ## Inputs by the million into whatever reads files, held to slow twi
 	for target in readers cut encoder tokenizer_files records decisions; do \
 		PYTHONPATH=tests $(BIN)/python -m fuzz $$target --inputs $(INPUTS) || exit; done
 
+attack: build ## Kills, signals, full disks, races and damage, each verb: what held, in ten minutes; disks need root
+	PYTHONPATH=tests $(BIN)/python tests/attack.py
+
 bench: build ## The benchmarks, against the peers, on generated text; some ten minutes
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt 'tokie>=0.1.4'
 	$(BIN)/python benchmarks/counting.py

@@ -6,12 +6,14 @@ whole street.
 
 import glob
 import json
+from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from kovocab.errors import ArtefactError
 from kovocab.forms import Made, Verb, fault, short
-from kovocab.ownership import Files
+from kovocab.ownership import Files, identity
 
 RECORD = "kovocab.json"
 
@@ -120,6 +122,47 @@ def files_of(folder: Path) -> Files:
     if files is None:
         raise ArtefactError(f"{folder / RECORD} does not say which files were written with it; choose another folder")
     return files
+
+
+LOAD_BEARING = ("tokenizer.json", "tokenizer.model", "vocabulary.parquet", "base_pieces.parquet")
+"""Files of an artefact that decide what a model computes, beside its weights; config.json and the like people edit."""
+
+WEIGHTS = "*.safetensors"
+
+
+def check_files(folder: str | Path, record: Record) -> None:
+    """See that an artefact's weights, tokenizer and tables are those that were written with its record.
+
+    All of them are hashed, several at a time; of a record that lists no files nothing is known.
+
+    Args:
+        folder: The artefact.
+        record: Its record.
+
+    Raises:
+        ArtefactError: one is another, is gone, or is one too many; names it.
+    """
+    folder, written = Path(folder), record.get("files")
+    if written is None:
+        return
+    weights = {path.name for path in folder.glob(WEIGHTS)}
+    wanted = {name for name in written if name in LOAD_BEARING or fnmatch(name, WEIGHTS)}
+    there = {name for name in wanted if (folder / name).is_file()}
+    by = f"`kovocab {record['verb']}`"
+    if more := min(weights - wanted, default=None):
+        raise ArtefactError(f"{folder / more} is none of the files that {by} wrote there; wanted those alone")
+    # A table or a second tokenizer may be gone: who needs it says so.
+    if gone := min((name for name in wanted - there if name not in LOAD_BEARING[1:]), default=None):
+        raise ArtefactError(f"{folder / gone} is not there, and {by} wrote it; wanted all of its files")
+    names = sorted(there)
+    with ThreadPoolExecutor() as threads:  # hashes are taken outside of Python's lock
+        found = threads.map(lambda name: identity(folder / name), names)
+        for name, given in zip(names, found, strict=True):
+            if given != written[name]:
+                raise ArtefactError(
+                    f"{folder / name} is not what {by} wrote there (of another stage or run?); wanted the file whose "
+                    "record stands beside it"
+                )
 
 
 def flat(value: Any, name: str = "") -> dict[str, Any]:

@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 use crate::bpe::model::{Bpe, NONE, Pairs};
 use crate::error::{Error, Result};
 use crate::text::words::SPACE;
-use crate::threads::join;
+use crate::threads::{join, start};
 
 /// From this many symbols on the heap is faster than the scan, which is quadratic.
 const LONG: usize = 64;
@@ -177,7 +177,7 @@ impl<'a> Encoder<'a> {
         W: AsRef<[u8]>,
     {
         let parts = thread::scope(|scope| {
-            let workers: Vec<_> = shares.map(|share| scope.spawn(move || self.count_share(share))).collect();
+            let workers: Vec<_> = shares.map(|share| start(scope, move || self.count_share(share))).collect();
             workers.into_iter().map(join).collect::<Result<Vec<_>>>()
         })?;
         let mut total = vec![0_u64; self.bpe.size];

@@ -17,7 +17,7 @@ use crate::bpe::model::{Bpe, Pairs};
 use crate::bpe::shard::Shard;
 use crate::bpe::spans::{cut, symbol};
 use crate::error::{Error, Result};
-use crate::threads::join;
+use crate::threads::{join, start};
 
 /// Word counts as segments, each with its encoding by a vocabulary that shrinks.
 pub struct Segments {
@@ -153,7 +153,7 @@ impl Segments {
         let done = thread::scope(|scope| {
             let shards = self.shards.iter_mut();
             let workers: Vec<_> =
-                shards.map(|shard| scope.spawn(move || shard.encode(pairs, merged, changed))).collect();
+                shards.map(|shard| start(scope, move || shard.encode(pairs, merged, changed))).collect();
             workers.into_iter().map(join).collect::<Vec<_>>()
         });
         let mut encoded = 0;

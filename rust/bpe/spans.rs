@@ -12,7 +12,7 @@ use crate::bpe::model::{Bpe, NONE, Pairs};
 use crate::bpe::shard::{Shard, Table, hash_of};
 use crate::error::{Error, Result};
 use crate::text::words::SPACE;
-use crate::threads::join;
+use crate::threads::{join, start};
 
 /// Cut `words` where none of the entries of these ranks spans, and sum equal segments: a shard a thread.
 ///
@@ -22,7 +22,7 @@ pub(crate) fn cut(bpe: &Bpe, ranks: &[usize], words: &[(&str, u64)], threads: us
     let share = words.len().div_ceil(threads).max(1);
     let parts: Vec<Share<'_>> = thread::scope(|scope| {
         let cut = |words| Share::new(bpe, &spans, threads).cut(words);
-        let workers: Vec<_> = words.chunks(share).map(|words| scope.spawn(move || cut(words))).collect();
+        let workers: Vec<_> = words.chunks(share).map(|words| start(scope, move || cut(words))).collect();
         workers.into_iter().map(join).collect::<Result<_>>()
     })?;
     let mut spelled = vec![0; bpe.size];
@@ -32,7 +32,7 @@ pub(crate) fn cut(bpe: &Bpe, ranks: &[usize], words: &[(&str, u64)], threads: us
         part.tables.into_iter().zip(&mut tables).for_each(|(table, of_shard)| of_shard.push(table));
     }
     let shards = thread::scope(|scope| {
-        let workers: Vec<_> = tables.into_iter().map(|tables| scope.spawn(move || Table::sum(tables))).collect();
+        let workers: Vec<_> = tables.into_iter().map(|tables| start(scope, move || Table::sum(tables))).collect();
         workers.into_iter().map(join).collect::<Result<_>>()
     })?;
     Ok((shards, spelled))

@@ -15,7 +15,7 @@ use crate::counting::sorted::{Part, Sorted};
 use crate::counting::spill::spill;
 use crate::error::Result;
 use crate::text::spaces::words_between_space;
-use crate::threads::{each, join};
+use crate::threads::{each, join, start};
 
 /// Bytes of text that a thread takes at a time: enough to forget the taking, and little to wait for at the end.
 const TASK: usize = 1 << 16;
@@ -58,7 +58,7 @@ impl WordCounter {
                 }
                 between_space
             };
-            let running: Vec<_> = self.workers.iter_mut().map(|worker| scope.spawn(move || work(worker))).collect();
+            let running: Vec<_> = self.workers.iter_mut().map(|worker| start(scope, move || work(worker))).collect();
             running.into_iter().map(join).sum::<i64>().unsigned_abs()
         })
     }

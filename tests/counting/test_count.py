@@ -582,6 +582,32 @@ def test_combining_files_whose_sum_passes_64_bits(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["large"]
 
 
+@pytest.mark.parametrize("key", ["words", "distinct_words"])
+def test_words_of_another_count_under_a_record(
+    base: TokenizerJson, sample: list[str], tmp_path: Path, key: str
+) -> None:
+    counted = count(pl.Series(sample[:99]), base)
+    Counted(counted.words, counted.record | {key: counted.record[key] + 1}).save(tmp_path / "w")
+    for read in (
+        lambda: load_counted(tmp_path / "w"),
+        lambda: combine_to(tmp_path / "out", [tmp_path / "w"]),
+        lambda: count(pl.Series(["가"]), base, add_to=tmp_path / "w"),
+    ):
+        with pytest.raises(
+            CorpusError, match=r"/w holds .* distinct, and its record says .* run `kovocab count` again"
+        ):
+            read()
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_added_to_day_by_day_stays_flat(base: TokenizerJson, tmp_path: Path) -> None:
+    count(pl.Series(["가"]), base).save(tmp_path / "w")
+    for _ in range(3):
+        combine_to(tmp_path / "w2", [tmp_path / "w", tmp_path / "w"])
+        (tmp_path / "w2").replace(tmp_path / "w")
+    assert read_counted(tmp_path / "w")["corpus"] == {"kind": "combined", "parts": [{"kind": "memory"}] * 8}
+
+
 def test_words_of_an_earlier_version_do_not_say_how_many_stood_between_spaces(
     base: TokenizerJson, sample: list[str], tmp_path: Path
 ) -> None:

@@ -121,9 +121,14 @@ def test_what_is_no_stage_is_refused(run, tmp_path):
     shutil.copytree(run / "stages/1", tmp_path / "broken")
     weights = tmp_path / "broken" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ArtefactError, match=r"broken/model.safetensors is not what `kovocab fit` wrote there"):
+        export(tmp_path / "broken", tmp_path / "hub")
+    record = read_record(tmp_path / "broken")
+    write_record(tmp_path / "broken", {key: value for key, value in record.items() if key != "files"})
     with pytest.raises(ModelError, match="broken"):
         export(tmp_path / "broken", tmp_path / "hub")
-    (tmp_path / "broken" / "tokenizer.json").write_text("{}")
+    shutil.copyfile(run / "stages/1/model.safetensors", weights)
+    (tmp_path / "broken" / "tokenizer_config.json").write_text("{]")
     with pytest.raises(TokenizerError, match="broken cannot be opened"):
         export(tmp_path / "broken", tmp_path / "hub")
     assert not (tmp_path / "hub").exists()

@@ -5,7 +5,9 @@ import json
 import pytest
 
 from kovocab.errors import ArtefactError
-from kovocab.run.folder import SETTINGS, Run, compare
+from kovocab.record import read_record, write_record
+from kovocab.run.folder import SETTINGS, Run, compare, earlier
+from support.records import trained
 
 DIGESTS = {"a": "0" * 64, "b": "f" * 64}
 
@@ -46,3 +48,40 @@ def test_what_differs_is_named_by_path_and_value():
 def test_digests_alone_are_not_shown():
     with pytest.raises(ArtefactError, match="run was trained with base of other content than the configuration now"):
         compare("run", {"base": DIGESTS["a"]}, {"base": DIGESTS["b"]})
+
+
+def run_of(folder, stages):
+    """A run whose stages were trained one after the other, and its settings."""
+    settings, before = [], []
+    for number in range(1, stages + 1):
+        record = trained(90, 100) | {"stage": number, "of": stages, "tokens": 100 + number, "earlier": before}
+        (folder / "stages" / str(number)).mkdir(parents=True)
+        write_record(folder / "stages" / str(number), record)
+        settings.append(record["settings"])
+        before = [*before, earlier(record)]
+    return Run(folder, folder), settings
+
+
+def test_stages_that_changed_places_are_found(tmp_path):
+    run, settings = run_of(tmp_path, 3)
+    assert run.done(settings) == 3
+    for one, other in (("1", "spare"), ("2", "1"), ("spare", "2")):
+        (tmp_path / "stages" / one).rename(tmp_path / "stages" / other)
+    with pytest.raises(ArtefactError, match=r"stages/1 holds stage 2 of its run; wanted stage 1"):
+        run.done(settings)
+
+
+def test_a_stage_of_another_run_is_found(tmp_path):
+    run, settings = run_of(tmp_path / "run", 3)
+    run_of(tmp_path / "other", 2)
+    path = tmp_path / "other/stages/2"
+    write_record(path, read_record(path) | {"tokens": 7})
+    (tmp_path / "run/stages/2/kovocab.json").write_bytes((path / "kovocab.json").read_bytes())
+    with pytest.raises(
+        ArtefactError, match=r"stages/3 was trained from another stage 2 than .*: tokens was 102 and is 7"
+    ):
+        run.done(settings)
+    write_record(path, read_record(path) | {"earlier": []})
+    (tmp_path / "run/stages/2/kovocab.json").write_bytes((path / "kovocab.json").read_bytes())
+    with pytest.raises(ArtefactError, match=r"stages/2 was trained after 0 stages, and there are 1"):
+        run.done(settings)

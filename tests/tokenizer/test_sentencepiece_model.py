@@ -23,6 +23,7 @@ WRONG: dict[str, tuple[Callable[[Any], object], str]] = {
         "'ab', has the score nan; wanted a number",
     ),
     "character": (lambda proto: setattr(proto.pieces[268], "piece", "x"), "'가나' is a piece, and '가' is none"),
+    "tie": (lambda proto: setattr(proto.pieces[260], "score", -2), "'ab' and '▁a' have the same score, -2.0"),
     "spaces": (lambda proto: setattr(proto.pieces[264], "type", 4), "the user-defined piece '▁▁' holds ▁"),
 }
 

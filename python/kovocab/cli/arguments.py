@@ -8,6 +8,7 @@ from typing import Any, get_args, get_type_hints
 from jsonargparse import ActionConfigFile, ArgumentParser, set_parsing_settings  # type: ignore[attr-defined]
 
 from kovocab.errors import UsageError
+from kovocab.run.messages import plain
 
 
 def parse(verb: str, function: Callable[..., int | None], args: list[str]) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def parse(verb: str, function: Callable[..., int | None], args: list[str]) -> di
     try:
         settings = parser.parse_args(given)
     except ArgumentError as error:
-        raise UsageError(f"{str(error).strip()} (see `kovocab {verb} --help`)") from error
+        raise UsageError(f"{plain(str(error), given)} (see `kovocab {verb} --help`)") from error
     del settings["config"]
     return {name: held.get(name, value) for name, value in settings.as_dict().items()}
 

@@ -107,17 +107,29 @@ def check_words(words: pl.DataFrame) -> pl.DataFrame:
 
 
 def tables_of(path: str | Path) -> Iterator[pl.DataFrame]:
-    """Word counts of a file, some at a time."""
-    query = pl.scan_parquet(path, glob=False)
+    """Word counts of a file, some at a time.
+
+    Raises:
+        CorpusError: it cannot be read, or its words are not those that its record speaks of, which is known after
+            the last.
+    """
+    record, query = read_counted(path), pl.scan_parquet(path, glob=False)
+    distinct = total = 0
     try:
         left = query.select(pl.len()).collect().item()
         for words in query.collect_batches(chunk_size=ROWS, maintain_order=True):
             left -= len(words)
+            distinct, total = distinct + len(words), total + int(words["count"].sum())
             yield check_words(words)
     except POLARS_ERRORS as error:
         raise CorpusError(f"{path} cannot be read: {first_line(error)}") from error
     if left:  # where Polars panics, its batches just end
         raise CorpusError(f"{path} cannot be read: {quantity(left, 'word')} missing")
+    if (distinct, total) != (record["distinct_words"], record["words"]):
+        raise CorpusError(
+            f"{path} holds {quantity(total, 'word')}, {distinct:,} distinct, and its record says {record['words']:,} "
+            f"and {record['distinct_words']:,}; wanted the words of one count: run `kovocab count` again"
+        )
 
 
 def write_words(path: str | Path, tables: Iterable[pl.DataFrame], record: Record) -> None:

@@ -15,6 +15,7 @@ from hashlib import blake2b
 from itertools import count
 from pathlib import Path
 from random import Random
+from shutil import disk_usage
 from typing import Literal
 
 import polars as pl
@@ -98,11 +99,21 @@ def write_sample(
         raise UsageError(f"{path}: wanted the suffix .txt, .jsonl or .parquet")
     path = Path(path)
     check_file(path)
+    _check_room(path, bytes_)
     with new_file(path) as beside:
         _write(made, beside, suffix)
         # A text has no mark of whose it is: one that is there is ours if it is the same.
         if path.exists() and path.stat().st_size and not cmp(beside, path, shallow=False):
             raise ArtefactError(f"{path} is there and is not this sample; choose another name, or remove it")
+
+
+def _check_room(path: Path, bytes_: int | None) -> None:
+    """A number with too many zeros is told at once, and not when the disk is full."""
+    above = next(parent for parent in path.absolute().parents if parent.exists())
+    if bytes_ is not None and bytes_ > (free := disk_usage(above).free):
+        raise ArtefactError(
+            f"{path} cannot be written: No space left on device: {bytes_:.3g} bytes are wanted, and {free:.3g} are free"
+        )
 
 
 def _write(documents: Iterable[str], path: Path, suffix: str) -> None:

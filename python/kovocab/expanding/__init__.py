@@ -4,6 +4,7 @@ In: a model's folder and what `refine` left. Out: the model with a row for each 
 It never trains, and never holds a whole model that it only has to carry over.
 
 expand        the verb: grow, write, open again, compare
+checks        whether what lies in a folder belongs together, and weights are numbers
 new_rows      how new rows are made
 spelling      new tokens as the base spells them
 config_files  config.json and generation_config.json, for old and new readers

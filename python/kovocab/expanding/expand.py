@@ -12,14 +12,16 @@ from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
 from kovocab.artefact import check_replaceable, new_folder
 from kovocab.errors import ModelError, UsageError, model_errors
+from kovocab.expanding.checks import check_finite, check_spelling, check_tokenizer, check_vocabulary
 from kovocab.expanding.config_files import CONFIG, check_special_ids, find_file, read_json, save_model
 from kovocab.expanding.new_rows import INITIALISATION, RULES, base_pieces, matrices, mean_row
 from kovocab.expanding.special_ids import HUB_ID
 from kovocab.expanding.split_rows import is_tied, plain_embeddings, untie_embeddings
-from kovocab.record import Record, read_record, write_record
+from kovocab.record import Record, check_files, read_record, write_record
 from kovocab.tokenizer.companions import COMPANIONS
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
+from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 if TYPE_CHECKING:  # loading and training need no tables, and run where there is no Polars
     import polars as pl
@@ -156,9 +158,9 @@ def expand_folder(
 
     Raises:
         UsageError: `pad_to_multiple_of` is not between 1 and `MOST_MULTIPLE`.
-        ModelError: the model cannot be loaded whole, or does not fit the tokenizer.
+        ModelError: the model cannot be loaded whole, holds what is no number, or does not fit the tokenizer.
         TokenizerError: the model's own tokenizer.json cannot be read.
-        ArtefactError: `tokenizer` was not made by refine, or `out` cannot be written.
+        ArtefactError: `tokenizer` was not made by refine, or not all of it by one; or `out` cannot be written.
     """
     from kovocab.expanding.spelling import read_pieces, save_pieces
 
@@ -170,14 +172,23 @@ def expand_folder(
         "tokenizer": refined,
     }
     check_replaceable(out, "expand", made_from, overwrite=overwrite, reads=(model, tokenizer))
-    first_new_id = refined["first_new_id"]
-    vocabulary = read_pieces(tokenizer / VOCABULARY)
+    check_files(tokenizer, refined)
+    first_new_id, table = refined["first_new_id"], tokenizer / VOCABULARY
+    vocabulary = read_pieces(table)
     _check_model_folder(model)
     if not Path(model).is_dir():
         log.info("there is no folder %s: asking the hub for it", model)
-    checked = _check_base_tokenizer(model, tokenizer, first_new_id)
+    target = load_tokenizer(tokenizer / "tokenizer.json")
+    Reference(target)  # what it cannot read would be found after training
+    check_tokenizer(tokenizer, refined, target)
+    base_tokenizer = _base_tokenizer(model, tokenizer, target, first_new_id)
+    check_vocabulary(table, vocabulary, target, first_new_id)
+    # Without the base's own tokenizer nobody can say what it makes of a text: then the digest of the table has to do.
+    if base_tokenizer is not None and "base_tokenizer" in refined:
+        check_spelling(table, vocabulary, base_tokenizer, first_new_id)
     check_special_ids(model, first_new_id)
     loaded = load_plain(model, dtype)
+    check_finite(loaded, model)
     rows = plain_embeddings(loaded)[0].num_embeddings
     check_padding(model, rows, first_new_id, str(tokenizer))
     untied = untie and untie_embeddings(loaded)
@@ -199,7 +210,7 @@ def expand_folder(
         "untied": untied,
         "dtype": str(loaded.dtype).removeprefix("torch."),
         "initialisation": INITIALISATION | ({"output": INITIALISATION["input"]} if tied else {}),
-        "base_tokenizer_checked": checked,
+        "base_tokenizer_checked": base_tokenizer is not None,
         "tokenizer": refined,
     }
     with new_folder(out, made_from, overwrite=overwrite) as folder:
@@ -305,14 +316,13 @@ def _check_model_folder(model: str) -> None:
         raise ModelError(f"there is no model at {model}: no such folder")
 
 
-def _check_base_tokenizer(model: str, tokenizer: Path, first_new_id: int) -> bool:
-    """Open the target, and compare the model's own tokenizer with it below `first_new_id`; False without one."""
-    target = load_tokenizer(tokenizer / "tokenizer.json")
-    Reference(target)  # what it cannot read would be found after training
+def _base_tokenizer(model: str, tokenizer: Path, target: TokenizerJson, first_new_id: int) -> TokenizerJson | None:
+    """The model's own tokenizer, compared with the target below `first_new_id`; None where it has none."""
     files = [found for name in ("tokenizer.json", "tokenizer.model", *COMPANIONS) if (found := find_file(model, name))]
     if not files or not files[0].name.startswith("tokenizer."):
-        return False
-    base = load_tokenizer(files[0].parent).tokens
+        return None
+    own = load_tokenizer(files[0].parent)
+    base = own.tokens
     wanted = {row: token for row, token in target.tokens.items() if row < first_new_id}
     for row in sorted(base.keys() | wanted.keys()):
         if base.get(row) != wanted.get(row):
@@ -320,4 +330,4 @@ def _check_base_tokenizer(model: str, tokenizer: Path, first_new_id: int) -> boo
                 f"{tokenizer} was not made from the tokenizer of {model}: id {row:,} is "
                 f"{base.get(row)!r} in the model's and {wanted.get(row)!r} in the target's base"
             )
-    return True
+    return own

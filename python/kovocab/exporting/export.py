@@ -10,11 +10,13 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from kovocab.artefact import check_replaceable, new_folder
 from kovocab.errors import ArtefactError, ModelError, TokenizerError, UsageError
+from kovocab.expanding.checks import check_finite, check_tokenizer
 from kovocab.expanding.config_files import CONFIG, GENERATION, read_json, reader_needed, save_model
 from kovocab.expanding.expand import Dtype, copy_tokenizer, load_plain
 from kovocab.expanding.special_ids import HUB_ID
+from kovocab.expanding.split_rows import plain_embeddings
 from kovocab.exporting.card import model_card
-from kovocab.record import RECORD, Record, read_record, write_record
+from kovocab.record import RECORD, Record, check_files, read_record, write_record
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
 
@@ -65,8 +67,9 @@ def export(
 
     Raises:
         UsageError: `license` or `base_model` is not what the hub takes.
-        ArtefactError: `stage` is no finished stage or run, or `out` cannot be written.
-        ModelError: the weights cannot be read, or are not what they were when they are opened again.
+        ArtefactError: `stage` is no finished stage or run, or a file in it is not that stage's; or `out` cannot be
+            written.
+        ModelError: the weights cannot be read, are no numbers, or not what they were when they are opened again.
         TokenizerError: AutoTokenizer does not give what tokenizer.json gives.
     """
     if license is not None and not _LICENCE.fullmatch(license):
@@ -81,8 +84,15 @@ def export(
     settings = {"dtype": dtype, "license": license, "base_model": base_model}
     made_from: Record = {"name": name, "settings": settings, "model": source}
     check_replaceable(out, "export", made_from, overwrite=overwrite, yields=_YIELDS, reads=[stage])
+    check_files(stage, source)
+    check_tokenizer(stage, source, load_tokenizer(stage / "tokenizer.json"))
     tokenizer = _open_tokenizer(stage)
     model = load_plain(str(stage), dtype)
+    check_finite(model, stage)
+    if (rows := plain_embeddings(model)[0].num_embeddings) != source["vocab_size"]:
+        raise ModelError(
+            f"{stage} has {rows:,} embedding rows, and its record {source['vocab_size']:,}; wanted as many"
+        )
     before = [_logits(model, tokenizer, prompt) for prompt in PROMPTS]
     record: Record = {
         "verb": "export",

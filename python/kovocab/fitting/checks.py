@@ -10,13 +10,16 @@ from transformers import AutoConfig
 
 from kovocab.data.mix import Mixture
 from kovocab.errors import ModelError, UsageError, model_errors
+from kovocab.expanding.checks import check_rows, check_tokenizer
 from kovocab.expanding.expand import check_length
 from kovocab.expanding.new_rows import INITIALISATION
 from kovocab.expanding.spelling import BasePieces
 from kovocab.fitting.trainers import say
 from kovocab.model.causal_lm import CausalLM
 from kovocab.model.qlora import check_qlora, no_shards, qlora_of
+from kovocab.record import check_files
 from kovocab.run.folder import base_record
+from kovocab.run.processes import rank
 from kovocab.run.stage_plan import StagePlan
 from kovocab.tokenizer.tokenizer import load_tokenizer
 
@@ -44,18 +47,33 @@ def check_model(folder: Path, data: Mixture) -> None:
     """The model has a row for each token, and a position for each of a block.
 
     Raises:
-        ArtefactError, ModelError: it is no artefact to start from, or has too few rows.
+        ArtefactError, ModelError: it is no artefact to start from, has too few rows, or is not what its record says.
         UsageError: blocks are too long.
     """
-    rows, tokens = base_record(folder)["vocab_size"], load_tokenizer(data.tokenizer).size
+    record = base_record(folder)
+    rows, tokens = record["vocab_size"], load_tokenizer(data.tokenizer).size
     if tokens > rows:
         raise ModelError(
             f"the tokenizer in {data.tokenizer} has {tokens:,} tokens and the model {rows:,} rows; "
             "wanted a row for each"
         )
+    check_tokenizer(folder, record, load_tokenizer(folder / "tokenizer.json"))
     with model_errors(f"the model {folder} cannot be loaded"):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    check_rows(config, folder, record)
     check_length(config, data.packing.length)
+
+
+def check_start(folder: Path) -> None:
+    """What a stage starts from, or what is measured, is what was written there: all of its weights are hashed.
+
+    Once a run, on one process: where that finds something else, the others end with it.
+
+    Raises:
+        ArtefactError: names the file that is another.
+    """
+    if rank() == 0:
+        check_files(folder, base_record(folder))
 
 
 def check_tied(folder: Path, stages: list[StagePlan]) -> None:

@@ -27,7 +27,7 @@ from kovocab.expanding.expand import copy_tokenizer
 from kovocab.expanding.spelling import copy_pieces
 from kovocab.expanding.split_rows import fused_state_dict, save_plain
 from kovocab.fitting.callbacks import HeldOutLines, Losses, PlainLines, StageBar, StepSeed
-from kovocab.fitting.checks import check_labels, check_model, check_qlora_stages, check_tied, check_trainer
+from kovocab.fitting.checks import check_labels, check_model, check_qlora_stages, check_start, check_tied, check_trainer
 from kovocab.fitting.finite import Finite, NoHeldOutNumber, NoNumber
 from kovocab.fitting.held_out import evaluate
 from kovocab.fitting.meters import Meters, loggers
@@ -40,7 +40,7 @@ from kovocab.model.qlora import QLoRA, merge, qlora_of, qlora_record, train_patt
 from kovocab.planning.plan import plan
 from kovocab.record import Record, read_record, write_record
 from kovocab.run.configuration import Configuration
-from kovocab.run.folder import Run
+from kovocab.run.folder import Run, base_record, earlier
 from kovocab.run.learning_rate import WarmupCosine
 from kovocab.run.processes import held, one_run
 from kovocab.run.stage_checkpoint import StageCheckpoint
@@ -122,6 +122,8 @@ class Fit:
         ]
         self.done = self.run.done(self.settings)
         check_labels(self.run.base, self.stages, self.done)
+        if self.done < len(self.stages):
+            check_start(self.run.start(self.done + 1))
 
     def __call__(self) -> None:
         """Train the stages that are not finished.
@@ -284,12 +286,10 @@ class Fit:
         if not trainer.is_global_zero:
             return
         start = self.run.start(stage.number)
-        source = read_record(start)
-        base, earlier = source, []
+        source = base_record(start)
+        base, before = source, []
         if stage.number > 1:
-            kept = {key: source[key] for key in ("stage", *results, "qlora") if key in source}
-            earlier = [*source["earlier"], kept | {"settings": {"stage": source["settings"]["stage"]}}]
-            base = source["base"]
+            base, before = source["base"], [*source["earlier"], earlier(source)]
         record = {
             "verb": "fit",
             "stage": stage.number,
@@ -300,7 +300,7 @@ class Fit:
             **results,
             "data": self.data.record(),
             "versions": {name: version(name) for name in ("kovocab", "torch", "lightning", "transformers")},
-            "earlier": earlier,
+            "earlier": before,
             "base": base,
         }
         with new_folder(self.run.finished(stage.number)) as folder:

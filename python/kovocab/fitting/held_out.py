@@ -13,7 +13,7 @@ from kovocab.artefact import check_file, new_file
 from kovocab.data.mix import Mixture
 from kovocab.errors import UsageError
 from kovocab.fitting.callbacks import HeldOutLines
-from kovocab.fitting.checks import check_model
+from kovocab.fitting.checks import check_model, check_start
 from kovocab.fitting.trainers import guarded, new_trainer, say
 from kovocab.model.causal_lm import CausalLM
 from kovocab.ownership import MARK, parquet_of
@@ -36,6 +36,7 @@ def evaluate(configuration: Configuration, verb: str) -> None:
     check_model(Path(module.folder), data)
     lines: list[Callback] = [] if configuration.shows_bar else [HeldOutLines(verb)]
     trainer = new_trainer(configuration, lines, logger=False, enable_checkpointing=False)
+    check_start(Path(module.folder))
     data.check()
     if verb == "predict":
         _predict(trainer, module, data, Path(configuration.config.predictions))

@@ -16,6 +16,7 @@ from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM, P
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from kovocab.errors import ModelError, UsageError, model_errors
+from kovocab.expanding.checks import check_rows
 from kovocab.expanding.expand import check_padding, rows_for
 from kovocab.expanding.split_rows import is_tied, split_rows
 from kovocab.model.fsdp import decoder_layers
@@ -164,6 +165,7 @@ def _read(path: Path, new_tokens: int, pad_to_multiple_of: int | None) -> tuple[
         record = read_record(file.parent)
         if record["verb"] in MODEL_VERBS:
             record = read_record(file.parent, *MODEL_VERBS)
+            check_rows(config, file.parent, record)
         if (first := record.get("first_new_id")) is not None:
             return config, int(first)
     if new_tokens < 1:

@@ -43,8 +43,8 @@ class RefineSettings:
         """Refuse what no run could use."""
         for name in ("min_count", "min_syllable_count", "intermediate_vocab_size", "max_new_tokens"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"{name} is {value}; wanted 1 or more")
+            if value is not None and not 1 <= value < 1 << 64:  # counts are 64 bits wide
+                raise UsageError(f"{name} is {value}; wanted {'1 or more' if value < 1 else 'less than 2^64'}")
         for name, known in (("prune", ("threshold", "leaf")), ("script", ("Hangul",))):
             if getattr(self, name) not in known:
                 raise UsageError(f"{name} is {getattr(self, name)!r}; wanted {' or '.join(known)}")

@@ -15,7 +15,7 @@ from kovocab.artefact import new_file
 from kovocab.errors import ArtefactError, ModelError
 from kovocab.expanding.spelling import PIECES
 from kovocab.forms import short
-from kovocab.record import MODEL_VERBS, RECORD, Record, as_json, flat, parsed, read_record
+from kovocab.record import MODEL_VERBS, RECORD, Record, as_json, difference, flat, parsed, read_record
 
 SETTINGS = "settings.json"
 KEPT = ("last.ckpt", "last.old")
@@ -49,9 +49,10 @@ class Run:
         """The number of stages that are finished; all that is there is checked against `settings`.
 
         Raises:
-            ArtefactError: a stage of another base, data or settings, or one whose predecessor is missing.
+            ArtefactError: a stage of another number, base, data or settings, or one whose predecessor is missing or
+                another than it was trained from.
         """
-        done = 0
+        done, before = 0, list[Record]()
         for number, wanted in enumerate(settings, start=1):
             finished, begun = self.finished(number), self.begun(number)
             if finished.exists():
@@ -61,7 +62,14 @@ class Run:
                         "not; remove it, or choose another `run`"
                     )
                 record = read_record(finished, "fit")
+                if record["stage"] != number:
+                    raise ArtefactError(
+                        f"{finished} holds stage {record['stage']} of its run; wanted stage {number}: move it to where "
+                        "it was, or remove it to train that stage again"
+                    )
                 compare(finished, record["settings"], wanted)
+                _check_chain(finished, record, before)
+                before = [*before, earlier(record)]
                 done = number
                 # The run was stopped between the renaming and this.
                 shutil.rmtree(begun, ignore_errors=True)
@@ -130,6 +138,25 @@ def compare(path: Path, found: Record, wanted: Record) -> None:
     raise ArtefactError(
         f"{path} was trained with {said}. Choose another `run`, or remove {path} to train that stage again"
     )
+
+
+def earlier(record: Record) -> Record:
+    """What of a stage's record those of later stages say."""
+    kept = {key: record[key] for key in ("stage", "loss", "steps", "tokens", "freezing", "qlora") if key in record}
+    return kept | {"settings": {"stage": record["settings"]["stage"]}}
+
+
+def _check_chain(finished: Path, record: Record, before: list[Record]) -> None:
+    """See that a stage was trained from the stages before it that are there."""
+    said = record["earlier"]
+    if len(said) != len(before):
+        raise ArtefactError(f"{finished} was trained after {len(said)} stages, and there are {len(before)}; remove it")
+    for number, (was, there) in enumerate(zip(said, before, strict=True), start=1):
+        if differs := difference(was, there):
+            raise ArtefactError(
+                f"{finished} was trained from another stage {number} than {finished.with_name(str(number))}: "
+                f"{differs}; remove the one that is not of this run"
+            )
 
 
 def _is_digest(value: Any) -> bool:

@@ -17,6 +17,9 @@ TRAINING = {
 }
 """The verbs that go by stage plans: Lightning's, in `kovocab.fitting.fit`, which takes seconds to load."""
 
+# What 32 bits of a weight, and 64 of a count, hold with room to spare; no run comes near.
+_MOST, _MOST_STEPS, _MOST_TOKENS = 1e38, (1 << 31) - 1, 1 << 40
+
 
 @dataclass(frozen=True)
 class StageSettings:
@@ -69,11 +72,11 @@ class StagePlan:
     def __post_init__(self) -> None:
         """Refuse what cannot be trained with."""
         wanted = {
-            "lr": (self.lr > 0, "a number above 0"),
-            "steps": (self.steps > 0, "at least 1"),
+            "lr": (0 < self.lr < _MOST, f"a number above 0, and below {_MOST:.0e}"),
+            "steps": (0 < self.steps <= _MOST_STEPS, f"1 to {_MOST_STEPS:,}"),
             "warmup": (0 <= self.warmup <= 1, "a share of the steps, 0 to 1"),
             "final_lr": (0 <= self.final_lr <= 1, "a share of lr, 0 to 1"),
-            "weight_decay": (self.weight_decay >= 0, "0 or more"),
+            "weight_decay": (0 <= self.weight_decay < _MOST, f"0 or more, and below {_MOST:.0e}"),
         }
         for key, (holds, what) in wanted.items():
             if not holds:
@@ -123,6 +126,11 @@ def stage_plans(
     """
     if tokens_per_step < 1:
         raise UsageError(f"a step has {tokens_per_step} tokens; wanted trainer.accumulate_grad_batches of at least 1")
+    if tokens_per_step > _MOST_TOKENS:
+        raise UsageError(
+            f"a step has {tokens_per_step:,} tokens; wanted at most {_MOST_TOKENS:,}, by a smaller data.batch_size or "
+            "trainer.accumulate_grad_batches"
+        )
     if isinstance(schedule, str):
         if schedule not in STAGES:
             raise UsageError(f"schedule: there is no {schedule!r}; wanted {', '.join(STAGES)} or a list of stages")

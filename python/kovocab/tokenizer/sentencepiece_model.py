@@ -85,6 +85,17 @@ def _wrong_piece(pieces: Any) -> str | None:
     for text in normal:
         if (missing := next((c for c in text if c not in normal), None)) is not None:
             return f"{text!r} is a piece, and {missing!r} is none; wanted each character of a piece as one"
+    # Of two that tie SentencePiece merges the left one, wherever they stand; a list of merges has no ties.
+    ranks: dict[float, str] = {}
+    for piece in pieces:
+        text = piece.piece
+        if (
+            piece.type == _NORMAL
+            and len(text) > 1
+            and text.strip(SPACE)
+            and ranks.setdefault(piece.score, text) != text
+        ):
+            return f"{ranks[piece.score]!r} and {text!r} have the same score, {piece.score}"
     return None
 
 
