@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from kovocab import workplace
 from kovocab.cli.main import main
 from kovocab.record import read_record
 from kovocab.run.processes import held
@@ -132,12 +133,19 @@ def test_a_stage_that_another_process_trains_is_left_alone(last, capsys):
     assert fit(last.parents[2], *ONE_STAGE) == 0
 
 
-def test_what_a_killed_run_left_is_removed(last):
-    left = [last.parents[1] / ".1.99999.part", last.with_suffix(".part")]
-    left[0].mkdir()
-    left[1].write_bytes(b"half a checkpoint")
-    assert fit(last.parents[2], *ONE_STAGE) == 0
-    assert sorted(path.name for path in last.parents[1].iterdir()) == ["1"]
+def test_what_a_killed_run_left_is_removed_and_nothing_else(last, caplog):
+    left = last.parents[1] / ".1.0123456789ab.part"
+    (left / "new").mkdir(parents=True)
+    (left / "kovocab.txt").write_bytes(workplace._mark(last.parents[1] / "1"))
+    (left / "new/model.safetensors").write_bytes(b"half a model")
+    last.with_suffix(".part").write_bytes(b"half a checkpoint")
+    (last.parent / "notes.txt").write_text("mine")
+    (last.parents[1] / ".1.part").mkdir()
+    with caplog.at_level("WARNING"):
+        assert fit(last.parents[2], *ONE_STAGE) == 0
+    assert sorted(path.name for path in last.parents[1].iterdir()) == [".1", ".1.part", "1"]
+    assert [path.name for path in last.parent.iterdir()] == ["notes.txt"]
+    assert f"{last.parent / 'notes.txt'} is not kovocab's, and stays" in caplog.messages
 
 
 def test_a_validation_interval_longer_than_a_stage_is_its_end(tmp_path):

@@ -38,16 +38,13 @@ from kovocab.model.causal_lm import CausalLM
 from kovocab.model.fsdp import check_strategy, layout
 from kovocab.model.qlora import QLoRA, merge, qlora_of, qlora_record, train_patterns
 from kovocab.planning.plan import plan
-from kovocab.record import Record, read_record, write_record
+from kovocab.record import RECORD, Record, read_record, write_record
 from kovocab.run.configuration import Configuration
-from kovocab.run.folder import Run, base_record, earlier
+from kovocab.run.folder import MERGED, Run, base_record, earlier
 from kovocab.run.learning_rate import WarmupCosine
 from kovocab.run.processes import held, one_run
 from kovocab.run.stage_checkpoint import StageCheckpoint
 from kovocab.run.stage_plan import StagePlan, stage_plans
-
-MERGED = "merged"
-"""The folder, where a stage works, of what QLoRA was merged into."""
 
 
 def main(args: list[str]) -> int:
@@ -141,7 +138,6 @@ class Fit:
             begun = self.run.begin(stage.number)
             with held(begun):
                 rank_zero_only(self.run.bind)(stage.number, self.settings[stage.number - 1])
-                rank_zero_only(self.run.tidy)(stage.number)
                 self._train(stage, begun)
 
     def _train(self, stage: StagePlan, begun: Path) -> None:
@@ -254,8 +250,6 @@ class Fit:
         """Write the plain model of a QLoRA stage where the stage works, and measure its held-out loss."""
         start, folder = self.run.start(stage.number), self.run.begun(stage.number) / MERGED
         if trainer.is_global_zero:
-            for left in folder.parent.glob(f"*{MERGED}*"):  # of a run that was killed
-                shutil.rmtree(left, ignore_errors=True)
             with new_folder(folder) as beside:
                 merge(module.loaded, start, beside, module.dtype_wanted)
                 write_record(beside, read_record(start))  # it says where new rows begin
@@ -307,12 +301,16 @@ class Fit:
             if module.qlora is None:
                 save_plain(module.loaded, folder, state, start)
             else:
-                for file in (self.run.begun(stage.number) / MERGED).iterdir():
-                    file.rename(folder / file.name)
+                merged = self.run.begun(stage.number) / MERGED
+                for file in (path for path in merged.iterdir() if path.name != RECORD):
+                    try:
+                        (folder / file.name).hardlink_to(file)  # not moved: the run may be killed here
+                    except OSError:
+                        shutil.copyfile(file, folder / file.name)
             copy_tokenizer(start, folder)
             copy_pieces(start, folder)
             write_record(folder, record)
-        shutil.rmtree(self.run.begun(stage.number))
+        self.run.clear(stage.number)
 
 
 def _set_optimizer(module: CausalLM, config: Namespace, stage: StagePlan) -> None:

@@ -5,8 +5,9 @@ RUN/stages/.K/   a stage in progress: `settings.json`, `last.ckpt`
 RUN/logs/        metrics.csv, by stage; RUN/tensorboard/ the same
 """
 
+import logging
 import re
-import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,20 @@ from kovocab.artefact import new_file
 from kovocab.errors import ArtefactError, ModelError
 from kovocab.expanding.spelling import PIECES
 from kovocab.forms import short
-from kovocab.record import MODEL_VERBS, RECORD, Record, as_json, difference, flat, parsed, read_record
+from kovocab.record import MODEL_VERBS, RECORD, Record, as_json, difference, files_of, flat, parsed, read_record
+from kovocab.run.checkpoint_files import remove
+from kovocab.run.processes import LOCK
+from kovocab.workplace import remove_files, tidy
 
 SETTINGS = "settings.json"
 KEPT = ("last.ckpt", "last.old")
 """The checkpoints of a stage in progress: the last, and the one before it until that one is sure."""
+HALF = "last.part"
+"""A checkpoint that is being written."""
+MERGED = "merged"
+"""The folder, where a stage works, of what QLoRA was merged into."""
+
+log = logging.getLogger(__name__)
 
 
 class Run:
@@ -72,7 +82,7 @@ class Run:
                 before = [*before, earlier(record)]
                 done = number
                 # The run was stopped between the renaming and this.
-                shutil.rmtree(begun, ignore_errors=True)
+                self.clear(number)
             elif (begun / SETTINGS).exists() and _has_steps(begun):
                 compare(begun, _read(begun / SETTINGS), wanted)
         return done
@@ -93,10 +103,20 @@ class Run:
             with new_file(folder / SETTINGS) as path:
                 path.write_bytes(as_json(settings, indent=2))
 
-    def tidy(self, number: int) -> None:
-        """Remove what is left of a stage's artefact where a run was killed while it wrote that."""
-        for left in (self.folder / "stages").glob(f".{number}.*.part"):
-            shutil.rmtree(left, ignore_errors=True)
+    def clear(self, number: int) -> None:
+        """Remove what a stage kept while it worked; what is not kovocab's stays there, and is named."""
+        begun = self.begun(number)
+        if not begun.is_dir():
+            return
+        tidy(begun)
+        for name in (SETTINGS, LOCK, HALF, *KEPT):
+            remove(begun / name)
+        with suppress(ArtefactError):  # a record that is none of kovocab's
+            remove_files(begun / MERGED, files_of(begun / MERGED))
+        try:
+            begun.rmdir()
+        except OSError:
+            log.warning("%s is not kovocab's, and stays", next(begun.iterdir(), begun))
 
 
 def base_record(folder: Path) -> Record:

@@ -2,7 +2,6 @@
 
 import math
 import os
-import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +17,8 @@ from torch.distributed.checkpoint.api import CheckpointException
 from kovocab.errors import ArtefactError
 from kovocab.machine.stopping import stop, tell
 from kovocab.record import Record
-from kovocab.run.checkpoint_files import DirectCheckpointIO, callback_state, seal
-from kovocab.run.folder import KEPT, compare
+from kovocab.run.checkpoint_files import DirectCheckpointIO, callback_state, remove, seal
+from kovocab.run.folder import HALF, KEPT, compare
 from kovocab.run.processes import rank
 from kovocab.workplace import sync
 
@@ -50,7 +49,7 @@ class StageCheckpoint(Checkpoint):
         super().__init__()
         self._check = check
         self.last, self._every, self._settings = folder / LAST, every, settings
-        self._part, self._old = folder / "last.part", folder / BEFORE
+        self._part, self._old = folder / HALF, folder / BEFORE
         self.asked: int | None = None
         self._process = os.getpid()
         self._step = 0
@@ -66,7 +65,7 @@ class StageCheckpoint(Checkpoint):
             ArtefactError: it is damaged, or of another stage, base, tokenizer or the like.
         """
         if rank() == 0:
-            _remove(self._part)  # half a checkpoint, of either kind
+            remove(self._part)  # half a checkpoint, of either kind
         there = next((path for path in (self.last, self._old) if path.exists()), None)
         if there is not None and rank() == 0:
             compare(there, callback_state(there, self.state_key)["settings"], self._settings)
@@ -140,13 +139,13 @@ class StageCheckpoint(Checkpoint):
         """The held-out loss was a number, so the checkpoint before the last is not needed."""
         del pl_module
         if trainer.is_global_zero and not trainer.sanity_checking:
-            _remove(self._old)
+            remove(self._old)
 
     def take_back(self) -> None:
         """Go back to the checkpoint before the last: that one holds weights whose held-out loss is no number."""
         if rank():
             return
-        _remove(self.last)
+        remove(self.last)
         self.saved = None
         if self._old.exists():
             self._old.replace(self.last)
@@ -181,23 +180,15 @@ class StageCheckpoint(Checkpoint):
                 reason = "a write failed; is the disk full?"
             else:
                 raise
-            _remove(self._part)
+            remove(self._part)
             raise ArtefactError(f"{self.last} cannot be written: {reason}") from error
         if trainer.is_global_zero:
             # No rename replaces a folder that holds something, or a file by a folder.
             if self.last.exists() and (not sure or self.last.is_dir() or self._part.is_dir()):
-                _remove(self._old)
+                remove(self._old)
                 self.last.replace(self._old)
             self._part.replace(self.last)
             if sure:
-                _remove(self._old)
+                remove(self._old)
         self.saved = self._step
         trainer.strategy.barrier("checkpoint")
-
-
-def _remove(path: Path) -> None:
-    """A checkpoint of either kind, if it is there."""
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)  # other ranks remove it too
-    else:
-        path.unlink(missing_ok=True)
