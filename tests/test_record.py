@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from kovocab.cli.main import main
-from kovocab.counting.word_counts import read_counted
+from kovocab.counting.word_counts import load_counted, read_counted
 from kovocab.errors import ArtefactError, CorpusError
 from kovocab.forms import FORMS, fault
 from kovocab.ownership import MARK
@@ -261,3 +261,13 @@ def test_the_record_of_a_file_of_words_is_looked_at(tmp_path: Path) -> None:
     frame.write_parquet(tmp_path / "w", metadata={MARK: '{"verb": "count tokens"}'})
     with pytest.raises(CorpusError, match=r"the record in .*/w is not a record of kovocab: verb is"):
         read_counted(tmp_path / "w")
+
+
+def test_a_file_of_words_with_a_null_is_named(tmp_path: Path) -> None:
+    sums = {"documents": 1, "bytes": 1, "words": 1, "distinct_words": 2}
+    record = {"verb": "count", "corpus": {"kind": "memory"}, "tokenizer": "t", "cut": [True] * 3} | sums
+    schema = {"word": pl.String, "count": pl.UInt64}
+    frame = pl.DataFrame({"word": ["a", None], "count": [1, None]}, schema=schema)
+    frame.write_parquet(tmp_path / "w", metadata={MARK: json.dumps(record)})
+    with pytest.raises(CorpusError, match="/w cannot be read: row 1 of the word counts is null"):
+        load_counted(tmp_path / "w")

@@ -121,7 +121,7 @@ def tables_of(path: str | Path) -> Iterator[pl.DataFrame]:
             left -= len(words)
             distinct, total = distinct + len(words), total + int(words["count"].sum())
             yield check_words(words)
-    except POLARS_ERRORS as error:
+    except (*POLARS_ERRORS, UsageError) as error:
         raise CorpusError(f"{path} cannot be read: {first_line(error)}") from error
     if left:  # where Polars panics, its batches just end
         raise CorpusError(f"{path} cannot be read: {quantity(left, 'word')} missing")
