@@ -81,8 +81,9 @@ class Attacks:
         self.ended(self.begun(lambda: walk(self.street) or 0))
         self.others = place / "others"
         shutil.copytree(self.street, self.others)
-        out = f"refine --words {self.others}/words.parquet --base {self.others}/base --out {self.others}/tokenizer --overwrite true"
-        self.ended(self.begun(lambda: kovocab([*out.split(), "--min_count", "60", "--min_syllable_count", "60"])))
+        other = VERBS["refine"].format(street=self.others, out=self.others).replace("/made", "/tokenizer")
+        other += " --overwrite true --min_count 60 --min_syllable_count 60"
+        self.ended(self.begun(lambda: kovocab(["refine", *other.split()])))
         self.whole: dict[str, dict[str, str]] = {}
         self.seconds: dict[str, float] = {}
         for verb in VERBS:
@@ -294,9 +295,7 @@ def main() -> int:
     for name, row in sorted(rows.items()):
         first = " ".join(row.faults[0].split())[-160:].replace("|", "\\|") if row.faults else ""
         print(f"| {name} | {row.times} | {row.times - len(row.faults)} | {first} |")
-    print(
-        f"\n{sum(row.times for row in rows.values())} attacks, {sum(len(row.faults) for row in rows.values())} did not hold"
-    )
+    print(f"\n{times} attacks, {faults} did not hold")
     return int(any(row.faults for row in rows.values()))
 
 
