@@ -295,6 +295,7 @@ def main() -> int:
     for name, row in sorted(rows.items()):
         first = " ".join(row.faults[0].split())[-160:].replace("|", "\\|") if row.faults else ""
         print(f"| {name} | {row.times} | {row.times - len(row.faults)} | {first} |")
+    times, faults = sum(row.times for row in rows.values()), sum(len(row.faults) for row in rows.values())
     print(f"\n{times} attacks, {faults} did not hold")
     return int(any(row.faults for row in rows.values()))
 
