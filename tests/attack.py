@@ -248,7 +248,7 @@ class Attacks:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """The files below a folder, hidden ones too, with a hash of each; logs tell times, and differ."""
+    """The files below a folder, hidden ones too, with a hash of each, but for those that tell times."""
     files = [
         path for path in folder.rglob("*") if path.is_file() and not {"logs", "tensorboard", "csv"} & {*path.parts}
     ]
