@@ -81,9 +81,9 @@ class Attacks:
         self.ended(self.begun(lambda: walk(self.street) or 0))
         self.others = place / "others"
         shutil.copytree(self.street, self.others)
-        own = self.others
-        out = f"refine --words {own}/words.parquet --base {own}/base --out {own}/tokenizer --overwrite true"
-        self.ended(self.begun(lambda: kovocab([*out.split(), "--min_count", "60", "--min_syllable_count", "60"])))
+        other = VERBS["refine"].format(street=self.others, out=self.others).replace("/made", "/tokenizer")
+        other += " --overwrite true --min_count 60 --min_syllable_count 60"
+        self.ended(self.begun(lambda: kovocab(["refine", *other.split()])))
         self.whole: dict[str, dict[str, str]] = {}
         self.seconds: dict[str, float] = {}
         for verb in VERBS:
@@ -248,7 +248,7 @@ class Attacks:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """The files below a folder, hidden ones too, with a hash of each; logs tell times, and differ."""
+    """The files below a folder, hidden ones too, with a hash of each, but for those that tell times."""
     files = [
         path for path in folder.rglob("*") if path.is_file() and not {"logs", "tensorboard", "csv"} & {*path.parts}
     ]
@@ -295,9 +295,9 @@ def main() -> int:
     for name, row in sorted(rows.items()):
         first = " ".join(row.faults[0].split())[-160:].replace("|", "\\|") if row.faults else ""
         print(f"| {name} | {row.times} | {row.times - len(row.faults)} | {first} |")
-    faults = sum(len(row.faults) for row in rows.values())
-    print(f"\n{sum(row.times for row in rows.values())} attacks, {faults} did not hold")
-    return int(faults > 0)
+    times, faults = sum(row.times for row in rows.values()), sum(len(row.faults) for row in rows.values())
+    print(f"\n{times} attacks, {faults} did not hold")
+    return int(any(row.faults for row in rows.values()))
 
 
 if __name__ == "__main__":

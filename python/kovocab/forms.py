@@ -31,7 +31,7 @@ Identity = Annotated[str, Meta(pattern=r"^[0-9]+ [0-9a-f]{32}$")]
 class Verb(TypedDict):
     """What every record has."""
 
-    verb: str
+    verb: Annotated[str, Meta(pattern=r"^[a-z_ ]+$")]  # which messages say: on one line
 
 
 class Made(Verb):
