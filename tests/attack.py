@@ -249,9 +249,8 @@ class Attacks:
 
 def contents(folder: Path) -> dict[str, str]:
     """The files below a folder, hidden ones too, with a hash of each, but for those that tell times."""
-    files = [
-        path for path in folder.rglob("*") if path.is_file() and not {"logs", "tensorboard", "csv"} & {*path.parts}
-    ]
+    aside = {"logs", "tensorboard", "csv", ".contents.json"}
+    files = [path for path in folder.rglob("*") if path.is_file() and not aside & {*path.parts}]
     return {path.relative_to(folder).as_posix(): blake2b(path.read_bytes()).hexdigest() for path in files}
 
 
