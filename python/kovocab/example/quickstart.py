@@ -58,6 +58,8 @@ def walk(out: Path, corpus: str | None, min_count: int | None) -> None:
         UsageError: the package that carries the base tokenizer is not installed, or `corpus` is a URL with secrets.
         KovocabError: a verb failed; it said why.
     """
+    from kovocab.run.folder import Run  # with torch
+
     if corpus is not None and shown(corpus) != corpus:
         raise UsageError(
             f"--corpus {shown(corpus)}: the URL holds a user name, a password or a query, which the quickstart would "
@@ -86,8 +88,9 @@ def walk(out: Path, corpus: str | None, min_count: int | None) -> None:
          overwrite=True)  # fmt: skip
     for stage in sorted((out / "stages").glob("[0-9]*")):  # of an earlier walk, perhaps on another text
         remove_artefact(stage, "fit")
-    for begun in (out / "stages").glob(".[0-9]*/settings.json"):  # of one that was stopped
-        shutil.rmtree(begun.parent)
+    for begun in (path.name[1:] for path in (out / "stages").glob(".*")):  # of one that was stopped
+        if begun.isdecimal():
+            Run(out, out / "expanded").clear(int(begun))
     places = {"run": out, "expanded": out / "expanded", "tokens": out / "tokens", "korean": korean, "english": english}
     quoted = {name: json.dumps(str(place), ensure_ascii=False) for name, place in places.items()}
     config.write_text(marked(FIT.format(config=config, steps=STEPS, **quoted)), encoding="utf-8")
