@@ -59,7 +59,7 @@ fn start_as<'scope, T: Send + 'scope>(
 /// The work that is left there, done; it is taken once.
 fn done<T>(work: &Mutex<Option<impl FnOnce() -> T>>) -> T {
     let taken = work.lock().unwrap_or_else(PoisonError::into_inner).take();
-    taken.map(|work| work()).unwrap_or_else(|| unreachable!("work is done once"))
+    taken.map_or_else(|| unreachable!("work is done once"), |work| work())
 }
 
 /// A worker's result; a panic in its thread is carried on here.
