@@ -205,6 +205,8 @@ class Attacks:
         name = draw.choice(READS[verb])
         street = self.fresh() / "street"
         shutil.copytree(self.street, street)
+        config = street / "fit.yaml"
+        config.write_text(config.read_text().replace(str(self.street), str(street)))
         path = street / name
         data = bytearray(path.read_bytes())
         how = draw.choice(("flip", "flip", "cut", "swap"))
@@ -219,8 +221,12 @@ class Attacks:
         ended = self.run(verb, out, street)
         what = f"{how} of {name}"
         if ended.code == 0:
-            if path.read_bytes() != (self.street / name).read_bytes() and contents(out) != self.whole[verb]:
-                yield f"{what}: ended well, with another result"
+            # Records tell where things lay, and free words of records that are not checked go on into others.
+            found, whole = contents(out), self.whole[verb]
+            differ = [n for n in whole if found.get(n) != whole[n] and not n.endswith("kovocab.json")]
+            differ = [n for n in differ if not n.startswith("tokens/")]
+            if path.read_bytes() != (self.street / name).read_bytes() and differ:
+                yield f"{what}: ended well, with other bytes in {differ[:3]}"
         elif not ended.in_one_line:
             yield f"{what}: exit code {ended.code}: {ended.said[-300:]}"
         elif path.name not in ended.said and str(path.parent) not in ended.said:

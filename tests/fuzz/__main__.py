@@ -33,7 +33,7 @@ def child(target: str, first: int, inputs: int, folder: Path) -> Found | int:
         )
     except subprocess.TimeoutExpired:
         return 14
-    return Found(*json.loads(done.stdout)) if done.returncode == 0 else abs(done.returncode)
+    return Found(*json.loads(done.stdout.splitlines()[-1])) if done.returncode == 0 else abs(done.returncode)
 
 
 def main() -> int:
