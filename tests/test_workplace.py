@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -202,3 +203,14 @@ def test_a_link_that_leads_nowhere_is_one_line(tmp_path: Path) -> None:
 def test_where_a_disk_is_mounted_is_said_before_the_work(disk: Callable[[str], Path]) -> None:
     with pytest.raises(ArtefactError, match="is where a disk is mounted"):
         check_replaceable(disk("1m"))
+
+
+def test_a_disk_that_is_full_from_the_start_is_left_as_it_was(disk: Callable[[str], Path]) -> None:
+    full = disk("16k")
+    with (full / "rest").open("wb", buffering=0) as rest, suppress(OSError):
+        while True:
+            rest.write(bytes(1024))
+    for job in (make, write):
+        with pytest.raises(ArtefactError, match=r"out cannot be written: .*No space left"):
+            job(full / "out", "new")
+        assert [path.name for path in full.iterdir()] == ["rest"]

@@ -6,6 +6,7 @@ whole street.
 
 import glob
 import json
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import Any
 
 from kovocab.errors import ArtefactError
 from kovocab.forms import Made, Verb, fault, short
-from kovocab.ownership import Files, identity
+from kovocab.ownership import Files, changed, identity
+
+log = logging.getLogger(__name__)
 
 RECORD = "kovocab.json"
 
@@ -154,6 +157,9 @@ def check_files(folder: str | Path, record: Record) -> None:
     # A table or a second tokenizer may be gone: who needs it says so.
     if gone := min((name for name in wanted - there if name not in LOAD_BEARING[1:]), default=None):
         raise ArtefactError(f"{folder / gone} is not there, and {by} wrote it; wanted all of its files")
+    others = {name: hash_ for name, hash_ in written.items() if name not in wanted}
+    for name in changed(folder, others):
+        log.warning("%s is not as %s wrote it, and is used as it is", folder / name, by)
     names = sorted(there)
     with ThreadPoolExecutor() as threads:  # hashes are taken outside of Python's lock
         found = threads.map(lambda name: identity(folder / name), names)

@@ -239,9 +239,19 @@ def _make(path: Path) -> Place:
             lock = os.open(folder / _MARK, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         except FileNotFoundError:  # `tidy` of another process took it for a left one
             continue
-        if _locked(lock) is not False and (folder / _MARK).exists():
-            os.write(lock, _mark(path))  # only now: what has no mark is nobody's to remove
-            return Place(path, folder, lock)
+        except OSError:
+            folder.rmdir()
+            raise
+        try:
+            if _locked(lock) is not False and (folder / _MARK).exists():
+                os.write(lock, _mark(path))  # only now: what has no mark is nobody's to remove
+                return Place(path, folder, lock)
+        except BaseException:  # a full disk, Ctrl-C
+            (folder / _MARK).unlink(missing_ok=True)
+            with suppress(OSError):
+                folder.rmdir()
+            os.close(lock)
+            raise
         os.close(lock)
 
 

@@ -192,13 +192,16 @@ def test_a_tokenizer_of_another_refine_beside_a_model(walked, tmp_path, capsys, 
     assert "model/tokenizer.json is another tokenizer than the record" in refused(verb, walked, model, tmp_path, capsys)
 
 
-def test_what_people_edit_is_theirs(walked, tmp_path):
+def test_what_people_edit_is_theirs_and_said(walked, tmp_path, caplog):
     model = tmp_path / "model"
     shutil.copytree(walked / "expanded", model)
     for name in ("config.json", "generation_config.json", "tokenizer_config.json"):
         (model / name).write_text(json.dumps(json.loads((model / name).read_text()) | {"mine": 1}))
     (model / "notes.txt").touch()
-    check_files(model, read_record(model, "expand"))
+    with caplog.at_level("WARNING"):
+        check_files(model, read_record(model, "expand"))
+    said = sorted(message.partition(" is not as")[0].rpartition("/")[2] for message in caplog.messages)
+    assert said == ["config.json", "generation_config.json", "tokenizer_config.json"]
     (model / "base_pieces.parquet").unlink()  # who needs it says so
     check_files(model, read_record(model, "expand"))
 

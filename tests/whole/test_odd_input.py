@@ -36,7 +36,10 @@ CASES = [
     ("fit", "data.length", ODD),
     ("fit", "data.batch_size", ODD),
     ("fit", "data.validation_share", ODD),
+    ("fit", "data.num_workers", [ODD[0], "-1", *ODD[3:]]),
     ("fit", "trainer.accumulate_grad_batches", ODD),
+    ("fit", "trainer.devices", [ODD[0], "9223372036854775807"]),
+    ("fit", "trainer.num_nodes", [ODD[0], "9223372036854775807", *ODD[3:]]),
     ("plan", "mfu", ODD),
 ]
 

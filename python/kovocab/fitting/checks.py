@@ -23,6 +23,9 @@ from kovocab.run.processes import rank
 from kovocab.run.stage_plan import StagePlan
 from kovocab.tokenizer.tokenizer import load_tokenizer
 
+MOST_PROCESSES = 1 << 20
+"""On one machine, and machines: Lightning makes a list of them before it looks."""
+
 
 def check_trainer(config: Namespace) -> None:
     """The trainer's settings leave the length of a stage to the stage.
@@ -36,6 +39,10 @@ def check_trainer(config: Namespace) -> None:
             raise UsageError(
                 f"trainer.{key} is {config.trainer[key]}; wanted the length of a stage in stages or defaults"
             )
+    for key in ("devices", "num_nodes"):
+        value = str(config.trainer[key])  # "2" is a number to Lightning, too
+        if value.isdecimal() and int(value) > MOST_PROCESSES:
+            raise UsageError(f"trainer.{key} is {value}; wanted at most {MOST_PROCESSES:,}")
     interval = config.trainer.val_check_interval
     if isinstance(interval, int | float) and interval <= 0:
         raise UsageError(f"trainer.val_check_interval is {interval}; wanted a number above 0, or limit_val_batches: 0")
