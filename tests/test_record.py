@@ -64,6 +64,7 @@ TEXTS = {
     "no object": b"null",
     "no verb": b"{}",
     "another verb": b'{"verb": "dance"}',
+    "a verb and a line break": b'{"verb": "refine\\n"}',
     "a list of verbs": b'{"verb": ["fit"]}',
     "deep": b"[" * 100_000,
     "deep enough to parse": b'{"verb": "fit", "x": ' + b"[" * 900 + b"]" * 900 + b"}",

@@ -22,16 +22,16 @@ Size = Annotated[int, Meta(ge=0, le=1 << 32)]
 Number = Annotated[float, Meta(ge=-1e308, le=1e308)]
 """Neither NaN nor infinite."""
 
-Name = Annotated[str, Meta(pattern=r"^(?!/|(?:.*/)?\.{0,2}(?:/|$))[^\x00\ud800-\udc7f\udd00-\udfff]+$")]
+Name = Annotated[str, Meta(pattern=r"^(?!/|(?:.*/)?\.{0,2}(?:/|$))[^\x00\ud800-\udc7f\udd00-\udfff]+\Z")]
 """Of a file below a folder: it leads nowhere else."""
-Identity = Annotated[str, Meta(pattern=r"^[0-9]+ [0-9a-f]{32}$")]
+Identity = Annotated[str, Meta(pattern=r"^[0-9]+ [0-9a-f]{32}\Z")]
 """What identifies a file, see `ownership.identity`."""
 
 
 class Verb(TypedDict):
     """What every record has."""
 
-    verb: Annotated[str, Meta(pattern=r"^[a-z_ ]+$")]  # which messages say: on one line
+    verb: Annotated[str, Meta(pattern=r"^[a-z_ ]+\Z")]  # which messages say: on one line
 
 
 class Made(Verb):
