@@ -512,7 +512,7 @@ def test_words_that_cannot_be_refined(sample: list[str], base: TokenizerJson) ->
         refine(count_words(pl.Series(["the end", "漢字 ᄒ\u1161ᆫ ㉠"]), base), base)
     other = json.loads(base.text) | {"normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}}
     counted = count(pl.Series(sample[:9]), tokenizer_of(other))
-    with pytest.raises(UsageError, match="counted for another tokenizer than this base; count them again with it"):
+    with pytest.raises(UsageError, match=r"counted for another tokenizer than .*; count them again with it"):
         refine(counted, base)
     with pytest.raises(UsageError, match=r"word counts have the columns .*wanted"):
         refine(pl.DataFrame({"word": ["가"], "count": [1]}), base)

@@ -223,7 +223,7 @@ def combine_to(out: str | Path, paths: Sequence[str | Path], *, memory: str | in
         raise UsageError("there are no word counts to combine; wanted at least one")
     check_apart({"out": out}, {"words": paths})
     parts = [read_counted(path) for path in paths]
-    check_same_cut(parts, parts[0])
+    check_same_cut(paths, parts, parts[0], paths[0])
     with scratch_beside(out) as folder, Tally(threads_of(None), bound(memory), folder) as tally, _no_overflow():
         _add_files(tally, paths)
         distinct, total, tables = tally.finish()
@@ -268,7 +268,7 @@ class _Count:
         self._made_for = {"tokenizer": loaded.digest, "cut": list(self._bpe.cut)}
         self._add_to = [add_to] if isinstance(add_to, str | Path) else list(add_to)
         self._before = [read_counted(path) for path in self._add_to]
-        check_same_cut(self._before, self._made_for)
+        check_same_cut(self._add_to, self._before, self._made_for, loaded.name)
         self._pass = Pass(corpus, column, threads, on_error == "skip", form, fingerprint)
         self._kept: Kept | None = None
         self._scratch: Path | None = None

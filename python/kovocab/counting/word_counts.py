@@ -154,14 +154,23 @@ def write_words(path: str | Path, tables: Iterable[pl.DataFrame], record: Record
         frame.sink_parquet(beside, metadata=metadata, row_group_size=ROWS, maintain_order=True)
 
 
-def check_same_cut(parts: Sequence[Record], wanted: Record) -> None:
+def check_same_cut(paths: Sequence[str | Path], parts: Sequence[Record], wanted: Record, than: str | Path) -> None:
     """Check that word counts can be added.
 
+    Args:
+        paths: The files.
+        parts: Their records.
+        wanted: The record that they have to go with.
+        than: What that is of, for the error.
+
     Raises:
-        UsageError: a record of `parts` is of another tokenizer than `wanted`.
+        UsageError: one is of another tokenizer than `wanted`; names it.
     """
-    if any(part["tokenizer"] != wanted["tokenizer"] for part in parts):
-        raise UsageError("the word counts were made with different tokenizers, so their words differ; count again")
+    for path, part in zip(paths, parts, strict=True):
+        if part["tokenizer"] != wanted["tokenizer"]:
+            raise UsageError(
+                f"{path} was counted for another tokenizer than {than}, so their words differ; count it again"
+            )
 
 
 def combined(parts: Sequence[Record]) -> Record:

@@ -58,7 +58,9 @@ def refine(
     left_out = check_base(base)  # now, and not after the work
     reference = Reference(tokenizer)  # for the promises at the end: what it cannot read is said now
     if "tokenizer" in counted.record and counted.record["tokenizer"] != tokenizer.digest:
-        raise UsageError("the words were counted for another tokenizer than this base; count them again with it")
+        raise UsageError(
+            f"the words were counted for another tokenizer than {tokenizer.name}; count them again with it"
+        )
     # A special token is a word of its own, and no text: nothing can be learned from its Hangul.
     special = [token.content for token in tokenizer.added_tokens]
     of_hangul = pl.col("word").str.contains(f"[{CANDIDATE}]") & ~pl.col("word").is_in(special)
