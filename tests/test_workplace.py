@@ -152,6 +152,34 @@ def test_where_there_are_no_locks_nothing_is_taken_for_left(tmp_path: Path, monk
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
+def test_a_place_of_another_machine_is_left_for_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(workplace, "_machine", lambda: b"on another\n")
+        assert stopped(12, lambda: make(tmp_path / "out", "new"))
+    before = sorted(tmp_path.rglob("*"))
+    check_file(tmp_path / "file")
+    assert sorted(tmp_path.rglob("*")) == before
+    for path in [*tmp_path.iterdir(), *before]:
+        os.utime(path, (0, 0))
+    check_file(tmp_path / "file")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_is_closed_before_it_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As network file systems want it: they keep what is open by another name."""
+    unlink, opened = Path.unlink, []
+
+    def checked(path: Path, missing_ok: bool = False) -> None:
+        opened.extend(link for link in Path("/proc/self/fd").iterdir() if link.is_symlink() and link.readlink() == path)
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", checked)
+    make(tmp_path / "out", "new")
+    make(tmp_path / "out", "newer")
+    write(tmp_path / "file", "new")
+    assert opened == []
+
+
 @pytest.mark.parametrize("before", [False, True])
 def test_two_at_once_leave_one_whole_artefact(tmp_path: Path, before: bool) -> None:
     out = tmp_path / "out"

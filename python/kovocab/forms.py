@@ -22,7 +22,7 @@ Size = Annotated[int, Meta(ge=0, le=1 << 32)]
 Number = Annotated[float, Meta(ge=-1e308, le=1e308)]
 """Neither NaN nor infinite."""
 
-Name = Annotated[str, Meta(pattern=r"^(?!/|(?:.*/)?\.{0,2}(?:/|$))[^\x00\ud800-\udc7f\udd00-\udfff]+\Z")]
+Name = Annotated[str, Meta(pattern=r"(?s)^(?!/|(?:.*/)?\.{0,2}(?:/|$))[^\x00\ud800-\udc7f\udd00-\udfff]+\Z")]
 """Of a file below a folder: it leads nowhere else."""
 Identity = Annotated[str, Meta(pattern=r"^[0-9]+ [0-9a-f]{32}\Z")]
 """What identifies a file, see `ownership.identity`."""

@@ -9,10 +9,12 @@ import ctypes
 import errno
 import logging
 import os
+import platform
 import re
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -33,6 +35,7 @@ _NAME = re.compile(r"\.(?P<of>.+)\.[0-9a-f]{12}\.part", re.DOTALL)
 _MARK = "kovocab.txt"
 _NEW, _OLD = "new", "old"
 _EXCHANGING = b"exchanging "
+_DAY = 86_400.0
 
 
 class Place:
@@ -94,9 +97,10 @@ class Place:
                 return
             for inside in (self.new, self._old):
                 _remove(inside)
+        # Only now that it is closed: a network file system keeps a file that is open, by another name.
+        with suppress(OSError):  # not empty: what is in it is not ours
             (self._folder / _MARK).unlink(missing_ok=True)
-            with suppress(OSError):  # not empty: what is in it is not ours
-                self._folder.rmdir()
+            self._folder.rmdir()
 
     def _replaced(self) -> list[Path]:
         """The folders that were not written here, but stood where what was written is now."""
@@ -244,7 +248,7 @@ def _make(path: Path) -> Place:
             raise
         try:
             if _locked(lock) is not False and (folder / _MARK).exists():
-                os.write(lock, _mark(path))  # only now: what has no mark is nobody's to remove
+                os.write(lock, _mark(path) + _machine())  # only now: what has no mark is nobody's to remove
                 return Place(path, folder, lock)
         except BaseException:  # a full disk, Ctrl-C
             (folder / _MARK).unlink(missing_ok=True)
@@ -266,14 +270,34 @@ def _found(path: Path, folder: Path) -> int | None:
     lock = os.open(mark, os.O_RDWR)
     said = os.read(lock, 1 << 12)
     # A mark that is empty is of a process that was killed before it could write anything.
-    if (said.startswith(_mark(path)) or (not said and inside == [mark])) and _locked(lock):
+    ours = said.startswith(_mark(path)) or (not said and inside == [mark])
+    here = not said or said.startswith(_mark(path) + _machine()) or _is_old(folder)
+    if ours and here and _locked(lock):
         return lock
     os.close(lock)
+    if ours and not here:
+        log.info(
+            "%s is another machine's, or of before this one was started: it is removed when it is a day old", folder
+        )
     return None
 
 
 def _mark(path: Path) -> bytes:
     return b"kovocab writes " + os.fsencode(path.name) + b" here, and moves it beside this folder when it is whole\n"
+
+
+def _machine() -> bytes:
+    """This machine since it was started: a lock of another need not be seen here, on a network's disk."""
+    try:
+        return b"on " + Path("/proc/sys/kernel/random/boot_id").read_bytes()
+    except OSError:
+        return f"on {platform.node()}\n".encode()
+
+
+def _is_old(folder: Path) -> bool:
+    """Whether nothing in a place was written for a day, by the clock of its disk as well as that can be told."""
+    newest = max(path.lstat().st_mtime for path in (folder, *folder.rglob("*")))
+    return time.time() - newest > _DAY
 
 
 def _exchanging(folder: Path) -> bytes:

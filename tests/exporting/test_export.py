@@ -143,8 +143,8 @@ def test_a_run_that_is_not_finished_is_exported_where_that_is_said(run, tmp_path
         assert main(line.split()) == 1
         said = capsys.readouterr().err
         assert said == (
-            "kovocab export: run is not finished: stage 1 of 2 is its last; `kovocab fit` goes on, and --run run "
-            "--stage 1 exports that one\n"
+            "kovocab export: run is not finished: of 2 stages, 2 is not there (these are: 1); `kovocab fit` goes on, "
+            "and --run run --stage 1 exports that one\n"
         )
         assert not Path("hub").exists()
     assert main(["export", "--run", "run", "--stage", "2", "--out", "hub"]) == 1
@@ -154,6 +154,10 @@ def test_a_run_that_is_not_finished_is_exported_where_that_is_said(run, tmp_path
     assert main(["export", "--run", "run", "--stage", "1", "--out", "hub"]) == 0
     assert main(["export", "--stage", "run/stages/1", "--out", "hub"]) == 0  # the same
     assert read_record("hub", "export")["model"]["stage"] == 1
+    shutil.move(cut / "stages/1", "aside")
+    shutil.copytree(run / "stages/2", cut / "stages/2")
+    assert main(["export", "--run", "run", "--out", "hub"]) == 1
+    assert "of 2 stages, 1 is not there (these are: 2)" in capsys.readouterr().err
     assert main(["export", "--run", str(run), "--out", "hub", "--overwrite", "true"]) == 0
     assert read_record("hub", "export")["model"]["stage"] == 2
 

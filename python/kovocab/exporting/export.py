@@ -129,17 +129,17 @@ def stage_of(run: str | Path, number: int | None = None) -> Path:
     finished = {int(path.name): path for path in folders}
     if not finished:
         raise ArtefactError(f"{run} is no run with a finished stage; wanted RUN, or the folder RUN/stages/K of a stage")
-    last = max(finished)
+    said = ", ".join(map(str, sorted(finished)))
     if number is not None:
         if number not in finished:
-            said = ", ".join(map(str, sorted(finished)))
             raise ArtefactError(f"stage {number} of {run} is not finished; these are: {said}")
         return finished[number]
+    last = max(finished)
     of = read_record(finished[last], "fit")["of"]
-    if last < of:
+    if missing := set(range(1, of + 1)) - finished.keys():
         raise ArtefactError(
-            f"{run} is not finished: stage {last} of {of} is its last; `kovocab fit` goes on, and "
-            f"--run {run} --stage {last} exports that one"
+            f"{run} is not finished: of {of} stages, {min(missing)} is not there (these are: {said}); `kovocab fit` "
+            f"goes on, and --run {run} --stage {last} exports that one"
         )
     return finished[last]
 
