@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import polars as pl
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
@@ -12,6 +13,7 @@ from kovocab.expanding.expand import expand
 from kovocab.expanding.split_rows import is_tied, untie_embeddings
 from kovocab.fitting import fit
 from kovocab.record import read_record, write_record
+from kovocab.tokenizer.tokenizer import load_tokenizer
 from support.base import BASE_TOKENS, NEW_TOKENS, corpus, save_tokenizer, texts
 from support.expanded import REFINED, vocabulary
 from support.models import ids, tiny
@@ -61,7 +63,9 @@ def place(tmp_path_factory):
     tiny(rows=BASE_TOKENS, tie_word_embeddings=True).save_pretrained(folder / "base")
     (folder / "refined").mkdir()
     save_tokenizer(folder / "refined")
-    vocabulary().write_parquet(folder / "refined/vocabulary.parquet")
+    tokens = load_tokenizer(folder / "refined").tokens
+    named = vocabulary().with_columns(token=pl.col("id").replace_strict(tokens, return_dtype=pl.String))
+    named.write_parquet(folder / "refined/vocabulary.parquet")
     write_record(folder / "refined", REFINED)
     corpus(folder, "ko", texts(200))
     return folder

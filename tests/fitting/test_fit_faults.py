@@ -102,7 +102,7 @@ def test_a_plan_counts_devices_however_they_are_given(capsys, given, devices):
 
 
 def test_batches_without_end_are_no_plan(capsys):
-    assert "cannot be planned" in refused(capsys, "plan", "--data.batch_size", 10**25)
+    assert "a step has" in refused(capsys, "plan", "--data.batch_size", 10**25, code=2)
 
 
 @pytest.mark.parametrize("verb", ["validate", "test", "predict"])
@@ -141,7 +141,7 @@ def test_a_config_that_makes_no_model(capsys, model, name, tmp_path):
     (model / "config.json").write_text(json.dumps(CONFIGS[name]))
     for verb in ("plan", "fit"):
         said = refused(capsys, verb, "--model.model", model, "--run", tmp_path / "run")
-        kinds = ("cannot be", "can be made of", "exactly the weights", "no layers that a plan knows")
+        kinds = ("cannot be", "can be made of", "exactly the weights", "no layers that a plan knows", "in its record")
         assert any(kind in said for kind in kinds), said
     assert not (tmp_path / "run/stages/1").exists()
 

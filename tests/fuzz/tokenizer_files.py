@@ -183,8 +183,11 @@ def model() -> bytes:
 
 def check(inputs: list[tuple[bool, bytes]], random: Random, folder: Path) -> None:
     logging.disable(logging.WARNING)
-    for is_model, data in inputs:
-        (check_model if is_model else check_json)(data)
+    try:
+        for is_model, data in inputs:
+            (check_model if is_model else check_json)(data)
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def check_json(data: bytes) -> None:

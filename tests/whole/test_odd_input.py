@@ -72,7 +72,8 @@ def test_counts_of_zero_change_nothing(street: Path, here: Path) -> None:
     """Words that were counted never, as another tool may leave them, are as if they were not there."""
     counted = load_counted(street / "words.parquet")
     never = pl.DataFrame({"word": ["▁영", "번째"], "count": [0, 0]}, counted.words.schema)
-    Counted(pl.concat([counted.words, never]), counted.record).save("zero.parquet")
+    record = counted.record | {"distinct_words": len(counted.words) + 2}
+    Counted(pl.concat([counted.words, never]), record).save("zero.parquet")
     settings = "--min_count 20 --min_syllable_count 20 --intermediate_vocab_size 800"
     for words, out in ((street / "words.parquet", "a"), (Path("zero.parquet"), "b")):
         line = f"refine --words {words} --base {street}/base --out {out} {settings}"

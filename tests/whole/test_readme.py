@@ -68,7 +68,7 @@ def test_every_room_of_the_engine_is_built_and_named():
 def test_every_test_file_finds_its_room():
     for path in (ROOT / "tests").rglob("test_*.py"):
         folder, name = path.relative_to(ROOT / "tests").parent, path.stem.removeprefix("test_")
-        if folder.name == "whole":
+        if folder.name in ("whole", "fuzz"):  # of no one room
             continue
         rooms = [room.stem for room in (PACKAGE / folder).glob("[!_]*.py")]
         assert [room for room in rooms if name == room or name.startswith(f"{room}_")], path

@@ -7,6 +7,7 @@ leaves its own. So a run is resumed at the first stage that left none, from that
 import logging
 import math
 import shutil
+import signal
 import sys
 import warnings
 from functools import partial
@@ -33,7 +34,7 @@ from kovocab.fitting.held_out import evaluate
 from kovocab.fitting.meters import Meters, loggers
 from kovocab.fitting.trainers import guarded, new_trainer, say
 from kovocab.freezing.callback import StageFreezing
-from kovocab.machine.stopping import listening, tell
+from kovocab.machine.stopping import listening, stop, tell
 from kovocab.model.causal_lm import CausalLM
 from kovocab.model.fsdp import check_strategy, layout
 from kovocab.model.qlora import QLoRA, merge, qlora_of, qlora_record, train_patterns
@@ -138,10 +139,14 @@ class Fit:
             begun = self.run.begin(stage.number)
             with held(begun):
                 rank_zero_only(self.run.bind)(stage.number, self.settings[stage.number - 1])
-                self._train(stage, begun)
+                asked = self._train(stage, begun)
+            self.run.clear(stage.number)
+            if asked is not None and stage.number < len(self.stages):
+                tell(f"stopped after stage {stage.number}/{len(self.stages)}; the same command goes on from there")
+                stop(asked)
 
-    def _train(self, stage: StagePlan, begun: Path) -> None:
-        """Train one stage to its end and write its artefact."""
+    def _train(self, stage: StagePlan, begun: Path) -> int | None:
+        """Train one stage to its end and write its artefact; the signal that asked to stop behind it, if one did."""
         module, _ = self.configuration.build(self.run.start(stage.number))
         module.qlora = qlora_of(module.qlora, stage.stage)
         module.lora = stage.stage.layers
@@ -199,9 +204,9 @@ class Fit:
         verified = f"{freezing.report['verified_parameters']} frozen parameters verified"
         after = "".join(f", {value:.4f} merged" for value in merged.values() if value is not None)
         say(f"{title}: {_shown(losses)}{after}; {verified}; {self.run.finished(stage.number)}")
-        if checkpoint.asked is not None and stage.number < len(self.stages):
-            tell(f"stopped after {title}; the same command goes on from there")
-            checkpoint.stop()
+        # One process alone may have heard of it, behind the last step.
+        stopping = trainer.strategy.reduce_boolean_decision(checkpoint.asked is not None, all=False)
+        return (checkpoint.asked or signal.SIGINT) if stopping else None
 
     def _goes_on(self, stage: StagePlan, checkpoint: StageCheckpoint) -> str:
         """Where the same command begins after the stage was stopped."""
@@ -310,7 +315,6 @@ class Fit:
             copy_tokenizer(start, folder)
             copy_pieces(start, folder)
             write_record(folder, record)
-        self.run.clear(stage.number)
 
 
 def _set_optimizer(module: CausalLM, config: Namespace, stage: StagePlan) -> None:

@@ -18,7 +18,7 @@ from kovocab.expanding.spelling import PIECES
 from kovocab.forms import short
 from kovocab.record import MODEL_VERBS, RECORD, Record, as_json, difference, files_of, flat, parsed, read_record
 from kovocab.run.checkpoint_files import remove
-from kovocab.run.processes import LOCK
+from kovocab.run.processes import LOCK, held, is_marked, rank
 from kovocab.workplace import remove_files, tidy
 
 SETTINGS = "settings.json"
@@ -104,15 +104,22 @@ class Run:
                 path.write_bytes(as_json(settings, indent=2))
 
     def clear(self, number: int) -> None:
-        """Remove what a stage kept while it worked; what is not kovocab's stays there, and is named."""
+        """Remove, on the first process, what a stage kept while it worked; what is not kovocab's stays, and is named.
+
+        Raises:
+            ArtefactError: another run is at it.
+        """
         begun = self.begun(number)
-        if not begun.is_dir():
+        if rank() or not begun.is_dir():
             return
-        tidy(begun)
-        for name in (SETTINGS, LOCK, HALF, *KEPT):
-            remove(begun / name)
-        with suppress(ArtefactError):  # a record that is none of kovocab's
-            remove_files(begun / MERGED, files_of(begun / MERGED))
+        if is_marked(begun):
+            with held(begun):
+                tidy(begun)
+                for name in (SETTINGS, HALF, *KEPT):
+                    remove(begun / name)
+                with suppress(ArtefactError):  # a record that is none of kovocab's
+                    remove_files(begun / MERGED, files_of(begun / MERGED))
+            remove(begun / LOCK)  # only now that it is closed, as network file systems want it
         try:
             begun.rmdir()
         except OSError:

@@ -19,7 +19,9 @@ except ImportError:  # Windows has no such lock
     fcntl = None  # type: ignore[assignment]
 
 LOCK = "lock"
-"""The file in the folder of a stage in progress that its run has locked."""
+"""The file in the folder of a stage in progress that its run has locked, and by which the folder is known."""
+
+_MARK = b"kovocab trains a stage here\n"
 
 _MAIN = "KOVOCAB_MAIN_PROCESS"
 """Its number, for the processes that Lightning's launcher starts with the environment of the main one."""
@@ -74,9 +76,19 @@ def held(folder: Path) -> Iterator[None]:
             ) from error
         except OSError:  # a file system without locks
             pass
+        if not os.fstat(handle).st_size:
+            os.write(handle, _MARK)
         yield
     finally:
         os.close(handle)
+
+
+def is_marked(folder: Path) -> bool:
+    """Whether a folder is one that was `held`."""
+    try:
+        return (folder / LOCK).read_bytes() == _MARK
+    except OSError:
+        return False
 
 
 def rank() -> int:
