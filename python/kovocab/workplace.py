@@ -132,7 +132,7 @@ _turns = threading.local()
 def turn(folder: Path) -> Iterator[None]:
     """Let others wait who want to replace something in `folder`, while one looks at it and then does so.
 
-    Who has the turn already keeps it. Where a folder cannot be locked, nobody waits.
+    Who has the turn already keeps it. Where a folder cannot be locked, nobody waits. A file can stand for a folder.
     """
     mine: set[tuple[int, int]] = _turns.__dict__.setdefault("mine", set())
     descriptor = None

@@ -7,13 +7,15 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
+from threading import Thread
 
 import pytest
 
+from kovocab.artefact import new_file
 from kovocab.corpus import contents
 from kovocab.corpus.contents import whole_hashes
 from kovocab.data import memo
-from kovocab.data.memo import MEMO, Memo
+from kovocab.data.memo import ASKED, LOCK, MEMO, Memo
 from kovocab.errors import CorpusError
 from kovocab.workplace import turn
 
@@ -65,7 +67,7 @@ def test_a_file_is_read_once_until_somebody_touches_it(path, folder, reads, sett
     edit(path)
     time.sleep(0.02)
     assert Memo(folder, "quick")([path]) == whole_hashes([path]) != first
-    assert [entry.name for entry in folder.iterdir()] == [MEMO]
+    assert {entry.name for entry in folder.iterdir()} == {MEMO, LOCK}
 
 
 def test_full_reads_it_each_time(path, folder, reads, settled):
@@ -74,6 +76,40 @@ def test_full_reads_it_each_time(path, folder, reads, settled):
     assert len(reads) == 2
     Memo(folder, "quick")([path])
     assert len(reads) == 2
+
+
+def test_full_reads_it_once_for_all_processes_of_a_run(path, folder, reads, settled, monkeypatch):
+    monkeypatch.setenv(ASKED, str(time.time()))
+    for _ in range(2):
+        Memo(folder, "full")([path])
+    assert len(reads) == 1
+
+
+def test_what_is_gone_is_forgotten(path, folder, reads, settled):
+    Memo(folder, "quick")([path])
+    other = path.with_name("other.txt")
+    other.write_text("other")
+    path.unlink()
+    time.sleep(0.02)
+    Memo(folder, "quick")([other])
+    assert [*json.loads((folder / MEMO).read_text())["files"]] == [str(other)]
+
+
+def test_who_reads_keeps_nobody_from_writing(path, folder, settled, monkeypatch):
+    def write():
+        with new_file(folder / "train.bin") as beside:
+            beside.write_text("tokens")
+
+    def read(found, paths):
+        thread = Thread(target=write, daemon=True)
+        thread.start()
+        thread.join(20)
+        assert (folder / "train.bin").exists()
+        hash_into(found, paths)
+
+    hash_into = memo.hash_into
+    monkeypatch.setattr(memo, "hash_into", read)
+    Memo(folder, "quick")([path])
 
 
 def test_a_file_that_was_just_changed_is_not_noted(path, folder, reads):

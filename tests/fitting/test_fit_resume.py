@@ -14,6 +14,7 @@ import torch
 
 from kovocab import workplace
 from kovocab.cli.main import main
+from kovocab.errors import CorpusError
 from kovocab.record import read_record
 from kovocab.run.processes import held
 from kovocab.run.stage_checkpoint import LAST
@@ -136,7 +137,7 @@ def test_a_stage_that_another_process_trains_is_left_alone(last, capsys):
 def test_what_a_killed_run_left_is_removed_and_nothing_else(last, caplog):
     left = last.parents[1] / ".1.0123456789ab.part"
     (left / "new").mkdir(parents=True)
-    (left / "kovocab.txt").write_bytes(workplace._mark(last.parents[1] / "1"))
+    (left / "kovocab.txt").write_bytes(workplace._mark(last.parents[1] / "1") + workplace._machine())
     (left / "new/model.safetensors").write_bytes(b"half a model")
     last.with_suffix(".part").write_bytes(b"half a checkpoint")
     (last.parent / "notes.txt").write_text("mine")
@@ -203,6 +204,26 @@ def stopped_behind_the_last_step(folder, *args):
             runs.fit(folder / "stopped", *args)
     fresh_port()
     runs.fit(folder / "stopped", *args)
+
+
+def with_a_corpus_of_its_own(folder, *args):
+    """What a run says on this rank, whose corpus is another than the other rank's."""
+    rank = os.environ["RANK"]
+    texts = Path("ko.jsonl").read_text().splitlines(keepends=True)
+    (folder / rank).mkdir()
+    (folder / rank / "ko.jsonl").write_text("".join(texts[: len(texts) - int(rank)]))
+    sources = f"[{{name: ko, corpus: {folder}/{rank}/ko.jsonl}}]"
+    try:
+        runs.fit(folder / "run", *args, "--data.sources", sources, "--data.tokens_dir", str(folder / "tokens"))
+    except CorpusError as error:
+        return str(error)
+    return "nothing"
+
+
+def test_processes_that_would_train_on_different_data_all_end(tmp_path):
+    for said in on_two(with_a_corpus_of_its_own, tmp_path, *ONE_STAGE, *TWO):
+        assert said.startswith("the processes of this run found different corpora or tokenizers")
+    assert not list((tmp_path / "run").rglob("*.ckpt"))
 
 
 SHARDED = [

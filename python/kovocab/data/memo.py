@@ -7,6 +7,7 @@ same tick of its clock would not show.
 
 import json
 import logging
+import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,7 +22,9 @@ from kovocab.workplace import turn
 
 log = logging.getLogger(__name__)
 
-MEMO = ".contents.json"
+MEMO, LOCK = ".contents.json", ".contents.lock"
+ASKED = "KOVOCAB_ASKED"
+"""The environment's word on when a run began to ask, in seconds: for the processes that its main one starts."""
 RACY = 2_000_000_000
 """Nanoseconds: the coarsest clock of a file system, FAT's."""
 
@@ -43,12 +46,14 @@ class Memo:
 
     def __call__(self, paths: Sequence[Path]) -> list[str]:
         """The hash of each file; errors are those of `whole_hashes`."""
-        since = time.time() if self._full else 0.0
+        since = float(os.environ.get(ASKED) or time.time()) if self._full else 0.0
         known = _known(self._read() or {}, paths, since)
         if any(path not in known for path in paths):
             with suppress(OSError):  # it need not be written
                 self._folder.mkdir(parents=True, exist_ok=True)
-            with turn(self._folder):  # processes of one run ask for the same: one reads, the others wait for it
+                (self._folder / LOCK).touch()
+            # A lock of its own: who writes token files need not wait for hours of reading.
+            with turn(self._folder / LOCK):  # processes of one run ask for the same: one reads, the others wait for it
                 known = _known(self._read() or {}, paths, since)
                 found: dict[Path, tuple[State, str]] = {}
                 begun = time.time_ns()
@@ -84,6 +89,7 @@ class Memo:
         if notes is None:
             log.warning("%s is no memo of kovocab's, or a damaged one: nothing is noted", self._folder / MEMO)
             return
+        notes = {path: note for path, note in notes.items() if os.path.lexists(path)}
         notes |= {str(path.absolute()): [*state, now, hash_] for path, (state, hash_) in found.items()}
         try:
             with new_file(self._folder / MEMO) as beside:  # in ASCII, since a file's name may be no UTF-8

@@ -19,7 +19,7 @@ from kovocab.data.encoding import SpecialTokens
 from kovocab.data.packed import PackedSource
 from kovocab.data.splitting import Part
 from kovocab.data.token_files import Packing, Source, TokenFiles, digest
-from kovocab.errors import UsageError
+from kovocab.errors import CorpusError, UsageError
 from kovocab.machine.stopping import ASKS
 from kovocab.record import Record
 
@@ -175,10 +175,25 @@ class Mixture(lightning.LightningDataModule):
             self.token_files.check_contents(source)
 
     def setup(self, stage: str) -> None:
-        """Open the token files."""
+        """Open the token files.
+
+        Raises:
+            CorpusError: the processes of the run found different corpora: one changed while they started.
+        """
         del stage
         if not self.packed:
+            self._check_same()
             self.packed = [self.token_files.pack(source) for source in self.sources]
+
+    def _check_same(self) -> None:
+        if self.trainer is None or self.trainer.world_size == 1:
+            return
+        strategy, found = self.trainer.strategy, digest(self.identity())
+        if not strategy.reduce_boolean_decision(strategy.broadcast(found) == found, all=True):
+            raise CorpusError(
+                "the processes of this run found different corpora or tokenizers: one changed while they started; "
+                "wanted files that stand still"
+            )
 
     def identity(self) -> Record:
         """All that the order of training blocks depends on; needs no packing."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 
+from kovocab.data.memo import ASKED
 from kovocab.errors import ArtefactError, ClusterError, KovocabError
 
 try:
@@ -38,6 +39,7 @@ def one_run() -> Iterator[None]:
         ClusterError: another process of the run is gone, so this one cannot go on.
     """
     _end_with_main()
+    os.environ.setdefault(ASKED, str(time.time()))
     try:
         yield
     except BaseException as error:  # Ctrl-C, too, and what torch makes of a broken sharded checkpoint
@@ -53,7 +55,7 @@ def one_run() -> Iterator[None]:
         _leave(failed=False)
     finally:
         if os.environ.get(_MAIN) == str(os.getpid()):
-            del os.environ[_MAIN]
+            del os.environ[_MAIN], os.environ[ASKED]
 
 
 @contextmanager
