@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kovocab.errors import ArtefactError, KovocabError
-from kovocab.ownership import IsOurs, changed, check_ours, foreign, listing
+from kovocab.ownership import Files, IsOurs, changed, check_ours, foreign, listing
 from kovocab.record import RECORD, Record, difference, files_of, read_record, write_record
-from kovocab.workplace import Place, is_taken, place_beside, remove_files, tidy, turn
+from kovocab.workplace import Place, is_taken, place_beside, remove_files, sync, tidy, turn
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +60,10 @@ def new_folder(
         yield place.new
         for file in place.new.glob("*.safetensors"):  # which the package makes for its owner's eyes alone
             file.chmod(place.new.stat().st_mode & 0o666)
+        files = listing(place.new, [RECORD])  # and all is on the disk before others have to wait
+        sync(place.new)
         with turn(path.parent):
-            stay = _settle(path, place.new, made_from, overwrite, yields)
+            stay = _settle(path, place.new, files, made_from, overwrite, yields)
             if (path / RECORD).is_file():
                 place.exchange(stay)
             else:
@@ -76,8 +78,10 @@ def scratch_beside(path: str | Path) -> Iterator[Path]:
         yield place.new
 
 
-def _settle(path: Path, beside: Path, made_from: Record | None, overwrite: bool, yields: Collection[str]) -> list[str]:
-    """What of the folder `path` stays when `beside` takes its place; the record of `beside` lists the others.
+def _settle(
+    path: Path, beside: Path, files: Files, made_from: Record | None, overwrite: bool, yields: Collection[str]
+) -> list[str]:
+    """What of the folder `path` stays when `beside` takes its place; the record of `beside` lists its `files`.
 
     Raises:
         ArtefactError: `path` is not what may be replaced any more, or a file of `beside` has the name of one that
@@ -86,19 +90,19 @@ def _settle(path: Path, beside: Path, made_from: Record | None, overwrite: bool,
     stay: list[str] = []
     if (beside / RECORD).is_file():
         record = read_record(beside)
-        _check_replaceable(path, record["verb"], made_from, overwrite, yields)
+        stay = _check_replaceable(path, record["verb"], made_from, overwrite, yields)
         if path.is_dir():
-            written = files_of(path)
-            stay = [*changed(path, written), *foreign(path, [*written, RECORD])]
+            stay += foreign(path, [*files_of(path), RECORD])
         for name in yields:
             if name in stay:
                 log.warning("%s is not as kovocab wrote it, and stays as it is", path / name)
                 (beside / name).unlink(missing_ok=True)
+                files.pop(name, None)
         if taken := [name for name in stay if is_taken(beside, name)]:
             raise ArtefactError(
                 f"{path / taken[0]} is not kovocab's and is in the way; move it, or choose another folder"
             )
-        write_record(beside, record | {"files": listing(beside, [RECORD])})
+        write_record(beside, record | {"files": files})
     return stay
 
 
@@ -174,8 +178,9 @@ def _check_replaceable(
     overwrite: bool,
     yields: Collection[str],
     reads: Iterable[str | Path] = (),
-) -> None:
-    """As `check_replaceable`, in one's turn."""
+) -> list[str]:
+    """As `check_replaceable`, in one's turn; which of the artefact's files were changed, and may be."""
+    edited: list[str] = []
     if path.is_dir():
         if path.is_mount():
             raise ArtefactError(f"{path} is where a disk is mounted, which has no other name; wanted a folder in it")
@@ -185,10 +190,11 @@ def _check_replaceable(
             if any(path.iterdir()):
                 raise ArtefactError(f"{path} holds files that are not kovocab's (no {RECORD}); choose another folder")
         elif verb is not None:
-            _check_artefact(path, verb, made_from, overwrite, yields, reads)
+            edited = _check_artefact(path, verb, made_from, overwrite, yields, reads)
     elif path.exists():
         raise ArtefactError(f"{path} is a file; wanted a folder to write")
     _check_parent(path)
+    return edited
 
 
 def _check_artefact(
@@ -198,7 +204,7 @@ def _check_artefact(
     overwrite: bool,
     yields: Collection[str],
     reads: Iterable[str | Path],
-) -> None:
+) -> list[str]:
     record = read_record(path)
     if (made := record["verb"]) != verb:
         raise ArtefactError(f"{path} was made by `kovocab {made}` and is not replaced; choose another folder")
@@ -212,11 +218,13 @@ def _check_artefact(
         raise ArtefactError(
             f"{path} is of other settings: {differs}; --overwrite replaces it, or choose another folder"
         )
-    if edited := [name for name in changed(path, written) if name not in yields]:
+    edited = changed(path, written)
+    if lost := [name for name in edited if name not in yields]:
         raise ArtefactError(
-            f"{path / edited[0]} was changed since kovocab wrote it, and would be lost; move it elsewhere, or choose "
+            f"{path / lost[0]} was changed since kovocab wrote it, and would be lost; move it elsewhere, or choose "
             "another folder"
         )
+    return edited
 
 
 def _followed(path: str | Path) -> Path:
