@@ -235,6 +235,8 @@ def test_the_record_says_where_the_text_came_from(tokenizer, tmp_path):
         ({"twice": True}, UsageError, "two sources have the name 'web'"),
         ({"weight": 0.0}, UsageError, "web has weight 0"),
         ({"weight": -1.0}, UsageError, "web has weight -1"),
+        ({"weight": 1e308}, UsageError, "web has weight 1e[+]308; wanted a number from 1e-18 to 1e[+]18"),
+        ({"weight": 1e-300}, UsageError, "web has weight 1e-300; wanted a number from 1e-18"),
         ({"name": "a/b"}, UsageError, "'a/b'"),
         ({"length": 1}, UsageError, "data.length is 1"),
         ({"validation_share": 0.0}, UsageError, "data.validation_share is 0"),

@@ -34,6 +34,7 @@ from kovocab.workplace import turn
 log = logging.getLogger(__name__)
 
 EVERY = 10.0  # seconds between two lines of progress
+_WEIGHTS = 1e-18, 1e18  # beyond them, sums and quotients of weights would be no numbers
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,10 @@ class Source:
         """Refuse a name that is no file name and a weight that is no share."""
         if not re.fullmatch(r"[\w-][\w.-]*", self.name):
             raise UsageError(f"data.sources: the name {self.name!r} is not letters, digits, `_`, `-` and `.`")
-        if not 0 < self.weight < float("inf"):
-            raise UsageError(f"data.sources: {self.name} has weight {self.weight}; wanted a number above 0")
+        if not _WEIGHTS[0] <= self.weight <= _WEIGHTS[1]:
+            raise UsageError(
+                f"data.sources: {self.name} has weight {self.weight}; wanted a number from {_WEIGHTS[0]:g} to {_WEIGHTS[1]:g}"
+            )
 
 
 @dataclass(frozen=True)
