@@ -57,9 +57,10 @@ class Source:
         """Refuse a name that is no file name and a weight that is no share."""
         if not re.fullmatch(r"[\w-][\w.-]*", self.name):
             raise UsageError(f"data.sources: the name {self.name!r} is not letters, digits, `_`, `-` and `.`")
-        if not _WEIGHTS[0] <= self.weight <= _WEIGHTS[1]:
+        least, most = _WEIGHTS
+        if not least <= self.weight <= most:
             raise UsageError(
-                f"data.sources: {self.name} has weight {self.weight}; wanted a number from {_WEIGHTS[0]:g} to {_WEIGHTS[1]:g}"
+                f"data.sources: {self.name} has weight {self.weight}; wanted a number from {least:g} to {most:g}"
             )
 
 
