@@ -296,6 +296,50 @@ class Pack(TypedDict):
     files: dict[Name, Identity]
 
 
+class CountedFile(TypedDict):
+    """How far a file was counted."""
+
+    documents: Natural
+    bytes: Natural
+    faults: Natural
+    done: bool
+
+
+class CorpusFault(TypedDict):
+    """What of a file was skipped."""
+
+    file: str
+    place: str
+    what: str
+    documents: Natural | None
+
+
+class Counted(TypedDict):
+    """How far a corpus was counted."""
+
+    files: dict[str, CountedFile]
+    skipped: list[CorpusFault]
+    faults: Natural
+    lost: Natural
+    words_between_space: Natural
+
+
+class SpilledPart(TypedDict):
+    """Words on disk: how many bytes of the file count, and their checksum."""
+
+    bytes: Natural
+    crc32: Annotated[int, Meta(ge=0, lt=1 << 32)]
+
+
+class Counting(TypedDict):
+    """What is kept of a count that is under way; its identity is compared, under the seal."""
+
+    seal: str
+    identity: dict[str, Any]
+    parts: dict[Annotated[str, Meta(pattern=r"^[0-9]{3}\.words\Z")], SpilledPart]
+    done: Counted
+
+
 FORMS: dict[str, Any] = {
     "count": WordCounts,
     "refine": Refine,

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -262,8 +263,8 @@ def test_what_a_part_has_beyond_what_was_noted_goes(
         (lambda folder: os.truncate(folder / "017.words", 3), r"017\.words is shorter than \d+ bytes"),
         (lambda folder: (folder / "017.words").unlink(), r"017\.words is missing"),
         (lambda folder: (folder / "progress.json").write_text(""), r"progress\.json cannot be read"),
-        (lambda folder: (folder / "progress.json").write_text("[]"), r"progress\.json cannot be read"),
-        (lambda folder: (folder / "progress.json").write_text("{}"), r"progress\.json cannot be read"),
+        (lambda folder: (folder / "progress.json").write_text("[]"), r"progress\.json is not a record"),
+        (lambda folder: (folder / "progress.json").write_text("{}"), r"progress\.json is not a record"),
         (lambda folder: (folder / "progress.json").write_bytes(b"\xff"), r"progress\.json cannot be read"),
     ],
 )
@@ -276,6 +277,48 @@ def test_damage_to_what_was_kept_is_named_and_nothing_is_changed(
         with pytest.raises(ArtefactError, match=rf"{said}.*; remove the folder {stopped} to count anew"):
             count_to(tmp_path / "w", texts, base_file)
     assert {path.name: path.read_bytes() for path in stopped.iterdir()} == before
+
+
+def test_a_bit_of_a_part_that_was_flipped_is_named(
+    texts: Path, stopped: Path, tmp_path: Path, base_file: Path, whole: Path
+) -> None:
+    rng = random.Random(3)
+    parts = [part for part in sorted(stopped.glob("*.words")) if part.stat().st_size]
+    assert len(parts) > 100
+    kept = json.loads((stopped / "progress.json").read_text())
+    for part in parts:
+        data = part.read_bytes()
+        damaged = bytearray(data)
+        damaged[rng.randrange(kept["parts"][part.name]["bytes"])] ^= 1 << rng.randrange(8)
+        part.write_bytes(damaged)
+        with pytest.raises(ArtefactError, match=rf"{part} is damaged.*; remove the folder {stopped} to count anew"):
+            Kept(tmp_path / "w", kept["identity"])
+        part.write_bytes(data)
+    goes_on(texts, tmp_path / "w", base_file, whole)
+
+
+def test_what_progress_says_is_of_its_form_and_under_its_seal(tmp_path: Path) -> None:
+    identity = {"fingerprint": "quick", "on_error": "fail", "files": []}
+    under_way = Kept(tmp_path / "w", identity)
+    (under_way.folder / "000.words").write_bytes(b"abc")
+    done = Done({"\udcff.txt": FileProgress(3, 4, 1)}, words_between_space=7)
+    done.skip(Fault("\udcff.txt", "line 1", "what", 2))
+    under_way.keep(done, {"000.words": 1})
+    under_way.keep(done, {"000.words": 3})
+    under_way.close(forget=False)
+    path = under_way.folder / "progress.json"
+    kept = path.read_text()
+    numbers = list(re.finditer(r"(?<=: )\d+", kept))
+    assert len(numbers) == 9
+    for number in numbers:
+        for other in (str(int(number[0]) + 1), "-1", "1.5", '"x"', "null", "[1]"):
+            path.write_text(kept[: number.start()] + other + kept[number.end() :])
+            with pytest.raises(ArtefactError, match=rf"{path} is .*; remove the folder {under_way.folder} to count"):
+                Kept(tmp_path / "w", identity)
+    path.write_text(kept)
+    again = Kept(tmp_path / "w", identity)
+    assert again.done == done
+    again.close(forget=True)
 
 
 def test_what_is_no_longer_the_same_is_named(

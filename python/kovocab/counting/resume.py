@@ -2,15 +2,18 @@
 
 Beside the file to be written stands a hidden folder: the words that were spilled, and `progress.json`, which says
 how far each file of the corpus was counted and how long each part is. That file is replaced at once, so it and the
-first so many bytes of each part belong together; what a part has beyond them was written after, and goes.
+first so many bytes of each part belong together; what a part has beyond them was written after, and goes. A checksum of
+each part's bytes stands in it, and a seal of all that it says: damage would go on into the counts.
 """
 
 import json
 import os
 import re
+import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,8 @@ import polars as pl
 from kovocab.corpus.contents import State
 from kovocab.corpus.faults import Fault
 from kovocab.errors import ArtefactError, quantity
+from kovocab.forms import Counting
+from kovocab.record import Record, parsed
 from kovocab.workplace import sync
 
 try:
@@ -112,7 +117,7 @@ class Kept:
         self.folder = out.with_name(f".{out.name}.counting")
         self._identity = json.loads(json.dumps(identity))
         self.done = Done()
-        self._synced: dict[str, int] = {}
+        self._parts: dict[str, dict[str, int]] = {}  # as they were last kept: `bytes`, and the `crc32` of those
         self._made = [folder for folder in out.absolute().parents if not folder.exists()]
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -134,13 +139,17 @@ class Kept:
 
     def keep(self, done: Done, parts: Mapping[str, int]) -> None:
         """Note that what `done` says is in the first bytes of the parts, which are on the disk then."""
-        state = {"identity": self._identity, "parts": dict(parts), "done": asdict(done)}
         beside = self.folder / f"{PROGRESS}.part"
         try:
-            for name in (name for name, length in parts.items() if self._synced.get(name) != length):
-                sync(self.folder / name)
-            self._synced = dict(parts)
-            beside.write_text(json.dumps(state), encoding="utf-8")  # in ASCII, since a file's name may be no UTF-8
+            for name, length in parts.items():
+                before = self._parts.get(name, {"bytes": 0, "crc32": 0})
+                if name not in self._parts or before["bytes"] != length:  # parts only grow
+                    sync(self.folder / name)
+                    sum_ = _crc32(self.folder / name, before["bytes"], length, before["crc32"])
+                    self._parts[name] = {"bytes": length, "crc32": sum_}
+            state = {"identity": self._identity, "parts": self._parts, "done": asdict(done)}
+            text = json.dumps({"seal": _seal(state), **state})
+            beside.write_text(text, encoding="utf-8")  # in ASCII, since a file's name may be no UTF-8
             sync(beside)
             beside.replace(self.folder / PROGRESS)
         except OSError as error:
@@ -193,29 +202,59 @@ class Kept:
 
     def _load(self) -> None:
         path = self.folder / PROGRESS
-        parts: dict[str, int] = {}
+        state: Record = {"parts": {}}
         try:
-            state = json.loads(path.read_text(encoding="utf-8"))
-            found, parts, done = difference(state["identity"], self._identity), state["parts"], state["done"]
-            files = {name: FileProgress(**progress) for name, progress in done["files"].items()}
-            skipped = [Fault(**fault) for fault in done["skipped"]]
-            self.done = Done(files, skipped, *(done[key] for key in ("faults", "lost", "words_between_space")))
+            state = parsed(path.read_bytes(), path, Counting)
         except FileNotFoundError:
-            found = None
-        except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
-            raise ArtefactError(f"{path} cannot be read ({error}); {self._advice()}") from error
-        if found:
-            raise ArtefactError(f"a count of this was interrupted, and {found}; {self._advice()}")
-        if missing := [name for name in parts if not (self.folder / name).exists()]:
-            raise ArtefactError(f"{self.folder / missing[0]} is missing; {self._advice()}")
-        lengths = {part: parts.get(part.name, 0) for part in self.folder.iterdir() if _PART.fullmatch(part.name)}
-        if short := [part for part, length in lengths.items() if part.stat().st_size < length]:
-            raise ArtefactError(f"{short[0]} is shorter than {lengths[short[0]]} bytes; {self._advice()}")
-        for part, length in lengths.items():
-            os.truncate(part, length)
+            pass
+        except ArtefactError as error:  # is an OSError too
+            raise ArtefactError(f"{error}; {self._advice()}") from error
+        except OSError as error:
+            raise ArtefactError(f"{path} cannot be read: {error.strerror}; {self._advice()}") from error
+        else:
+            if state.pop("seal") != _seal(state):
+                raise ArtefactError(f"{path} is damaged: it is not what its seal is of; {self._advice()}")
+            if found := difference(state["identity"], self._identity):
+                raise ArtefactError(f"a count of this was interrupted, and {found}; {self._advice()}")
+            done = state["done"]
+            done["files"] = {name: FileProgress(**progress) for name, progress in done["files"].items()}
+            self.done = Done(**done | {"skipped": [Fault(**fault) for fault in done["skipped"]]})
+        self._parts = state["parts"]
+        for name, kept in self._parts.items():
+            self._check(self.folder / name, kept["bytes"], kept["crc32"])
+        for part in self.folder.iterdir():
+            if _PART.fullmatch(part.name):
+                os.truncate(part, self._parts.get(part.name, {"bytes": 0})["bytes"])
+
+    def _check(self, part: Path, length: int, crc32: int) -> None:
+        """See that a part begins with the bytes that were kept."""
+        try:
+            size, found = part.stat().st_size, _crc32(part, 0, length)
+        except FileNotFoundError:
+            raise ArtefactError(f"{part} is missing; {self._advice()}") from None
+        except OSError as error:
+            raise ArtefactError(f"{part} cannot be read: {error.strerror}; {self._advice()}") from error
+        if size < length:
+            raise ArtefactError(f"{part} is shorter than {length} bytes; {self._advice()}")
+        if found != crc32:
+            raise ArtefactError(f"{part} is damaged: its bytes are not those that were kept; {self._advice()}")
 
     def _advice(self) -> str:
         return f"remove the folder {self.folder} to count anew"
+
+
+def _crc32(path: Path, begin: int, end: int, crc32: int = 0) -> int:
+    """The checksum of a file's bytes up to `end`, where that of those before `begin` is known."""
+    with path.open("rb") as file:
+        file.seek(begin)
+        while begin < end and (data := file.read(min(1 << 20, end - begin))):
+            crc32 = zlib.crc32(data, crc32)
+            begin += len(data)
+    return crc32
+
+
+def _seal(state: Mapping[str, Any]) -> str:
+    return blake2b(json.dumps(state).encode(), digest_size=16).hexdigest()
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
