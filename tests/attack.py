@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -21,6 +21,9 @@ from random import Random
 import torch
 
 from kovocab.cli.main import main as kovocab
+from kovocab.corpus import blocks
+from kovocab.counting import one_pass
+from kovocab.counting.resume import Done, Kept
 from kovocab.fitting import fit  # noqa: F401 - loaded once, for all that are forked
 from support.street import REFINE, walk
 
@@ -165,6 +168,8 @@ class Attacks:
         ended = self.ended(process)
         if ended.code not in (code, 0):
             yield f"exit code {ended.code} after {number.name}, not {code}: {ended.said[-200:]}"
+        if ended.code == 0 and contents(out) != self.whole[verb]:
+            yield f"ended well in spite of {number.name}, and wrote something else"
         if "Traceback" in ended.said:
             yield f"a traceback after {number.name}: {ended.said[-300:]}"
         if verb != "fit" and ended.code and (left := sorted(contents(out))):
@@ -176,9 +181,12 @@ class Attacks:
         out = self.fresh()
         first = self.verb(verb, out)
         time.sleep(draw.random() * self.seconds[verb])
-        for ended in (self.ended(self.verb(verb, out)), self.ended(first)):
+        both = (self.ended(self.verb(verb, out)), self.ended(first))
+        for ended in both:
             if ended.code and not ended.in_one_line:
                 yield f"exit code {ended.code}: {ended.said[-300:]}"
+        if any(ended.code == 0 for ended in both) and contents(out) != self.whole[verb]:
+            yield "ended well, and wrote something else"
         yield from self.again(verb, out)
 
     def full(self, verb: str, draw: Random) -> Iterator[str]:
@@ -234,6 +242,58 @@ class Attacks:
         if ended.code and verb != "fit" and (left := sorted(contents(out))):
             yield f"{what}: left {left[:3]}"
 
+    def kept(self, verb: str, draw: Random) -> Iterator[str]:
+        """Stopped, a byte of what it keeps flipped, and the same command again: a line that names it, or all right.
+
+        Of `fit` the token files, their record and the memo; of `count` its progress and what it spilled.
+        """
+        out = self.fresh()
+        if verb == "count":
+            process = self.begun(lambda: stopped_count(VERBS[verb].format(street=self.street, out=out)))
+            name = draw.choice((".made.parquet.counting/*.words", ".made.parquet.counting/progress.json"))
+        else:
+            process = self.verb(verb, out)
+            time.sleep((0.5 + 0.5 * draw.random()) * self.seconds[verb])
+            os.kill(process[0], signal.SIGKILL)
+            name = draw.choice(("tokens/*/train.bin", "tokens/*/kovocab.json", "tokens/**/.contents.json"))
+        self.ended(process)
+        paths = [path for path in sorted(out.glob(name)) if path.stat().st_size]
+        if not paths:
+            yield f"nothing was kept as {name}"
+            return
+        path = draw.choice(paths)
+        data = bytearray(path.read_bytes())
+        data[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
+        path.write_bytes(data)
+        ended = self.run(verb, out)
+        what = f"flip in {path.relative_to(out)}"
+        if ended.code == 0:
+            found, whole = contents(out), self.whole[verb]
+            if differ := [n for n in whole if found.get(n) != whole[n] and not (out / n).samefile(path)]:
+                yield f"{what}: ended well, with other bytes in {differ[:3]}"
+        elif not ended.in_one_line:
+            yield f"{what}: exit code {ended.code}: {ended.said[-300:]}"
+        elif path.name not in ended.said and str(path.parent) not in ended.said:
+            yield f"{what}: does not name it: {ended.said[-300:]}"
+
+    def link(self, verb: str, draw: Random) -> Iterator[str]:
+        """`--out` is a symbolic link: what it points to is written, and the link stays."""
+        out, target = self.fresh(), self.fresh()
+        made = {"count": "made.parquet", "combine": "made.parquet", "sample": "made.jsonl"}.get(verb, "made")
+        (out / made).symlink_to(target / made)
+        if "." not in made and draw.random() < 0.5:  # to an empty folder, or to nothing yet
+            (target / made).mkdir()
+        ended = self.run(verb, out)
+        if ended.code:
+            yield f"exit code {ended.code}: {ended.said[-300:]}"
+            return
+        if not (out / made).is_symlink():
+            yield "the link was replaced"
+        found = contents(target)
+        own = {name: hash_ for name, hash_ in self.whole[verb].items() if name.partition("/")[0] == made}
+        if differ := sorted(name for name in own if found.get(name) != own[name]):
+            yield f"other bytes in {differ[:3]}"
+
     def again(self, verb: str, out: Path) -> Iterator[str]:
         """The same command again: it ends well, and what is there is what an undisturbed run leaves, and no more."""
         ended = self.run(verb, out)
@@ -253,6 +313,22 @@ class Attacks:
         )
 
 
+def stopped_count(line: str) -> int:
+    """Count, keeping progress with every batch, and die after some."""
+    keep, kept = Kept.keep, 0
+
+    def dies(self: Kept, done: Done, parts: Mapping[str, int]) -> None:
+        nonlocal kept
+        keep(self, done, parts)
+        kept += 1
+        if kept == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    one_pass.EVERY, one_pass._WORTH, one_pass.BATCH_SIZE, blocks.BLOCK = 0.0, 0, 20_000, 20_000
+    Kept.keep = dies  # type: ignore[method-assign]
+    return kovocab(["count", *line.split()])
+
+
 def contents(folder: Path) -> dict[str, str]:
     """The files below a folder, hidden ones too, with a hash of each, but for those that tell times."""
     aside = {"logs", "tensorboard", "csv", ".contents.json"}
@@ -266,6 +342,8 @@ ATTACKS = {
     "twice": (VERBS, 4, 2),
     "full": (VERBS, 8, 4),
     "damage": (READS, 16, 12),
+    "kept": (("count", "fit"), 8, 6),
+    "link": (VERBS, 2, 2),
 }
 """Of each attack: the verbs, and how often it is made on a verb of the text half and on another."""
 

@@ -28,7 +28,7 @@ def new_file(path: str | Path) -> Iterator[Path]:
     Raises:
         ArtefactError: `path` is a folder, its parent cannot be made, or the system refused what was written.
     """
-    path = _followed(path)
+    path = followed(path)
     check_file(path)
     with _place(path) as place:
         yield place.new
@@ -53,7 +53,7 @@ def new_folder(
     Raises:
         ArtefactError: as `check_replaceable`; or the parent cannot be made, or the system refused what was written.
     """
-    path = _followed(path)
+    path = followed(path)
     check_replaceable(path)
     with _place(path) as place:
         place.new.mkdir()
@@ -73,7 +73,7 @@ def new_folder(
 @contextmanager
 def scratch_beside(path: str | Path) -> Iterator[Path]:
     """Yield an empty folder beside `path`, on the same disk, that is removed in the end; errors as `new_file`."""
-    with _place(_followed(path)) as place:
+    with _place(followed(path)) as place:
         place.new.mkdir()
         yield place.new
 
@@ -129,7 +129,7 @@ def check_file(path: str | Path, ours: IsOurs | None = None, kind: str = "file")
     Raises:
         ArtefactError: it is a folder or no plain file, in a folder that cannot be written to, or not ours.
     """
-    path = _followed(path)
+    path = followed(path)
     tidy(path.parent)
     if path.is_dir():
         raise ArtefactError(f"{path} is a folder; wanted the name of a file to write")
@@ -163,7 +163,7 @@ def check_replaceable(
         ArtefactError: it is a file, a folder of something else or of another verb, of an artefact that was made from
             something else, or whose files were changed; it is read; or it is in a folder that cannot be written to.
     """
-    path = _followed(path)
+    path = followed(path)
     if path.name in ("", ".."):
         raise ArtefactError(f"{path} has no name of its own; wanted the name of a folder to write")
     tidy(path.parent)
@@ -227,8 +227,12 @@ def _check_artefact(
     return edited
 
 
-def _followed(path: str | Path) -> Path:
-    """Where a link points to; any other path as it is."""
+def followed(path: str | Path) -> Path:
+    """Where a link points to; any other path as it is.
+
+    Raises:
+        ArtefactError: it leads nowhere, in a circle say.
+    """
     path = Path(path)
     try:
         return path.resolve() if path.is_symlink() else path

@@ -85,3 +85,11 @@ def test_a_stage_of_another_run_is_found(tmp_path):
     (tmp_path / "run/stages/2/kovocab.json").write_bytes((path / "kovocab.json").read_bytes())
     with pytest.raises(ArtefactError, match=r"stages/2 was trained after 0 stages, and there are 1"):
         run.done(settings)
+
+
+def test_a_run_that_is_a_link_is_where_the_link_points(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "disk/run")
+    begun = Run(tmp_path / "link", tmp_path / "base").begin(1)
+    assert begun == tmp_path / "disk/run/stages/.1"
+    assert begun.is_dir()
+    assert (tmp_path / "link").is_symlink()

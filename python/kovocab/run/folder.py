@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kovocab import ownership
-from kovocab.artefact import new_file
+from kovocab.artefact import followed, new_file
 from kovocab.errors import ArtefactError, ModelError
 from kovocab.expanding.spelling import PIECES
 from kovocab.forms import short
@@ -36,12 +36,12 @@ class Run:
     """A run's folder.
 
     Args:
-        folder: Made when the first stage begins.
+        folder: Made when the first stage begins; a link is followed.
         base: The expanded model that stage 1 starts from.
     """
 
     def __init__(self, folder: Path, base: Path) -> None:
-        self.folder, self.base = folder, base
+        self.folder, self.base = followed(folder), base
 
     def finished(self, number: int) -> Path:
         """Where the artefact of a stage goes."""
