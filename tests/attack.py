@@ -233,7 +233,8 @@ class Attacks:
             found, whole = contents(out), self.whole[verb]
             differ = [n for n in whole if found.get(n) != whole[n] and not n.endswith("kovocab.json")]
             differ = [n for n in differ if not n.startswith("tokens/")]
-            if path.read_bytes() != (self.street / name).read_bytes() and differ:
+            told = f"{path.name} is not as" in ended.said  # people edit a config.json, which is used and told
+            if path.read_bytes() != (self.street / name).read_bytes() and differ and not told:
                 yield f"{what}: ended well, with other bytes in {differ[:3]}"
         elif not ended.in_one_line:
             yield f"{what}: exit code {ended.code}: {ended.said[-300:]}"

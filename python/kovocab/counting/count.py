@@ -286,14 +286,21 @@ class _Count:
             spills, self._pass.done = self._kept.folder, self._kept.done
             if documents := self._pass.documents:
                 log.info("count: goes on after %s counted before", quantity(documents, "document"))
-        self._tally = Tally(threads, limit, spills)
         self._forget = False
+        try:
+            self._tally = Tally(threads, limit, spills)
+        except BaseException:  # Ctrl-C
+            self._let_go()
+            raise
 
     def __enter__(self) -> "_Count":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._tally.__exit__(None, None, None)
+        self._let_go()
+
+    def _let_go(self) -> None:
         if self._kept is not None:
             self._kept.close(forget=self._forget)
         self._stack.close()

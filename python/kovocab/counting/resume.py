@@ -128,13 +128,21 @@ class Kept:
             raise
         except OSError as error:
             raise ArtefactError(f"{out} cannot be written: {error.strerror}") from error
+        ours = False
         try:
             if not self._locked():
                 raise ArtefactError(f"{out} is being counted by another process")
             self._mark()
+            ours = True
             self._load()
-        except BaseException:
+        except ArtefactError:
             self._lock.close()
+            raise
+        except BaseException:  # Ctrl-C
+            if ours:
+                self.close(forget=False)
+            else:
+                self._lock.close()
             raise
 
     def keep(self, done: Done, parts: Mapping[str, int]) -> None:
