@@ -52,8 +52,9 @@ class Memo:
             with suppress(OSError):  # it need not be written
                 self._folder.mkdir(parents=True, exist_ok=True)
                 (self._folder / LOCK).touch()
-            # A lock of its own: who writes token files need not wait for hours of reading.
-            with turn(self._folder / LOCK):  # processes of one run ask for the same: one reads, the others wait for it
+            # A lock of its own: who writes token files need not wait for hours of reading. Processes of one run ask for
+            # the same: one reads, the others wait for it. Where one comes while the lock goes, both read, no more.
+            with turn(self._folder / LOCK):
                 known = _known(self._read() or {}, paths, since)
                 found: dict[Path, tuple[State, str]] = {}
                 begun = time.time_ns()
@@ -61,6 +62,8 @@ class Memo:
                     hash_into(found, [path for path in paths if path not in known])
                 finally:
                     self._note({path: note for path, note in found.items() if _is_settled(note[0], begun)})
+                    with suppress(OSError):
+                        (self._folder / LOCK).unlink(missing_ok=True)
             known |= {path: hash_ for path, (_, hash_) in found.items()}
         return [known[path] for path in paths]
 
