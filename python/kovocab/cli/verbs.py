@@ -200,12 +200,12 @@ def export_stage(
         overwrite: Replace what export left in out of another stage or with other settings; a README.md that was edited
             stays, and so does what else is in the folder.
     """
-    from kovocab.exporting.export import export, stage_of
-
     if stage is None and run is None:
         raise UsageError("wanted --run RUN, or --stage with the folder of a stage")
     if run is not None and not (stage is None or stage.isdecimal()):
         raise UsageError(f"stage is {stage}, and run {run}; wanted the number of a stage of that run")
+    from kovocab.exporting.export import export, stage_of
+
     folder = str(stage) if run is None else stage_of(run, None if stage is None else int(stage))
     _without_bars()
     record = export(folder, out, name=name, dtype=dtype, license=license, base_model=base_model, overwrite=overwrite)

@@ -58,8 +58,6 @@ def walk(out: Path, corpus: str | None, min_count: int | None) -> None:
         UsageError: the package that carries the base tokenizer is not installed, or `corpus` is a URL with secrets.
         KovocabError: a verb failed; it said why.
     """
-    from kovocab.run.folder import Run  # with torch
-
     if corpus is not None and shown(corpus) != corpus:
         raise UsageError(
             f"--corpus {shown(corpus)}: the URL holds a user name, a password or a query, which the quickstart would "
@@ -86,6 +84,8 @@ def walk(out: Path, corpus: str | None, min_count: int | None) -> None:
     _run("refine", words=words, base=base, out=f"{out}/tokenizer", overwrite=True, **thresholds)
     _run("expand", model=base, tokenizer=f"{out}/tokenizer", out=f"{out}/expanded", pad_to_multiple_of=64,
          overwrite=True)  # fmt: skip
+    from kovocab.run.folder import Run  # with torch
+
     for stage in sorted((out / "stages").glob("[0-9]*")):  # of an earlier walk, perhaps on another text
         remove_artefact(stage, "fit")
     for begun in (path.name[1:] for path in (out / "stages").glob(".*")):  # of one that was stopped
