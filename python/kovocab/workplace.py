@@ -267,19 +267,21 @@ def _found(path: Path, folder: Path) -> int | None:
         return None
     if not mark.is_file() or mark.is_symlink():
         return None
-    lock = os.open(mark, os.O_RDWR)
-    said = os.read(lock, 1 << 12)
-    # A mark that is empty is of a process that was killed before it could write anything.
-    ours = said.startswith(_mark(path)) or (not said and inside == [mark])
-    here = not said or said.startswith(_mark(path) + _machine()) or _is_old(folder)
-    if ours and here and _locked(lock):
-        return lock
-    os.close(lock)
-    if ours and not here:
-        log.info(
-            "%s is another machine's, or of before this one was started: it is removed when it is a day old", folder
-        )
-    return None
+    lock, found = os.open(mark, os.O_RDWR), False
+    try:
+        said = os.read(lock, 1 << 12)
+        # A mark that is empty is of a process that was killed before it could write anything.
+        ours = said.startswith(_mark(path)) or (not said and inside == [mark])
+        here = not said or said.startswith(_mark(path) + _machine()) or _is_old(folder)
+        if ours and not here:
+            log.info(
+                "%s is of another machine, or of before this one was started: it goes when it is a day old", folder
+            )
+        found = ours and here and _locked(lock) is True
+    finally:
+        if not found:
+            os.close(lock)
+    return lock if found else None
 
 
 def _mark(path: Path) -> bytes:
