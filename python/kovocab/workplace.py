@@ -96,7 +96,7 @@ class Place:
                 log.warning("%s is not kovocab's and stays there: %s has one of its name", left[0], self._path)
                 return
             for inside in (self.new, self._old):
-                _remove(inside)
+                remove(inside)
         # Only now that it is closed: a network file system keeps a file that is open, by another name.
         with suppress(OSError):  # not empty: what is in it is not ours
             (self._folder / _MARK).unlink(missing_ok=True)
@@ -181,12 +181,11 @@ def tidy(folder: Path) -> None:
     A place is known by its mark, not its name alone; where the system has no locks, all are left alone.
     """
     try:
-        names = [entry.name for entry in os.scandir(folder) if _NAME.fullmatch(entry.name)]
+        found = [name for entry in os.scandir(folder) if (name := _NAME.fullmatch(entry.name))]
     except OSError:
         return
-    for name in sorted(names):
-        found = _NAME.fullmatch(name)
-        path, place = folder / (found or {"of": ""})["of"], folder / name
+    for name in sorted(found, key=lambda name: name.string):
+        path, place = folder / name["of"], folder / name.string
         with suppress(OSError):
             if not place.is_symlink() and (lock := _found(path, place)) is not None:
                 log.info("removing %s, which a run that was killed has left", place)
@@ -202,6 +201,14 @@ def remove_files(folder: Path, written: Iterable[str]) -> None:
             inside.rmdir()
     with suppress(OSError):
         folder.rmdir()
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there; another process may be at that too."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:
@@ -332,10 +339,3 @@ def _sync(path: Path) -> None:
             raise
     finally:
         os.close(descriptor)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

@@ -1,6 +1,5 @@
 """Checkpoint files: written straight to where they belong, mapped to be read, and looked over before that."""
 
-import shutil
 import struct
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -55,14 +54,6 @@ class DirectCheckpointIO(TorchCheckpointIO):
 def seal(folder: Path) -> None:
     """Keep the checksum of a sharded checkpoint's metadata, the one file of it that torch writes without any."""
     (folder / SEAL).write_text(str(zlib.crc32((folder / METADATA).read_bytes())), encoding="utf-8")
-
-
-def remove(path: Path) -> None:
-    """Remove a checkpoint of either kind, if it is there."""
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)  # other ranks remove it too
-    else:
-        path.unlink(missing_ok=True)
 
 
 def callback_state(path: Path, key: str) -> Record:

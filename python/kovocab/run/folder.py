@@ -17,9 +17,8 @@ from kovocab.errors import ArtefactError, ModelError
 from kovocab.expanding.spelling import PIECES
 from kovocab.forms import short
 from kovocab.record import MODEL_VERBS, RECORD, Record, as_json, difference, files_of, flat, parsed, read_record
-from kovocab.run.checkpoint_files import remove
 from kovocab.run.processes import LOCK, held, is_marked, rank
-from kovocab.workplace import remove_files, tidy
+from kovocab.workplace import remove, remove_files, tidy
 
 SETTINGS = "settings.json"
 KEPT = ("last.ckpt", "last.old")

@@ -17,10 +17,10 @@ from torch.distributed.checkpoint.api import CheckpointException
 from kovocab.errors import ArtefactError
 from kovocab.machine.stopping import stop, tell
 from kovocab.record import Record
-from kovocab.run.checkpoint_files import DirectCheckpointIO, callback_state, remove, seal
+from kovocab.run.checkpoint_files import DirectCheckpointIO, callback_state, seal
 from kovocab.run.folder import HALF, KEPT, compare
 from kovocab.run.processes import rank
-from kovocab.workplace import sync
+from kovocab.workplace import remove, sync
 
 LAST, BEFORE = KEPT
 
