@@ -14,7 +14,7 @@ from kovocab.corpus.documents import read_file
 from kovocab.corpus.files import SUFFIXES
 from kovocab.errors import CorpusError
 from support.corpora import SAMPLE, TEXT, fault, numbered, raw, read, write
-from support.fuzzing import fuzzed, hangul, skipping
+from support.fuzzing import WRONG, fuzzed, hangul, skipping
 from support.reference import documents as documents_slowly
 
 
@@ -47,13 +47,6 @@ def test_a_corrupt_gzip_is_noticed_by_its_checksum(tmp_path: Path) -> None:
     fault(path, f"{path}: after line ", "wanted a whole .gz file")
 
 
-WRONG = [
-    b"", b" \t", b"null", b"[]", b'"text"', b"5", b"{}", b'{"text": null}', b'{"text": 5}', b'{"text": ["a"]}',
-    b'{"text": "a"', b'{"text": "a"}}', b'{"text": "a", "text": "b"}', b'{"text": null, "text": "b"}', b"{'text': 1}",
-    b'{"text": "\\ud800"}', b'{"text": "\\u0000"}', b'{"text": "a", "x": NaN}', b'{"text": "\xff"}', b"\xff",
-    b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\x00", b"\x0b", b"\r", b"\r\r", b"x\x01", b"x^2", b"\x1f\x8b",
-    b"\x28\xb5\x2f\xfd", b'{"text": "a", "x": 1e999, "y": 123456789012345678901234567890}',
-]  # fmt: skip
 right = hangul.map(lambda text: json.dumps({"text": text}, ensure_ascii="\ufeff" in text).encode())
 line = st.one_of(right, st.sampled_from(WRONG), hangul.map(str.encode), st.binary(max_size=12))
 content = st.lists(line, max_size=30).map(b"\n".join)

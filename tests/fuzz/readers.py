@@ -16,6 +16,7 @@ from kovocab.corpus.documents import read_file
 from kovocab.corpus.faults import Fault
 from kovocab.corpus.files import SUFFIXES
 from kovocab.errors import CorpusError
+from support import fuzzing
 from support.corpora import raw
 from support.fuzzing import skipping
 from support.reference import documents, rows
@@ -23,11 +24,7 @@ from support.reference import documents, rows
 BATCH = 10
 FORMATS = [*(suffix for suffix in SUFFIXES if suffix != ".parquet"), ".txt", ".jsonl", ".parquet", ".parquet"]
 WRONG = [
-    b"", b" \t", b"null", b"[]", b'"text"', b"5", b"{}", b'{"text": null}', b'{"text": 5}', b'{"text": ["a"]}',
-    b'{"text": "a"', b'{"text": "a"}}', b'{"text": "a", "text": "b"}', b'{"text": null, "text": "b"}', b"{'text': 1}",
-    b'{"text": "\\ud800"}', b'{"text": "\\u0000"}', b'{"text": "a", "x": NaN}', b'{"text": "\xff"}', b"\xff",
-    b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\x00", b"\x0b", b"\r", b"\r\r", b"x\x01", b"x^2", b"\x1f\x8b",
-    b"\x28\xb5\x2f\xfd", b'{"text": "a", "x": 1e999, "y": 123456789012345678901234567890}',
+    *fuzzing.WRONG,
     b'{"text": "a"} {"text": "b"}',
     b'{"text": "a"},', b'{"te\\u0078t": "a"}', b'{"text": "\\ud83d\\ude00"}', b'{"text": "\\ude00\\ud83d"}',
     b'{"text": "\\x"}',

@@ -35,6 +35,15 @@ hangul = st.one_of(
     ),
 )
 
+WRONG = [
+    b"", b" \t", b"null", b"[]", b'"text"', b"5", b"{}", b'{"text": null}', b'{"text": 5}', b'{"text": ["a"]}',
+    b'{"text": "a"', b'{"text": "a"}}', b'{"text": "a", "text": "b"}', b'{"text": null, "text": "b"}', b"{'text': 1}",
+    b'{"text": "\\ud800"}', b'{"text": "\\u0000"}', b'{"text": "a", "x": NaN}', b'{"text": "\xff"}', b"\xff",
+    b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\x00", b"\x0b", b"\r", b"\r\r", b"x\x01", b"x^2", b"\x1f\x8b",
+    b"\x28\xb5\x2f\xfd", b'{"text": "a", "x": 1e999, "y": 123456789012345678901234567890}',
+]  # fmt: skip
+"""Lines that hold no document with a text, or that readers disagree on."""
+
 
 def skipping(path: Path, start: int = 0) -> tuple[list[str], list[Fault]]:
     faults: list[Fault] = []
