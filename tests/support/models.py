@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.distributed.tensor import DTensor
 from torch.utils.data import DataLoader
-from transformers import AutoModelForCausalLM, LlamaConfig, PhiConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from kovocab.record import write_record
 from support import records
@@ -33,8 +33,8 @@ SIZES = {
 def tiny(architecture="llama", rows=ROWS, dtype=torch.float32, seed=0, **settings) -> PreTrainedModel:
     """A model of the `architecture` with random weights, and biases that are not zero."""
     torch.manual_seed(seed)
-    config = {"llama": LlamaConfig, "phi": PhiConfig}[architecture]
-    made = AutoModelForCausalLM.from_config(config(vocab_size=rows, **(SIZES | settings)), dtype=dtype)
+    config = AutoConfig.for_model(architecture, vocab_size=rows, **(SIZES | settings))
+    made = AutoModelForCausalLM.from_config(config, dtype=dtype)
     with torch.no_grad():
         for name, parameter in made.named_parameters():
             if name.endswith("bias"):
