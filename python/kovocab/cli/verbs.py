@@ -168,7 +168,10 @@ def expand_model(
         model, Path(tokenizer), Path(out),
         pad_to_multiple_of=pad_to_multiple_of, dtype=dtype, untie=untie, overwrite=overwrite,
     )  # fmt: skip
-    tied = ", tied: stages 1, 2, 4 and 5 are refused (but with --untie true); 3, 6 and 7 train"
+    tied = (
+        ", tied: of eeve's stages 1, 2 and 3 are one and the same, and so are 4 and 5; 3, 6 and 7 train, and with "
+        "--untie true all seven do"
+    )
     tied = tied if record["tied"] else ", untied" if record["untied"] else ""
     print(
         f"{quantity(record['new_tokens'], 'new token')} from id {record['first_new_id']:,}: "

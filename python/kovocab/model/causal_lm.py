@@ -288,15 +288,15 @@ class CausalLM(LightningModule):
         # NaN is no head of another kind; that the weights are broken is said of their loss.
         if theirs.logits.shape != ours.shape or not torch.equal(theirs.logits.nan_to_num(), ours.nan_to_num()):
             raise ModelError(
-                f"the logits of {kind} are not its output embeddings times its last hidden state, scaled or capped as its "
-                f"config.json says ({self._form}); wanted a model whose logits are"
+                f"the logits of {kind} are not its output embeddings times its last hidden state, scaled or capped "
+                f"as its config.json says ({self._form}); wanted a model whose logits are"
             )
         loss = functional.cross_entropy(ours[0, :-1].float(), input_ids[0, 1:])
         if not torch.allclose(theirs.loss.float().nan_to_num(), loss.nan_to_num(), rtol=1e-5):
             raise ModelError(
-                f"the loss of {kind} is {theirs.loss.item():.6f}, and the cross entropy of its logits {loss.item():.6f}: "
-                "it adds something, of a mixture's router say; wanted output_router_logits false in its config.json, "
-                "z_loss_coefficient 0, or a model that adds nothing"
+                f"the loss of {kind} is {theirs.loss.item():.6f} and the cross entropy of its logits {loss.item():.6f}, "
+                "so it adds something, of a mixture's router say; wanted output_router_logits false in its "
+                "config.json, z_loss_coefficient 0, or a model that adds nothing"
             )
         self.loaded.train(training)
 
