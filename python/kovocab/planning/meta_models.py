@@ -72,8 +72,10 @@ class Shapes:
                 config.layer_types = config.layer_types[:layers]
         with self.mode:
             made: PreTrainedModel = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
-                config, dtype=dtype, attn_implementation=ATTENTION, trust_remote_code=False
+                config, dtype=dtype, trust_remote_code=False
             )
+            if made.config._attn_implementation == "sdpa":  # else as it is: Gemma 2's is capped, and eager
+                made.set_attn_implementation(ATTENTION)
             tied = is_tied(made)
             return split_rows(made, self.first_new_id).train(), tied
 
