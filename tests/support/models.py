@@ -42,6 +42,14 @@ def tiny(architecture="llama", rows=ROWS, dtype=torch.float32, seed=0, **setting
     return made.eval()
 
 
+def phi2(hidden_size=20, **settings) -> PreTrainedModel:
+    """phi-2 but for its sizes: as many tokens and rows, a partial rotary embedding, a bias everywhere."""
+    rope = {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.4}
+    sizes = {"hidden_size": hidden_size, "intermediate_size": 2 * hidden_size, "num_attention_heads": 2}
+    ids = {"bos_token_id": 50256, "eos_token_id": 50256}
+    return tiny("phi", 51_200, num_key_value_heads=2, rope_parameters=rope, **sizes, **ids, **settings)
+
+
 def ids(high=ROWS, shape=(2, 12), seed=0) -> torch.Tensor:
     """Random token ids below `high`."""
     return torch.randint(0, high, shape, generator=torch.Generator().manual_seed(seed))
