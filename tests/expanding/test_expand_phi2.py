@@ -29,8 +29,9 @@ def vocabulary(count):
 
 @pytest.mark.parametrize(
     ("count", "multiple", "rows"),
-    [(1, None, ROWS), (905, None, ROWS), (905, 64, ROWS), (906, None, 51_201), (8960, None, 59_255), (8960, 64, 59_264)],
-)
+    [(1, None, ROWS), (905, None, ROWS), (905, 64, ROWS), (906, None, 51_201), (8960, None, 59_255),
+     (8960, 64, 59_264)],
+)  # fmt: skip
 def test_new_ids_take_padding_rows_before_the_matrix_grows(count, multiple, rows):
     model = phi2()
     old_in, old_out, old_bias = (part.detach().clone() for part in embeddings(model))

@@ -13,9 +13,9 @@ from kovocab.errors import ArtefactError, ModelError, TokenizerError, UsageError
 from kovocab.expanding.checks import check_finite, check_tokenizer
 from kovocab.expanding.config_files import CONFIG, GENERATION, read_json, reader_needed, save_model
 from kovocab.expanding.expand import Dtype, copy_tokenizer, load_plain
-from kovocab.expanding.special_ids import HUB_ID
 from kovocab.expanding.split_rows import plain_embeddings
 from kovocab.exporting.card import model_card
+from kovocab.hub import HUB_ID
 from kovocab.record import RECORD, Record, check_files, read_record, write_record
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer

@@ -106,8 +106,9 @@ def check_tied(folder: Path, stages: list[StagePlan]) -> None:
     first = apart[0]
     raise ModelError(
         f"stage {first.number} has input_rows {first.stage.input_rows} and output_rows {first.stage.output_rows}, and "
-        f"the embeddings of {folder} are tied, one matrix{told}; wanted the same rows of both in {_listed([each.number for each in apart])}, as in a `schedule` of eeve's "
-        "stages 3, 6 and 7, or a base with two matrices: `kovocab expand --untie true`"
+        f"the embeddings of {folder} are tied, one matrix{told}; wanted the same rows of both in "
+        f"{_listed([each.number for each in apart])}, as in a `schedule` of eeve's stages 3, 6 and 7, or a base with "
+        "two matrices: `kovocab expand --untie true`"
     )
 
 

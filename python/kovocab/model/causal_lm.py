@@ -294,9 +294,9 @@ class CausalLM(LightningModule):
         loss = functional.cross_entropy(ours[0, :-1].float(), input_ids[0, 1:])
         if not torch.allclose(theirs.loss.float().nan_to_num(), loss.nan_to_num(), rtol=1e-5):
             raise ModelError(
-                f"the loss of {kind} is {theirs.loss.item():.6f} and the cross entropy of its logits {loss.item():.6f}, "
-                "so it adds something, of a mixture's router say; wanted output_router_logits false in its "
-                "config.json, z_loss_coefficient 0, or a model that adds nothing"
+                f"the loss of {kind} is {theirs.loss.item():.6f} and the cross entropy of its logits "
+                f"{loss.item():.6f}: it adds something, of a mixture's router say; wanted output_router_logits false "
+                "in its config.json, z_loss_coefficient 0, or a model that adds nothing"
             )
         self.loaded.train(training)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from kovocab.artefact import new_file
 from kovocab.errors import TokenizerError
+from kovocab.hub import local
 from kovocab.tokenizer import sentencepiece_model
 from kovocab.tokenizer.companions import ADDED, NAMES, merged_config, read_config, with_companions
 from kovocab.tokenizer.parsing import parse
@@ -53,8 +54,9 @@ def load_tokenizer(source: Source) -> TokenizerJson:
     Args:
         source: A path to a `tokenizer.json`, to a SentencePiece `tokenizer.model` (under any name), or to a
             folder holding one of the two; the folder's `tokenizer.json` comes first, and tokens that its other
-            files add are the tokenizer's too, as for AutoTokenizer. A `TokenizerJson` is
-            handed back as it is; a `tokenizers.Tokenizer` is read and not changed.
+            files add are the tokenizer's too, as for AutoTokenizer. Or a name on the hub, see
+            `kovocab.hub`. A `TokenizerJson` is handed back as it is; a `tokenizers.Tokenizer` is read and not
+            changed.
 
     Returns:
         The tokenizer, without truncation and padding: they are settings of one use of it, and with them on a count
@@ -68,14 +70,15 @@ def load_tokenizer(source: Source) -> TokenizerJson:
         return source
     if not isinstance(source, str | Path):
         return _written(source)
-    path = _find(Path(source))
+    source = local(source)
+    path = _find(source)
     data = _read(path)
     is_model = not data.lstrip().startswith(b"{")
     if is_model:
         own = sentencepiece_model.to_tokenizer(sentencepiece_model.read_model(data, str(path)), str(path))
     else:
         own = parse(data, path)
-    return with_companions(own, Path(source), in_text=is_model) if Path(source).is_dir() else own
+    return with_companions(own, source, in_text=is_model) if source.is_dir() else own
 
 
 def _written(source: Written | Fast) -> TokenizerJson:
@@ -188,7 +191,7 @@ def save_tokenizer(
     files = {"tokenizer.json": target.pretty().encode()}
     config: dict[str, Any] = {}
     if isinstance(base_source, str | Path):
-        source = Path(base_source)
+        source = local(base_source)
         if with_model and (found := model_file(source)) is not None:
             files["tokenizer.model"] = matching_model(target, found[1], vocabulary, found[0])
         if source.is_dir():
