@@ -11,7 +11,9 @@ use std::thread;
 use rustc_hash::FxHashMap;
 
 use crate::bpe::model::{Bpe, NONE, Pairs};
+use crate::bpe::tokenizer_json::Style;
 use crate::error::{Error, Result};
+use crate::text::notation::turn;
 use crate::text::words::SPACE;
 use crate::threads::{join, start};
 
@@ -113,20 +115,46 @@ impl<'a> Encoder<'a> {
     /// An encoder by `bpe`.
     #[must_use]
     pub fn new(bpe: &'a Bpe) -> Self {
-        Self { bpe, special: bpe.special.iter().map(|(token, id)| (token.as_bytes(), *id)).collect() }
+        Self { bpe, special: bpe.added.iter().map(|token| (token.content.as_bytes(), token.id)).collect() }
     }
 
     /// Call `found` with the ids of one word, some at a time, in order. The word is UTF-8, normalised, or a special
-    /// token. `▁` may be written as a space, as it is inside the engine: a normalised word holds no other.
-    ///
-    /// Between two characters that no entry has side by side nothing merges, so what is on either side is encoded by
-    /// itself. Two flags a character tell most such places: to an English base nearly all those between syllables.
+    /// token, written as it is inside the engine.
     #[inline]
     pub fn encode(&self, word: &[u8], scratch: &mut Scratch, mut found: impl FnMut(&[u32])) {
         if let Some(&id) = self.special.get(word) {
             found(&[id]);
+        } else if let Style::ByteLevel { .. } = self.bpe.style {
+            self.encode_bytes(word, scratch, found);
+        } else {
+            self.encode_characters(word, scratch, found);
+        }
+    }
+
+    /// Between two bytes that no entry has side by side nothing merges, so what is on either side is encoded by itself.
+    #[inline]
+    fn encode_bytes(&self, word: &[u8], scratch: &mut Scratch, mut found: impl FnMut(&[u32])) {
+        if !self.bpe.whole.is_empty()
+            && let Some(&id) = self.bpe.whole.get(word)
+        {
+            found(&[id]);
             return;
         }
+        let mut before = None;
+        for &byte in word {
+            if before.is_some_and(|before| !self.bpe.are_neighbours(before, byte)) {
+                self.flush(scratch, &mut found);
+            }
+            scratch.ids.push(self.bpe.bytes[usize::from(byte)]);
+            before = Some(byte);
+        }
+        self.flush(scratch, &mut found);
+    }
+
+    /// Between two characters that no entry has side by side nothing merges, so what is on either side is encoded by
+    /// itself. Two flags a character tell most such places: to an English base nearly all those between syllables.
+    #[inline]
+    fn encode_characters(&self, word: &[u8], scratch: &mut Scratch, mut found: impl FnMut(&[u32])) {
         let mut joins = false;
         let mut rest = word;
         while let Some((code, length)) = first(rest) {
@@ -158,13 +186,19 @@ impl<'a> Encoder<'a> {
         scratch.ids.clear();
     }
 
-    /// Count of each id over `words`, each taken as often as its count says. O(all bytes of `words`).
+    /// Count of each id over `words`, written as they are outside the engine, each taken as often as its count says.
+    /// O(all bytes of `words`).
     ///
     /// # Errors
     /// If a count passes 2^64 - 1.
     pub fn count(&self, words: &[(&str, u64)], threads: usize) -> Result<Vec<u64>> {
         let share = words.len().div_ceil(threads.max(1)).max(1);
-        self.count_shares(words.chunks(share).map(|part| part.iter().map(|&(word, count)| (word, count))))
+        let turned = |&(word, count): &(&str, u64)| {
+            let mut turned = Vec::with_capacity(word.len());
+            turn(word.as_bytes(), &mut turned);
+            (turned, count)
+        };
+        self.count_shares(words.chunks(share).map(|part| part.iter().map(turned)))
     }
 
     /// [`Encoder::count`] over words that come in shares, a thread a share.
