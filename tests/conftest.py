@@ -64,6 +64,23 @@ def mistral(data: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def byte_level(data: Path) -> "Callable[[str], TokenizerJson]":
+    """The real byte-level bases, by name; nothing of them may be changed."""
+    from functools import cache
+
+    from kovocab.tokenizer.parsing import parse
+    from support.reference import zstd
+
+    @cache
+    def load(name: str) -> "TokenizerJson":
+        path = data / "tokenizers" / name / "tokenizer.json"
+        packed = path.with_name("tokenizer.json.zst")
+        return parse(path.read_bytes() if path.is_file() else zstd.decompress(packed.read_bytes()), name)
+
+    return load
+
+
+@pytest.fixture(scope="session")
 def ko_small(data: Path) -> "pl.Series":
     """12 MB of real Korean text, 41,453 documents."""
     import polars as pl
