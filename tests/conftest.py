@@ -65,19 +65,12 @@ def mistral(data: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def byte_level(data: Path) -> "Callable[[str], TokenizerJson]":
-    """The real byte-level bases, by name; nothing of them may be changed."""
-    from functools import cache
+    """The real byte-level bases (gpt2, phi2, qwen2), by name; nothing of them may be changed."""
+    from functools import cache, partial
 
-    from kovocab.tokenizer.parsing import parse
-    from support.reference import zstd
+    from support.byte_level import load
 
-    @cache
-    def load(name: str) -> "TokenizerJson":
-        path = data / "tokenizers" / name / "tokenizer.json"
-        packed = path.with_name("tokenizer.json.zst")
-        return parse(path.read_bytes() if path.is_file() else zstd.decompress(packed.read_bytes()), name)
-
-    return load
+    return cache(partial(load, data))
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use rustc_hash::FxHashMap;
 
+use crate::bpe::syllables::Syllables;
 use crate::bpe::tokenizer_json::{Added, Style, TokenizerJson, refuse};
 use crate::error::Result;
 use crate::text::notation::turn;
@@ -35,6 +36,8 @@ pub struct Bpe {
     pub entries: Vec<String>,
     /// Rank of each pair of ids.
     pub ranks: Pairs,
+    /// Of a byte-level tokenizer, the syllables that need not be merged of bytes.
+    pub(crate) syllables: Syllables,
     /// Of a byte-level tokenizer, a bit for each pair of bytes that an entry has side by side.
     neighbours: Vec<u64>,
     plane: Vec<Character>,
@@ -101,8 +104,28 @@ impl Bpe {
         }
         let (plane, beyond) = characters(&vocab, &entries);
         let cut = if byte_level { Cut::ALL } else { Cut::check(entries.iter().map(String::as_str)) };
+        let syllables = if byte_level {
+            Syllables::of(&bytes, &parts, &merged, entries.iter().map(|entry| text(entry)), &ranks)
+        } else {
+            Syllables::default()
+        };
         let neighbours = if byte_level { neighbours(&entries) } else { vec![] };
-        Ok(Self { size, added, style, cut, bytes, whole, merged, parts, entries, ranks, neighbours, plane, beyond })
+        Ok(Self {
+            size,
+            added,
+            style,
+            cut,
+            bytes,
+            whole,
+            merged,
+            parts,
+            entries,
+            ranks,
+            syllables,
+            neighbours,
+            plane,
+            beyond,
+        })
     }
 
     /// Id of the token that is this one character, or [`NONE`].

@@ -13,27 +13,35 @@ pub fn nfc(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.nfc().map(|(c, _)| c).collect())
 }
 
-/// Whether `text` holds a character that NFC may change or compose with the one before. Looked at closely are only the
-/// first bytes of characters from U+0300 on that are neither Hangul nor Han.
+/// Whether `text` holds a character that NFC may change or compose with the one before. Looked at closely are only
+/// characters from U+0300 on that are neither syllables nor Han.
 fn may_change(text: &[u8]) -> bool {
-    text.chunks(BLOCK).enumerate().any(|(block, bytes)| {
-        let rare = bytes.iter().fold(0, |any, byte| any | u8::from(is_rare(*byte)));
-        rare > 0 && bytes.iter().enumerate().any(|(at, byte)| is_rare(*byte) && changes(&text[block * BLOCK + at..]))
-    })
+    let mut from = 0;
+    while let Some(block) = text[from..].first_chunk::<{ BLOCK + 1 }>() {
+        let rare = block.windows(2).fold(0, |any, pair| any | u8::from(is_rare(pair[0], pair[1])));
+        if rare > 0 && (from..from + BLOCK).any(|at| changes(&text[at..])) {
+            return true;
+        }
+        from += BLOCK;
+    }
+    (from..text.len()).any(|at| changes(&text[at..]))
 }
 
-const BLOCK: usize = 256;
+const BLOCK: usize = 64;
 
 #[allow(clippy::needless_bitwise_bool)] // `&&` would be a jump
-fn is_rare(byte: u8) -> bool {
-    (byte >= 0xCC) & (byte != 0xEB) & (byte != 0xEC) & !(0xE4..0xEA).contains(&byte)
+fn is_rare(first: u8, second: u8) -> bool {
+    (first >= 0xCC)
+        & !(0xE4..0xEA).contains(&first)
+        & (first.wrapping_sub(0xEB) > 2)
+        & !((first == 0xEA) & (second >= 0xB0))
 }
 
 /// Whether the character that `text` begins with may change, or a block of it holds one that may.
 fn changes(text: &[u8]) -> bool {
     match *text {
         [0xCE, b, ..] => b == 0x87,
-        [0xCF | 0xD0 | 0xD1 | 0xED | 0xEE, ..] | [0xF0, 0x9F, ..] => false,
+        [..0xCC | 0xCF..=0xD1 | 0xE4..=0xE9 | 0xEB..=0xEE, ..] | [0xF0, 0x9F, ..] => false,
         [0xE2, b, c, ..] => matches!((b, c), (0x80, ..0x90) | (0x83 | 0x84 | 0x8C | 0xAB, _)) || b >= 0xB3,
         [0xE3, b, c, ..] => matches!((b, c), (0x80, 0xAA..) | (0x82, _)),
         [0xEA, b, ..] => b < 0xB0,
