@@ -82,11 +82,12 @@ def check_vocabulary(path: Path, vocabulary: "pl.DataFrame", target: TokenizerJs
     Raises:
         ArtefactError: they do not belong together; names the first row that tells.
     """
+    spell, read = target.spelling.spell, target.spelling.read
     for row, token in vocabulary.select("id", "token").iter_rows():
-        if (there := target.tokens.get(row)) != token:
+        if (there := target.tokens.get(row)) != spell(token):
             raise ArtefactError(
                 f"{path} is not of the tokenizer.json beside it: the token {row:,} is {token!r} in the one and "
-                f"{there!r} in the other; wanted both of one refine"
+                f"{there and read(there)!r} in the other; wanted both of one refine"
             )
     new = sum(row >= first_new_id for row in vocabulary["id"])
     if new != target.size - first_new_id:
@@ -98,7 +99,7 @@ def check_vocabulary(path: Path, vocabulary: "pl.DataFrame", target: TokenizerJs
         return
     merges = set(target.model.merges)
     for token, left, right in vocabulary.select("token", "left", "right").drop_nulls().iter_rows():
-        if (left, right) not in merges:
+        if (spell(left), spell(right)) not in merges:
             raise ArtefactError(
                 f"{path} is not of the tokenizer.json beside it: that does not merge {left!r} and {right!r} to "
                 f"{token!r}; wanted both of one refine"
