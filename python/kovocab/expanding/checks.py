@@ -82,12 +82,11 @@ def check_vocabulary(path: Path, vocabulary: "pl.DataFrame", target: TokenizerJs
     Raises:
         ArtefactError: they do not belong together; names the first row that tells.
     """
-    spell, read = target.spelling.spell, target.spelling.read
     for row, token in vocabulary.select("id", "token").iter_rows():
-        if (there := target.tokens.get(row)) != spell(token):
+        if (there := target.text_of.get(row)) != token:
             raise ArtefactError(
                 f"{path} is not of the tokenizer.json beside it: the token {row:,} is {token!r} in the one and "
-                f"{there and read(there)!r} in the other; wanted both of one refine"
+                f"{there!r} in the other; wanted both of one refine"
             )
     new = sum(row >= first_new_id for row in vocabulary["id"])
     if new != target.size - first_new_id:
@@ -99,7 +98,7 @@ def check_vocabulary(path: Path, vocabulary: "pl.DataFrame", target: TokenizerJs
         return
     merges = set(target.model.merges)
     for token, left, right in vocabulary.select("token", "left", "right").drop_nulls().iter_rows():
-        if (spell(left), spell(right)) not in merges:
+        if (target.spelling.spell(left), target.spelling.spell(right)) not in merges:
             raise ArtefactError(
                 f"{path} is not of the tokenizer.json beside it: that does not merge {left!r} and {right!r} to "
                 f"{token!r}; wanted both of one refine"

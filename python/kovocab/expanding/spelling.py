@@ -92,11 +92,10 @@ class BasePieces:
             ModelError: names the first token that differs.
         """
         ids = range(self.first_new_id, max(tokenizer.size, self.first_new_id + len(self._tokens)))
-        spell, read = tokenizer.spelling.spell, tokenizer.spelling.read
         for row, there in zip_longest(ids, self._tokens):
-            if (token := tokenizer.tokens.get(row)) != (there if there is None else spell(there)):
+            if (token := tokenizer.text_of.get(row)) != there:
                 raise ModelError(
-                    f"{PIECES} is of another vocabulary: the token {row:,} is {there!r} there and {token and read(token)!r} in the "
+                    f"{PIECES} is of another vocabulary: the token {row:,} is {there!r} there and {token!r} in the "
                     "tokenizer; run `kovocab expand` again"
                 )
 
