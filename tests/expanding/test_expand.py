@@ -147,7 +147,7 @@ def street(tmp_path):
     tiny("phi", 100, torch.bfloat16).save_pretrained(base)
     save_tokenizer(base, old)
     save_tokenizer(refined, old + new)
-    (refined / "tokenizer_config.json").write_text("{}")
+    (refined / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
     vocabulary().write_parquet(refined / "vocabulary.parquet")
     write_record(refined, records.refined(90, 20))
     return base, refined, tmp_path / "expanded"

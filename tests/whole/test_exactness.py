@@ -28,7 +28,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores"),  # of a GPU that has them
 ]
 
-# Architecture (Phi's head has a bias, Gemma 2's logits a cap), dtype of the weights, the Trainer's precision, compiled, activation checkpoints.
+# Architecture (Phi's head has a bias, Gemma 2's logits a cap), dtype of the weights, the Trainer's precision, compiled,
+# activation checkpoints.
 CELLS = {
     "llama": ("llama", "float32", "32-true", False, False),
     "phi, bf16, checkpointed": ("phi", "bfloat16", "32-true", False, True),

@@ -109,3 +109,15 @@ def test_from_a_base_to_what_is_exported(family, text, tmp_path):
     assert model(input_ids=ids).logits.isfinite().all()
     last = read_record(folders[-1])
     assert last["loss"]["val"] < [*last["earlier"], last][0]["loss"]["val_before"]
+
+
+def test_a_tokenizer_that_others_would_read_otherwise_is_refused_before_it_is_trained(text, tmp_path, capsys):
+    """Beside a config.json of Qwen2's kind transformers 5 makes Qwen2's tokenizer of what is none."""
+    tokens = json.loads((text / "base/tokenizer.json").read_text())["model"]["vocab"]
+    tiny("qwen2", rows=len(tokens)).save_pretrained(tmp_path / "base")
+    out = tmp_path / "expanded"
+    assert main(["expand", "--model", f"{tmp_path}/base", "--tokenizer", f"{text}/tokenizer", "--out", str(out)]) == 1
+    said = capsys.readouterr().err
+    assert f"and {text}/tokenizer/tokenizer.json [1, " in said
+    assert "it opens that as a Qwen2Tokenizer" in said
+    assert not out.exists()

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
 from kovocab.artefact import check_replaceable, new_folder
 from kovocab.errors import ModelError, UsageError, model_errors
-from kovocab.expanding.checks import check_finite, check_spelling, check_tokenizer, check_vocabulary
+from kovocab.expanding.checks import check_finite, check_spelling, check_tokenizer, check_vocabulary, open_tokenizer
 from kovocab.expanding.config_files import CONFIG, check_special_ids, find_file, read_json, save_model
 from kovocab.expanding.new_rows import INITIALISATION, RULES, base_pieces, matrices, mean_row
 from kovocab.expanding.split_rows import is_tied, plain_embeddings, untie_embeddings
@@ -159,7 +159,7 @@ def expand_folder(
     Raises:
         UsageError: `pad_to_multiple_of` is not between 1 and `MOST_MULTIPLE`.
         ModelError: the model cannot be loaded whole, holds what is no number, or does not fit the tokenizer.
-        TokenizerError: the model's own tokenizer.json cannot be read.
+        TokenizerError: the model's own tokenizer.json cannot be read, or AutoTokenizer reads the target otherwise.
         ArtefactError: `tokenizer` was not made by refine, or not all of it by one; or `out` cannot be written.
     """
     from kovocab.expanding.spelling import read_pieces, save_pieces
@@ -217,6 +217,7 @@ def expand_folder(
         del loaded  # so that only one model is in memory while what was written is checked
         _check_written(folder, base, pieces, first_new_id, tied)
         copy_tokenizer(tokenizer, folder)
+        open_tokenizer(folder, tokenizer)  # what others would read otherwise would be found after training
         save_pieces(vocabulary, first_new_id, folder)
         write_record(folder, record)
     return read_record(out)
