@@ -243,6 +243,9 @@ fn characters(vocab: &FxHashMap<Text<'_>, u32>, entries: &[String]) -> (Vec<Char
 pub struct Pairs {
     slots: Vec<u64>,
     shift: u32,
+    /// A bit for each pair by its hash, sixteen times as many: most pairs that are asked for are none, and a bit that is
+    /// not set says so from a table an eighth as large.
+    filter: Vec<u64>,
 }
 
 const ID_BITS: u32 = 21;
@@ -259,13 +262,15 @@ impl Pairs {
     /// Room for so many pairs.
     pub(crate) fn with_capacity(pairs: usize) -> Self {
         let bits = (pairs * 2).next_power_of_two().trailing_zeros().max(4);
-        Self { slots: vec![FREE; 1 << bits], shift: 64 - bits }
+        Self { slots: vec![FREE; 1 << bits], shift: 64 - bits, filter: vec![0; 1 << (bits + 3 - 6)] }
     }
 
     /// A pair that comes twice keeps its later rank, as in `tokenizers`. Ids and rank are below [`Pairs::MOST`].
     pub(crate) fn insert(&mut self, left: u32, right: u32, rank: u32) {
         let at = self.find(key(left, right));
         self.slots[at] = key(left, right) | u64::from(rank);
+        let bit = self.bit(key(left, right));
+        self.filter[bit / 64] |= 1 << (bit % 64);
     }
 
     /// The rank of a pair, or [`NONE`]. Lower ranks merge first.
@@ -273,10 +278,20 @@ impl Pairs {
     #[inline]
     #[allow(clippy::cast_possible_truncation)] // 22 bits
     pub fn get(&self, left: u32, right: u32) -> u32 {
+        let bit = self.bit(key(left, right));
+        if self.filter[bit / 64] >> (bit % 64) & 1 == 0 {
+            return NONE;
+        }
         match self.slots[self.find(key(left, right))] & NO_RANK {
             NO_RANK => NONE,
             rank => rank as u32,
         }
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation)]
+    fn bit(&self, key: u64) -> usize {
+        (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (self.shift - 3)) as usize
     }
 
     /// The slot of a pair, or the free one where it would be.
