@@ -42,8 +42,12 @@ def main() -> None:
         lengths = pl.scan_parquet(path).select(pl.col(column).str.len_bytes().cast(pl.UInt64)).collect()[column]
         size = int(lengths.sum()) / 1e6
         part = pl.scan_parquet(path).head(int((lengths.cum_sum() <= arguments.slice * 1e6).sum())).collect()[column]
-        print(f"{arguments.file.name}, {size:,.0f} MB of text; the slower ones {arguments.slice} MB; {THREADS} threads\n")
-        print("| base | contender | MB/s | kovocab is faster by | MB a processor second | by | ids whose count differs |")
+        print(
+            f"{arguments.file.name}, {size:,.0f} MB of text; the slower ones {arguments.slice} MB; {THREADS} threads\n"
+        )
+        print(
+            "| base | contender | MB/s | kovocab is faster by | MB a processor second | by | ids whose count differs |"
+        )
         print("|---|---|---:|---:|---:|---:|---:|")
         for source in arguments.tokenizers:
             compare(source, path, column, size, part, arguments.rounds)

@@ -223,6 +223,14 @@ fn added(tokens: Vec<AddedToken>, style: Style) -> Result<Vec<Added>> {
         if content.is_empty() || (!bytes && content.contains(' ')) {
             return Err(refuse(format!("its added token {content:?} is empty or holds a space")));
         }
+        // It is told from a word by what it is; NFC could make a word of other characters that is the same.
+        if let Style::ByteLevel { split, nfc: true, .. } = style
+            && !normalized
+            && content.contains(|c: char| !c.is_ascii() || "K;`".contains(c))
+            && split.is_word(content)
+        {
+            return Err(refuse(format!("its added token {content:?} may be what NFC makes of other text")));
+        }
         if *normalized && (*lstrip || *rstrip) {
             return Err(refuse(format!("its added token {content:?} is normalised and strips white space")));
         }
@@ -295,7 +303,14 @@ fn prefix(normalizer: Option<&Value>, pre_tokenizer: Option<&Value>) -> Result<P
                 _ => Err(refuse("its Metaspace has no prepend_scheme")),
             }
         }
-        _ => Err(refuse("its normaliser and pre-tokenizer are not those of a SentencePiece-style tokenizer")),
+        (normalizers, cuts) => {
+            let names = [normalizers, cuts].concat();
+            let names: Vec<_> = names.iter().filter_map(|step| step["type"].as_str()).collect();
+            let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            Err(refuse(format!(
+                "its normaliser and pre-tokenizer ({names}) are not those of a SentencePiece-style tokenizer"
+            )))
+        }
     }
 }
 

@@ -62,7 +62,7 @@ def refine(
             f"the words were counted for another tokenizer than {tokenizer.name}; count them again with it"
         )
     # A special token is a word of its own, and no text: nothing can be learned from its Hangul.
-    special = [token.content for token in tokenizer.added_tokens]
+    special = [token.word for token in tokenizer.added_tokens]
     of_hangul = pl.col("word").str.contains(f"[{CANDIDATE}]") & ~pl.col("word").is_in(special)
     hangul, others = counted.words.filter(of_hangul), counted.words.filter(~of_hangul)
     if hangul.is_empty():
