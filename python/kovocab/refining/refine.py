@@ -66,7 +66,7 @@ def refine(
             f"the words were counted for another tokenizer than {tokenizer.name}; count them again with it"
         )
     # A special token is a word of its own, and no text: nothing can be learned from its Hangul.
-    special = [token.content for token in tokenizer.added_tokens]
+    special = [token.word for token in tokenizer.added_tokens]
     of_script = pl.col("word").str.contains(f"[{script.characters}]") & ~pl.col("word").is_in(special)
     some, others = counted.words.filter(of_script), counted.words.filter(~of_script)
     runs = intermediate.training_words(some, script) if script.candidates else some.clear()
