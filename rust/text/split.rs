@@ -57,6 +57,11 @@ impl Split {
         KNOWN.iter().find(known).map(|(_, split)| *split)
     }
 
+    /// Whether a text is one word.
+    pub(crate) fn is_word(self, text: &str) -> bool {
+        !text.is_empty() && self.end(text.as_bytes(), 0) == text.len()
+    }
+
     /// The end of the word that starts at `start`. `text` is UTF-8 in which [`GAP`] may stand between texts; a gap is a
     /// word of its own.
     fn end(self, text: &[u8], start: usize) -> usize {
