@@ -176,6 +176,7 @@ def test_a_4_bit_weight_that_moved_is_named(tmp_path):
         ("llama", torch.float32, {}),
         ("phi", torch.float32, {}),
         ("llama", torch.bfloat16, {"tie_word_embeddings": True}),
+        ("gemma2", torch.float32, {"tie_word_embeddings": True, "head_dim": 16, "final_logit_softcapping": 5.0}),
     ],
 )
 def test_merged_weights_are_the_plain_ones_plus_the_product(architecture, dtype, shape, tmp_path):

@@ -6,10 +6,13 @@ the numbers, and whoever trains compares with the model's own logits.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedConfig
+
+from kovocab.errors import ModelError
 
 _CAPS = ("final_logit_softcapping", "logits_soft_cap")
 """Gemma 2, 3 and 4, VaultGemma, NanoChat, Beam; RecurrentGemma."""
@@ -82,6 +85,21 @@ class LogitForm:
         if self.cap is None:
             return None if slope == 1 else slope
         return torch.addcmul(torch.full((), slope, device=logits.device), logits, logits, value=-slope / self.cap**2)
+
+
+def check_loss(config: PreTrainedConfig, folder: str | Path) -> None:
+    """See, before long work, that a configuration asks for no loss but the cross entropy of the logits.
+
+    Raises:
+        ModelError: it does; names the key.
+    """
+    config = config.get_text_config()
+    for key in ("output_router_logits", "z_loss_coefficient"):
+        if said := getattr(config, key, None):
+            raise ModelError(
+                f"{folder}/config.json has {key} {str(said).lower()}, so {config.model_type} adds to its loss what is "
+                "not computed here; wanted it false or 0"
+            )
 
 
 PLAIN = LogitForm()

@@ -12,6 +12,7 @@ from kovocab.data.mix import Mixture
 from kovocab.errors import ModelError, UsageError, model_errors
 from kovocab.expanding.checks import check_rows, check_tokenizer
 from kovocab.expanding.expand import check_length
+from kovocab.expanding.logits import check_loss
 from kovocab.expanding.new_rows import INITIALISATION
 from kovocab.expanding.spelling import BasePieces
 from kovocab.fitting.trainers import say
@@ -51,10 +52,11 @@ def check_trainer(config: Namespace) -> None:
 
 
 def check_model(folder: Path, data: Mixture) -> None:
-    """The model has a row for each token, and a position for each of a block.
+    """The model has a row for each token, a position for each of a block, and a loss that is known here.
 
     Raises:
-        ArtefactError, ModelError: it is no artefact to start from, has too few rows, or is not what its record says.
+        ArtefactError, ModelError: it is no artefact to start from, has too few rows, adds to its loss, or is not what
+            its record says.
         UsageError: blocks are too long.
     """
     record = base_record(folder)
@@ -68,6 +70,7 @@ def check_model(folder: Path, data: Mixture) -> None:
     with model_errors(f"the model {folder} cannot be loaded"):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     check_rows(config, folder, record)
+    check_loss(config, folder)
     check_length(config, data.packing.length)
 
 
