@@ -31,8 +31,8 @@ from kovocab.errors import CorpusError, UsageError
 from kovocab.example.text import sample_documents
 from kovocab.machine import memory
 from kovocab.refining.intermediate import train
-from kovocab.tokenizer.hangul import HANGUL as SCRIPT
 from kovocab.tokenizer.reference import Reference
+from kovocab.tokenizer.script import HANGUL as SCRIPT
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 from support import reference
@@ -660,7 +660,7 @@ def test_hangul_of_which_no_token_can_be_made_is_said(
     texts = ko_small.gather_every(40)
     whole = count(texts, base).record["hangul"]
     assert warned(caplog) == [], "a few in a thousand are no news"
-    assert whole["characters"] == sum(len(re.findall(f"[{SCRIPT}]", text)) for text in texts)
+    assert whole["characters"] == sum(len(re.findall(f"[{SCRIPT.characters}]", text)) for text in texts)
     apart = [unicodedata.normalize("NFD", text) for text in texts]
     hangul = count(pl.Series(apart), base).record["hangul"]
     jamo = sum(len(re.findall("[\u1100-\u11ff]", text)) for text in apart)

@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kovocab import RefineSettings, count_tokens, refine
+from kovocab.building.byte_level import missing_scaffolds
+from kovocab.building.target import build_target
 from kovocab.counting.count import count
 from kovocab.counting.word_counts import Counted
 from kovocab.errors import TokenizerError
@@ -18,11 +20,13 @@ from kovocab.refining import recount as room
 from kovocab.refining.candidates import Decisions, Vocabulary
 from kovocab.refining.recount import Recount
 from kovocab.refining.rounds import Text, TokenCounts
-from kovocab.tokenizer.tokenizer import build_target, load_tokenizer
+from kovocab.tokenizer.script import Script
+from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
+from support.byte_level import tiny
 from support.vocabularies import changed, tokenizer_merges, tokenizer_of, words_of
 
-LETTERS = "가나다ㅋ뷁"
+LETTERS = "가나무다ㅋ뷁"
 
 
 def small_base(*extra: tuple[str, str]) -> TokenizerJson:
@@ -40,7 +44,11 @@ def small_base(*extra: tuple[str, str]) -> TokenizerJson:
     return tokenizer_of(config)
 
 
-BASES = {"plain": small_base(), "merges Hangul": small_base(("가", "나"), ("▁", "가나"), ("가나", "뷁"))}
+BASES = {
+    "plain": small_base(),
+    "merges Hangul": small_base(("가", "나"), ("▁", "가나"), ("가나", "뷁")),
+    "byte-level": tokenizer_of(tiny()),
+}
 
 WORD_COUNTS = st.dictionaries(
     st.text(LETTERS + "▁", min_size=1, max_size=9).filter(lambda word: word.strip("▁")),
@@ -61,7 +69,7 @@ def same(
     """The counts are those of the target that is built for real."""
     target = build_target(base, vocabulary.frame())
     table = count_tokens(words, target)
-    by_token = dict(table.select("token", "count").iter_rows())
+    by_token = {target.text_of.get(i): count for i, count in table.select("id", "count").iter_rows()}
     there = vocabulary.tokens(vocabulary.there)
     assert counts.by_row.filter(vocabulary.there).to_list() == [by_token[token] for token in there]
     rest = 0 if others is None else count_tokens(others, target)["count"].sum()
@@ -75,7 +83,7 @@ def same(
 def test_every_round_counts_as_its_own_target_does(kind: str, counts: dict[str, int], data: st.DataObject) -> None:
     words, base = words_of(counts), BASES[kind]
     trained = intermediate.train(intermediate.training_words(words), 40)
-    first = Vocabulary.of(trained, base.ids)
+    first = Vocabulary.of(trained, base.texts, missing_scaffolds(base, trained["token"]))
     tokens = first.table["token"].to_list()
     some = st.sets(st.sampled_from(tokens), max_size=3) if tokens else st.just(set[str]())
     vocabulary = first.without(first.rows(data.draw(some))).reachable()
@@ -93,9 +101,15 @@ class Checked(Recount):
     """Compares every round with the target built anew."""
 
     def __init__(
-        self, words: pl.DataFrame, base: TokenizerJson, vocabulary: Vocabulary, others: pl.DataFrame, text: Text
+        self,
+        words: pl.DataFrame,
+        base: TokenizerJson,
+        vocabulary: Vocabulary,
+        others: pl.DataFrame,
+        text: Text,
+        script: Script,
     ) -> None:
-        super().__init__(words, base, vocabulary, others, text)
+        super().__init__(words, base, vocabulary, others, text, script)
         self.given, self.others = (words, base), others
 
     def count(self, vocabulary: Vocabulary) -> TokenCounts:

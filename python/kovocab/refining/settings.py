@@ -22,14 +22,18 @@ class RefineSettings:
         min_count: A new token that the target tokenizer emits less often than this is dropped; a single character
             below `min_syllable_count`, where that is lower. The cards' 6,000 are for 100 GB of text; one for each
             100 kB suits less.
-        min_syllable_count: A missing single character seen at least this often is added.
+        min_syllable_count: A missing single character seen at least this often is added: of Hangul a syllable or jamo,
+            of a script that has no syllables in Unicode each character as it is.
         intermediate_vocab_size: Tokens of the intermediate tokenizer, from which candidates come.
         max_new_tokens: Keep at most this many new tokens, the most frequent, closed under parts; 8,960 in the
             cards.
         prune: `leaf`: only tokens that no kept token is made of may go; keeps the most frequent words, at the price
             of some stems below `min_count`. `threshold`: the cards' rule, word for word: every token below
             `min_count` goes, even one that others are made of, and these then go too.
-        script: The script of new tokens.
+        script: The script of new tokens, by the name that Unicode has for it, or a list of several.
+        candidates: `intermediate`, the cards' way: those tokens of an intermediate tokenizer, trained on the words from
+            characters on, that the base does not have. `continued`: training goes on from the base's own tokens of
+            the script (arXiv 2512.03989); the same where the base has none but characters.
     """
 
     min_count: int = CARDS
@@ -37,7 +41,8 @@ class RefineSettings:
     intermediate_vocab_size: int = 40_000
     max_new_tokens: int | None = None
     prune: Literal["threshold", "leaf"] = "leaf"
-    script: Literal["Hangul"] = "Hangul"
+    script: str | list[str] = "Hangul"
+    candidates: Literal["intermediate", "continued"] = "intermediate"
 
     def __post_init__(self) -> None:
         """Refuse what no run could use."""
@@ -45,6 +50,7 @@ class RefineSettings:
             value = getattr(self, name)
             if value is not None and not 1 <= value < 1 << 64:  # counts are 64 bits wide
                 raise UsageError(f"{name} is {value}; wanted {'1 or more' if value < 1 else 'less than 2^64'}")
-        for name, known in (("prune", ("threshold", "leaf")), ("script", ("Hangul",))):
+        kinds = {"prune": ("threshold", "leaf"), "candidates": ("intermediate", "continued")}
+        for name, known in kinds.items():
             if getattr(self, name) not in known:
                 raise UsageError(f"{name} is {getattr(self, name)!r}; wanted {' or '.join(known)}")
