@@ -3,8 +3,9 @@
     python benchmarks/targets.py CORPUS ENGLISH --tokenizers gpt2/tokenizer.json qwen2/tokenizer.json
         [--new 8960] [--min_count 20] [--column text]
 
-Every 50th document of CORPUS is held out of the counting and measured afterwards. What of ENGLISH
-holds no Hangul is encoded by base and target, and what differs is counted. Each target is saved by `refine`, which holds it to its promises.
+Every 50th document of CORPUS is held out of the counting and measured afterwards. What of ENGLISH holds no Hangul is
+encoded by base and target, and what differs is counted. Each target is saved by `refine`, which holds it to its
+promises.
 """
 
 import argparse
