@@ -13,23 +13,33 @@ use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::text::pattern::Pattern;
 use crate::text::split::Split;
 use crate::text::words::SPACE;
 
 /// What happens to text before it is merged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Style {
     /// As in SentencePiece: symbols are characters, and a document is one long word.
     SentencePiece(Prefix),
     /// Symbols are bytes.
     ByteLevel {
         /// What cuts text into words.
-        split: Split,
+        cuts: Cuts,
         /// Whether a space is put before a section of text that does not begin with one.
         prefix: bool,
         /// Whether text is brought into NFC.
         nfc: bool,
     },
+}
+
+/// What cuts the text of a byte-level tokenizer into words.
+#[derive(Clone, Debug)]
+pub enum Cuts {
+    /// A pattern that has a scanner.
+    Known(Split),
+    /// Any other, or several.
+    Other(Pattern),
 }
 
 /// Where `▁` is put before a section of text.
@@ -79,7 +89,7 @@ impl<'a> TokenizerJson<'a> {
             Some(style) => style,
             None => Style::SentencePiece(model.sentence_piece().and_then(|()| prefix(normalizer, pre_tokenizer))?),
         };
-        let added = added(file.added_tokens, style)?;
+        let added = added(file.added_tokens, &style)?;
         Ok(Self { added, vocab: model.vocab, merges: model.merges, style, whole_words: model.ignore_merges })
     }
 }
@@ -211,7 +221,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Merge<'a> {
     }
 }
 
-fn added(tokens: Vec<AddedToken>, style: Style) -> Result<Vec<Added>> {
+fn added(tokens: Vec<AddedToken>, style: &Style) -> Result<Vec<Added>> {
     let bytes = matches!(style, Style::ByteLevel { .. });
     for AddedToken { content, single_word, lstrip, rstrip, normalized, .. } in &tokens {
         if *single_word {
@@ -224,10 +234,13 @@ fn added(tokens: Vec<AddedToken>, style: Style) -> Result<Vec<Added>> {
             return Err(refuse(format!("its added token {content:?} is empty or holds a space")));
         }
         // It is told from a word by what it is; NFC could make a word of other characters that is the same.
-        if let Style::ByteLevel { split, nfc: true, .. } = style
+        if let Style::ByteLevel { cuts, nfc: true, .. } = style
             && !normalized
             && content.contains(|c: char| !c.is_ascii() || "K;`".contains(c))
-            && split.is_word(content)
+            && match cuts {
+                Cuts::Known(split) => split.is_word(content),
+                Cuts::Other(pattern) => pattern.is_word(content),
+            }
         {
             return Err(refuse(format!("its added token {content:?} may be what NFC makes of other text")));
         }
@@ -252,22 +265,36 @@ fn byte_level(normalizer: Option<&Value>, pre_tokenizer: Option<&Value>) -> Resu
         return Ok(None);
     };
     let set = |name: &str| last[name].as_bool().unwrap_or(true);
-    let (split, prefix) = match (before, set("use_regex")) {
-        ([], true) => (Split::Gpt2, set("add_prefix_space")),
-        ([only], false) if only["type"] == "Split" && !set("add_prefix_space") => {
-            let known = only["pattern"]["Regex"].as_str().and_then(Split::of);
-            let isolated = only["behavior"] == "Isolated" && only["invert"] != true;
-            let split = known.filter(|_| isolated);
-            (split.ok_or_else(|| refuse("it is cut by a pattern that kovocab has no scanner for"))?, false)
-        }
-        _ => return Err(refuse("it is cut by more than one pattern, or by none")),
-    };
+    let (alone, prefix) = (before.is_empty(), set("add_prefix_space"));
+    if prefix && !alone {
+        return Err(refuse("it puts a space before each piece of text that another step has cut"));
+    }
+    let mut patterns = before.iter().map(pattern).collect::<Option<Vec<_>>>().unwrap_or_default();
+    let all = patterns.len() == before.len();
+    if set("use_regex") {
+        patterns.push(Split::GPT2.to_owned());
+    }
+    let known = patterns.first().filter(|_| patterns.len() == 1).and_then(|only| Split::of(only));
+    let cuts = known.map(Cuts::Known).or_else(|| Pattern::of(&patterns).map(Cuts::Other)).filter(|_| all);
+    let cuts = cuts.ok_or_else(|| refuse("it is cut by a pattern that kovocab does not read"))?;
     let nfc = match steps(normalizer, "normalizers").as_slice() {
         [] => false,
         [only] if only["type"] == "NFC" => true,
         _ => return Err(refuse("its normaliser is not NFC")),
     };
-    Ok(Some(Style::ByteLevel { split, prefix, nfc }))
+    Ok(Some(Style::ByteLevel { cuts, prefix, nfc }))
+}
+
+/// The pattern of a step that cuts text before and behind what matches; nothing of any other.
+fn pattern(step: &Value) -> Option<String> {
+    match step["type"].as_str()? {
+        "Digits" => Some(if step["individual_digits"] == true { r"\p{N}" } else { r"\p{N}+" }.to_owned()),
+        "Split" if step["behavior"] == "Isolated" && step["invert"] != true => {
+            let text = || step["pattern"]["String"].as_str().map(|text| fancy_regex::escape(text).into_owned());
+            step["pattern"]["Regex"].as_str().map(str::to_owned).or_else(text)
+        }
+        _ => None,
+    }
 }
 
 /// The steps of a normaliser or pre-tokenizer, which may be one, a sequence, or none.

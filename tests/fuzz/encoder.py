@@ -24,6 +24,7 @@ from kovocab.example.text import sample_documents
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
+from support import byte_level
 from support.vocabularies import train_vocabulary
 
 BATCH = 250
@@ -43,6 +44,9 @@ def bases() -> list[tuple[TokenizerJson, Reference, Any, _core.Bpe | None]]:
     found: list[tuple[TokenizerJson, Any]] = [(tokenizer, Reference(tokenizer).library) for tokenizer in made]
     for path in sorted(DATA.glob("*/tokenizer.json")):
         found.append((load_tokenizer(path), Tokenizer.from_file(str(path))))
+    if found[2:]:
+        real = [byte_level.load(DATA.parent, name) for name in ("qwen2", "llama3")]
+        found += [(tokenizer, Reference(tokenizer).library) for tokenizer in real]
     return [(tokenizer, Reference(tokenizer), library, engine(tokenizer)) for tokenizer, library in found]
 
 
