@@ -78,6 +78,19 @@ def test_what_is_missing_is_said(cache, capsys, tmp_path):
     assert "there is no file or folder example/base" in capsys.readouterr().err
 
 
+def test_a_folder_without_all_of_its_weights(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "pytorch_model.bin").write_text("")
+    with pytest.raises(ModelError, match=r"has no model\.safetensors or .*index\.json; wanted .* pytorch_model\.bin"):
+        local(tmp_path, weights=True)
+    assert local(tmp_path) == tmp_path
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "a.safetensors"}}))
+    with pytest.raises(ModelError, match=r"has no a\.safetensors; wanted the folder"):
+        local(tmp_path, weights=True)
+    (tmp_path / "a.safetensors").write_text("")
+    assert local(str(tmp_path), weights=True) == tmp_path
+
+
 def test_the_hub_is_asked_once_whether_it_is_there(monkeypatch):
     """What fetches files tries six times for each, for most of a minute."""
     import huggingface_hub

@@ -32,10 +32,15 @@ def local(source: str | Path, *, weights: bool = False) -> Path:
         weights: Whether the model is wanted, or its tokenizer alone.
 
     Raises:
-        ModelError, TokenizerError: it is a name on the hub, the cache does not hold its files, and they cannot be
-            fetched; says which files were looked for, where, and what to set.
+        ModelError, TokenizerError: it is a folder without the weights that are wanted; or a name on the hub, the cache
+            does not hold its files, and they cannot be fetched: says which were looked for, where, and what to set.
     """
     name = str(source)
+    if Path(source).is_dir() and weights and (lacking := _lacking(Path(source), weights)):
+        raise ModelError(
+            f"{name} has no {lacking}; wanted the folder of a model: config.json, and weights in safetensors (of a "
+            "pytorch_model.bin, load the model with transformers and save it again)"
+        )
     if Path(source).exists() or not HUB_ID.fullmatch(name):
         return Path(source)
     try:
