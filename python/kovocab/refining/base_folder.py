@@ -6,6 +6,7 @@ from kovocab.building.promises import check_model
 from kovocab.building.saving import matching_model, model_file
 from kovocab.errors import TokenizerError
 from kovocab.expanding.special_ids import MODEL_FILES, taken_special_id
+from kovocab.hub import local
 from kovocab.tokenizer.companions import read_config
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import Source, load_tokenizer
@@ -35,7 +36,7 @@ def check_base(base: Source) -> str | None:
     """
     if not isinstance(base, str | Path):
         return None
-    tokenizer, source = load_tokenizer(base), Path(base)
+    tokenizer, source = load_tokenizer(base), local(base)
     if source.is_dir():
         _check_rows(tokenizer, source)
     found = model_file(source)
