@@ -255,3 +255,16 @@ def test_jamo_that_share_their_bytes_with_another_script_are_no_tokens(byte_leve
 
 def test_the_base_of_a_byte_level_target_cannot_be_had(targets: dict[str, TokenizerJson]) -> None:
     assert base_of(targets["gpt2"], 50_257) is None
+
+
+def test_a_target_can_be_expanded_again(byte_level: ByName, ko_small: pl.Series, small_rows: pl.DataFrame) -> None:
+    """Its own tokens of Hangul come from another part of the text; those of them that are lost are counted."""
+    base = build_target(byte_level("gpt2"), small_rows)
+    more = vocabulary_of_words(ko_small.gather_every(200, 100).to_list(), 1_500, NARROW)
+    target = build_target(base, more)
+    checked = check_promises(base, target, ko_small.gather_every(500), more)
+    assert checked["base_tokens"] == base.size
+    assert checked["new_tokens"] + checked["base_tokens_reachable"] == len(more)
+    own = small_rows["token"].to_list()
+    lost = [token for token, found in zip(own, base_pieces(target, own), strict=True) if len(found) > 1]
+    assert len(lost) <= 0.01 * len(own)

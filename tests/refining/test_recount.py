@@ -48,6 +48,7 @@ BASES = {
     "plain": small_base(),
     "merges Hangul": small_base(("가", "나"), ("▁", "가나"), ("가나", "뷁")),
     "byte-level": tokenizer_of(tiny()),
+    "takes words whole": changed(tokenizer_of(tiny()), lambda config: config["model"].update(ignore_merges=True)),
 }
 
 WORD_COUNTS = st.dictionaries(

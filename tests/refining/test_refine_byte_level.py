@@ -31,7 +31,9 @@ def texts(ko_small: pl.Series) -> pl.Series:
     return ko_small.gather_every(12)
 
 
-@pytest.mark.parametrize(("name", "first"), [("gpt2", 50_257), ("phi2", 50_295), ("qwen2", 151_646)])
+@pytest.mark.parametrize(
+    ("name", "first"), [("gpt2", 50_257), ("phi2", 50_295), ("qwen2", 151_646), ("llama3", 151_646)]
+)
 def test_what_is_counted_is_what_the_saved_tokenizer_emits(
     byte_level: ByName, texts: pl.Series, data: Path, tmp_path: Path, name: str, first: int
 ) -> None:
@@ -54,8 +56,8 @@ def test_what_is_counted_is_what_the_saved_tokenizer_emits(
     assert scaffolds["left"].null_count() == len(scaffolds) == record["scaffolds"]
     assert scaffolds["token"].str.contains("^<0xE[0-9A-F]><0x[89AB][0-9A-F]>$").all()
     assert scaffolds["base_pieces"].list.len().eq(2).all()
-    assert (record["scaffolds"] > 0) == (name != "qwen2")
-    assert (f"{record['scaffolds']} scaffolds" in result.summary()) == (name != "qwen2")
+    assert (record["scaffolds"] > 0) == (name in ("gpt2", "phi2"))
+    assert (f"{record['scaffolds']} scaffolds" in result.summary()) == (name in ("gpt2", "phi2"))
     check_vocabulary(tmp_path, result.vocabulary, saved, first)
     check_spelling(tmp_path, result.vocabulary, base, first)
 

@@ -4,6 +4,9 @@ The merges of a later target are those of an earlier one less some, in the same 
 puts characters in, which have no merges, and both constructions go by the order of the vocabulary. So one target, the
 first, numbers and ranks all tokens for the whole of refine, and a later one is the part of it that is left. Where the
 base merges the script by itself it is not always so (see `Recount.count`).
+
+With `ignore_merges` a word that is a token is never merged. A new token comes out of merges all the same; a token of
+the base may not, so words that are one are counted apart: all targets have them.
 """
 
 import logging
@@ -18,7 +21,7 @@ from kovocab.errors import TokenizerError
 from kovocab.refining.candidates import Vocabulary
 from kovocab.refining.rounds import Text, TokenCounts
 from kovocab.tokenizer.script import HANGUL, Script
-from kovocab.tokenizer.tokenizer_json import TokenizerJson
+from kovocab.tokenizer.tokenizer_json import BpeModel, TokenizerJson
 
 log = logging.getLogger(__name__)
 
@@ -52,17 +55,18 @@ class Recount:
         self._script = script
         self._merges_script = merges_script(base.texts, script)
         self._text = text or Text()
+        self._merged, self._whole = _apart(words, base)
         self._start(vocabulary)
         self._rest = 0 if others is None else int(count_tokens(others, base)["count"].sum())
 
     def _start(self, vocabulary: Vocabulary) -> None:
         self._target = build_target(self._base, vocabulary.frame(), self._script)
-        self._segments = segments(self._words, self._target)
+        self._segments = segments(self._merged, self._target)
         ids = self._target.texts
         there = vocabulary.table["token"].replace_strict(ids, default=None, return_dtype=pl.UInt32)
         self._ids = there.set(~vocabulary.there, None)
         self._vocabulary = vocabulary
-        log.debug("%d words are %d segments", len(self._words), len(self._segments))
+        log.debug("%d words are %d segments", len(self._merged), len(self._segments))
 
     def count(self, vocabulary: Vocabulary) -> TokenCounts:
         """What the target of `vocabulary`, a part of the first one and characters, emits."""
@@ -115,4 +119,14 @@ class Recount:
         return pl.Series([self._target.texts[token] for token in tokens], dtype=pl.UInt32)
 
     def _by_id(self) -> pl.DataFrame:
-        return pl.DataFrame(self._segments.count_tokens())
+        counts = pl.DataFrame(self._segments.count_tokens())
+        seen = counts["count"].gather(self._whole["id"]) + self._whole["count"]
+        return counts.with_columns(counts["count"].scatter(self._whole["id"], seen))
+
+
+def _apart(words: pl.DataFrame, base: TokenizerJson) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The words that a byte-level base merges, and those that it takes whole: `word`, `count`, and `id` of these."""
+    whole = isinstance(base.model, BpeModel) and base.model.ignore_merges and base.spelling.byte_level
+    texts = base.texts if whole else {}
+    tokens = pl.DataFrame({"word": list(texts), "id": list(texts.values())}, {"word": pl.String, "id": pl.UInt32})
+    return words.join(tokens, on="word", how="anti", maintain_order="left"), words.join(tokens, on="word")
