@@ -118,7 +118,12 @@ def _tokenizer(refined: Record, runs: list[Record]) -> str:
             f"{after:.2f} with this one."
         )
     if "tokenizer_model_left_out" in refined:
-        said += " There is no tokenizer.model: the base's does not agree with its tokenizer.json."
+        said += (
+            " There is no tokenizer.model: SentencePiece cannot say what tokenizer.json does. Converters that want "
+            "one, as llama.cpp's, lose the order of merges."
+        )
+    if "tokenizer_model_made" in refined:
+        said += " tokenizer.model was made from the ranks of tokenizer.json."
     settings = table(("setting", "value"), list(refined["settings"].items()))
     rows = [[row[column] for column in ROUND_COLUMNS] for row in rounds]
     made = table([column.replace("_", " ") for column in ROUND_COLUMNS], rows)

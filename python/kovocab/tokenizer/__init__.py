@@ -9,6 +9,7 @@ parsing              the file read, every part that decides ids checked
 companions           what the files beside it say of tokens
 reference            the one door to the library that encodes for proofs
 sentencepiece_model  tokenizer.model: read, converted, grown
+ranked_model         tokenizer.model made from the order of tokenizer.json's merges
 placement            where new merges stand among the base's
 tokenizer            load a base, build the target, save it
 promises             what a target must keep, checked

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from kovocab.errors import TokenizerError
 from kovocab.tokenizer.hangul import has_hangul
+from kovocab.tokenizer.ranked_model import check_every_token
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import base_pieces
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
@@ -82,6 +83,7 @@ def check_promises(
     }
     checked["new_tokens"] -= remade
     if model is not None:
+        check_every_token(new.document, model)
         checked["texts_in_model"] = check_model(new, model, documents)
     return checked
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from kovocab.artefact import new_file
 from kovocab.errors import TokenizerError
@@ -36,6 +36,9 @@ class Fast(Protocol):
 
     backend_tokenizer: Written
 
+
+ModelFrom = Literal["base", "ranks", "nothing"]
+"""Where a target's `tokenizer.model` comes from: the base's grown, the ranks of `tokenizer.json`; or there is none."""
 
 Source = str | Path | TokenizerJson | Written | Fast
 """A path to `tokenizer.json` or `tokenizer.model`, a folder holding one, what `load_tokenizer` made of one, a
@@ -166,30 +169,33 @@ def save_tokenizer(
     *,
     base_source: Source,
     vocabulary: "pl.DataFrame",
-    with_model: bool = True,
+    model_from: ModelFrom = "base",
 ) -> None:
     """Write the target so that tokenizers, transformers (`AutoTokenizer`) and SentencePiece open it.
 
-    Writes `tokenizer.json` and `tokenizer_config.json`; where `base_source` is a `tokenizer.model`, or a
-    folder that has one, the target's `tokenizer.model`; and what else a base folder says about special tokens
-    and chat. The same input writes the same bytes.
+    Writes `tokenizer.json` and `tokenizer_config.json`; of a SentencePiece-style target `tokenizer.model`; and what
+    else a base folder says about special tokens and chat. The same input writes the same bytes.
 
     Args:
         target: What `build_target` built.
         folder: Where to write; made if missing, files of these names in it are replaced.
         base_source: What the base was loaded from. Only a folder brings its `tokenizer_config.json` along.
         vocabulary: What the target was built with.
-        with_model: Bring a `tokenizer.model` along, where there is one.
+        model_from: Where `tokenizer.model` comes from: `base`, the base's own with the new pieces, or made from the
+            ranks where it has none; `ranks`, made from them in any case.
 
     Raises:
-        TokenizerError: the base's `tokenizer.json` and `tokenizer.model` number their tokens differently.
+        TokenizerError: the base's `tokenizer.json` and `tokenizer.model` number their tokens differently, or a
+            `tokenizer.model` cannot say what the ranks do.
     """
+    from kovocab.tokenizer.ranked_model import is_sentencepiece_style, ranked_model
+
     folder = Path(folder)
     files = {"tokenizer.json": target.pretty().encode()}
     config: dict[str, Any] = {}
     if isinstance(base_source, str | Path):
         source = Path(base_source)
-        if with_model and (found := model_file(source)) is not None:
+        if model_from == "base" and (found := model_file(source)) is not None:
             files["tokenizer.model"] = matching_model(target, found[1], vocabulary, found[0])
         if source.is_dir():
             config = merged_config(source)
@@ -198,6 +204,8 @@ def save_tokenizer(
                 names |= {name: config[name] for name in names if name in config}
                 files[NAMES] = json.dumps(names, ensure_ascii=False, indent=2).encode() + b"\n"
     config = _tokenizer_config(target) | {k: v for k, v in config.items() if k not in _OF_ITS_CLASS}
+    if model_from != "nothing" and "tokenizer.model" not in files and is_sentencepiece_style(target):
+        files["tokenizer.model"] = ranked_model(target, config)
     if isinstance(config.get("extra_special_tokens"), list):  # how transformers 5 writes what 4 calls otherwise
         config["additional_special_tokens"] = config.pop("extra_special_tokens")
     # With these neither transformers 4 nor 5 looks into added_tokens.json and special_tokens_map.json.
