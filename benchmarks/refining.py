@@ -22,6 +22,7 @@ from typing import TypeVar
 import polars as pl
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
+from kovocab.building.target import build_target
 from kovocab.corpus.documents import batches
 from kovocab.counting.count import count
 from kovocab.counting.token_counts import segments
@@ -32,8 +33,8 @@ from kovocab.refining.recount import Recount
 from kovocab.refining.refine import refine
 from kovocab.refining.rounds import State, turn
 from kovocab.refining.settings import RefineSettings
-from kovocab.tokenizer.hangul import CANDIDATE
-from kovocab.tokenizer.tokenizer import base_pieces, build_target, load_tokenizer
+from kovocab.tokenizer.script import HANGUL
+from kovocab.tokenizer.tokenizer import base_pieces, load_tokenizer
 from setting import check_build
 
 HELD_OUT = 50
@@ -101,7 +102,7 @@ def cost_of_rounds(texts: pl.Series, source: Path, least: list[int], runs: int) 
         some = texts.gather_every(every)
         passes = [measured(count, some, base) for _ in range(runs)]
         counted, whole = passes[0][0], median(seconds for _, seconds in passes)
-        hangul = counted.words.filter(pl.col("word").str.contains(f"[{CANDIDATE}]"))
+        hangul = counted.words.filter(pl.col("word").str.contains(f"[{HANGUL.candidates}]"))
         trained = intermediate.train(intermediate.training_words(hangul), VOCAB_SIZE)
         candidates = Vocabulary.of(trained, base.ids)
         seen = trained.filter(pl.col("left").is_null()).select("token", "count")
@@ -148,7 +149,7 @@ def timed(what: str) -> Iterator[None]:
 def train_with_tokenizers(texts: pl.Series) -> list[tuple[str, str]]:
     peer = Tokenizer(models.BPE())
     peer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
-    peer.pre_tokenizer = pre_tokenizers.Split(Regex(f"▁?[{CANDIDATE}]+"), "removed", invert=True)
+    peer.pre_tokenizer = pre_tokenizers.Split(Regex(f"▁?[{HANGUL.candidates}]+"), "removed", invert=True)
     trainer = trainers.BpeTrainer(vocab_size=VOCAB_SIZE, show_progress=False)
     documents = texts.to_list()
     peer.train_from_iterator((documents[i : i + 10_000] for i in range(0, len(documents), 10_000)), trainer)

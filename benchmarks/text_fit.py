@@ -14,7 +14,7 @@ import polars as pl
 from kovocab.corpus.documents import batches
 from kovocab.counting.tally import Tally, bpe_of
 from kovocab.machine.memory import bound
-from kovocab.tokenizer.hangul import HANGUL
+from kovocab.tokenizer.script import HANGUL
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from setting import BASE, THREADS
 from text import blocks
@@ -40,7 +40,8 @@ def compare(corpus: str, sizes: Sequence[int], seed: int) -> None:
         theirs = [real.filter(ends <= size)] if size <= whole else None
         found = [None if theirs is None else count(theirs), count(blocks(size, seed))]
         now = [size, *(None if words is None else len(words) for words in found)]
-        hangul = [None if words is None else int(words["word"].str.contains(f"[{HANGUL}]").sum()) for words in found]
+        of_hangul = f"[{HANGUL.characters}]"
+        hangul = [None if words is None else int(words["word"].str.contains(of_hangul).sum()) for words in found]
         cells = [shown(number) for number in (*now[1:], *hangul)] + [exponent(before, now, i) for i in (1, 2)]
         print(f"| {size / 1e6:,.0f} | " + " | ".join(cells) + " |", flush=True)
         before = now
@@ -68,7 +69,7 @@ def describe(words: pl.DataFrame, size: int) -> dict[str, float]:
     """Shares of the most common words, and of what they are made of."""
     counts = words["count"]
     total = int(counts.sum())
-    hangul = words["word"].str.contains(f"[{HANGUL}]")
+    hangul = words["word"].str.contains(f"[{HANGUL.characters}]")
     described = {"bytes a word": size / total, "words without Hangul": int(counts.filter(~hangul).sum()) / total}
     described["bytes a distinct word"] = float(words["word"].str.len_bytes().mean())
     described["words counted once, of distinct words"] = int((counts == 1).sum()) / len(words)

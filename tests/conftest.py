@@ -64,6 +64,16 @@ def mistral(data: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def byte_level(data: Path) -> "Callable[[str], TokenizerJson]":
+    """The real byte-level bases (gpt2, phi2, qwen2), by name; nothing of them may be changed."""
+    from functools import cache, partial
+
+    from support.byte_level import load
+
+    return cache(partial(load, data))
+
+
+@pytest.fixture(scope="session")
 def ko_small(data: Path) -> "pl.Series":
     """12 MB of real Korean text, 41,453 documents."""
     import polars as pl

@@ -11,12 +11,19 @@ use std::thread;
 use rustc_hash::FxHashMap;
 
 use crate::bpe::model::{Bpe, NONE, Pairs};
+use crate::bpe::syllables::SYLLABLE;
+use crate::bpe::tokenizer_json::Style;
 use crate::error::{Error, Result};
+use crate::text::notation::turn;
 use crate::text::words::SPACE;
 use crate::threads::{join, start};
 
 /// From this many symbols on the heap is faster than the scan, which is quadratic.
-const LONG: usize = 64;
+const LONG: usize = 1 << BITS;
+/// The bits of a key that hold a place: 21 are left for the rank, see [`Pairs::MOST`].
+const BITS: u32 = 6;
+/// Keys that are compared at once.
+const LANES: usize = 8;
 
 /// Encodes words; shared between threads, each with its own [`Scratch`].
 pub struct Encoder<'a> {
@@ -44,31 +51,53 @@ impl Scratch {
         }
     }
 
+    /// A key is the rank of a symbol with the one after it, and the symbol's place: the least of them is what merges
+    /// next. Symbols stay where they are, and a bit says which are left.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)] // 6 bits and 21
     #[inline]
     fn merge_by_scan(&mut self, pairs: &Pairs, merged: &[u32]) {
-        let Self { ids, ranks, .. } = self;
-        ranks.clear();
-        ranks.extend(ids.windows(2).map(|pair| pairs.get(pair[0], pair[1])));
-        while let Some((at, &rank)) = ranks.iter().enumerate().min_by_key(|(_, rank)| **rank) {
-            if rank == NONE {
+        let length = self.ids.len();
+        let Some(ids) = self.ids.get_mut(..length.min(LONG)) else { return };
+        let mut keys = [[i32::MAX; LANES]; LONG / LANES];
+        let mut left = u64::MAX >> (LONG - length);
+        let key = |ids: &[u32], at: usize, next: usize| match pairs.get(ids[at], ids[next]) {
+            NONE => i32::MAX,
+            rank => (rank << BITS).cast_signed() | at as i32,
+        };
+        for at in 0..length - 1 {
+            keys[at / LANES][at % LANES] = key(ids, at, at + 1);
+        }
+        loop {
+            let mut least = [i32::MAX; LANES];
+            for eight in &keys[..length.div_ceil(LANES)] {
+                for (least, key) in least.iter_mut().zip(eight) {
+                    *least = (*least).min(*key);
+                }
+            }
+            let least = least.into_iter().fold(i32::MAX, i32::min);
+            if least == i32::MAX {
                 break;
             }
-            // A few symbols: moving them one by one is faster than a call of memmove.
-            let length = ranks.len();
-            for i in at + 1..length {
-                ids[i] = ids[i + 1];
-                ranks[i - 1] = ranks[i];
-            }
-            ids.truncate(length);
-            ranks.truncate(length - 1);
-            ids[at] = merged[rank as usize];
-            if at > 0 {
-                ranks[at - 1] = pairs.get(ids[at - 1], ids[at]);
-            }
-            if at + 1 < length {
-                ranks[at] = pairs.get(ids[at], ids[at + 1]);
+            let (at, rank) = (least as usize % LONG, least as usize >> BITS);
+            let after = |at: usize, left: u64| at + 1 + (left >> at >> 1).trailing_zeros() as usize;
+            let gone = after(at, left);
+            ids[at] = merged[rank];
+            left &= !(1 << gone);
+            keys[gone / LANES][gone % LANES] = i32::MAX;
+            let next = after(at, left);
+            keys[at / LANES][at % LANES] = if next < length { key(ids, at, next) } else { i32::MAX };
+            if let Some(before) = (left & ((1 << at) - 1)).checked_ilog2() {
+                let before = before as usize;
+                keys[before / LANES][before % LANES] = key(ids, before, at);
             }
         }
+        let mut place = 0;
+        while left != 0 {
+            ids[place] = ids[left.trailing_zeros() as usize];
+            left &= left - 1;
+            place += 1;
+        }
+        self.ids.truncate(place);
     }
 
     /// `ranks[i]` is the rank of symbol `i` with the one after it, so a heap entry that no longer agrees is stale.
@@ -113,20 +142,49 @@ impl<'a> Encoder<'a> {
     /// An encoder by `bpe`.
     #[must_use]
     pub fn new(bpe: &'a Bpe) -> Self {
-        Self { bpe, special: bpe.special.iter().map(|(token, id)| (token.as_bytes(), *id)).collect() }
+        Self { bpe, special: bpe.added.iter().map(|token| (token.content.as_bytes(), token.id)).collect() }
     }
 
     /// Call `found` with the ids of one word, some at a time, in order. The word is UTF-8, normalised, or a special
-    /// token. `▁` may be written as a space, as it is inside the engine: a normalised word holds no other.
-    ///
-    /// Between two characters that no entry has side by side nothing merges, so what is on either side is encoded by
-    /// itself. Two flags a character tell most such places: to an English base nearly all those between syllables.
+    /// token, written as it is inside the engine.
     #[inline]
     pub fn encode(&self, word: &[u8], scratch: &mut Scratch, mut found: impl FnMut(&[u32])) {
         if let Some(&id) = self.special.get(word) {
             found(&[id]);
+        } else if let Style::ByteLevel { .. } = self.bpe.style {
+            self.encode_bytes(word, scratch, found);
+        } else {
+            self.encode_characters(word, scratch, found);
+        }
+    }
+
+    /// Between two bytes that no entry has side by side nothing merges, so what is on either side is encoded by itself.
+    /// A syllable that forms before anything else happens to its bytes begins as one symbol.
+    #[inline]
+    fn encode_bytes(&self, word: &[u8], scratch: &mut Scratch, mut found: impl FnMut(&[u32])) {
+        if !self.bpe.whole.is_empty()
+            && let Some(&id) = self.bpe.whole.get(word)
+        {
+            found(&[id]);
             return;
         }
+        let mut at = 0;
+        while let Some(&byte) = word.get(at) {
+            let before = at.checked_sub(1).map(|at| word[at]);
+            if before.is_some_and(|before| !self.bpe.are_neighbours(before, byte)) {
+                self.flush(scratch, &mut found);
+            }
+            let whole = self.bpe.syllables.whole(before, &word[at..]);
+            scratch.ids.push(if whole == NONE { self.bpe.bytes[usize::from(byte)] } else { whole });
+            at += if whole == NONE { 1 } else { SYLLABLE };
+        }
+        self.flush(scratch, &mut found);
+    }
+
+    /// Between two characters that no entry has side by side nothing merges, so what is on either side is encoded by
+    /// itself. Two flags a character tell most such places: to an English base nearly all those between syllables.
+    #[inline]
+    fn encode_characters(&self, word: &[u8], scratch: &mut Scratch, mut found: impl FnMut(&[u32])) {
         let mut joins = false;
         let mut rest = word;
         while let Some((code, length)) = first(rest) {
@@ -158,13 +216,19 @@ impl<'a> Encoder<'a> {
         scratch.ids.clear();
     }
 
-    /// Count of each id over `words`, each taken as often as its count says. O(all bytes of `words`).
+    /// Count of each id over `words`, written as they are outside the engine, each taken as often as its count says.
+    /// O(all bytes of `words`).
     ///
     /// # Errors
     /// If a count passes 2^64 - 1.
     pub fn count(&self, words: &[(&str, u64)], threads: usize) -> Result<Vec<u64>> {
         let share = words.len().div_ceil(threads.max(1)).max(1);
-        self.count_shares(words.chunks(share).map(|part| part.iter().map(|&(word, count)| (word, count))))
+        let turned = |&(word, count): &(&str, u64)| {
+            let mut turned = Vec::with_capacity(word.len());
+            turn(word.as_bytes(), &mut turned);
+            (turned, count)
+        };
+        self.count_shares(words.chunks(share).map(|part| part.iter().map(turned)))
     }
 
     /// [`Encoder::count`] over words that come in shares, a thread a share.
@@ -248,7 +312,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_heap_gives_what_the_scan_gives(
+        fn both_ways_to_merge_give_what_the_definition_gives(
             parts in prop::collection::vec((0usize..20, 0usize..20), 1..20), word in "[abc漢]{1,90}",
         ) {
             let bpe = bpe(&parts);
@@ -257,14 +321,25 @@ mod tests {
                 NONE => c.to_string().bytes().map(u32::from).collect(),
                 id => vec![id],
             }).collect();
-            let mut scan = Scratch { ids: symbols.clone(), ..Scratch::default() };
-            scan.merge_by_scan(&bpe.ranks, &bpe.merged);
+            let mut slow = symbols.clone();
+            let rank = |ids: &[u32], at: usize| bpe.ranks.get(ids[at], ids[at + 1]);
+            while let Some(at) = (0..slow.len() - 1).min_by_key(|&at| rank(&slow, at))
+                && rank(&slow, at) != NONE
+            {
+                slow[at] = bpe.merged[rank(&slow, at) as usize];
+                slow.remove(at + 1);
+            }
+            if symbols.len() < LONG {
+                let mut scan = Scratch { ids: symbols.clone(), ..Scratch::default() };
+                scan.merge_by_scan(&bpe.ranks, &bpe.merged);
+                prop_assert_eq!(&scan.ids, &slow);
+            }
             let mut heap = Scratch { ids: symbols, ..Scratch::default() };
             heap.merge_by_heap(&bpe.ranks, &bpe.merged);
-            prop_assert_eq!(&scan.ids, &heap.ids);
+            prop_assert_eq!(&heap.ids, &slow);
             let mut found = vec![];
             encoder.encode(word.as_bytes(), &mut Scratch::default(), |ids| found.extend_from_slice(ids));
-            prop_assert_eq!(found, scan.ids);
+            prop_assert_eq!(found, slow);
         }
     }
 

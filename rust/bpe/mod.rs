@@ -1,7 +1,7 @@
 //! Byte-pair encoding on words. Comes in: a `tokenizer.json`, words with their counts. Goes out: merges, token ids,
 //! token counts. It never sees a document.
 //!
-//! [`tokenizer_json`] reads the file, [`model`] makes tables of it, [`encode`] turns words into ids, [`segments`]
+//! [`tokenizer_json`] reads the file, [`model`] makes tables of it (with [`syllables`], where symbols are bytes), [`encode`] turns words into ids, [`segments`]
 //! counts them again for each refine round (`spans` cuts words into segments, a `shard` holds some of them), [`train`]
 //! learns merges.
 
@@ -10,5 +10,6 @@ pub mod model;
 pub mod segments;
 mod shard;
 mod spans;
+mod syllables;
 pub mod tokenizer_json;
 pub mod train;

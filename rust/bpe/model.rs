@@ -1,36 +1,45 @@
 //! A `tokenizer.json` made into the tables that cutting and encoding need.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use rustc_hash::FxHashMap;
 
-use crate::bpe::tokenizer_json::{Prefix, TokenizerJson, refuse};
+use crate::bpe::syllables::Syllables;
+use crate::bpe::tokenizer_json::{Added, Style, TokenizerJson, refuse};
 use crate::error::Result;
-use crate::text::words::Cut;
+use crate::text::notation::turn;
+use crate::text::words::{Cut, SPACE};
 
 /// No token, no rank.
 pub const NONE: u32 = u32::MAX;
 
-/// A BPE model: characters to ids, pairs to ranks, ranks to ids.
+/// A BPE model: symbols to ids, pairs to ranks, ranks to ids.
 pub struct Bpe {
     /// One more than the highest id.
     pub size: usize,
-    /// Special tokens, found in raw text before anything else.
-    pub special: Vec<(String, u32)>,
-    /// Where `▁` is put before.
-    pub prefix: Prefix,
-    /// The places that no entry spans.
+    /// Special and other added tokens.
+    pub added: Vec<Added>,
+    /// What happens to text before it is merged.
+    pub style: Style,
+    /// The places that no entry spans, in the text of a SentencePiece-style tokenizer.
     pub cut: Cut,
-    /// Id of each byte's fallback token.
+    /// Id of each byte: of its fallback token, or of the symbol that it is.
     pub bytes: Vec<u32>,
+    /// Words that are not merged, being tokens as a whole; see `ignore_merges`.
+    pub whole: FxHashMap<Vec<u8>, u32>,
     /// Id of the token that a merge makes, by rank.
     pub merged: Vec<u32>,
     /// Ids of the two tokens that a merge joins, by rank.
     pub parts: Vec<(u32, u32)>,
-    /// Text of the token that a merge makes, by rank.
+    /// The token that a merge makes, by rank; of a byte-level tokenizer a byte is the character that stands for it.
     pub entries: Vec<String>,
     /// Rank of each pair of ids.
     pub ranks: Pairs,
+    /// Of a byte-level tokenizer, the syllables that need not be merged of bytes.
+    pub(crate) syllables: Syllables,
+    /// Of a byte-level tokenizer, a bit for each pair of bytes that an entry has side by side.
+    neighbours: Vec<u64>,
     plane: Vec<Character>,
     beyond: FxHashMap<u32, Character>,
 }
@@ -56,12 +65,17 @@ impl Bpe {
     /// # Errors
     /// If it is not one, or is of a kind that the engine does not reproduce; says which part.
     pub fn from_json(json: &str) -> Result<Self> {
-        let TokenizerJson { vocab, merges, special, prefix } = TokenizerJson::read(json)?;
-        let size = vocab.values().chain(special.iter().map(|(_, id)| id)).max().map_or(0, |&id| id as usize + 1);
-        let bytes = (0..256)
-            .map(|byte| vocab.get(&format!("<0x{byte:02X}>")).copied())
+        let TokenizerJson { vocab, merges, added, style, whole_words } = TokenizerJson::read(json)?;
+        let size = vocab.values().chain(added.iter().map(|token| &token.id)).max().map_or(0, |&id| id as usize + 1);
+        let byte_level = matches!(style, Style::ByteLevel { .. });
+        let spelled = |byte: u8| if byte_level { symbol(byte).to_string() } else { format!("<0x{byte:02X}>") };
+        let bytes = (0..=u8::MAX)
+            .map(|byte| vocab.get(&spelled(byte)).copied())
             .collect::<Option<Vec<_>>>()
             .ok_or_else(|| refuse("its vocabulary lacks some of the 256 byte tokens"))?;
+        // A token that is spelled in other characters than bytes are is no word.
+        let word = |(token, id): (&String, &u32)| Some((text(token)?, *id));
+        let whole = if whole_words { vocab.iter().filter_map(word).collect() } else { FxHashMap::default() };
 
         if size > Pairs::MOST || merges.len() > Pairs::MOST {
             return Err(refuse(format!("it has more than {} tokens or merges", Pairs::MOST)));
@@ -79,7 +93,7 @@ impl Bpe {
                     .ok_or_else(|| refuse(format!("the merge {left:?} + {right:?} needs {token:?}, which is no token")))
             };
             let pair = (id(left)?, id(right)?);
-            if bytes.contains(&pair.0) || bytes.contains(&pair.1) {
+            if !byte_level && (bytes.contains(&pair.0) || bytes.contains(&pair.1)) {
                 // Such an entry spans characters that its text does not show, so that the cut could not be checked.
                 return Err(refuse(format!("the merge {left:?} + {right:?} joins a byte token")));
             }
@@ -89,8 +103,29 @@ impl Bpe {
             entries.push(entry);
         }
         let (plane, beyond) = characters(&vocab, &entries);
-        let cut = Cut::check(entries.iter().map(String::as_str));
-        Ok(Self { size, special, prefix, cut, bytes, merged, parts, entries, ranks, plane, beyond })
+        let cut = if byte_level { Cut::ALL } else { Cut::check(entries.iter().map(String::as_str)) };
+        let syllables = if byte_level {
+            Syllables::of(&bytes, &parts, &merged, entries.iter().map(|entry| text(entry)), &ranks)
+        } else {
+            Syllables::default()
+        };
+        let neighbours = if byte_level { neighbours(&entries) } else { vec![] };
+        Ok(Self {
+            size,
+            added,
+            style,
+            cut,
+            bytes,
+            whole,
+            merged,
+            parts,
+            entries,
+            ranks,
+            syllables,
+            neighbours,
+            plane,
+            beyond,
+        })
     }
 
     /// Id of the token that is this one character, or [`NONE`].
@@ -109,17 +144,71 @@ impl Bpe {
         }
     }
 
+    /// Whether a byte-level entry has two bytes side by side: else nothing merges across them.
+    #[inline]
+    pub(crate) fn are_neighbours(&self, left: u8, right: u8) -> bool {
+        let bit = usize::from(left) << 8 | usize::from(right);
+        self.neighbours[bit / 64] >> (bit % 64) & 1 > 0
+    }
+
+    /// Append the symbols of `word`, written as words are outside the engine, to `atoms`: [`NONE`] for a character that
+    /// is no token, which is then handed to `spelled`.
+    pub(crate) fn atoms(&self, word: &str, turned: &mut Vec<u8>, atoms: &mut Vec<u32>, mut spelled: impl FnMut(char)) {
+        if matches!(self.style, Style::ByteLevel { .. }) {
+            turned.clear();
+            turn(word.as_bytes(), turned);
+            atoms.extend(turned.iter().map(|byte| self.bytes[usize::from(*byte)]));
+            return;
+        }
+        for c in word.chars().map(|c| if c == ' ' { SPACE } else { c }) {
+            let id = self.char_id(c);
+            if id == NONE {
+                spelled(c);
+            }
+            atoms.push(id);
+        }
+    }
+
     /// Ids of the byte tokens that spell a character.
     pub(crate) fn spell(&self, c: char) -> Vec<u32> {
         c.encode_utf8(&mut [0; 4]).bytes().map(|byte| self.bytes[usize::from(byte)]).collect()
     }
 
-    /// The tokens that are one character each, in no order.
+    /// The tokens that are one character each and may be missing, in no order: of a byte-level tokenizer none.
     pub fn characters(&self) -> impl Iterator<Item = (char, u32)> {
+        let some = matches!(self.style, Style::SentencePiece(_));
         let plane = (0..).zip(&self.plane).filter(|(_, character)| character.id != NONE);
         let all = plane.chain(self.beyond.iter().map(|(&code, character)| (code, character)));
-        all.filter_map(|(code, character)| char::from_u32(code).map(|c| (c, character.id)))
+        all.filter(move |_| some).filter_map(|(code, character)| char::from_u32(code).map(|c| (c, character.id)))
     }
+}
+
+/// The character that a byte-level tokenizer writes a byte as: itself if it is printable, and else one from U+0100 on.
+fn symbol(byte: u8) -> char {
+    let printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..);
+    if printable(byte) {
+        return byte.into();
+    }
+    let number = (0..byte).filter(|byte| !printable(*byte)).count();
+    (0x100..).nth(number).and_then(char::from_u32).unwrap_or_default()
+}
+
+/// The bytes of a token as a byte-level tokenizer writes it; nothing if it is not written so.
+fn text(token: &str) -> Option<Vec<u8>> {
+    static BYTES: LazyLock<FxHashMap<char, u8>> = LazyLock::new(|| (0..=u8::MAX).map(|b| (symbol(b), b)).collect());
+    token.chars().map(|c| BYTES.get(&c).copied()).collect()
+}
+
+/// A bit for each pair of bytes that an entry has side by side.
+fn neighbours(entries: &[String]) -> Vec<u64> {
+    let mut bits = vec![0; 1 << 10];
+    for bytes in entries.iter().filter_map(|entry| text(entry)) {
+        for pair in bytes.windows(2) {
+            let bit = usize::from(pair[0]) << 8 | usize::from(pair[1]);
+            bits[bit / 64] |= 1 << (bit % 64);
+        }
+    }
+    bits
 }
 
 /// The tokens that are one character each, by code: up to 2^16 in a row, and the others.

@@ -9,13 +9,13 @@
 //!
 //! Characters need no encoding at all. One that the vocabulary lacks is spelled in bytes, and no merge joins a
 //! byte, so it is counted as the character that it is and turned into bytes when the counts are asked for. A
-//! character that comes back comes without merges.
+//! character that comes back comes without merges. To a byte-level tokenizer bytes are what is never missing.
 
 use std::thread;
 
 use crate::bpe::model::{Bpe, Pairs};
 use crate::bpe::shard::Shard;
-use crate::bpe::spans::{cut, symbol};
+use crate::bpe::spans::cut;
 use crate::error::{Error, Result};
 use crate::threads::{join, start};
 
@@ -58,8 +58,14 @@ impl Segments {
 
         // Entries of characters that no word holds, Latin ones say, would only make the tables larger.
         let mut seen = vec![false; bpe.size];
-        let ids = words.iter().flat_map(|(word, _)| word.chars()).map(|c| bpe.char_id(symbol(c)));
-        ids.for_each(|id| _ = seen.get_mut(id as usize).map(|seen| *seen = true));
+        let (mut atoms, mut turned) = (Vec::new(), Vec::new());
+        for (word, _) in words {
+            atoms.clear();
+            bpe.atoms(word, &mut turned, &mut atoms, |_| ());
+            for id in &atoms {
+                _ = seen.get_mut(*id as usize).map(|seen| *seen = true);
+            }
+        }
         let possible =
             |rank: &usize| bpe.entries[*rank].chars().all(|c| seen.get(bpe.char_id(c) as usize) == Some(&true));
         let mut order: Vec<usize> = (0..bpe.merged.len()).filter(possible).collect();

@@ -11,7 +11,6 @@ use rustc_hash::FxHashMap;
 use crate::bpe::model::{Bpe, NONE, Pairs};
 use crate::bpe::shard::{Shard, Table, hash_of};
 use crate::error::{Error, Result};
-use crate::text::words::SPACE;
 use crate::threads::{join, start};
 
 /// Cut `words` where none of the entries of these ranks spans, and sum equal segments: a shard a thread.
@@ -56,23 +55,16 @@ impl<'a> Share<'a> {
     }
 
     fn cut(mut self, words: &[(&str, u64)]) -> Result<Self> {
-        let mut atoms = Vec::new();
-        let mut path = Vec::new();
+        let (mut atoms, mut path, mut turned) = (Vec::new(), Vec::new(), Vec::new());
         for &(word, count) in words {
-            for c in word.chars().map(symbol) {
-                match self.bpe.char_id(c) {
-                    NONE => {
-                        self.cut_atoms(&atoms, count, &mut path)?;
-                        atoms.clear();
-                        for byte in self.bpe.spell(c) {
-                            self.spelled[byte as usize] += count;
-                        }
-                    }
-                    id => atoms.push(id),
-                }
-            }
-            self.cut_atoms(&atoms, count, &mut path)?;
             atoms.clear();
+            let Self { bpe, spelled, .. } = &mut self;
+            bpe.atoms(word, &mut turned, &mut atoms, |c| {
+                bpe.spell(c).into_iter().for_each(|byte| spelled[byte as usize] += count);
+            });
+            for known in atoms.split(|atom| *atom == NONE) {
+                self.cut_atoms(known, count, &mut path)?;
+            }
         }
         let mut atoms = Vec::new();
         for (node, count) in std::mem::take(&mut self.whole).into_iter().enumerate().filter(|(_, count)| *count > 0) {
@@ -179,11 +171,6 @@ impl Spans {
         }
         atoms.reverse();
     }
-}
-
-/// As [`crate::bpe::encode`] reads a word: `▁` may be written as a space.
-pub(crate) fn symbol(c: char) -> char {
-    if c == ' ' { SPACE } else { c }
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The file `tokenizer.json`, as far as the engine reads it, and what in it is refused.
 //!
-//! Read are the tokenizers whose behaviour the engine reproduces to the last id: BPE with byte fallback, no
-//! pre-tokenizer but a Metaspace that does not split, and spaces turned into `▁`. Anything else is refused with
+//! Read are the BPE tokenizers whose behaviour the engine reproduces to the last id, of two styles: SentencePiece's,
+//! with byte fallback, no pre-tokenizer but one that does not split, and spaces turned into `▁`; and the byte-level
+//! one, whose characters are bytes and which cuts text by a pattern that [`Split`] knows. Anything else is refused with
 //! the reason, and the caller counts documents with the tokenizer itself.
 
 use std::collections::HashMap;
@@ -10,7 +11,24 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::text::split::Split;
 use crate::text::words::SPACE;
+
+/// What happens to text before it is merged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// As in SentencePiece: symbols are characters, and a document is one long word.
+    SentencePiece(Prefix),
+    /// Symbols are bytes.
+    ByteLevel {
+        /// What cuts text into words.
+        split: Split,
+        /// Whether a space is put before a section of text that does not begin with one.
+        prefix: bool,
+        /// Whether text is brought into NFC.
+        nfc: bool,
+    },
+}
 
 /// Where `▁` is put before a section of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,13 +43,28 @@ pub enum Prefix {
     MissingAtStart,
 }
 
+/// A special or other added token, which is found in text before anything else happens to it.
+pub struct Added {
+    /// Its id.
+    pub id: u32,
+    /// Its text.
+    pub content: String,
+    /// Whether it takes white space before it along.
+    pub before: bool,
+    /// Whether it takes white space behind it along.
+    pub behind: bool,
+    /// Whether it is found in normalised text, after the others.
+    pub normalized: bool,
+}
+
 /// What the file says of a tokenizer that the engine reproduces.
 pub(crate) struct TokenizerJson {
     pub(crate) vocab: HashMap<String, u32>,
     pub(crate) merges: Vec<Merge>,
-    /// Content and id of each special token.
-    pub(crate) special: Vec<(String, u32)>,
-    pub(crate) prefix: Prefix,
+    pub(crate) added: Vec<Added>,
+    pub(crate) style: Style,
+    /// Whether a word that is a token as a whole is not merged.
+    pub(crate) whole_words: bool,
 }
 
 impl TokenizerJson {
@@ -39,15 +72,20 @@ impl TokenizerJson {
         let file: File = serde_json::from_str(json).map_err(|e| refuse(format!("not a tokenizer.json: {e}")))?;
         let model: Model = serde_json::from_value(file.model).map_err(|e| refuse(format!("its model: {e}")))?;
         model.check()?;
-        let prefix = prefix(file.normalizer.as_ref(), file.pre_tokenizer.as_ref())?;
-        Ok(Self { special: special(file.added_tokens)?, vocab: model.vocab, merges: model.merges, prefix })
+        let (normalizer, pre_tokenizer) = (file.normalizer.as_ref(), file.pre_tokenizer.as_ref());
+        let style = match byte_level(normalizer, pre_tokenizer)? {
+            Some(style) => style,
+            None => Style::SentencePiece(model.sentence_piece().and_then(|()| prefix(normalizer, pre_tokenizer))?),
+        };
+        let added = added(file.added_tokens, style)?;
+        Ok(Self { added, vocab: model.vocab, merges: model.merges, style, whole_words: model.ignore_merges })
     }
 }
 
 #[derive(Deserialize)]
 struct File {
     #[serde(default)]
-    added_tokens: Vec<Added>,
+    added_tokens: Vec<AddedToken>,
     normalizer: Option<Value>,
     pre_tokenizer: Option<Value>,
     model: Value,
@@ -55,7 +93,7 @@ struct File {
 
 #[derive(Deserialize)]
 #[allow(clippy::struct_excessive_bools)] // the file's format, not ours
-struct Added {
+struct AddedToken {
     id: u32,
     content: String,
     single_word: bool,
@@ -86,14 +124,21 @@ impl Model {
         if self.kind.as_deref().is_some_and(|kind| kind != "BPE") {
             return Err(refuse("its model is not BPE"));
         }
-        if !self.byte_fallback {
-            return Err(refuse("its model has no byte fallback (it is byte-level, or has an unknown token)"));
-        }
-        if self.ignore_merges || self.dropout.is_some_and(|share| share > 0.0) {
-            return Err(refuse("its model has ignore_merges or dropout"));
+        if self.dropout.is_some_and(|share| share > 0.0) {
+            return Err(refuse("its model has dropout"));
         }
         if set(&self.continuing_subword_prefix) || set(&self.end_of_word_suffix) {
             return Err(refuse("its model marks the inside or the end of words"));
+        }
+        Ok(())
+    }
+
+    fn sentence_piece(&self) -> Result<()> {
+        if !self.byte_fallback {
+            return Err(refuse("its model has no byte fallback and it is not byte-level, so it has an unknown token"));
+        }
+        if self.ignore_merges {
+            return Err(refuse("its model has ignore_merges, and it is not byte-level"));
         }
         Ok(())
     }
@@ -115,20 +160,66 @@ impl Merge {
     }
 }
 
-/// Content and id of each special token.
-fn special(added: Vec<Added>) -> Result<Vec<(String, u32)>> {
-    for token in &added {
-        if token.normalized || token.single_word || token.lstrip || token.rstrip {
-            return Err(refuse(format!(
-                "its added token {:?} is normalised, stripped or a single word",
-                token.content
-            )));
+fn added(tokens: Vec<AddedToken>, style: Style) -> Result<Vec<Added>> {
+    let bytes = matches!(style, Style::ByteLevel { .. });
+    for AddedToken { content, single_word, lstrip, rstrip, normalized, .. } in &tokens {
+        if *single_word {
+            return Err(refuse(format!("its added token {content:?} is found as a single word only")));
         }
-        if token.content.is_empty() || token.content.contains([' ', SPACE]) {
-            return Err(refuse(format!("its added token {:?} is empty or holds a space", token.content)));
+        if *normalized && !bytes {
+            return Err(refuse(format!("its added token {content:?} is found in normalised text")));
+        }
+        if content.is_empty() || (!bytes && content.contains(' ')) {
+            return Err(refuse(format!("its added token {content:?} is empty or holds a space")));
+        }
+        if *normalized && (*lstrip || *rstrip) {
+            return Err(refuse(format!("its added token {content:?} is normalised and strips white space")));
         }
     }
-    Ok(added.into_iter().map(|token| (token.content, token.id)).collect())
+    let added = |AddedToken { id, content, lstrip, rstrip, normalized, .. }| Added {
+        id,
+        content,
+        before: lstrip,
+        behind: rstrip,
+        normalized,
+    };
+    Ok(tokens.into_iter().map(added).collect())
+}
+
+/// The style of a byte-level tokenizer; nothing of one that is none.
+fn byte_level(normalizer: Option<&Value>, pre_tokenizer: Option<&Value>) -> Result<Option<Style>> {
+    let cuts = steps(pre_tokenizer, "pretokenizers");
+    let Some((last, before)) = cuts.split_last().filter(|(last, _)| last["type"] == "ByteLevel") else {
+        return Ok(None);
+    };
+    let set = |name: &str| last[name].as_bool().unwrap_or(true);
+    let (split, prefix) = match (before, set("use_regex")) {
+        ([], true) => (Split::Gpt2, set("add_prefix_space")),
+        ([only], false) if only["type"] == "Split" && !set("add_prefix_space") => {
+            let known = only["pattern"]["Regex"].as_str().and_then(Split::of);
+            let isolated = only["behavior"] == "Isolated" && only["invert"] != true;
+            let split = known.filter(|_| isolated);
+            (split.ok_or_else(|| refuse("it is cut by a pattern that kovocab has no scanner for"))?, false)
+        }
+        _ => return Err(refuse("it is cut by more than one pattern, or by none")),
+    };
+    let nfc = match steps(normalizer, "normalizers").as_slice() {
+        [] => false,
+        [only] if only["type"] == "NFC" => true,
+        _ => return Err(refuse("its normaliser is not NFC")),
+    };
+    Ok(Some(Style::ByteLevel { split, prefix, nfc }))
+}
+
+/// The steps of a normaliser or pre-tokenizer, which may be one, a sequence, or none.
+fn steps(step: Option<&Value>, inside: &str) -> Vec<Value> {
+    match step {
+        Some(Value::Object(map)) if map.get("type") == Some(&"Sequence".into()) => {
+            map.get(inside).and_then(Value::as_array).cloned().unwrap_or_default()
+        }
+        Some(step) => vec![step.clone()],
+        None => vec![],
+    }
 }
 
 /// Where `▁` is put, from the normaliser or the pre-tokenizer; both at once are not known to exist.
@@ -136,17 +227,16 @@ fn prefix(normalizer: Option<&Value>, pre_tokenizer: Option<&Value>) -> Result<P
     let space = SPACE.to_string();
     let prepend = serde_json::json!({"type": "Prepend", "prepend": space});
     let replace = serde_json::json!({"type": "Replace", "pattern": {"String": " "}, "content": space});
-    let steps = match normalizer {
-        Some(Value::Object(map)) if map.get("type") == Some(&"Sequence".into()) => {
-            map.get("normalizers").and_then(Value::as_array).cloned().unwrap_or_default()
-        }
-        Some(step) => vec![step.clone()],
-        None => vec![],
-    };
-    match (steps.as_slice(), pre_tokenizer) {
-        ([first, second], None) if *first == prepend && *second == replace => Ok(Prefix::Always),
-        ([only], None) if *only == replace => Ok(Prefix::Never),
-        ([], Some(step)) if step["type"] == "Metaspace" && step["replacement"] == space && step["split"] == false => {
+    let cuts = steps(pre_tokenizer, "pretokenizers");
+    // Gemma cuts at spaces, of which its normaliser leaves none.
+    let no_cut = serde_json::json!({
+        "type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": false
+    });
+    let cuts = if cuts == [no_cut] { &[] } else { cuts.as_slice() };
+    match (steps(normalizer, "normalizers").as_slice(), cuts) {
+        ([first, second], []) if *first == prepend && *second == replace => Ok(Prefix::Always),
+        ([only], []) if *only == replace => Ok(Prefix::Never),
+        ([], [step]) if step["type"] == "Metaspace" && step["replacement"] == space && step["split"] == false => {
             match step["prepend_scheme"].as_str() {
                 Some("always") => Ok(Prefix::Missing),
                 Some("first") => Ok(Prefix::MissingAtStart),

@@ -5,15 +5,14 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use memchr::memmem::Finder;
-
 use crate::bpe::encode::Encoder;
-use crate::counting::cutter::{Cutter, with_spaces};
+use crate::counting::cutter::Cutter;
 use crate::counting::hash_tables::{Front, Size, Tables};
 use crate::counting::keys::PADDING;
 use crate::counting::sorted::{Part, Sorted};
 use crate::counting::spill::spill;
 use crate::error::Result;
+use crate::text::notation::turn;
 use crate::text::spaces::words_between_space;
 use crate::threads::{each, join, start};
 
@@ -74,10 +73,9 @@ impl WordCounter {
     /// If a count passes 2^64 - 1.
     pub fn add(&mut self, words: &[(&str, u64)]) -> Result<()> {
         let (tables, Worker { front, sections: word }) = (&self.tables, &mut self.workers[0]);
-        let space = Finder::new("\u{2581}");
         for &(text, count) in words.iter().filter(|(text, count)| !text.is_empty() && *count > 0) {
             word.clear();
-            with_spaces(text, &space, word);
+            turn(text.as_bytes(), word);
             front.add(word, count, tables);
         }
         word.clear();
@@ -149,7 +147,7 @@ impl Worker {
     fn document(&mut self, cutter: &Cutter, text: &str, tables: &Tables) -> i64 {
         let Self { front, sections } = self;
         let before = sections.len();
-        if cutter.sections(text, sections, |start, end| front.push(text.as_bytes(), start, end, tables)) {
+        if cutter.sections(text, sections, |token, length| front.push(token, 0, length, tables)) {
             return 0;
         }
         between_space(text.as_bytes()) - between_space(&sections[before..])

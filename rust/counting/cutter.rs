@@ -1,18 +1,22 @@
-//! A document taken apart as the tokenizer takes it apart: special tokens are found in the raw text, longest first
-//! from the left; each section between them is normalised (`▁` in front, spaces to `▁`) and cut into words by [`Cut`].
+//! A document taken apart as the tokenizer takes it apart: added tokens are found in the raw text, longest first from
+//! the left; each section between them is normalised (`▁` in front, spaces to `▁`; or NFC) and cut into words, by
+//! [`Cut`] or by a [`Split`](crate::text::split::Split).
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, Input, Match, MatchKind};
 use memchr::memmem::Finder;
 
 use crate::bpe::model::Bpe;
-use crate::bpe::tokenizer_json::Prefix;
+use crate::bpe::tokenizer_json::{Added, Prefix, Style};
+use crate::counting::keys::PADDING;
 use crate::error::{Error, Result};
+use crate::text::compose::nfc;
 use crate::text::words::{Cut, GAP, SPACE};
 
 /// How documents become words.
 pub struct Cutter {
-    special: Option<AhoCorasick>,
-    prefix: Prefix,
+    added: Option<Search>,
+    normalized: Option<Search>,
+    style: Style,
     cut: Cut,
     space: Finder<'static>,
 }
@@ -21,67 +25,171 @@ impl Cutter {
     /// As the tokenizer `bpe` needs it.
     ///
     /// # Errors
-    /// If the tokenizer's special tokens cannot be searched for.
+    /// If the tokenizer's added tokens cannot be searched for.
     pub fn new(bpe: &Bpe) -> Result<Self> {
-        let contents: Vec<&str> = bpe.special.iter().map(|(token, _)| token.as_str()).collect();
-        let special = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&contents);
-        let special = special.map_err(|e| Error::Tokenizer(format!("its special tokens: {e}")))?;
-        Ok(Self {
-            special: (!contents.is_empty()).then_some(special),
-            prefix: bpe.prefix,
-            cut: bpe.cut,
-            space: Finder::new("\u{2581}"),
-        })
+        let (style, cut, space) = (bpe.style, bpe.cut, Finder::new("\u{2581}"));
+        let search = |normalized| Search::of(bpe.added.iter().filter(|token| token.normalized == normalized), style);
+        Ok(Self { added: search(false)?, normalized: search(true)?, style, cut, space })
     }
 
-    /// Append the sections of a document to `sections`, a gap before each, and call `special` with the start and the
-    /// end of each special token in `text`. Sections are UTF-8, `▁` written as a space.
+    /// Append the sections of a document to `sections`, a gap before each, and call `added` with each added token and
+    /// its length; behind it stand [`PADDING`] bytes. Sections are written as words are inside the engine.
     ///
-    /// Returns whether words stand between white space in `text` as they do in its sections: where it held no special
+    /// Returns whether words stand between white space in `text` as they do in its sections: where it held no added
     /// token and no `▁`.
     #[inline]
-    pub(crate) fn sections(&self, text: &str, sections: &mut Vec<u8>, mut special: impl FnMut(usize, usize)) -> bool {
-        let (mut from, mut same) = (0, true);
-        if let Some(search) = &self.special {
-            for found in search.find_iter(text) {
-                self.section(&text[from..found.start()], from == 0, sections);
-                special(found.start(), found.end());
-                (from, same) = (found.end(), false);
+    pub(crate) fn sections(&self, text: &str, sections: &mut Vec<u8>, mut added: impl FnMut(&[u8], usize)) -> bool {
+        let mut same = true;
+        Search::each(self.added.as_ref(), text, |section, at, found| {
+            same &= self.section(section, at == 0, sections, &mut added);
+            if let Some(token) = found {
+                added(&token.padded, token.length);
+                same = false;
             }
-        }
-        self.section(&text[from..], from == 0, sections) && same
+        });
+        same
     }
 
-    fn section(&self, text: &str, at_start: bool, sections: &mut Vec<u8>) -> bool {
+    fn section(&self, text: &str, at_start: bool, to: &mut Vec<u8>, added: &mut impl FnMut(&[u8], usize)) -> bool {
         if text.is_empty() {
             return true;
         }
-        sections.push(GAP);
-        let prefix = match self.prefix {
-            Prefix::Never => false,
-            Prefix::Always => true,
-            Prefix::Missing => !text.starts_with([' ', SPACE]),
-            Prefix::MissingAtStart => at_start && !text.starts_with([' ', SPACE]),
+        let prefix = match self.style {
+            Style::ByteLevel { nfc: normalize, prefix, .. } => {
+                let composed = if normalize { nfc(text) } else { text.into() };
+                let mut same = true;
+                Search::each(self.normalized.as_ref(), &composed, |section, _, found| {
+                    if !section.is_empty() {
+                        to.push(GAP);
+                        to.extend_from_slice(if prefix && !section.starts_with(' ') { b" " } else { b"" });
+                        to.extend_from_slice(section.as_bytes());
+                    }
+                    if let Some(token) = found {
+                        added(&token.padded, token.length);
+                        same = false;
+                    }
+                });
+                return same;
+            }
+            Style::SentencePiece(Prefix::Never) => false,
+            Style::SentencePiece(Prefix::Always) => true,
+            Style::SentencePiece(Prefix::Missing) => !text.starts_with([' ', SPACE]),
+            Style::SentencePiece(Prefix::MissingAtStart) => at_start && !text.starts_with([' ', SPACE]),
         };
-        if prefix {
-            sections.push(b' ');
-        }
-        with_spaces(text, &self.space, sections)
+        to.push(GAP);
+        to.extend_from_slice(if prefix { b" " } else { b"" });
+        with_spaces(text, &self.space, to)
     }
 
     /// Call `found` with the start and the end of each word of `sections`.
     #[inline]
     pub(crate) fn words(&self, sections: &[u8], mut found: impl FnMut(usize, usize)) {
-        self.cut.words(sections, |start, end| {
+        let word = |start: usize, end| {
             if sections[start] != GAP {
                 found(start, end);
             }
-        });
+        };
+        match self.style {
+            Style::SentencePiece(_) => self.cut.words(sections, word),
+            Style::ByteLevel { split, .. } => split.words(sections, word),
+        }
+    }
+}
+
+/// Added tokens, to be found in a text.
+struct Search {
+    automaton: AhoCorasick,
+    tokens: Vec<Token>,
+    /// What each token begins with: runs of spaces, say, all begin alike. None where that would not tell much.
+    beginnings: Option<[[u8; 2]; BEGINNINGS]>,
+}
+
+/// Different beginnings that are looked for.
+const BEGINNINGS: usize = 4;
+/// Bytes that are looked through together.
+const BLOCK: usize = 128;
+
+struct Token {
+    padded: Vec<u8>,
+    length: usize,
+    before: bool,
+    behind: bool,
+}
+
+impl Search {
+    fn of<'a>(added: impl Iterator<Item = &'a Added>, style: Style) -> Result<Option<Self>> {
+        let normalized = |content: &'a str| match style {
+            Style::ByteLevel { nfc: true, .. } => nfc(content),
+            _ => content.into(),
+        };
+        let found: Vec<&Added> = added.collect();
+        let contents = found
+            .iter()
+            .map(|token| if token.normalized { normalized(&token.content) } else { token.content.as_str().into() });
+        let contents: Vec<_> = contents.map(std::borrow::Cow::into_owned).collect();
+        let automaton = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&contents);
+        let automaton = automaton.map_err(|e| Error::Tokenizer(format!("its added tokens: {e}")))?;
+        let token = |token: &&Added| Token {
+            padded: [token.content.as_bytes(), &[0; PADDING]].concat(),
+            length: token.content.len(),
+            before: token.before,
+            behind: token.behind,
+        };
+        let tokens: Vec<Token> = found.iter().map(token).collect();
+        let beginnings = contents.iter().map(|content| content.as_bytes().first_chunk::<2>().copied());
+        let mut beginnings: Vec<[u8; 2]> = beginnings.collect::<Option<_>>().unwrap_or_default();
+        beginnings.sort_unstable();
+        beginnings.dedup();
+        let all = beginnings.iter().cycle().take(if beginnings.len() > BEGINNINGS { 0 } else { BEGINNINGS });
+        let beginnings = all.copied().collect::<Vec<_>>().try_into().ok();
+        Ok((!tokens.is_empty()).then_some(Self { automaton, tokens, beginnings }))
+    }
+
+    /// Where the next token stands in `text` at `from` or behind it. Text without any is passed over much faster than
+    /// the automaton would, which stops at each space where there are tokens that begin with one.
+    #[inline]
+    fn next(&self, text: &str, mut from: usize) -> Option<Match> {
+        if let Some(beginnings) = &self.beginnings {
+            while let Some(block) = text.as_bytes()[from..].first_chunk::<{ BLOCK + 1 }>() {
+                let begins = |pair: &[u8]| {
+                    beginnings.iter().fold(0, |any, [a, b]| any | (u8::from(pair[0] == *a) & u8::from(pair[1] == *b)))
+                };
+                if block.windows(2).fold(0, |any, pair| any | begins(pair)) > 0 {
+                    break;
+                }
+                from += BLOCK;
+            }
+        }
+        self.automaton.find(Input::new(text).span(from..text.len()))
+    }
+
+    /// Call `each` with every stretch of `text` up to an added token, which may be empty, where it starts, and the
+    /// token; and with the rest.
+    #[inline]
+    fn each<'t>(search: Option<&Self>, text: &'t str, mut each: impl FnMut(&'t str, usize, Option<&Token>)) {
+        let (mut from, mut behind) = (0, 0);
+        while let Some(search) = search
+            && let Some(found) = search.next(text, behind)
+        {
+            let token = &search.tokens[found.pattern().as_usize()];
+            let (mut start, mut end) = (found.start(), found.end());
+            behind = end;
+            if token.before {
+                start = text[..start].trim_end().len().max(from);
+            }
+            if token.behind {
+                end = text.len() - text[end..].trim_start().len();
+            }
+            // What the token before took along may begin this one.
+            each(text.get(from..start).unwrap_or_default(), from, Some(token));
+            from = end;
+        }
+        each(&text[from..], from, None);
     }
 }
 
 /// Append `text`, each `▁` as a space; returns whether there was none.
-pub(crate) fn with_spaces(text: &str, space: &Finder<'_>, to: &mut Vec<u8>) -> bool {
+fn with_spaces(text: &str, space: &Finder<'_>, to: &mut Vec<u8>) -> bool {
     let mut from = 0;
     for at in space.find_iter(text.as_bytes()) {
         to.extend_from_slice(&text.as_bytes()[from..at]);
@@ -124,7 +232,9 @@ pub(crate) mod tests {
     fn words(prefix: Option<&str>, text: &str) -> Vec<String> {
         let cutter = Cutter::new(&bpe(prefix)).unwrap();
         let (mut sections, mut found) = (vec![], vec![]);
-        cutter.sections(text, &mut sections, |start, end| found.push(text[start..end].to_owned()));
+        cutter.sections(text, &mut sections, |token, length| {
+            found.push(String::from_utf8(token[..length].to_vec()).unwrap());
+        });
         cutter.words(&sections, |start, end| found.push(String::from_utf8(sections[start..end].to_vec()).unwrap()));
         found
     }

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use crate::counting::keys::Word;
 use crate::counting::records::{Reader, write_record};
 use crate::error::{Error, Result};
-use crate::text::words::SPACE;
+use crate::text::notation::turn;
 
 /// The words of a part, in order, `▁` for a space.
 pub struct Part {
@@ -41,20 +41,13 @@ fn head(word: &[u8]) -> u128 {
 }
 
 impl Part {
-    /// Sort `words`, which are written with spaces, as they are inside the engine.
+    /// Sort `words`, which are written as they are inside the engine.
     pub fn sort<'a>(words: impl Iterator<Item = (Word<'a>, u64)>) -> Self {
-        let mut utf8 = [0; 4];
-        let space = SPACE.encode_utf8(&mut utf8).as_bytes();
         let mut text = Vec::new();
         let mut found = Vec::with_capacity(words.size_hint().0);
         for (word, count) in words {
             let start = text.len();
-            for (at, piece) in word.bytes().split(|byte| *byte == b' ').enumerate() {
-                if at > 0 {
-                    text.extend_from_slice(space);
-                }
-                text.extend_from_slice(piece);
-            }
+            turn(word.bytes(), &mut text);
             let end = text.len();
             found.push(Counted { count, head: head(&text[start..end]), start, end });
         }

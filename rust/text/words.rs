@@ -150,13 +150,13 @@ impl Bits {
 
 /// The lowest bits of eight bytes as one byte.
 #[inline]
-fn gather(eight: u64) -> u64 {
+pub(crate) fn gather(eight: u64) -> u64 {
     (eight & 0x0101_0101_0101_0101).wrapping_mul(0x0102_0408_1020_4080) >> 56
 }
 
 /// The bits of `now` moved up by `by`, with those of the block before in the gap.
 #[inline]
-fn follow(before: u64, now: u64, by: u32) -> u64 {
+pub(crate) fn follow(before: u64, now: u64, by: u32) -> u64 {
     (now << by) | (before >> (64 - by))
 }
 

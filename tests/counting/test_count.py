@@ -27,16 +27,16 @@ from kovocab import _core, combine, count_tokens, count_words
 from kovocab.counting.count import combine_to, count, count_to
 from kovocab.counting.token_counts import count_tokens_of
 from kovocab.counting.word_counts import WORDS, Counted, load_counted, read_counted
-from kovocab.errors import CorpusError, TokenizerError, UsageError
+from kovocab.errors import CorpusError, UsageError
 from kovocab.example.text import sample_documents
 from kovocab.machine import memory
 from kovocab.refining.intermediate import train
-from kovocab.tokenizer.hangul import HANGUL as SCRIPT
-from kovocab.tokenizer.parsing import parse
 from kovocab.tokenizer.reference import Reference
+from kovocab.tokenizer.script import HANGUL as SCRIPT
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 from support import reference
+from support.byte_level import load
 from support.vocabularies import changed, in_use_elsewhere, tokenizer_of, with_added, words_of
 
 CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -231,28 +231,6 @@ def test_words_of_real_text_are_those_of_the_definition(counted: Counted, ko_sma
     assert counted.words.rows() == expected_words(ko_small.to_list())
 
 
-def byte_level(data: Path, name: str) -> TokenizerJson:
-    folder = data / "tokenizers" / name
-    if name == "gpt2":
-        return load_tokenizer(folder)
-    return parse(reference.zstd.decompress((folder / "tokenizer.json.zst").read_bytes()), name)
-
-
-@pytest.mark.parametrize("name", ["gpt2", "qwen2"])
-def test_a_byte_level_tokenizer_is_counted_by_documents(
-    data: Path, ko_small: pl.Series, name: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    tokenizer = byte_level(data, name)
-    others = pl.read_ndjson(data / "other.jsonl.zst")["text"]
-    texts = pl.concat([ko_small.gather_every(60), others.gather_every(40)])
-    with caplog.at_level(logging.WARNING):
-        tokens = count_tokens(texts, tokenizer)
-    assert "counting whole documents, which is slower: its" in caplog.text
-    assert tokens["count"].to_list() == list(reference.token_counts(texts, tokenizer))
-    with pytest.raises(TokenizerError, match=r"SentencePiece-style tokenizers only.*takes any tokenizer"):
-        count_words(texts, tokenizer)
-
-
 # Where the cut is refused
 
 
@@ -357,7 +335,7 @@ def test_added_tokens_of_every_kind_are_counted_as_the_tokenizer_does(base: Toke
 
 def test_truncation_and_padding_of_a_tokenizer_in_use_do_not_count(data: Path, base: TokenizerJson) -> None:
     texts = pl.Series(["one two three four five six seven", "가"])
-    for tokenizer in (base, byte_level(data, "gpt2")):
+    for tokenizer in (base, load(data, "gpt2")):
         expected = list(reference.token_counts(texts, tokenizer))
         in_use = in_use_elsewhere(tokenizer)
         in_use.enable_truncation(3)
@@ -682,7 +660,7 @@ def test_hangul_of_which_no_token_can_be_made_is_said(
     texts = ko_small.gather_every(40)
     whole = count(texts, base).record["hangul"]
     assert warned(caplog) == [], "a few in a thousand are no news"
-    assert whole["characters"] == sum(len(re.findall(f"[{SCRIPT}]", text)) for text in texts)
+    assert whole["characters"] == sum(len(re.findall(f"[{SCRIPT.characters}]", text)) for text in texts)
     apart = [unicodedata.normalize("NFD", text) for text in texts]
     hangul = count(pl.Series(apart), base).record["hangul"]
     jamo = sum(len(re.findall("[\u1100-\u11ff]", text)) for text in apart)

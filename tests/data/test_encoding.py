@@ -8,6 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from kovocab.building.placement import base_of
+from kovocab.building.target import build_target
 from kovocab.corpus.documents import batches
 from kovocab.data import token_files
 from kovocab.data.encoding import Encoder, eos_of
@@ -16,9 +18,8 @@ from kovocab.data.token_files import Packing, Source
 from kovocab.errors import CorpusError, TokenizerError, UsageError
 from kovocab.record import write_record
 from kovocab.tokenizer.parsing import parse
-from kovocab.tokenizer.placement import base_of
 from kovocab.tokenizer.reference import Reference
-from kovocab.tokenizer.tokenizer import build_target, load_tokenizer
+from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.tokenizer.tokenizer_json import AddedToken, OtherModel, TokenizerJson
 from support.base import LENGTH, corpus, pack, save_tokenizer, texts
 from support.reference import zstd

@@ -13,7 +13,7 @@ from kovocab.errors import TokenizerError
 from kovocab.refining.base_folder import ModelPlan, check_base
 from kovocab.refining.refine import refine
 from kovocab.refining.settings import RefineSettings
-from kovocab.tokenizer.hangul import has_hangul
+from kovocab.tokenizer.script import HANGUL
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 from support.vocabularies import changed
@@ -96,5 +96,5 @@ def test_an_old_llamas_pad_on_real_text(folder: Path, ko_small: pl.Series) -> No
     target = load_tokenizer(folder / "target")
     assert record["first_new_id"] == 32001
     assert target.tokens[32000] == "<pad>"
-    assert has_hangul(target.tokens[32001])
+    assert HANGUL.holds(target.tokens[32001])
     assert record["promises"]["texts_in_model"] > 3000

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kovocab import RefineSettings, count_tokens, refine
+from kovocab.building.target import build_target
 from kovocab.counting.count import count
 from kovocab.counting.word_counts import Counted
 from kovocab.errors import TokenizerError
@@ -18,7 +19,8 @@ from kovocab.refining import recount as room
 from kovocab.refining.candidates import Decisions, Vocabulary
 from kovocab.refining.recount import Recount
 from kovocab.refining.rounds import Text, TokenCounts
-from kovocab.tokenizer.tokenizer import build_target, load_tokenizer
+from kovocab.tokenizer.script import Script
+from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 from support.vocabularies import changed, tokenizer_merges, tokenizer_of, words_of
 
@@ -61,7 +63,7 @@ def same(
     """The counts are those of the target that is built for real."""
     target = build_target(base, vocabulary.frame())
     table = count_tokens(words, target)
-    by_token = dict(table.select("token", "count").iter_rows())
+    by_token = {target.text_of.get(i): count for i, count in table.select("id", "count").iter_rows()}
     there = vocabulary.tokens(vocabulary.there)
     assert counts.by_row.filter(vocabulary.there).to_list() == [by_token[token] for token in there]
     rest = 0 if others is None else count_tokens(others, target)["count"].sum()
@@ -93,9 +95,15 @@ class Checked(Recount):
     """Compares every round with the target built anew."""
 
     def __init__(
-        self, words: pl.DataFrame, base: TokenizerJson, vocabulary: Vocabulary, others: pl.DataFrame, text: Text
+        self,
+        words: pl.DataFrame,
+        base: TokenizerJson,
+        vocabulary: Vocabulary,
+        others: pl.DataFrame,
+        text: Text,
+        script: Script,
     ) -> None:
-        super().__init__(words, base, vocabulary, others, text)
+        super().__init__(words, base, vocabulary, others, text, script)
         self.given, self.others = (words, base), others
 
     def count(self, vocabulary: Vocabulary) -> TokenCounts:

@@ -17,6 +17,7 @@ import tokenizers
 
 import kovocab
 from kovocab import RefineSettings, count_tokens, count_words, refine
+from kovocab.building.target import build_target
 from kovocab.cli.main import main
 from kovocab.counting.count import count
 from kovocab.counting.word_counts import Counted
@@ -28,7 +29,7 @@ from kovocab.refining.candidates import Decisions, Vocabulary
 from kovocab.refining.refined import Refined
 from kovocab.refining.rounds import State, Text, TokenCounts, turn
 from kovocab.refining.settings import suited_min_count
-from kovocab.tokenizer.tokenizer import build_target, load_tokenizer
+from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 from support import reference
 from support.vocabularies import changed, ids, in_use_elsewhere, tokenizer_of, with_added, words_of

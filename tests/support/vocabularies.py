@@ -12,6 +12,7 @@ from kovocab.counting.word_counts import WORDS
 from kovocab.refining import intermediate
 from kovocab.tokenizer.parsing import parse
 from kovocab.tokenizer.reference import Reference
+from kovocab.tokenizer.script import HANGUL, Script
 from kovocab.tokenizer.tokenizer_json import BpeModel, Merge, TokenizerJson
 from support.reference import RUN
 
@@ -40,6 +41,14 @@ def train_vocabulary(texts: Iterable[str], size: int) -> pl.DataFrame:
     for run, count in runs.items():
         kept.update(dict.fromkeys("".join(c if c in known else " " for c in run).split(), count))
     return intermediate.train(words_of(kept), size).filter(pl.col("token") != "▁").select(list(SCHEMA))
+
+
+def vocabulary_of_words(texts: Iterable[str], size: int, script: Script = HANGUL) -> pl.DataFrame:
+    """Train BPE on the script in the words between spaces, of all characters: `token`, `left`, `right`."""
+    counts = Counter(word for text in texts for word in text.replace(" ", " ▁").split(" "))
+    trained = intermediate.train(intermediate.training_words(words_of(counts), script), size)
+    kept = trained.filter(pl.col("token") != "▁").unique("token", keep="first", maintain_order=True)
+    return kept.select(list(SCHEMA))
 
 
 def tokenizer_merges(tokenizer: TokenizerJson) -> list[Merge]:

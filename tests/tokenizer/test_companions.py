@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 import sentencepiece
 
+from kovocab.building.promises import check_base_ids, check_model
+from kovocab.building.saving import save_tokenizer
+from kovocab.building.target import build_target
 from kovocab.errors import TokenizerError
 from kovocab.refining.base_folder import ModelPlan, check_base
-from kovocab.tokenizer.promises import check_base_ids, check_model
 from kovocab.tokenizer.reference import Reference
-from kovocab.tokenizer.tokenizer import build_target, load_tokenizer, save_tokenizer
+from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 from support.vocabularies import vocabulary, with_added
 

@@ -38,7 +38,7 @@ HELD = {
     "combine": ("--words [{street}/words.parquet] --out out", "polars.LazyFrame.sink_parquet"),
     "refine": (
         "--words {street}/words.parquet --base {street}/base --out out --min_count 50",
-        "kovocab.tokenizer.promises.check_promises",
+        "kovocab.building.promises.check_promises",
     ),
     "expand": (
         "--model {street}/base --tokenizer {street}/tokenizer --out out",

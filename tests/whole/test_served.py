@@ -14,9 +14,11 @@ if not os.environ.get("KOVOCAB_SERVED"):
 
 import torch
 
+from kovocab.building.saving import save_tokenizer
+from kovocab.building.target import build_target
 from kovocab.exporting.export import export
 from kovocab.tokenizer.reference import Reference
-from kovocab.tokenizer.tokenizer import build_target, load_tokenizer, save_tokenizer
+from kovocab.tokenizer.tokenizer import load_tokenizer
 from support.runs import fit, make_place
 from support.served import read
 from support.vocabularies import vocabulary

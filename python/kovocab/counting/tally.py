@@ -136,7 +136,7 @@ def bpe_of(tokenizer: TokenizerJson) -> _core.Bpe:
     """A tokenizer as the engine has it, which cuts words.
 
     Raises:
-        TokenizerError: it is not SentencePiece-style; says what it is.
+        TokenizerError: it is neither SentencePiece-style nor byte-level with a pattern that is known; says what it is.
     """
     try:
         if not isinstance(tokenizer.model, BpeModel):
@@ -146,7 +146,7 @@ def bpe_of(tokenizer: TokenizerJson) -> _core.Bpe:
         return _core.Bpe(tokenizer.text)
     except _core.UnreadableTokenizer as error:
         raise TokenizerError(
-            f"words are cut for SentencePiece-style tokenizers only, and of this one {error}; "
+            f"words are cut for SentencePiece-style and byte-level tokenizers, and of this one {error}; "
             "count_tokens on a corpus takes any tokenizer"
         ) from error
 

@@ -16,7 +16,7 @@ from kovocab.counting.word_counts import check_words, tables_of
 from kovocab.errors import TokenizerError
 from kovocab.machine.memory import bound
 from kovocab.ownership import MARK, parquet_of
-from kovocab.tokenizer import hangul
+from kovocab.tokenizer.script import HANGUL
 from kovocab.tokenizer.tokenizer import Source, load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
@@ -101,10 +101,10 @@ def count_tokens_to(out: str | Path, words: str | Path, tokenizer: Source, *, th
 
 def named(table: pl.DataFrame, tokenizer: TokenizerJson) -> pl.DataFrame:
     """Say of each row which token it is, and whether it holds Hangul: what `count_tokens` gives of `id`, `count`."""
-    tokens = pl.Series("token", [tokenizer.tokens.get(i) for i in range(len(table))], dtype=pl.String)
-    return table.select("id", tokens, "count").with_columns(
-        hangul=pl.col("token").str.contains(f"[{hangul.HANGUL}]").fill_null(False)
-    )
+    rows = range(len(table))
+    tokens = pl.Series("token", [tokenizer.tokens.get(i) for i in rows], dtype=pl.String)
+    text = pl.Series("hangul", [tokenizer.text_of.get(i) for i in rows], dtype=pl.String)
+    return table.select("id", tokens, "count", text.str.contains(f"[{HANGUL.characters}]").fill_null(False))
 
 
 def segments(words: pl.DataFrame, tokenizer: TokenizerJson) -> _core.Segments:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from kovocab.building.placement import base_of
 from kovocab.errors import TokenizerError
 from kovocab.tokenizer.companions import read_config
-from kovocab.tokenizer.placement import base_of
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 

@@ -9,6 +9,7 @@ import torch
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from kovocab.artefact import check_replaceable, new_folder
+from kovocab.building.ranked_model import is_sentencepiece_style
 from kovocab.errors import ArtefactError, ModelError, TokenizerError, UsageError
 from kovocab.expanding.checks import check_finite, check_tokenizer
 from kovocab.expanding.config_files import CONFIG, GENERATION, read_json, reader_needed, save_model
@@ -20,7 +21,6 @@ from kovocab.exporting.card import model_card
 from kovocab.record import RECORD, Record, check_files, read_record, write_record
 from kovocab.tokenizer.companions import CONFIG as TOKENIZER_CONFIG
 from kovocab.tokenizer.companions import read_config
-from kovocab.tokenizer.ranked_model import is_sentencepiece_style
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
 

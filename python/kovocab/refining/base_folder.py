@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from kovocab.building.promises import check_model
+from kovocab.building.ranked_model import is_sentencepiece_style, ranked_model
+from kovocab.building.saving import ModelFrom, matching_model, model_file
 from kovocab.errors import TokenizerError
 from kovocab.expanding.special_ids import MODEL_FILES, taken_special_id
 from kovocab.tokenizer.companions import read_config
-from kovocab.tokenizer.promises import check_model
-from kovocab.tokenizer.ranked_model import is_sentencepiece_style, ranked_model
 from kovocab.tokenizer.reference import Reference
-from kovocab.tokenizer.tokenizer import ModelFrom, Source, load_tokenizer, matching_model, model_file
+from kovocab.tokenizer.tokenizer import Source, load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 PROBES = (

@@ -6,7 +6,6 @@ a row, and a question about 40,000 tokens is some passes over columns.
 """
 
 import logging
-import re
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ import polars as pl
 from kovocab.corpus.faults import POLARS_ERRORS, first_line
 from kovocab.corpus.files import not_plain
 from kovocab.errors import UsageError
-from kovocab.tokenizer.hangul import CANDIDATE
+from kovocab.tokenizer.script import HANGUL, SPACE, Script
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +33,8 @@ class Vocabulary:
             `left_row: u32?, right_row: u32?`, their rows, null where the part is no candidate but the base's;
             `character: bool`; `base: bool`, whether the base has the token: it is no candidate, but may be a part,
             and a row too, if it does not merge in this way: then only the merge is new. Characters come first,
-            by code point, then merges in the order of training.
+            by code point, then merges in the order of training;
+            `scaffolds: list[str]`, the two-byte tokens that a byte-level base lacks and the token's characters need.
         there: The candidates that are in the vocabulary.
     """
 
@@ -42,11 +42,12 @@ class Vocabulary:
     there: Rows
 
     @classmethod
-    def of(cls, trained: pl.DataFrame, base: Iterable[str]) -> "Vocabulary":
+    def of(cls, trained: pl.DataFrame, base: Iterable[str], scaffolds: Mapping[str, str] | None = None) -> "Vocabulary":
         """Take every token of `trained` (see `intermediate.train`) but single characters that the base has.
 
         Of a token that can be made in two ways the first way counts: by the time the second comes up, the first
-        has merged wherever both could (`docs/tokenizer.md`).
+        has merged wherever both could (`docs/tokenizer.md`). `scaffolds` are those that the base lacks, by the
+        characters that need them.
         """
         token = pl.col("token")
         in_base = token.is_in(pl.Series(list(base), dtype=pl.String).implode())
@@ -59,12 +60,26 @@ class Vocabulary:
         for part in ("left", "right"):
             rows = table.select(pl.col("token").alias(part), pl.col("row").alias(f"{part}_row"))
             table = table.join(rows, on=part, how="left", maintain_order="left")
+        needed = scaffolds or {}
+        lists = [sorted({needed[c] for c in token if c in needed}) for token in table["token"]]
+        table = table.with_columns(pl.Series("scaffolds", lists, dtype=pl.List(pl.String)))
         return cls(table.drop("row"), pl.repeat(True, len(table), eager=True, dtype=pl.Boolean))
 
     @property
     def new(self) -> Rows:
         """The tokens that are there and that the base does not have."""
         return self.there & ~self.table["base"]
+
+    @property
+    def scaffolds(self) -> list[str]:
+        """The scaffolds that the tokens need, in order: each a new token of its own, that is no text."""
+        needed = self.table["scaffolds"].filter(self.there).explode().drop_nulls()
+        return needed.unique().sort().to_list()
+
+    @property
+    def size(self) -> int:
+        """New tokens, scaffolds among them: the ids that the model grows by."""
+        return int(self.new.sum()) + len(self.scaffolds)
 
     def rows(self, tokens: Collection[str]) -> Rows:
         """The candidates among `tokens`."""
@@ -87,11 +102,13 @@ class Vocabulary:
         return replace(self, there=self.there | rows)
 
     def reachable(self) -> "Vocabulary":
-        """The tokens whose parts, and the parts' parts, are all there: the others can never be emitted."""
+        """The tokens whose parts, and the parts' parts, are all there: the others can never be emitted.
+
+        A token of the base, too: where it cannot be made in this way any more, other merges may come before the base's.
+        """
         there = self.there
         while True:
-            known = there | self.table["base"]
-            parts = (known.gather(self.table[part]).fill_null(True) for part in ("left_row", "right_row"))
+            parts = (there.gather(self.table[part]).fill_null(True) for part in ("left_row", "right_row"))
             fewer = there & next(parts) & next(parts)
             if fewer.sum() == there.sum():
                 return replace(self, there=there)
@@ -120,13 +137,10 @@ class Vocabulary:
         return pl.repeat(False, len(rows), eager=True, dtype=pl.Boolean).scatter(pl.concat(parts), True)
 
 
-_CAN_BE_NEW = re.compile(f"▁?[{CANDIDATE}]+")
-
-
-def _first_other(token: str) -> str:
+def _first_other(token: str, script: Script) -> str:
     """The first character of `token` that no new token can hold, by its code point and name."""
-    other = next((c for c in token.removeprefix("▁") if not _CAN_BE_NEW.fullmatch(c)), None)
-    return f"U+{ord(other):04X} {unicodedata.name(other, '(private use)')}" if other else "no Hangul"
+    other = next((c for c in token.removeprefix(SPACE) if not script.can_be_new(c)), None)
+    return f"U+{ord(other):04X} {unicodedata.name(other, '(private use)')}" if other else f"no {script.name}"
 
 
 def _few(tokens: list[str]) -> str:
@@ -185,17 +199,17 @@ class Decisions:
             raise UsageError(f"decisions: {path} says both keep and drop of {_few(both)}")
         return decisions
 
-    def apply(self, vocabulary: Vocabulary, base: Collection[str] = ()) -> Vocabulary:
-        """The vocabulary that refine starts from; `base` are the base's tokens.
+    def apply(self, vocabulary: Vocabulary, base: Collection[str] = (), script: Script = HANGUL) -> Vocabulary:
+        """The vocabulary that refine starts from; `base` are the base's tokens, new ones are of `script`.
 
         Raises:
             UsageError: a token to keep is not a candidate, or cannot be made without one that is to be dropped.
         """
         for token in sorted(self.keep):
-            if not _CAN_BE_NEW.fullmatch(token):
+            if not script.can_be_new(token):
                 raise UsageError(
-                    f"decisions: {token!r} is to be kept and can be no new token, for it has {_first_other(token)}; "
-                    "wanted syllables (가 to 힣) and jamo (ㄱ to ㅣ), with a space before them or without"
+                    f"decisions: {token!r} is to be kept and can be no new token, for it has "
+                    f"{_first_other(token, script)}; wanted {script.wanted}, with a space before them or without"
                 )
             if token in base:
                 raise UsageError(f"decisions: {token!r} is to be kept, and the base has it already; wanted new tokens")

@@ -1,25 +1,25 @@
 """The intermediate tokenizer: BPE learned from word counts, with 64-bit pair counts (`_core.train_bpe`).
 
-It sees the words that new tokens can stand in and nothing else: an optional `▁` and a run of Hangul. Merges never
-cross a cut, so leaving the rest out changes no Korean merge; it leaves the whole vocabulary to Korean.
+It sees the words that new tokens can stand in and nothing else: an optional `▁` and a run of the script. Merges never
+cross a cut, so leaving the rest out changes no merge of the script; it leaves the whole vocabulary to it.
 """
 
 import polars as pl
 
 from kovocab import _core
 from kovocab.errors import UsageError
-from kovocab.tokenizer.hangul import CANDIDATE
+from kovocab.tokenizer.script import HANGUL, Script
 
 
-def training_words(words: pl.DataFrame) -> pl.DataFrame:
-    """Cut from word counts what new tokens can be: `▁?[Hangul]+`, summed.
+def training_words(words: pl.DataFrame, script: Script = HANGUL) -> pl.DataFrame:
+    """Cut from word counts what new tokens can be: `▁?[Hangul]+`, or another script's, summed.
 
     Returns:
         `word: str, count: u64`, sorted by word.
     """
-    runs = pl.col("word").str.extract_all(f"▁?[{CANDIDATE}]+")
-    hangul = words.filter(pl.col("word").str.contains(f"[{CANDIDATE}]"))
-    exploded = hangul.select(runs, "count").explode("word")
+    runs = pl.col("word").str.extract_all(script.runs)
+    some = words.filter(pl.col("word").str.contains(f"[{script.candidates}]"))
+    exploded = some.select(runs, "count").explode("word")
     return exploded.group_by("word").agg(pl.col("count").sum()).sort("word")
 
 

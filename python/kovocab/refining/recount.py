@@ -1,21 +1,23 @@
 """Counting what the target of each round emits: the words are encoded once, then only what a round changes.
 
 The merges of a later target are those of an earlier one less some, in the same order: a round takes tokens out and
-puts characters in, which have no merges, and `placement.place_merges` goes by the order of the vocabulary. So one
-target, the first, numbers and ranks all tokens for the whole of refine, and a later one is the part of it that is
-left. Where the base merges Hangul by itself it is not always so (see `Recount.count`).
+puts characters in, which have no merges, and both constructions go by the order of the vocabulary. So one target, the
+first, numbers and ranks all tokens for the whole of refine, and a later one is the part of it that is left. Where the
+base merges the script by itself it is not always so (see `Recount.count`).
 """
 
 import logging
+from collections.abc import Sequence
 
 import polars as pl
 
+from kovocab.building.placement import merges_script
+from kovocab.building.target import build_target
 from kovocab.counting.token_counts import count_tokens, named, segments
 from kovocab.errors import TokenizerError
 from kovocab.refining.candidates import Vocabulary
 from kovocab.refining.rounds import Text, TokenCounts
-from kovocab.tokenizer.placement import merges_hangul
-from kovocab.tokenizer.tokenizer import build_target
+from kovocab.tokenizer.script import HANGUL, Script
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 log = logging.getLogger(__name__)
@@ -25,14 +27,15 @@ class Recount:
     """Counts `words` by one target after another.
 
     Args:
-        words: Word counts with Hangul, without special tokens.
+        words: Word counts with the script, without special tokens.
         base: The tokenizer that targets are built from.
         vocabulary: What the first target is built from.
         others: The other words of the text, which every target encodes as the base does.
         text: How much text all words are.
+        script: Of the new tokens.
 
     Raises:
-        TokenizerError: the base is not SentencePiece-style.
+        TokenizerError: the base is of a kind that no target is built of.
     """
 
     def __init__(
@@ -42,40 +45,52 @@ class Recount:
         vocabulary: Vocabulary,
         others: pl.DataFrame | None = None,
         text: Text | None = None,
+        script: Script = HANGUL,
     ) -> None:
         self._words = words
         self._base = base
-        self._merges_hangul = merges_hangul(base.ids)
+        self._script = script
+        self._merges_script = merges_script(base.texts, script)
         self._text = text or Text()
         self._start(vocabulary)
         self._rest = 0 if others is None else int(count_tokens(others, base)["count"].sum())
 
     def _start(self, vocabulary: Vocabulary) -> None:
-        self._target = build_target(self._base, vocabulary.frame())
+        self._target = build_target(self._base, vocabulary.frame(), self._script)
         self._segments = segments(self._words, self._target)
-        ids = self._target.ids
+        ids = self._target.texts
         there = vocabulary.table["token"].replace_strict(ids, default=None, return_dtype=pl.UInt32)
         self._ids = there.set(~vocabulary.there, None)
-        self._there = vocabulary.there
+        self._vocabulary = vocabulary
         log.debug("%d words are %d segments", len(self._words), len(self._segments))
 
     def count(self, vocabulary: Vocabulary) -> TokenCounts:
         """What the target of `vocabulary`, a part of the first one and characters, emits."""
-        gone, come = self._there & ~vocabulary.there, vocabulary.there & ~self._there
+        before = self._vocabulary.there
+        gone, come = before & ~vocabulary.there, vocabulary.there & ~before
         base = vocabulary.table["base"]
-        if (come & (self._ids.is_null() | ~vocabulary.table["character"])).any() or (
+        if (
+            (come & (self._ids.is_null() | ~vocabulary.table["character"])).any()
+            # In bytes, a character comes back with the merge that makes it.
+            or (self._base.spelling.byte_level and come.any())
             # A token of the base that cannot be made in the new way any more is merged where the base merged it;
             # a character may be a part of it.
-            self._merges_hangul and (come | (gone & base)).any()
+            or (self._merges_script and (come | (gone & base)).any())
         ):
             self._start(vocabulary)
         else:
-            changed = self._segments.change(self._ids.filter(gone), self._ids.filter(come))
+            idle = sorted(set(self._vocabulary.scaffolds).difference(vocabulary.scaffolds))
+            drop = pl.concat([self._ids.filter(gone), self._ids_of(idle)])
+            changed = self._segments.change(drop, self._ids.filter(come))
             log.debug("%d segments encoded again", changed)
-            self._there = vocabulary.there
+            self._vocabulary = vocabulary
         counts = self._by_id()["count"]
         by_row = counts.gather(self._ids).fill_null(0)
         return TokenCounts(by_row, int(counts.sum()) + self._rest, self._text)
+
+    def emitted(self, tokens: Sequence[str]) -> pl.Series:
+        """How often each of some tokens of the last target was emitted."""
+        return self._by_id()["count"].gather(self._ids_of(tokens))
 
     def count_base(self) -> TokenCounts:
         """What the base emits; it has no rows."""
@@ -95,6 +110,9 @@ class Recount:
             raise TokenizerError(
                 f"the target emits {token!r} more or less often than refine counted: a fault of kovocab"
             )
+
+    def _ids_of(self, tokens: Sequence[str]) -> pl.Series:
+        return pl.Series([self._target.texts[token] for token in tokens], dtype=pl.UInt32)
 
     def _by_id(self) -> pl.DataFrame:
         return pl.DataFrame(self._segments.count_tokens())

@@ -14,6 +14,8 @@ from typing import Any
 
 import polars as pl
 
+from kovocab.building.byte_level import missing_scaffolds
+from kovocab.building.target import build_target
 from kovocab.counting.word_counts import Counted, check_words, hangul_of, no_tokens, of_frame
 from kovocab.errors import CycleError, UsageError, quantity
 from kovocab.record import Record
@@ -24,9 +26,9 @@ from kovocab.refining.recount import Recount
 from kovocab.refining.refined import Refined, made_from_of
 from kovocab.refining.rounds import Round, State, Text, TokenCounts, turn
 from kovocab.refining.settings import CARDS, RefineSettings, suited_min_count
-from kovocab.tokenizer.hangul import CANDIDATE
 from kovocab.tokenizer.reference import Reference
-from kovocab.tokenizer.tokenizer import Source, base_pieces, build_target, load_tokenizer
+from kovocab.tokenizer.script import HANGUL, Script, script_of
+from kovocab.tokenizer.tokenizer import Source, base_pieces, load_tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -41,20 +43,21 @@ def refine(
 
     Args:
         words: Word counts, as `count` or `count_words` leave them, cut for `base`.
-        base: The tokenizer that the model came with; SentencePiece-style.
+        base: The tokenizer that the model came with; SentencePiece-style or byte-level.
         settings: Thresholds and sizes; the cards' when None.
         decisions: Tokens to keep or drop whatever their count.
 
     Raises:
-        UsageError: `words` are no word counts, hold no Hangul or (of a `Counted`, which says) were counted for
-            another tokenizer; or decisions contradict themselves, or `max_new_tokens`.
-        TokenizerError: the base is not SentencePiece-style.
+        UsageError: `words` are no word counts, hold nothing of the script or (of a `Counted`, which says) were counted
+            for another tokenizer; or there is no such script; or decisions contradict themselves, or `max_new_tokens`.
+        TokenizerError: the base is of another kind.
         CycleError: an earlier vocabulary came back; names the rounds.
     """
     settings, decisions = settings or RefineSettings(), decisions or Decisions()
     counted = words if isinstance(words, Counted) else of_frame(words)
     check_words(counted.words)
     tokenizer = load_tokenizer(base)
+    script = tokenizer.spelling.possible(script_of(settings.script))
     plan = check_base(base)  # now, and not after the work
     reference = Reference(tokenizer)  # for the promises at the end: what it cannot read is said now
     if "tokenizer" in counted.record and counted.record["tokenizer"] != tokenizer.digest:
@@ -63,14 +66,17 @@ def refine(
         )
     # A special token is a word of its own, and no text: nothing can be learned from its Hangul.
     special = [token.content for token in tokenizer.added_tokens]
-    of_hangul = pl.col("word").str.contains(f"[{CANDIDATE}]") & ~pl.col("word").is_in(special)
-    hangul, others = counted.words.filter(of_hangul), counted.words.filter(~of_hangul)
-    if hangul.is_empty():
-        said = no_tokens(hangul_of(others))
+    of_script = pl.col("word").str.contains(f"[{script.characters}]") & ~pl.col("word").is_in(special)
+    some, others = counted.words.filter(of_script), counted.words.filter(~of_script)
+    runs = intermediate.training_words(some, script) if script.candidates else some.clear()
+    if runs.is_empty():
+        said = no_tokens(hangul_of(some)) if script.name == HANGUL.name else None
         raise UsageError(
-            "the word counts hold no word with Hangul that a token can be made of: "
+            f"the word counts hold no word with {script.name} that a token can be made of: "
             f"{said or 'there is nothing to refine'}"
         )
+    if script.name != HANGUL.name:
+        log.info("min_syllable_count is of single characters of %s as they are: it has no syllables", script.name)
     text = Text(counted.record.get("words_between_space"), counted.record.get("bytes"))
     if text.words is None:
         log.warning(
@@ -78,16 +84,16 @@ def refine(
             "a file that `kovocab count` wrote says it, a frame of words or a file of an earlier version does not"
         )
     start = time.perf_counter()
-    trained = intermediate.train(intermediate.training_words(hangul), settings.intermediate_vocab_size)
+    trained = intermediate.train(runs, settings.intermediate_vocab_size)
     log.info("intermediate tokenizer: %s tokens, %.1f s", f"{len(trained):,}", time.perf_counter() - start)
-    candidates = Vocabulary.of(trained, tokenizer.ids)
+    candidates = Vocabulary.of(trained, tokenizer.texts, missing_scaffolds(tokenizer, trained["token"]))
     seen = trained.filter(pl.col("left").is_null()).select("token", "count")
     characters = candidates.by_row(dict(seen.iter_rows()))
     keep = candidates.rows(decisions.keep)
 
-    states = [State(decisions.apply(candidates, tokenizer.ids), candidates.rows(decisions.drop))]
+    states = [State(decisions.apply(candidates, tokenizer.texts, script), candidates.rows(decisions.drop))]
     start = time.perf_counter()
-    recount = Recount(hangul, tokenizer, states[0].target, others, text)
+    recount = Recount(some, tokenizer, states[0].target, others, text, script)
     log.info("all words encoded: %.3f s", time.perf_counter() - start)
     rounds: list[Round] = []
     while True:
@@ -103,7 +109,7 @@ def refine(
                 raise CycleError(f"round {row.round} came back to the vocabulary of round {number}; it would never end")
         states.append(after)
     result = _result(
-        states[-1].vocabulary, recount, counts, reference, base, counted, settings, decisions, rounds, plan
+        states[-1].vocabulary, recount, counts, reference, base, counted, settings, decisions, rounds, plan, script
     )
     if said := _ill_suited(settings, result.record["new_tokens"], counted):
         log.warning("%s", said)
@@ -121,16 +127,19 @@ def _result(
     decisions: Decisions,
     rounds: list[Round],
     plan: ModelPlan,
+    script: Script,
 ) -> Refined:
-    tokenizer, frame = reference.document, vocabulary.frame()
-    target = build_target(tokenizer, frame)
+    tokenizer, frame, scaffolds = reference.document, vocabulary.frame(), vocabulary.scaffolds
+    target = build_target(tokenizer, frame, script)
     recount.check(target)
     if plan.source == "ranks" and plan.why is not None:
         plan = made_plan(target, plan.why)
     before = recount.count_base()
-    ids = target.ids
+    ids = target.texts
+    emitted = pl.concat([counts.by_row.filter(vocabulary.there), recount.emitted(scaffolds)])
+    frame = pl.concat([frame, pl.DataFrame({"token": scaffolds}, {"token": pl.String})], how="diagonal")
     table = frame.with_columns(
-        counts.by_row.filter(vocabulary.there).alias("count"),
+        emitted.alias("count"),
         pl.Series("id", [ids[token] for token in frame["token"]], dtype=pl.UInt32),
         pl.Series("base_pieces", base_pieces(tokenizer, frame["token"].to_list()), dtype=pl.List(pl.UInt32)),
     ).select("id", "token", "left", "right", "count", "base_pieces")
@@ -146,7 +155,8 @@ def _result(
         "base_tokenizer": made_from["base_tokenizer"],
         "target_tokenizer": target.digest,
         "first_new_id": tokenizer.size,
-        "new_tokens": int(vocabulary.new.sum()),
+        "new_tokens": vocabulary.size,
+        "scaffolds": len(scaffolds),
         "base_tokens_per_word": before.tokens_per_word,
         "base_bytes_per_token": before.bytes_per_token,
         "below_min_count": int((vocabulary.new & (counts.by_row < settings.min_count)).sum()),
@@ -155,7 +165,7 @@ def _result(
     } | plan.record
     ratios = {"tokens_per_word": pl.Float64, "bytes_per_token": pl.Float64}
     frame = pl.DataFrame(rows, schema_overrides=ratios)
-    return Refined(table, target, frame, record, base, reference, counted.words)
+    return Refined(table, target, frame, record, base, reference, counted.words, script)
 
 
 def _ill_suited(settings: RefineSettings, new_tokens: int, counted: Counted) -> str | None:

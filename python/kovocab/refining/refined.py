@@ -8,6 +8,8 @@ from pathlib import Path
 import polars as pl
 
 from kovocab.artefact import check_replaceable, new_folder
+from kovocab.building import promises
+from kovocab.building.saving import save_tokenizer
 from kovocab.counting.word_counts import Counted
 from kovocab.errors import TokenizerError, quantity
 from kovocab.record import Record, read_record, write_record
@@ -15,10 +17,9 @@ from kovocab.refining.base_folder import ModelPlan
 from kovocab.refining.candidates import Decisions
 from kovocab.refining.rounds import Round, ratio
 from kovocab.refining.settings import RefineSettings
-from kovocab.tokenizer import promises
-from kovocab.tokenizer.hangul import CANDIDATE
 from kovocab.tokenizer.reference import Reference, Tokenizer
-from kovocab.tokenizer.tokenizer import Source, load_tokenizer, save_tokenizer
+from kovocab.tokenizer.script import Script
+from kovocab.tokenizer.tokenizer import Source, load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 _MADE_FROM = ("settings", "decisions", "base_tokenizer", "words")
@@ -31,7 +32,8 @@ class Refined:
 
     Attributes:
         vocabulary: `id: u32, token: str, left: str?, right: str?, count: u64, base_pieces: list[u32]`, by id; a
-            token that the base has keeps the base's id.
+            token that the base has keeps the base's id. A scaffold (`kovocab.building.byte_level`), which is no text,
+            is written `<0xEA><0xB0>` and has null parts.
         target: The target tokenizer.
         rounds: A row a `Round`.
         record: Settings, sums, the base, versions, and the record of the word counts.
@@ -44,6 +46,7 @@ class Refined:
     _base: Source = field(repr=False)
     _reference: Reference = field(repr=False)
     _words: pl.DataFrame = field(repr=False)
+    _script: Script = field(repr=False)
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -71,7 +74,12 @@ class Refined:
         with new_folder(folder, made_from, overwrite=overwrite) as beside:
             plan = ModelPlan.of(self.record)
             save_tokenizer(
-                self.target, beside, base_source=self._base, vocabulary=self.vocabulary, model_from=plan.source
+                self.target,
+                beside,
+                base_source=self._base,
+                vocabulary=self.vocabulary,
+                script=self._script,
+                model_from=plan.source,
             )
             self.vocabulary.write_parquet(beside / "vocabulary.parquet")
             self.rounds.write_parquet(beside / "rounds.parquet")
@@ -82,6 +90,8 @@ class Refined:
         """The rounds as lines, and what came out."""
         kept, below = self.record["new_tokens"], self.record["below_min_count"]
         stones = f", {below:,} of them seen less than min_count times" if below else ""
+        if held := self.record["scaffolds"]:
+            stones += f", {quantity(held, 'scaffold')} (the first two bytes of characters, no text) among them"
         base = f"base: {ratio(self.record['base_tokens_per_word'])} tokens per word"
         rounds = [str(Round(**row)) for row in self.record["rounds"]]
         plan = ModelPlan.of(self.record)
@@ -94,9 +104,10 @@ class Refined:
         checked = promises.check_promises(
             self._reference,
             load_tokenizer(folder),
-            _texts(self._words),
+            _texts(self._words, self._script),
             self.vocabulary,
             model.read_bytes() if model.is_file() else None,
+            self._script,
         )
         silent = self.vocabulary.filter(pl.col("id") >= self.record["first_new_id"], pl.col("count") == 0)
         stems = {*self.vocabulary["left"], *self.vocabulary["right"]}
@@ -146,14 +157,14 @@ def made_from_of(words: Counted, base: TokenizerJson, settings: RefineSettings, 
     return made_from
 
 
-def _texts(words: pl.DataFrame, lines: int = 4000, length: int = 40) -> list[str]:
+def _texts(words: pl.DataFrame, script: Script, lines: int = 4000, length: int = 40) -> list[str]:
     """Words of the corpus, evenly from the most frequent to the rarest, put together as lines to check on.
 
-    A line is of words with Hangul or of words without: the latter have to be encoded as before.
+    A line is of words with the script or of words without: the latter have to be encoded as before.
     """
     texts = []
-    for has_hangul in (True, False):
-        some = words.filter(pl.col("word").str.contains(f"[{CANDIDATE}]") == has_hangul)["word"]
+    for with_script in (True, False):
+        some = words.filter(pl.col("word").str.contains(f"[{script.characters}]") == with_script)["word"]
         some = some.gather_every(max(1, len(some) // (lines * length)))
         texts += ["".join(some[at : at + length]).replace("▁", " ") for at in range(0, len(some), length)]
     return texts

@@ -15,7 +15,7 @@ class Round:
     """One turn: what was built and counted, and what that decided.
 
     Attributes:
-        size: New tokens in the target that was counted.
+        size: New tokens in the target that was counted, scaffolds among them.
         unreachable: Tokens that could not be built because a part was dropped before; they are gone.
         dropped: Tokens dropped for their count.
         added: Single characters added.
@@ -129,11 +129,11 @@ def turn(
     unreachable = int((state.vocabulary.there & ~vocabulary.there).sum())
     barred = state.barred | missing
     if not (unreachable or rare.any() or missing.any()) and settings.max_new_tokens is not None:
-        rare = _rarest_leaves(vocabulary, seen, int(new.sum()) - settings.max_new_tokens, keep)
+        rare = _rarest_leaves(vocabulary, seen, settings.max_new_tokens, keep)
         barred |= rare
     row = Round(
         round=number,
-        size=int(new.sum()),
+        size=vocabulary.size,
         unreachable=unreachable,
         dropped=int(rare.sum()),
         added=int(missing.sum()),
@@ -144,18 +144,18 @@ def turn(
     return State(vocabulary.without(rare).plus(missing), barred), row
 
 
-def _rarest_leaves(vocabulary: Vocabulary, seen: pl.Series, excess: int, keep: Rows) -> Rows:
-    """The `excess` rarest tokens, each a leaf when the rarer ones are gone, so that what stays is closed."""
+def _rarest_leaves(vocabulary: Vocabulary, seen: pl.Series, most: int, keep: Rows) -> Rows:
+    """The rarest tokens, each a leaf when the rarer ones are gone, so that what stays is closed and `most` at most."""
     # A token of the base stays whatever its count, and with it the new tokens that its new merge needs.
     kept = vocabulary.with_stems(keep | vocabulary.table["base"])
-    held = int((kept & vocabulary.new).sum())
-    if int(vocabulary.new.sum()) - held < excess:
+    if (held := vocabulary.without(~kept).size) > most:
         stems = quantity(held, "token")
         raise UsageError(f"max_new_tokens leaves no room for the {stems} that decisions keep or the base's are made of")
     by_count = pl.DataFrame({"token": vocabulary.table["token"], "count": seen}).with_row_index("row")
     gone = vocabulary.rows([])
-    while (more := excess - int(gone.sum())) > 0:
+    # With its last token a scaffold goes, so the number is looked at anew each time.
+    while (more := vocabulary.without(gone).size - most) > 0:
         leaves = by_count.filter(vocabulary.without(gone).leaves() & ~kept)
         # One generation of leaves at a time, the rarest half of what is still to go, and look again.
-        gone = gone.scatter(leaves.sort("count", "token").head(max(1, (more + 1) // 2))["row"], True)
+        gone = gone.scatter(leaves.sort("count", "token").head((more + 1) // 2)["row"], True)
     return gone

@@ -22,14 +22,15 @@ class RefineSettings:
         min_count: A new token that the target tokenizer emits less often than this is dropped; a single character
             below `min_syllable_count`, where that is lower. The cards' 6,000 are for 100 GB of text; one for each
             100 kB suits less.
-        min_syllable_count: A missing single character seen at least this often is added.
+        min_syllable_count: A missing single character seen at least this often is added: of Hangul a syllable or jamo,
+            of a script that has no syllables in Unicode each character as it is.
         intermediate_vocab_size: Tokens of the intermediate tokenizer, from which candidates come.
         max_new_tokens: Keep at most this many new tokens, the most frequent, closed under parts; 8,960 in the
             cards.
         prune: `leaf`: only tokens that no kept token is made of may go; keeps the most frequent words, at the price
             of some stems below `min_count`. `threshold`: the cards' rule, word for word: every token below
             `min_count` goes, even one that others are made of, and these then go too.
-        script: The script of new tokens.
+        script: The script of new tokens, by the name that Unicode has for it, or a list of several.
     """
 
     min_count: int = CARDS
@@ -37,7 +38,7 @@ class RefineSettings:
     intermediate_vocab_size: int = 40_000
     max_new_tokens: int | None = None
     prune: Literal["threshold", "leaf"] = "leaf"
-    script: Literal["Hangul"] = "Hangul"
+    script: str | list[str] = "Hangul"
 
     def __post_init__(self) -> None:
         """Refuse what no run could use."""
@@ -45,6 +46,5 @@ class RefineSettings:
             value = getattr(self, name)
             if value is not None and not 1 <= value < 1 << 64:  # counts are 64 bits wide
                 raise UsageError(f"{name} is {value}; wanted {'1 or more' if value < 1 else 'less than 2^64'}")
-        for name, known in (("prune", ("threshold", "leaf")), ("script", ("Hangul",))):
-            if getattr(self, name) not in known:
-                raise UsageError(f"{name} is {getattr(self, name)!r}; wanted {' or '.join(known)}")
+        if self.prune not in ("threshold", "leaf"):
+            raise UsageError(f"prune is {self.prune!r}; wanted threshold or leaf")

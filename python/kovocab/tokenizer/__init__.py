@@ -1,16 +1,14 @@
-"""A base read, a target built and held to its promises.
+"""A base read: a tokenizer as a typed document, and the scripts that its tokens are of.
 
-In: a tokenizer.json, a tokenizer.model, a vocabulary with its merges. Out: the target's two files, and the proof that
-base ids and English are as they were. It never counts a corpus. `reference` alone imports `tokenizers`.
+In: a tokenizer.json, a tokenizer.model, a folder holding one. Out: the tokenizer, every part that decides ids checked.
+It never changes one. `reference` alone imports `tokenizers`.
 
-hangul               code-point classes
+script               code-point classes: Hangul, and every other script
+spelling             how a file writes its tokens, and how all else does
 tokenizer_json       the file as a typed document: looked up, changed, written
 parsing              the file read, every part that decides ids checked
 companions           what the files beside it say of tokens
 reference            the one door to the library that encodes for proofs
-sentencepiece_model  tokenizer.model: read, converted, grown
-ranked_model         tokenizer.model made from the order of tokenizer.json's merges
-placement            where new merges stand among the base's
-tokenizer            load a base, build the target, save it
-promises             what a target must keep, checked
+sentencepiece_model  tokenizer.model: read, converted
+tokenizer            load a base; what it makes of a text by its model alone
 """

@@ -1,20 +1,18 @@
-"""SentencePiece's file, `tokenizer.model`: read it, make a `tokenizer.json` of it, append pieces to it.
+"""SentencePiece's file, `tokenizer.model`: read it, make a `tokenizer.json` of it.
 
 Covered are BPE models that leave their text as it is (no charsmap, no whitespace clean-up) and fall back to
 bytes: Llama 1 and 2, Mistral, SOLAR. Everything else is refused by name, so that no file is half understood.
 """
 
-from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
 from kovocab.errors import TokenizerError, quantity
-from kovocab.tokenizer.placement import SPACE, Row, merges_hangul
+from kovocab.tokenizer.script import SPACE
 from kovocab.tokenizer.tokenizer_json import AddedToken, BpeModel, Step, TokenizerJson
 
-# SentencePiece gives pieces that training did not rank, the runs of spaces, a score of -1e9.
-_UNRANKED = -1e8
-_NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED, _BYTE = range(1, 7)
+NORMAL, _UNKNOWN, CONTROL, USER_DEFINED, _UNUSED, _BYTE = range(1, 7)
+"""The types of pieces."""
 
 
 def read_model(data: bytes, name: str) -> Any:
@@ -74,14 +72,14 @@ def _wrong_piece(pieces: Any) -> str | None:
             return f"piece {i}, {text!r}, is there twice"
         if not isfinite(piece.score):
             return f"piece {i}, {text!r}, has the score {piece.score}; wanted a number"
-        if piece.type == _USER_DEFINED and SPACE in text:
+        if piece.type == USER_DEFINED and SPACE in text:
             return f"the user-defined piece {text!r} holds {SPACE}, and a tokenizer.json finds it as it is written only"
         seen.add(text)
     if (unknown := sum(piece.type == _UNKNOWN for piece in pieces)) != 1:
         return f"it has {quantity(unknown, 'unknown piece')}; wanted one"
     if {piece.piece for piece in pieces if piece.type == _BYTE} != {f"<0x{byte:02X}>" for byte in range(256)}:
         return "its byte pieces are not <0x00> to <0xFF>"
-    normal = {piece.piece for piece in pieces if piece.type == _NORMAL}
+    normal = {piece.piece for piece in pieces if piece.type == NORMAL}
     for text in normal:
         if (missing := next((c for c in text if c not in normal), None)) is not None:
             return f"{text!r} is a piece, and {missing!r} is none; wanted each character of a piece as one"
@@ -89,12 +87,7 @@ def _wrong_piece(pieces: Any) -> str | None:
     ranks: dict[float, str] = {}
     for piece in pieces:
         text = piece.piece
-        if (
-            piece.type == _NORMAL
-            and len(text) > 1
-            and text.strip(SPACE)
-            and ranks.setdefault(piece.score, text) != text
-        ):
+        if piece.type == NORMAL and len(text) > 1 and text.strip(SPACE) and ranks.setdefault(piece.score, text) != text:
             return f"{ranks[piece.score]!r} and {text!r} have the same score, {piece.score}"
     return None
 
@@ -104,7 +97,7 @@ def piece_ids(proto: Any) -> tuple[dict[str, int], dict[str, int]]:
     text: dict[str, int] = {}
     other: dict[str, int] = {}
     for i, piece in enumerate(proto.pieces):
-        (text if piece.type in (_NORMAL, _BYTE) else other)[piece.piece] = i
+        (text if piece.type in (NORMAL, _BYTE) else other)[piece.piece] = i
     return text, other
 
 
@@ -122,9 +115,9 @@ def to_tokenizer(proto: Any, name: str = "the tokenizer.model") -> TokenizerJson
     pieces = proto.pieces
     vocab = {piece.piece: i for i, piece in enumerate(pieces)}
     added = [
-        AddedToken(i, piece.piece, special=piece.type != _USER_DEFINED)
+        AddedToken(i, piece.piece, special=piece.type != USER_DEFINED)
         for i, piece in enumerate(pieces)
-        if piece.type in (_UNKNOWN, _CONTROL, _USER_DEFINED)
+        if piece.type in (_UNKNOWN, CONTROL, USER_DEFINED)
     ]
     unknown = next(piece.piece for piece in pieces if piece.type == _UNKNOWN)
     replace = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
@@ -145,70 +138,6 @@ def to_tokenizer(proto: Any, name: str = "the tokenizer.model") -> TokenizerJson
         decoder={"type": "Sequence", "decoders": decoders},
         name=name,
     )
-
-
-def append_added(proto: Any, tokens: Sequence[AddedToken]) -> None:
-    """Append to `proto`, which is changed, the added tokens that follow its pieces; their numbers are theirs.
-
-    SentencePiece reads a special one as the text that it is, as it does with `</s>`, and finds another in the text.
-    """
-    for token in tokens:
-        if token.id == len(proto.pieces):
-            kind = _CONTROL if token.special else _USER_DEFINED
-            proto.pieces.add(piece=token.content, score=0.0, type=kind)
-
-
-def append_pieces(proto: Any, rows: Sequence[Row]) -> bytes:
-    """Append `rows` to the model as pieces, scored so that it merges as the target's `tokenizer.json` does.
-
-    SentencePiece has no list of merges: it joins the two neighbours whose joint piece scores best. New
-    scores stand one apart, below every ranked piece and above the runs of spaces; or, where the base merges
-    Hangul by itself, above everything, and then for tokens that the base has, too.
-
-    Args:
-        proto: What `read_model` returned; it is changed.
-        rows: The vocabulary, checked, in merge order.
-
-    Returns:
-        The bytes of the target's `tokenizer.model`.
-
-    Raises:
-        TokenizerError: the base's scores leave no room where the new ones have to stand.
-    """
-    normal = {piece.piece: piece for piece in proto.pieces if piece.type == _NORMAL}
-    on_top = merges_hangul(normal)
-    if on_top:
-        first = max(piece.score for piece in normal.values()) + len(rows)
-    else:
-        first = min(score for piece in normal.values() if (score := piece.score) > _UNRANKED) - 1
-    last = first - len(rows)
-    # Scores are float32: from 2**24 on, neighbours one apart would tie, and ties merge from the left.
-    if max(abs(first), abs(last)) >= 2**24:
-        raise TokenizerError(f"the base model's scores leave no room for {len(rows)} distinct new ones")
-    if not on_top:
-        _check_runs_of_spaces(normal, last)
-    for k, (token, _, _) in enumerate(rows):
-        if token not in normal:
-            proto.pieces.add(piece=token, score=first - k)
-        elif on_top:
-            normal[token].score = first - k
-    proto.trainer_spec.vocab_size = len(proto.pieces)
-    # A new message of just these parts: SentencePiece does not load a model whose embedded self-test fails,
-    # as one with Korean in it now does.
-    target = type(proto)(pieces=proto.pieces, trainer_spec=proto.trainer_spec, normalizer_spec=proto.normalizer_spec)
-    data: bytes = target.SerializeToString(deterministic=True)
-    return data
-
-
-def _check_runs_of_spaces(normal: dict[str, Any], last: float) -> None:
-    words = min(p.score for token, p in normal.items() if len(token) > 1 and token.strip(SPACE))
-    for token, piece in normal.items():
-        # `tokenizer.json` has the new merges before these.
-        if len(token) > 1 and not token.strip(SPACE) and last <= piece.score < words:
-            raise TokenizerError(
-                f"the base model scores the run of spaces {token!r} {piece.score}; wanted it below {last}, "
-                "where there is room for the new pieces above it"
-            )
 
 
 def _begin_with(proto: Any) -> Step | None:
@@ -239,7 +168,7 @@ def _merges(proto: Any) -> list[tuple[str, str]]:
     The order of ties is the one of the published `tokenizer.json` of Llama and Mistral, so that a converted
     file is that file.
     """
-    normal = {piece.piece: i for i, piece in enumerate(proto.pieces) if piece.type == _NORMAL}
+    normal = {piece.piece: i for i, piece in enumerate(proto.pieces) if piece.type == NORMAL}
     scores = [piece.score for piece in proto.pieces]
     splits = [
         (-scores[i], i, normal[token[:at]], normal[token[at:]])

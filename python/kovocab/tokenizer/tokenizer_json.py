@@ -11,6 +11,8 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
+from kovocab.tokenizer.spelling import ByteSpelling, Spelling
+
 Step = dict[str, Any]
 """A normalizer, pre-tokenizer, post-processor or decoder as the file has it: its `type` and its settings."""
 
@@ -123,12 +125,33 @@ class TokenizerJson:
     @cached_property
     def ids(self) -> dict[str, int]:
         """Every token's id, added tokens included."""
-        return {**self.model.vocab, **{token.content: token.id for token in self.added_tokens}}
+        return {**self.model.vocab, **self._added_ids}
+
+    @property
+    def _added_ids(self) -> dict[str, int]:
+        return {token.content: token.id for token in self.added_tokens}
 
     @cached_property
     def tokens(self) -> dict[int, str]:
         """The token of every id that has one."""
         return {i: token for token, i in self.ids.items()}
+
+    @cached_property
+    def spelling(self) -> Spelling:
+        """How the file writes its tokens."""
+        byte_level = any("ByteLevel" in json.dumps(step) for step in (self.pre_tokenizer, self.decoder))
+        return ByteSpelling() if byte_level else Spelling()
+
+    @cached_property
+    def texts(self) -> dict[str, int]:
+        """Every token's id, each token as word counts write it, not as the file spells it; added ones as they are."""
+        read = self.spelling.read
+        return {**{read(token): i for token, i in self.model.vocab.items()}, **self._added_ids}
+
+    @cached_property
+    def text_of(self) -> dict[int, str]:
+        """The token of every id that has one, as in `texts`."""
+        return {i: text for text, i in self.texts.items()}
 
     @property
     def size(self) -> int:

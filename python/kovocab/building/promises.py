@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING
 
+from kovocab.building.byte_level import scaffolds
+from kovocab.building.ranked_model import check_every_token
 from kovocab.errors import TokenizerError
-from kovocab.tokenizer.hangul import has_hangul
-from kovocab.tokenizer.ranked_model import check_every_token
 from kovocab.tokenizer.reference import Reference
+from kovocab.tokenizer.script import HANGUL, SPACE, Script
 from kovocab.tokenizer.tokenizer import base_pieces
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
@@ -55,31 +56,35 @@ def check_promises(
     texts: "Sequence[str] | pl.Series",
     vocabulary: "pl.DataFrame",
     model: bytes | None = None,
+    script: Script = HANGUL,
 ) -> dict[str, int]:
     """Check all promises.
 
     Args:
         base: The base tokenizer.
         target: The target that was built from it.
-        texts: Documents, with and without Hangul.
-        vocabulary: What the target was built with; the columns of `kovocab.tokenizer.tokenizer.build_target`.
+        texts: Documents, with the script and without.
+        vocabulary: What the target was built with; the columns of `kovocab.building.target.build_target`.
         model: The bytes of the target's `tokenizer.model`, where there is one.
+        script: What new tokens are made of. What is said of Hangul below holds for it.
 
     Returns:
         How much was checked: `base_tokens`, `texts_without_hangul`, `new_tokens`, `base_tokens_reachable` (tokens of
-        `vocabulary` that are the base's), `texts_with_hangul`, and with `model` also `texts_in_model`.
+        `vocabulary` that are the base's, and still come out of their text), `texts_with_hangul`, and with `model` also
+        `texts_in_model`.
 
     Raises:
         TokenizerError: a promise is broken; says which, and by what.
     """
     documents = list(texts)
     old, new = Reference.of(base), Reference.of(target)
+    script = old.document.spelling.possible(script)
     checked = {
         "base_tokens": check_base_ids(old.document, new.document, vocabulary),
-        "texts_without_hangul": check_text_without_hangul(old, new, documents),
-        "new_tokens": check_reachable(new.document, vocabulary),
-        "base_tokens_reachable": (remade := sum(token in old.document.ids for token in vocabulary["token"])),
-        "texts_with_hangul": check_decoding(old, new, documents),
+        "texts_without_hangul": check_text_without_script(old, new, documents, script),
+        "new_tokens": check_reachable(new, vocabulary),
+        "base_tokens_reachable": (remade := sum(token in old.document.texts for token in vocabulary["token"])),
+        "texts_with_hangul": check_decoding(old, new, documents, script),
     }
     checked["new_tokens"] -= remade
     if model is not None:
@@ -89,7 +94,7 @@ def check_promises(
 
 
 def check_base_ids(base: TokenizerJson, target: TokenizerJson, vocabulary: "pl.DataFrame") -> int:
-    """Promise 1: base ids keep their meaning, and new ids follow them in the order of `vocabulary`.
+    """Promise 1: base ids keep their meaning, and new ids follow them in the order of `vocabulary`, then scaffolds.
 
     Returns:
         The number of base tokens.
@@ -97,15 +102,16 @@ def check_base_ids(base: TokenizerJson, target: TokenizerJson, vocabulary: "pl.D
     Raises:
         TokenizerError: names the first token whose id is another, or the part of the tokenizer that changed.
     """
-    old = base.ids
-    new = (token for token in vocabulary["token"] if token not in old)
+    old, spelling = base.ids, base.spelling
+    tokens = dict.fromkeys([*vocabulary["token"], *scaffolds(base, set(vocabulary["token"]))])
+    new = (spelled for token in tokens if (spelled := spelling.spell(token)) not in old)
     wanted = old | {token: i for i, token in enumerate(new, base.size)}
     got = target.ids
     for token in sorted(wanted.keys() | got.keys(), key=lambda token: (wanted.get(token, len(got)), token)):
         if wanted.get(token) != got.get(token):
             kind = "base" if token in old else "new"
             raise TokenizerError(
-                f"promise 1, ids: the {kind} token {token!r} has id {got.get(token)} in the target; "
+                f"promise 1, ids: the {kind} token {spelling.read(token)!r} has id {got.get(token)} in the target; "
                 f"wanted {wanted.get(token)}"
             )
     for part in _PARTS:
@@ -114,11 +120,11 @@ def check_base_ids(base: TokenizerJson, target: TokenizerJson, vocabulary: "pl.D
     return len(old)
 
 
-def check_text_without_hangul(base: Tokenizer, target: Tokenizer, texts: Iterable[str]) -> int:
-    """Promise 2: text without Hangul is encoded as before, id by id.
+def check_text_without_script(base: Tokenizer, target: Tokenizer, texts: Iterable[str], script: Script = HANGUL) -> int:
+    """Promise 2: text without the script is encoded as before, id by id.
 
-    Checked on the documents without Hangul, on the runs of lines without Hangul of the others, on every
-    assigned character of the Basic Multilingual Plane, and on a list of nasty strings.
+    Checked on the documents without it, on the runs of lines without it of the others, on every assigned character,
+    and on a list of nasty strings.
 
     Returns:
         The number of texts.
@@ -128,18 +134,20 @@ def check_text_without_hangul(base: Tokenizer, target: Tokenizer, texts: Iterabl
     """
     old, new = Reference.of(base), Reference.of(target)
     special = [token.content for token in old.document.added_tokens]
-    nasty = [*_NASTY, *special, *(f"a {token}b\n{token} {token}" for token in special), *_characters()]
+    nasty = [*_NASTY, *special, *(f"a {token}b\n{token} {token}" for token in special), *_characters(script)]
     count = 0
-    for batch in _batches(part for text in chain(texts, nasty) for part in _without_hangul(text)):
+    for batch in _batches(part for text in chain(texts, nasty) for part in _without(script, text)):
         for text, before, after in zip(batch, old.encode(batch), new.encode(batch), strict=True):
             if before != after:
-                raise TokenizerError(f"promise 2, text without Hangul: {_difference(old, text, before, after)}")
+                raise TokenizerError(f"promise 2, text without {script.name}: {_difference(old, text, before, after)}")
         count += len(batch)
     return count
 
 
-def check_reachable(target: TokenizerJson, vocabulary: "pl.DataFrame") -> int:
+def check_reachable(target: Tokenizer, vocabulary: "pl.DataFrame") -> int:
     """Promise 3: each token of `vocabulary` is what its own text encodes to, through merges alone.
+
+    Of a byte-level target, which puts nothing before a text, the whole tokenizer has to give it too.
 
     Returns:
         The number of tokens.
@@ -147,26 +155,32 @@ def check_reachable(target: TokenizerJson, vocabulary: "pl.DataFrame") -> int:
     Raises:
         TokenizerError: names the first token that its text does not give, and what it gives.
     """
-    tokens: list[str] = vocabulary["token"].to_list()
-    for token, pieces in zip(tokens, base_pieces(target, tokens), strict=True):
-        if pieces != [target.ids.get(token)]:
-            parts = [target.tokens[piece] for piece in pieces]
-            raise TokenizerError(f"promise 3, reachable tokens: the text of {token!r} encodes to {parts}")
+    reference, tokens = Reference.of(target), vocabulary["token"]
+    document = reference.document
+    for token, pieces in _lost(document, tokens):
+        parts = [document.text_of[piece] for piece in pieces]
+        raise TokenizerError(f"promise 3, reachable tokens: the text of {token!r} encodes to {parts}")
+    if document.spelling.byte_level:
+        text = [token for token in tokens if not token.startswith("<0x")]
+        for token, ids in zip(text, reference.encode([token.replace(SPACE, " ") for token in text]), strict=True):
+            if ids != [document.texts[token]]:
+                parts = [document.text_of[i] for i in ids]
+                raise TokenizerError(f"promise 3, reachable tokens: {token!r} as a text of its own encodes to {parts}")
     return len(tokens)
 
 
-def check_decoding(base: Tokenizer, target: Tokenizer, texts: Iterable[str]) -> int:
+def check_decoding(base: Tokenizer, target: Tokenizer, texts: Iterable[str], script: Script = HANGUL) -> int:
     """Promise 4: what the target encodes it decodes to what the base would have given back.
 
     Returns:
-        The number of texts: those that hold Hangul.
+        The number of texts: those that hold the script.
 
     Raises:
         TokenizerError: names the first text that comes back differently.
     """
     references = Reference.of(base), Reference.of(target)
     count = 0
-    for batch in _batches(text for text in texts if has_hangul(text)):
+    for batch in _batches(text for text in texts if script.holds(text)):
         before, after = (map(reference.decode, reference.encode(batch)) for reference in references)
         for text, old, new in zip(batch, before, after, strict=True):
             if old != new:
@@ -227,20 +241,31 @@ def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def _without_hangul(text: str) -> Iterator[str]:
-    """Yield `text`, if it holds no Hangul, or else each longest run of lines that holds none."""
-    if not has_hangul(text):
+def _lost(target: TokenizerJson, tokens: Iterable[str]) -> list[tuple[str, list[int]]]:
+    """Those of some tokens that their own text does not give, each with what it gives."""
+    listed = list(tokens)
+    encoded = zip(listed, base_pieces(target, listed), strict=True)
+    return [(token, pieces) for token, pieces in encoded if pieces != [target.texts.get(token)]]
+
+
+def _without(script: Script, text: str) -> Iterator[str]:
+    """Yield `text`, if it holds nothing of the script, or else each longest run of lines that holds nothing of it."""
+
+    def holds(text: str) -> bool:
+        return script.holds(text) or script.holds(unicodedata.normalize("NFC", text))  # as a base may read it
+
+    if not holds(text):
         yield text
         return
-    for hangul, lines in groupby(text.split("\n"), has_hangul):
-        if not hangul and (run := "\n".join(lines)):
+    for with_script, lines in groupby(text.split("\n"), holds):
+        if not with_script and (run := "\n".join(lines)):
             yield run
 
 
-def _characters() -> Iterator[str]:
-    """Yield every assigned character up to U+FFFF, 64 to a text; surrogates cannot stand in one."""
-    every = "".join(chr(i) for i in range(0x10000) if unicodedata.category(chr(i)) not in {"Cn", "Co", "Cs"})
-    kept = "".join(character for character in every if not has_hangul(character))
+def _characters(script: Script) -> Iterator[str]:
+    """Yield every assigned character, 64 to a text; surrogates cannot stand in one."""
+    every = "".join(chr(i) for i in range(0x110000) if unicodedata.category(chr(i)) not in {"Cn", "Co", "Cs"})
+    kept = "".join(character for character in every if not script.holds(character))
     for start in range(0, len(kept), 64):
         yield kept[start : start + 64]
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from kovocab.errors import TokenizerError
 from kovocab.tokenizer import sentencepiece_model
-from kovocab.tokenizer.placement import SPACE
 from kovocab.tokenizer.reference import Reference
+from kovocab.tokenizer.script import SPACE
 from kovocab.tokenizer.tokenizer_json import BpeModel, TokenizerJson
 
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED, _BYTE = range(1, 7)

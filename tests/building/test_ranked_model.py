@@ -8,11 +8,12 @@ import polars as pl
 import pytest
 from sentencepiece import SentencePieceProcessor, sentencepiece_model_pb2
 
+from kovocab.building.promises import check_model
+from kovocab.building.ranked_model import check_every_token, is_sentencepiece_style, ranked_model
+from kovocab.building.target import build_target
 from kovocab.errors import TokenizerError
-from kovocab.tokenizer.promises import check_model
-from kovocab.tokenizer.ranked_model import check_every_token, is_sentencepiece_style, ranked_model
 from kovocab.tokenizer.reference import Reference
-from kovocab.tokenizer.tokenizer import build_target, load_tokenizer
+from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.tokenizer.tokenizer_json import BpeModel, TokenizerJson
 from support.vocabularies import changed, train_vocabulary, with_added
 

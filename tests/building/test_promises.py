@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kovocab.errors import TokenizerError
-from kovocab.tokenizer.hangul import has_hangul
-from kovocab.tokenizer.promises import (
+from kovocab.building.promises import (
     check_base_ids,
     check_decoding,
     check_model,
     check_promises,
     check_reachable,
-    check_text_without_hangul,
+    check_text_without_script,
 )
+from kovocab.building.target import build_target, build_target_model
+from kovocab.errors import TokenizerError
 from kovocab.tokenizer.reference import Reference
-from kovocab.tokenizer.tokenizer import build_target, build_target_model
+from kovocab.tokenizer.script import HANGUL
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 from support.vocabularies import changed, tokenizer_merges, train_vocabulary, vocabulary, with_added
 
@@ -118,7 +118,7 @@ def references(base: TokenizerJson, target: TokenizerJson) -> list[Reference]:
 def test_promises_on_random_strings(references: list[Reference], model: bytes, text: str) -> None:
     before, after = (reference.encode([text])[0] for reference in references)
     assert references[0].decode(before) == references[1].decode(after)
-    if not has_hangul(text):
+    if not HANGUL.holds(text):
         assert before == after
     assert check_model(references[1], model, [text]) == (not any(s in text for s in ("<s>", "</s>", "<unk>")))
 
@@ -165,10 +165,10 @@ def test_a_merge_that_touches_english(base: TokenizerJson, target: TokenizerJson
     assert tokenizer_merges(base).index(("e", "a")) > 0
     broken = changed(target, first)
     with pytest.raises(TokenizerError, match=r"promise 2.*'Then she went .*differs from token \d+ on"):
-        check_text_without_hangul(base, broken, ["Then she went to the theatre."])
+        check_text_without_script(base, broken, ["Then she went to the theatre."])
     # In a document with Hangul it is found as well, where it has a line of its own.
     with pytest.raises(TokenizerError, match=r"promise 2.*'Then she went "):
-        check_text_without_hangul(base, broken, ["안녕\nThen she went to the theatre.\n안녕"])
+        check_text_without_script(base, broken, ["안녕\nThen she went to the theatre.\n안녕"])
 
 
 def test_a_character_of_another_script(base: TokenizerJson, target: TokenizerJson) -> None:
@@ -178,7 +178,7 @@ def test_a_character_of_another_script(base: TokenizerJson, target: TokenizerJso
     assert "㈱" not in base.ids
     # In no text that is given, but all characters are looked at.
     with pytest.raises(TokenizerError, match="promise 2"):
-        check_text_without_hangul(base, changed(target, add), [])
+        check_text_without_script(base, changed(target, add), [])
 
 
 def test_an_unreachable_token(target: TokenizerJson, rows: pl.DataFrame) -> None:

@@ -1,0 +1,51 @@
+"""What a vocabulary may hold, row by row: tokens of a script, each made of what is there already."""
+
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+from kovocab.errors import TokenizerError
+from kovocab.tokenizer.script import SPACE, Script
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Row = tuple[str, str | None, str | None]
+"""One row of a vocabulary: a token and the two parts that merge to it, None and None for a character."""
+
+
+def read_rows(
+    vocabulary: "pl.DataFrame", pieces: Collection[str], added: Collection[str], script: Script
+) -> Iterator[Row]:
+    """Yield the rows of `vocabulary`, each checked against what is known when it is its turn.
+
+    Args:
+        vocabulary: Columns `token`, `left`, `right`, in merge order.
+        pieces: The base's tokens.
+        added: Its special and other added tokens, which are no parts.
+        script: What new tokens may be made of.
+
+    Raises:
+        TokenizerError: a column is missing, or a row cannot be used; names it.
+    """
+    if missing := {"token", "left", "right"} - set(vocabulary.columns):
+        raise TokenizerError(f"the vocabulary lacks column {min(missing)!r}; wanted token, left, right")
+    seen: set[str] = set()
+    for i, (token, left, right) in enumerate(vocabulary.select("token", "left", "right").iter_rows()):
+        where = f"row {i} of the vocabulary ({token!r})"
+        if token is None or not script.can_be_new(token):
+            raise TokenizerError(f"{where} is not made of {script.wanted}, with or without {SPACE} before")
+        if token in seen or token in added:
+            raise TokenizerError(f"{where} repeats an earlier row or a special token")
+        if left is None and right is None:
+            if len(token) != 1:
+                raise TokenizerError(f"{where} has no parts; only a single character may have none")
+        elif None in (left, right) or left + right != token:
+            raise TokenizerError(f"{where} is not the two parts {left!r} and {right!r} put together")
+        else:
+            for part in (left, right):
+                if part not in seen and part not in pieces:
+                    raise TokenizerError(
+                        f"{where} has the part {part!r}, which neither the base nor an earlier row has"
+                    )
+        seen.add(token)
+        yield token, left, right

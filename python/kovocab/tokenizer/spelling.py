@@ -1,0 +1,72 @@
+"""How a tokenizer's file spells its tokens, and how all else is written here: one notation for every kind of base.
+
+Word counts, vocabularies and decisions write text, and `▁` for a space. A SentencePiece-style file does so too. A
+byte-level one writes each byte of UTF-8 as a character of its own, `ìķĪ` for 안; there a `▁` of the text is written as
+a space: the two change places. What is no UTF-8 is written in bytes, `<0xEA><0xB0>`, as SentencePiece writes them.
+"""
+
+import re
+from typing import Final
+
+from kovocab.tokenizer.script import SPACE, Script
+
+_SWAP = str.maketrans({SPACE: " ", " ": SPACE})
+_BYTES = re.compile("(?:<0x[0-9A-F]{2}>)+")
+
+
+def _byte_characters() -> list[str]:
+    """GPT-2's: a byte that can be seen is itself, the others follow from U+0100 on."""
+    seen = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    hidden = (chr(0x100 + i) for i in range(256))
+    return [chr(byte) if byte in seen else next(hidden) for byte in range(256)]
+
+
+BYTES: Final = _byte_characters()
+"""The character that a byte-level file writes for each byte."""
+
+_BYTE_OF: Final = {character: byte for byte, character in enumerate(BYTES)}
+
+
+class Spelling:
+    """That of a SentencePiece-style file, which is the notation itself."""
+
+    byte_level = False
+
+    def spell(self, token: str) -> str:
+        """The token as the file has it."""
+        return token
+
+    def read(self, token: str) -> str:
+        """The file's token as all else has it."""
+        return token
+
+    def possible(self, script: Script) -> Script:
+        """What of a script can be new tokens of such a base."""
+        return script
+
+
+class ByteSpelling(Spelling):
+    """That of a byte-level file."""
+
+    byte_level = True
+
+    def spell(self, token: str) -> str:
+        """The token as the file has it."""
+        if _BYTES.fullmatch(token):
+            return "".join(BYTES[int(token[at + 3 : at + 5], 16)] for at in range(0, len(token), 6))
+        return "".join(BYTES[byte] for byte in token.translate(_SWAP).encode())
+
+    def read(self, token: str) -> str:
+        """The file's token as all else has it; one that is not made of bytes, as added ones may be, as it is."""
+        try:
+            raw = bytes(_BYTE_OF[character] for character in token)
+        except KeyError:
+            return token
+        try:
+            return raw.decode().translate(_SWAP)
+        except UnicodeDecodeError:
+            return "".join(f"<0x{byte:02X}>" for byte in raw)
+
+    def possible(self, script: Script) -> Script:
+        """What of a script can be new tokens of such a base."""
+        return script.in_bytes

@@ -1,0 +1,146 @@
+"""Byte-level tokenizers: words are what their pattern cuts, and token counts are `tokenizers`' own, id by id."""
+
+import logging
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from kovocab import _core, count_tokens, count_words
+from kovocab.counting.tally import bpe_of
+from kovocab.errors import TokenizerError
+from kovocab.tokenizer.tokenizer_json import TokenizerJson
+from support import reference
+from support.byte_level import CL100K, CONTRACTIONS, MARKS, added, hard_text, load, split_by, tiny
+from support.vocabularies import tokenizer_of
+
+NAMES = ["gpt2", "phi2", "qwen2", "llama3"]
+ENGINES: dict[str, tuple[TokenizerJson, _core.Bpe]] = {}
+
+
+def engine(data: Path, name: str) -> tuple[TokenizerJson, _core.Bpe]:
+    """A real tokenizer and its engine, made once."""
+    if name not in ENGINES:
+        tokenizer = load(data, name)
+        ENGINES[name] = tokenizer, bpe_of(tokenizer)
+    return ENGINES[name]
+
+
+def tokens(bpe: _core.Bpe, texts: list[str] | pl.Series) -> dict[int, int]:
+    counter = _core.WordCounter(2)
+    counter.update(bpe, pl.Series(texts, dtype=pl.String))
+    counts = pl.DataFrame(counter.count_tokens(bpe))["count"].to_list()
+    return {i: count for i, count in enumerate(counts) if count}
+
+
+def expected(texts: list[str] | pl.Series, tokenizer: TokenizerJson) -> dict[int, int]:
+    return {i: int(count) for i, count in enumerate(reference.token_counts(texts, tokenizer)) if count}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_real_text_is_counted_id_by_id(data: Path, ko_small: pl.Series, name: str) -> None:
+    tokenizer, bpe = engine(data, name)
+    files = [("en", 9), ("other", 7), ("en_ko_pairs", 90)]
+    others = [pl.read_ndjson(data / f"{file}.jsonl.zst", infer_schema_length=None) for file, _ in files]
+    texts = [frame[frame.columns[0]].gather_every(every) for frame, (_, every) in zip(others, files, strict=True)]
+    for some in [ko_small.gather_every(11), *texts]:
+        assert tokens(bpe, some) == expected(some, tokenizer)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hard_text_is_counted_id_by_id(data: Path, name: str) -> None:
+    tokenizer, bpe = engine(data, name)
+    library = reference.Reference(tokenizer)
+
+    @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(hard_text)
+    def same(text: str) -> None:
+        ids = Counter(library.encode([text])[0])
+        assert tokens(bpe, [text]) == dict(ids)
+
+    same()
+    for run in ("가", "a", " ", "\n", "1", "ㅋ", "'s", "!", "\t", "\u1112\u1161\u11ab", "漢"):
+        same.hypothesis.inner_test(run * 3_000)
+
+
+@pytest.mark.parametrize(
+    ("what", "parts"),
+    {
+        "a space before text": {
+            "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
+        },
+        "three digits": {"pre_tokenizer": split_by(CONTRACTIONS + CL100K)},
+        "other contractions": {"pre_tokenizer": split_by("'(?i:[sdmt]|ll|ve|re)|" + CL100K)},
+        "marks are letters": {"pre_tokenizer": split_by(CONTRACTIONS + MARKS)},
+        "NFC": {"normalizer": {"type": "NFC"}},
+        "NFC in a sequence": {"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}]}},
+    }.items(),
+)
+def test_each_setting_is_counted_id_by_id(what: str, parts: dict[str, Any]) -> None:
+    plain = tokenizer_of(tiny(**parts))
+    size = plain.size
+    some = [
+        added("<|im_start|>", size),
+        added("  안녕", size + 1, normalized=True),
+        added("나무", size + 2, lstrip=True),
+    ]
+    some += [
+        added("theX", size + 3, rstrip=True, lstrip=True),
+        added("  ", size + 4),
+        added("\u1112\u1161", size + 5, normalized=True),
+    ]
+    for tokenizer in (plain, tokenizer_of(tiny(**parts, added_tokens=some))):
+        bpe, library = bpe_of(tokenizer), reference.Reference(tokenizer)
+
+        @settings(max_examples=150, deadline=None)
+        @given(hard_text)
+        def same(text: str) -> None:
+            text = text.replace("XYZ", " theX ").replace("가나", "  나무").replace("é", "\u1112\u1161")
+            assert tokens(bpe, [text]) == dict(Counter(library.encode([text])[0])), what  # noqa: B023
+
+        same()
+
+
+def test_words_are_what_the_pattern_cuts_with_the_space_as_a_mark() -> None:
+    words = count_words(pl.Series(["the 안녕 ▁나무's 12  the", " 안녕"]), tokenizer_of(tiny()))
+    assert dict(words.iter_rows()) == {
+        "the": 1, "▁안녕": 2, "▁ ": 1, "나무": 1, "'s": 1, "▁12": 1, "▁": 1, "▁the": 1,
+    }  # fmt: skip
+    counts = count_tokens(words, tokenizer_of(tiny()))
+    text = pl.Series(["the 안녕 ▁나무's 12  the", " 안녕"])
+    assert counts["count"].to_list() == count_tokens(text, tokenizer_of(tiny()))["count"].to_list()
+
+
+def test_phi2s_runs_of_spaces_are_found_before_the_text_is_cut(data: Path) -> None:
+    tokenizer, bpe = engine(data, "phi2")
+    counted = {tokenizer.tokens[i]: count for i, count in tokens(bpe, ["  안녕", "   the", "\t\t\tx  "]).items()}
+    assert counted["  "] == 2
+    assert counted["   "] == counted["the"] == counted["\t\t\t"] == counted["x"] == 1
+    assert "Ġthe" not in counted
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ({"pre_tokenizer": split_by(r"\p{L}+|.")}, "a pattern that kovocab has no scanner for"),
+        ({"normalizer": {"type": "NFKC"}}, "its normaliser is not NFC"),
+        ({"added_tokens": [added("나무", 300, single_word=True)]}, "found as a single word only"),
+    ],
+)
+def test_what_has_no_scanner_is_counted_by_documents_and_says_why(
+    parts: dict[str, Any], said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain = tokenizer_of(tiny())
+    if "added_tokens" in parts:
+        parts["added_tokens"][0]["id"] = plain.size
+    tokenizer = tokenizer_of(tiny(**parts))
+    texts = pl.Series(["the 안녕 나무 12 ﬁ", "나무12"])
+    with caplog.at_level(logging.WARNING):
+        counted = count_tokens(texts, tokenizer)
+    assert said in caplog.text
+    assert counted["count"].to_list() == list(reference.token_counts(texts, tokenizer))
+    with pytest.raises(TokenizerError, match=said):
+        count_words(texts, tokenizer)
