@@ -150,12 +150,14 @@ fn train_bpe(
     py: Python<'_>,
     words: PyChunkedArray,
     counts: PyChunkedArray,
+    first: PyChunkedArray,
     vocab_size: usize,
     min_count: u64,
 ) -> PyResult<PyRecordBatch> {
     Ok(py.detach(|| {
         let words = table::weighted(words.chunks(), counts.chunks())?;
-        table::trained(&train::train(words, vocab_size, min_count)?).map(PyRecordBatch::from)
+        let first = table::texts(first.chunks())?;
+        table::trained(&train::train(words, &first, vocab_size, min_count)?).map(PyRecordBatch::from)
     })?)
 }
 

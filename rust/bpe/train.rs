@@ -41,11 +41,14 @@ struct Words {
 
 /// Learn tokens from `words` until there are `vocab_size` of them or no pair reaches `min_count`.
 ///
+/// `first` are tokens to begin with, those of a tokenizer that is trained on: each is merged from the two parts that
+/// those before it make of it, and passed over where they make another number of parts.
+///
 /// `words` are taken by value because they are let go before the work begins: at 170 M words they are 4 GB.
 ///
 /// # Errors
 /// If the counts of one character together pass 2^63 - 1, or there are 2^32 words.
-pub fn train(words: Vec<(&str, u64)>, vocab_size: usize, min_count: u64) -> Result<Vec<Trained>> {
+pub fn train(words: Vec<(&str, u64)>, first: &[&str], vocab_size: usize, min_count: u64) -> Result<Vec<Trained>> {
     if u32::try_from(words.len()).is_err() {
         return Err(Error::Argument("more than 2^32 words".into()));
     }
@@ -57,6 +60,15 @@ pub fn train(words: Vec<(&str, u64)>, vocab_size: usize, min_count: u64) -> Resu
         tokens.push(token.token.clone());
     }
     let mut words = Words::new(words, &ids)?;
+    let first = begin_with(first, &mut ids, &mut tokens)?;
+    let merged = words.merge_first(&first);
+    let mut made: Vec<(u32, Pair)> = first.into_iter().map(|(pair, id)| (id, pair)).collect();
+    made.sort_unstable();
+    for (id, (left, right)) in made {
+        let parts = Some((tokens[left as usize].clone(), tokens[right as usize].clone()));
+        let count = merged.get(&id).map_or(0, |count| count.unsigned_abs());
+        trained.push(Trained { token: tokens[id as usize].clone(), parts, count });
+    }
     let (mut counts, mut queue) = words.count_pairs();
 
     while tokens.len() < vocab_size {
@@ -106,6 +118,47 @@ fn alphabet(words: &[(&str, u64)]) -> Result<Vec<Trained>> {
         .collect())
 }
 
+/// Number the tokens of `first`, and say what merges to each.
+fn begin_with(
+    first: &[&str],
+    ids: &mut FxHashMap<String, u32>,
+    tokens: &mut Vec<String>,
+) -> Result<FxHashMap<Pair, u32>> {
+    let mut merges = FxHashMap::default();
+    for &token in first {
+        let characters: Option<Vec<u32>> =
+            token.chars().map(|c| ids.get(c.encode_utf8(&mut [0; 4])).copied()).collect();
+        let Some(mut run) = characters else { continue };
+        merge_all(&mut run, &merges, |_| ());
+        if let ([left, right], false) = (run.as_slice(), ids.contains_key(token)) {
+            let id = u32::try_from(tokens.len()).map_err(|_| too_many())?;
+            merges.insert((*left, *right), id);
+            ids.insert(token.into(), id);
+            tokens.push(token.into());
+        }
+    }
+    Ok(merges)
+}
+
+/// Merge in `run` what can be, the lowest id first; what a merge makes is a part of merges to higher ids only.
+fn merge_all(run: &mut Vec<u32>, merges: &FxHashMap<Pair, u32>, mut merged: impl FnMut(u32)) {
+    while let Some(id) = run.windows(2).filter_map(|pair| merges.get(&(pair[0], pair[1]))).min().copied() {
+        let (mut from, mut to) = (0, 0);
+        while from < run.len() {
+            if from + 1 < run.len() && merges.get(&(run[from], run[from + 1])) == Some(&id) {
+                merged(id);
+                run[to] = id;
+                from += 2;
+            } else {
+                run[to] = run[from];
+                from += 1;
+            }
+            to += 1;
+        }
+        run.truncate(to);
+    }
+}
+
 fn too_many() -> Error {
     Error::Argument("more than 2^32 tokens".into())
 }
@@ -129,11 +182,30 @@ impl Words {
         Ok(all)
     }
 
+    /// Merge in each word what `merges` has; returns how often each was merged.
+    fn merge_first(&mut self, merges: &FxHashMap<Pair, u32>) -> FxHashMap<u32, i64> {
+        let mut often: FxHashMap<u32, i64> = FxHashMap::default();
+        if merges.is_empty() {
+            return often;
+        }
+        let mut run = Vec::new();
+        for (word, &count) in self.starts.windows(2).zip(&self.counts) {
+            let all = &mut self.ids[word[0]..word[1]];
+            run.clear();
+            run.extend_from_slice(all);
+            merge_all(&mut run, merges, |id| *often.entry(id).or_default() += count);
+            all[..run.len()].copy_from_slice(&run);
+            all[run.len()..].fill(NONE);
+        }
+        often
+    }
+
     fn count_pairs(&self) -> (FxHashMap<Pair, i64>, Queue) {
         let mut counts: FxHashMap<Pair, i64> = FxHashMap::default();
         let mut places: FxHashMap<Pair, Places> = FxHashMap::default();
         for ((run, &count), word) in self.starts.windows(2).zip(&self.counts).zip(0..) {
-            for pair in self.ids[run[0]..run[1]].windows(2) {
+            let run = self.ids[run[0]..run[1]].split(|&id| id == NONE).next().unwrap_or_default();
+            for pair in run.windows(2) {
                 let pair = (pair[0], pair[1]);
                 *counts.entry(pair).or_default() += count;
                 note(places.entry(pair).or_default(), word);
@@ -241,7 +313,7 @@ mod tests {
         #[test]
         fn merges_as_counting_anew_does(words in prop::collection::btree_map("▁?[가나다라마]{1,6}", 1u64..50, 1..30)) {
             let words: Vec<(&str, u64)> = words.iter().map(|(word, count)| (word.as_str(), *count)).collect();
-            let ours: Vec<_> = train(words.clone(), 26, 1).unwrap().into_iter().filter_map(|token| token.parts).collect();
+            let ours: Vec<_> = train(words.clone(), &[], 26, 1).unwrap().into_iter().filter_map(|token| token.parts).collect();
             let theirs = slow(&words, ours.len());
             // Up to the first token that can be made in two ways; from there the habits of `tokenizers` decide.
             let mut made = std::collections::HashSet::new();
@@ -250,11 +322,45 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn beginning_with_its_own_first_tokens_changes_nothing(
+            words in prop::collection::btree_map("▁?[가나다라마]{1,6}", 1u64..50, 1..30), share in 0.0..1.0,
+        ) {
+            let words: Vec<(&str, u64)> = words.iter().map(|(word, count)| (word.as_str(), *count)).collect();
+            let whole = train(words.clone(), &[], 26, 1).unwrap();
+            let merges: Vec<&Trained> = whole.iter().filter(|token| token.parts.is_some()).collect();
+            // Up to the first token that can be made in two ways, whose second way is no token to begin with.
+            let mut made = std::collections::HashSet::new();
+            let clear = merges.iter().take_while(|t| t.parts.as_ref().is_some_and(|(l, r)| l != r) && made.insert(&t.token));
+            let clear = clear.count();
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+            let some = (clear as f64 * share) as usize;
+            let first: Vec<&str> = merges[..some].iter().map(|token| token.token.as_str()).collect();
+            let continued = train(words, &first, 26, 1).unwrap();
+            let theirs: Vec<&Trained> = continued.iter().filter(|token| token.parts.is_some()).collect();
+            prop_assert_eq!(&theirs[..clear], &merges[..clear]);
+        }
+    }
+
+    #[test]
+    fn tokens_to_begin_with_that_the_words_do_not_make() {
+        let words = vec![("가나다", 3), ("가나", 2)];
+        let merges: Vec<_> = train(words, &["가나다", "나다", "가나다", "뷁가", "가나"], 9, 1)
+            .unwrap()
+            .into_iter()
+            .filter_map(|token| token.parts.map(|(left, right)| (left, right, token.count)))
+            .collect();
+        let made = |left: &str, right: &str, count| (left.to_string(), right.to_string(), count);
+        // 가나다 is three parts before 나다 is there, and two behind it; of 뷁가 no word has the first.
+        assert_eq!(merges, [made("나", "다", 3), made("가", "나다", 3), made("가", "나", 2)]);
+    }
+
     #[test]
     fn counts_past_32_bits() {
-        let trained = train(vec![("가나", 5_000_000_000), ("다라", 4_000_000_000)], 6, 1).unwrap();
+        let trained = train(vec![("가나", 5_000_000_000), ("다라", 4_000_000_000)], &[], 6, 1).unwrap();
         let counts: Vec<u64> = trained[4..].iter().map(|token| token.count).collect();
         assert_eq!(counts, [5_000_000_000, 4_000_000_000]);
-        assert!(train(vec![("가", u64::MAX)], 6, 1).is_err());
+        assert!(train(vec![("가", u64::MAX)], &[], 6, 1).is_err());
     }
 }

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kovocab import RefineSettings, count_tokens, refine
+from kovocab.building.byte_level import missing_scaffolds
 from kovocab.building.target import build_target
 from kovocab.counting.count import count
 from kovocab.counting.word_counts import Counted
@@ -22,9 +23,10 @@ from kovocab.refining.rounds import Text, TokenCounts
 from kovocab.tokenizer.script import Script
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
+from support.byte_level import tiny
 from support.vocabularies import changed, tokenizer_merges, tokenizer_of, words_of
 
-LETTERS = "가나다ㅋ뷁"
+LETTERS = "가나무다ㅋ뷁"
 
 
 def small_base(*extra: tuple[str, str]) -> TokenizerJson:
@@ -42,7 +44,11 @@ def small_base(*extra: tuple[str, str]) -> TokenizerJson:
     return tokenizer_of(config)
 
 
-BASES = {"plain": small_base(), "merges Hangul": small_base(("가", "나"), ("▁", "가나"), ("가나", "뷁"))}
+BASES = {
+    "plain": small_base(),
+    "merges Hangul": small_base(("가", "나"), ("▁", "가나"), ("가나", "뷁")),
+    "byte-level": tokenizer_of(tiny()),
+}
 
 WORD_COUNTS = st.dictionaries(
     st.text(LETTERS + "▁", min_size=1, max_size=9).filter(lambda word: word.strip("▁")),
@@ -77,7 +83,7 @@ def same(
 def test_every_round_counts_as_its_own_target_does(kind: str, counts: dict[str, int], data: st.DataObject) -> None:
     words, base = words_of(counts), BASES[kind]
     trained = intermediate.train(intermediate.training_words(words), 40)
-    first = Vocabulary.of(trained, base.ids)
+    first = Vocabulary.of(trained, base.texts, missing_scaffolds(base, trained["token"]))
     tokens = first.table["token"].to_list()
     some = st.sets(st.sampled_from(tokens), max_size=3) if tokens else st.just(set[str]())
     vocabulary = first.without(first.rows(data.draw(some))).reachable()

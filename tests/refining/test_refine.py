@@ -534,7 +534,7 @@ def test_words_that_cannot_be_refined(sample: list[str], base: TokenizerJson) ->
         ({"intermediate_vocab_size": 0}, "intermediate_vocab_size is 0; wanted 1 or more"),
         ({"max_new_tokens": 0}, "max_new_tokens is 0; wanted 1 or more"),
         ({"prune": "leaves"}, "prune is 'leaves'; wanted threshold or leaf"),
-        ({"script": "Latin"}, "script is 'Latin'; wanted Hangul"),
+        ({"candidates": "learned"}, "candidates is 'learned'; wanted intermediate or continued"),
     ],
 )
 def test_settings_that_no_run_could_use(change: dict[str, Any], reason: str) -> None:

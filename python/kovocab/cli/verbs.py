@@ -131,13 +131,14 @@ def refine_words(
     record = refined.save(out, overwrite=overwrite)
     checked = record["promises"]
     again = checked["base_tokens_reachable"]
+    script = chosen.script if isinstance(chosen.script, str) else " and ".join(chosen.script)
     remade = f", and {quantity(again, 'token')} of the base by merges that are new" if again else ""
     print(refined.summary())
     print(
         f"promises kept: {quantity(checked['base_tokens'], 'base id')} as before; "
-        f"{quantity(checked['texts_without_hangul'], 'text')} without Hangul encoded as before; "
+        f"{quantity(checked['texts_without_hangul'], 'text')} without {script} encoded as before; "
         f"{quantity(checked['new_tokens'], 'new token')} reachable{remade}; "
-        f"{quantity(checked['texts_with_hangul'], 'text')} with Hangul decoded as before\n{out}"
+        f"{quantity(checked['texts_with_hangul'], 'text')} with {script} decoded as before\n{out}"
     )
 
 

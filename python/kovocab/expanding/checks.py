@@ -83,7 +83,7 @@ def check_vocabulary(path: Path, vocabulary: "pl.DataFrame", target: TokenizerJs
         ArtefactError: they do not belong together; names the first row that tells.
     """
     for row, token in vocabulary.select("id", "token").iter_rows():
-        if (there := target.tokens.get(row)) != token:
+        if (there := target.text_of.get(row)) != token:
             raise ArtefactError(
                 f"{path} is not of the tokenizer.json beside it: the token {row:,} is {token!r} in the one and "
                 f"{there!r} in the other; wanted both of one refine"
@@ -98,7 +98,7 @@ def check_vocabulary(path: Path, vocabulary: "pl.DataFrame", target: TokenizerJs
         return
     merges = set(target.model.merges)
     for token, left, right in vocabulary.select("token", "left", "right").drop_nulls().iter_rows():
-        if (left, right) not in merges:
+        if (target.spelling.spell(left), target.spelling.spell(right)) not in merges:
             raise ArtefactError(
                 f"{path} is not of the tokenizer.json beside it: that does not merge {left!r} and {right!r} to "
                 f"{token!r}; wanted both of one refine"

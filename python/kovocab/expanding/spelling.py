@@ -93,7 +93,7 @@ class BasePieces:
         """
         ids = range(self.first_new_id, max(tokenizer.size, self.first_new_id + len(self._tokens)))
         for row, there in zip_longest(ids, self._tokens):
-            if (token := tokenizer.tokens.get(row)) != there:
+            if (token := tokenizer.text_of.get(row)) != there:
                 raise ModelError(
                     f"{PIECES} is of another vocabulary: the token {row:,} is {there!r} there and {token!r} in the "
                     "tokenizer; run `kovocab expand` again"

@@ -84,7 +84,8 @@ def refine(
             "a file that `kovocab count` wrote says it, a frame of words or a file of an earlier version does not"
         )
     start = time.perf_counter()
-    trained = intermediate.train(runs, settings.intermediate_vocab_size)
+    begin = intermediate.tokens_of(tokenizer, script) if settings.candidates == "continued" else []
+    trained = intermediate.train(runs, settings.intermediate_vocab_size, first=begin)
     log.info("intermediate tokenizer: %s tokens, %.1f s", f"{len(trained):,}", time.perf_counter() - start)
     candidates = Vocabulary.of(trained, tokenizer.texts, missing_scaffolds(tokenizer, trained["token"]))
     seen = trained.filter(pl.col("left").is_null()).select("token", "count")

@@ -110,7 +110,11 @@ class Refined:
             self._script,
         )
         silent = self.vocabulary.filter(pl.col("id") >= self.record["first_new_id"], pl.col("count") == 0)
-        stems = {*self.vocabulary["left"], *self.vocabulary["right"]}
+        stems = {
+            *self.vocabulary["left"],
+            *self.vocabulary["right"],
+            *self.vocabulary["token"].tail(self.record["scaffolds"]),
+        }
         for token in silent["token"]:
             if token not in stems:
                 raise TokenizerError(f"promise 3, reachable: the new token {token!r} is nowhere emitted in the corpus")

@@ -31,6 +31,9 @@ class RefineSettings:
             of some stems below `min_count`. `threshold`: the cards' rule, word for word: every token below
             `min_count` goes, even one that others are made of, and these then go too.
         script: The script of new tokens, by the name that Unicode has for it, or a list of several.
+        candidates: `intermediate`, the cards' way: those tokens of an intermediate tokenizer, trained on the words from
+            characters on, that the base does not have. `continued`: training goes on from the base's own tokens of
+            the script (arXiv 2512.03989); the same where the base has none but characters.
     """
 
     min_count: int = CARDS
@@ -39,6 +42,7 @@ class RefineSettings:
     max_new_tokens: int | None = None
     prune: Literal["threshold", "leaf"] = "leaf"
     script: str | list[str] = "Hangul"
+    candidates: Literal["intermediate", "continued"] = "intermediate"
 
     def __post_init__(self) -> None:
         """Refuse what no run could use."""
@@ -46,5 +50,7 @@ class RefineSettings:
             value = getattr(self, name)
             if value is not None and not 1 <= value < 1 << 64:  # counts are 64 bits wide
                 raise UsageError(f"{name} is {value}; wanted {'1 or more' if value < 1 else 'less than 2^64'}")
-        if self.prune not in ("threshold", "leaf"):
-            raise UsageError(f"prune is {self.prune!r}; wanted threshold or leaf")
+        kinds = {"prune": ("threshold", "leaf"), "candidates": ("intermediate", "continued")}
+        for name, known in kinds.items():
+            if getattr(self, name) not in known:
+                raise UsageError(f"{name} is {getattr(self, name)!r}; wanted {' or '.join(known)}")
