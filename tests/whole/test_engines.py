@@ -43,6 +43,7 @@ defaults: {lr: 1e-2, steps: 2}
 schedule: [{input_rows: new, output_rows: all}]
 """
 SETTINGS = RefineSettings(min_count=60, min_syllable_count=60, intermediate_vocab_size=6_000)
+SPECIAL = ("<unk>", "<s>", "</s>")
 PHI = {
     "architecture": "phi",
     # What llama.cpp takes for granted of phi-2.
@@ -207,7 +208,7 @@ def test_kitoken_but_for_contractions_after_a_newline(kind, hub, documents, ours
 @pytest.mark.parametrize("kind", ["sentencepiece", "ranks"])
 def test_sentencepiece_but_for_special_tokens_in_the_text(kind, hub, documents, ours):
     for i in differing(ours[kind], ask(ENGINES, "sentencepiece", documents, hub / kind / "export")["ids"]):
-        assert any(token in documents[i] for token in ("<unk>", "<s>", "</s>")), documents[i]
+        assert any(token in documents[i] for token in SPECIAL), documents[i]
 
 
 def test_onnxruntime_goes_by_the_class_that_is_named(hub, documents, ours):
@@ -224,7 +225,8 @@ def test_onnxruntime_goes_by_the_class_that_is_named(hub, documents, ours):
     right = differing(ours["sentencepiece"], ask(ENGINES, "onnxruntime", documents, named)["ids"])
     assert len(right) < len(documents) / 20
     fifth = differing(ours["sentencepiece"], ask(ENGINES, "transformers", documents, named)["ids"])
-    assert {documents[i][0] for i in fifth} == {" "}
+    assert any(documents[i].startswith(" ") for i in fifth)
+    assert all(documents[i].startswith(" ") or any(token in documents[i] for token in SPECIAL) for i in fifth)
 
 
 @pytest.mark.parametrize("engine", ["xgrammar", "llguidance"])
