@@ -109,7 +109,7 @@ attack: build ## Kills, signals, full disks, races and damage, each verb: what h
 	PYTHONPATH=tests $(BIN)/python tests/attack.py
 
 bench: build ## The benchmarks, against the peers, on generated text; some ten minutes
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt 'tokie>=0.1.4'
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt 'tokie>=0.1.4' 'gigatoken>=0.10'
 	$(BIN)/python benchmarks/counting.py
 	$(BIN)/python benchmarks/counting.py --generated 1 --slice 50 --rounds 2
 	$(BIN)/python benchmarks/formats.py --gigabytes 0.1

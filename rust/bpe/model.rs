@@ -1,12 +1,11 @@
 //! A `tokenizer.json` made into the tables that cutting and encoding need.
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use rustc_hash::FxHashMap;
 
 use crate::bpe::syllables::Syllables;
-use crate::bpe::tokenizer_json::{Added, Style, TokenizerJson, refuse};
+use crate::bpe::tokenizer_json::{Added, Merge, Style, Text, TokenizerJson, refuse};
 use crate::error::Result;
 use crate::text::notation::turn;
 use crate::text::words::{Cut, SPACE};
@@ -70,11 +69,11 @@ impl Bpe {
         let byte_level = matches!(style, Style::ByteLevel { .. });
         let spelled = |byte: u8| if byte_level { symbol(byte).to_string() } else { format!("<0x{byte:02X}>") };
         let bytes = (0..=u8::MAX)
-            .map(|byte| vocab.get(&spelled(byte)).copied())
+            .map(|byte| vocab.get(spelled(byte).as_str()).copied())
             .collect::<Option<Vec<_>>>()
             .ok_or_else(|| refuse("its vocabulary lacks some of the 256 byte tokens"))?;
         // A token that is spelled in other characters than bytes are is no word.
-        let word = |(token, id): (&String, &u32)| Some((text(token)?, *id));
+        let word = |(token, id): (&Text<'_>, &u32)| Some((text(&token.0)?, *id));
         let whole = if whole_words { vocab.iter().filter_map(word).collect() } else { FxHashMap::default() };
 
         if size > Pairs::MOST || merges.len() > Pairs::MOST {
@@ -84,8 +83,7 @@ impl Bpe {
         let mut parts = Vec::with_capacity(merges.len());
         let mut entries = Vec::with_capacity(merges.len());
         let mut ranks = Pairs::with_capacity(merges.len());
-        for merge in &merges {
-            let (left, right) = merge.parts()?;
+        for Merge(Text(left), Text(right)) in &merges {
             let entry = format!("{left}{right}");
             let id = |token: &str| {
                 let found = vocab.get(token).copied();
@@ -104,12 +102,12 @@ impl Bpe {
         }
         let (plane, beyond) = characters(&vocab, &entries);
         let cut = if byte_level { Cut::ALL } else { Cut::check(entries.iter().map(String::as_str)) };
-        let syllables = if byte_level {
-            Syllables::of(&bytes, &parts, &merged, entries.iter().map(|entry| text(entry)), &ranks)
+        let (neighbours, syllables) = if byte_level {
+            let texts: Vec<_> = entries.iter().map(|entry| text(entry).unwrap_or_default()).collect();
+            (neighbours(&texts), Syllables::of(&bytes, &parts, &merged, &texts, &ranks))
         } else {
-            Syllables::default()
+            (vec![], Syllables::default())
         };
-        let neighbours = if byte_level { neighbours(&entries) } else { vec![] };
         Ok(Self {
             size,
             added,
@@ -195,28 +193,31 @@ fn symbol(byte: u8) -> char {
 
 /// The bytes of a token as a byte-level tokenizer writes it; nothing if it is not written so.
 fn text(token: &str) -> Option<Vec<u8>> {
-    static BYTES: LazyLock<FxHashMap<char, u8>> = LazyLock::new(|| (0..=u8::MAX).map(|b| (symbol(b), b)).collect());
-    token.chars().map(|c| BYTES.get(&c).copied()).collect()
+    // By code, from U+0021 to U+0143.
+    static BYTES: LazyLock<Vec<Option<u8>>> = LazyLock::new(|| {
+        let mut bytes = vec![None; 0x144];
+        (0..=u8::MAX).for_each(|byte| bytes[symbol(byte) as usize] = Some(byte));
+        bytes
+    });
+    token.chars().map(|c| BYTES.get(c as usize).copied().flatten()).collect()
 }
 
 /// A bit for each pair of bytes that an entry has side by side.
-fn neighbours(entries: &[String]) -> Vec<u64> {
+fn neighbours(texts: &[Vec<u8>]) -> Vec<u64> {
     let mut bits = vec![0; 1 << 10];
-    for bytes in entries.iter().filter_map(|entry| text(entry)) {
-        for pair in bytes.windows(2) {
-            let bit = usize::from(pair[0]) << 8 | usize::from(pair[1]);
-            bits[bit / 64] |= 1 << (bit % 64);
-        }
+    for pair in texts.iter().flat_map(|bytes| bytes.windows(2)) {
+        let bit = usize::from(pair[0]) << 8 | usize::from(pair[1]);
+        bits[bit / 64] |= 1 << (bit % 64);
     }
     bits
 }
 
 /// The tokens that are one character each, by code: up to 2^16 in a row, and the others.
-fn characters(vocab: &HashMap<String, u32>, entries: &[String]) -> (Vec<Character>, FxHashMap<u32, Character>) {
+fn characters(vocab: &FxHashMap<Text<'_>, u32>, entries: &[String]) -> (Vec<Character>, FxHashMap<u32, Character>) {
     let mut plane = vec![Character::NONE; 1 << 16];
     let mut beyond = FxHashMap::default();
     for (token, &id) in vocab {
-        let mut chars = token.chars();
+        let mut chars = token.0.chars();
         if let (Some(c), None) = (chars.next(), chars.next()) {
             let character = Character { id, ..Character::NONE };
             match plane.get_mut(c as usize) {
@@ -242,6 +243,9 @@ fn characters(vocab: &HashMap<String, u32>, entries: &[String]) -> (Vec<Characte
 pub struct Pairs {
     slots: Vec<u64>,
     shift: u32,
+    /// A bit for each pair by its hash, sixteen times as many: most pairs that are asked for are none, and a bit that is
+    /// not set says so from a table an eighth as large.
+    filter: Vec<u64>,
 }
 
 const ID_BITS: u32 = 21;
@@ -258,13 +262,15 @@ impl Pairs {
     /// Room for so many pairs.
     pub(crate) fn with_capacity(pairs: usize) -> Self {
         let bits = (pairs * 2).next_power_of_two().trailing_zeros().max(4);
-        Self { slots: vec![FREE; 1 << bits], shift: 64 - bits }
+        Self { slots: vec![FREE; 1 << bits], shift: 64 - bits, filter: vec![0; 1 << (bits + 3 - 6)] }
     }
 
     /// A pair that comes twice keeps its later rank, as in `tokenizers`. Ids and rank are below [`Pairs::MOST`].
     pub(crate) fn insert(&mut self, left: u32, right: u32, rank: u32) {
         let at = self.find(key(left, right));
         self.slots[at] = key(left, right) | u64::from(rank);
+        let bit = self.bit(key(left, right));
+        self.filter[bit / 64] |= 1 << (bit % 64);
     }
 
     /// The rank of a pair, or [`NONE`]. Lower ranks merge first.
@@ -272,10 +278,20 @@ impl Pairs {
     #[inline]
     #[allow(clippy::cast_possible_truncation)] // 22 bits
     pub fn get(&self, left: u32, right: u32) -> u32 {
+        let bit = self.bit(key(left, right));
+        if self.filter[bit / 64] >> (bit % 64) & 1 == 0 {
+            return NONE;
+        }
         match self.slots[self.find(key(left, right))] & NO_RANK {
             NO_RANK => NONE,
             rank => rank as u32,
         }
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation)]
+    fn bit(&self, key: u64) -> usize {
+        (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (self.shift - 3)) as usize
     }
 
     /// The slot of a pair, or the free one where it would be.

@@ -46,21 +46,15 @@ fn group(byte: u8) -> u8 {
 
 impl Syllables {
     /// Of the ids of bytes, and of merges by rank: their parts, what they make, and its bytes.
-    pub(crate) fn of<'a>(
-        bytes: &[u32],
-        parts: &[(u32, u32)],
-        merged: &[u32],
-        texts: impl Iterator<Item = Option<Vec<u8>>> + 'a,
-        ranks: &Pairs,
-    ) -> Self {
+    pub(crate) fn of(bytes: &[u32], parts: &[(u32, u32)], merged: &[u32], texts: &[Vec<u8>], ranks: &Pairs) -> Self {
         let size = bytes.iter().chain(merged).max().map_or(0, |&id| id as usize + 1);
         // The first and the last byte of each token; of none that nothing makes.
         let mut ends = vec![None; size];
         for (byte, &id) in (0..=u8::MAX).zip(bytes) {
             ends[id as usize] = Some((byte, byte));
         }
-        for (text, &id) in texts.zip(merged) {
-            ends[id as usize] = text.and_then(|text| Some((*text.first()?, *text.last()?)));
+        for (text, &id) in texts.iter().zip(merged) {
+            ends[id as usize] = text.first().copied().zip(text.last().copied());
         }
         let ends = |id: u32| ends.get(id as usize).copied().flatten();
         let mut around = vec![Around::default(); size];

@@ -5,29 +5,41 @@
 //! one, whose characters are bytes and which cuts text by a pattern that [`Split`] knows. Anything else is refused with
 //! the reason, and the caller counts documents with the tokenizer itself.
 
-use std::collections::HashMap;
+use std::borrow::{Borrow, Cow};
+use std::fmt;
 
-use serde::Deserialize;
+use rustc_hash::FxHashMap;
+use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::text::pattern::Pattern;
 use crate::text::split::Split;
 use crate::text::words::SPACE;
 
 /// What happens to text before it is merged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Style {
     /// As in SentencePiece: symbols are characters, and a document is one long word.
     SentencePiece(Prefix),
     /// Symbols are bytes.
     ByteLevel {
         /// What cuts text into words.
-        split: Split,
+        cuts: Cuts,
         /// Whether a space is put before a section of text that does not begin with one.
         prefix: bool,
         /// Whether text is brought into NFC.
         nfc: bool,
     },
+}
+
+/// What cuts the text of a byte-level tokenizer into words.
+#[derive(Clone, Debug)]
+pub enum Cuts {
+    /// A pattern that has a scanner.
+    Known(Split),
+    /// Any other, or several.
+    Other(Pattern),
 }
 
 /// Where `▁` is put before a section of text.
@@ -58,40 +70,41 @@ pub struct Added {
 }
 
 /// What the file says of a tokenizer that the engine reproduces.
-pub(crate) struct TokenizerJson {
-    pub(crate) vocab: HashMap<String, u32>,
-    pub(crate) merges: Vec<Merge>,
+pub(crate) struct TokenizerJson<'a> {
+    pub(crate) vocab: FxHashMap<Text<'a>, u32>,
+    pub(crate) merges: Vec<Merge<'a>>,
     pub(crate) added: Vec<Added>,
     pub(crate) style: Style,
     /// Whether a word that is a token as a whole is not merged.
     pub(crate) whole_words: bool,
 }
 
-impl TokenizerJson {
-    pub(crate) fn read(json: &str) -> Result<Self> {
+impl<'a> TokenizerJson<'a> {
+    pub(crate) fn read(json: &'a str) -> Result<Self> {
         let file: File = serde_json::from_str(json).map_err(|e| refuse(format!("not a tokenizer.json: {e}")))?;
-        let model: Model = serde_json::from_value(file.model).map_err(|e| refuse(format!("its model: {e}")))?;
+        let model = file.model;
         model.check()?;
         let (normalizer, pre_tokenizer) = (file.normalizer.as_ref(), file.pre_tokenizer.as_ref());
         let style = match byte_level(normalizer, pre_tokenizer)? {
             Some(style) => style,
             None => Style::SentencePiece(model.sentence_piece().and_then(|()| prefix(normalizer, pre_tokenizer))?),
         };
-        let added = added(file.added_tokens, style)?;
+        let added = added(file.added_tokens, &style)?;
         Ok(Self { added, vocab: model.vocab, merges: model.merges, style, whole_words: model.ignore_merges })
     }
 }
 
-#[derive(Deserialize)]
-struct File {
+#[derive(serde::Deserialize)]
+struct File<'a> {
     #[serde(default)]
     added_tokens: Vec<AddedToken>,
     normalizer: Option<Value>,
     pre_tokenizer: Option<Value>,
-    model: Value,
+    #[serde(borrow)]
+    model: Model<'a>,
 }
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 #[allow(clippy::struct_excessive_bools)] // the file's format, not ours
 struct AddedToken {
     id: u32,
@@ -102,8 +115,8 @@ struct AddedToken {
     normalized: bool,
 }
 
-#[derive(Deserialize)]
-struct Model {
+#[derive(serde::Deserialize)]
+struct Model<'a> {
     #[serde(default, rename = "type")]
     kind: Option<String>,
     dropout: Option<f32>,
@@ -113,11 +126,13 @@ struct Model {
     byte_fallback: bool,
     #[serde(default)]
     ignore_merges: bool,
-    vocab: HashMap<String, u32>,
-    merges: Vec<Merge>,
+    #[serde(borrow)]
+    vocab: FxHashMap<Text<'a>, u32>,
+    #[serde(borrow)]
+    merges: Vec<Merge<'a>>,
 }
 
-impl Model {
+impl Model<'_> {
     /// Refuse what the engine does not reproduce.
     fn check(&self) -> Result<()> {
         let set = |affix: &Option<String>| affix.as_ref().is_some_and(|affix| !affix.is_empty());
@@ -144,23 +159,69 @@ impl Model {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Merge {
-    Pair([String; 2]),
-    Line(String),
-}
+/// A text of the file, not copied where it holds no escape: there are hundreds of thousands.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
 
-impl Merge {
-    pub(crate) fn parts(&self) -> Result<(&str, &str)> {
-        match self {
-            Self::Pair([left, right]) => Ok((left, right)),
-            Self::Line(line) => line.split_once(' ').ok_or_else(|| refuse(format!("{line:?} is not a merge"))),
-        }
+impl Borrow<str> for Text<'_> {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 
-fn added(tokens: Vec<AddedToken>, style: Style) -> Result<Vec<Added>> {
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Texts;
+        impl<'de> Visitor<'de> for Texts {
+            type Value = Text<'de>;
+
+            fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+                to.write_str("a token")
+            }
+
+            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> std::result::Result<Self::Value, E> {
+                Ok(Text(text.into()))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> std::result::Result<Self::Value, E> {
+                Ok(Text(text.to_owned().into()))
+            }
+        }
+        deserializer.deserialize_str(Texts)
+    }
+}
+
+/// The two tokens of a merge, which older files write on one line.
+pub(crate) struct Merge<'a>(pub(crate) Text<'a>, pub(crate) Text<'a>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Merge<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Merges;
+        impl<'de> Visitor<'de> for Merges {
+            type Value = Merge<'de>;
+
+            fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+                to.write_str("a merge of two tokens")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> std::result::Result<Self::Value, A::Error> {
+                match (parts.next_element()?, parts.next_element()?, parts.next_element::<Text>()?) {
+                    (Some(left), Some(right), None) => Ok(Merge(left, right)),
+                    _ => Err(de::Error::custom("wanted a merge of two tokens")),
+                }
+            }
+
+            fn visit_str<E: de::Error>(self, line: &str) -> std::result::Result<Self::Value, E> {
+                let parts = line.split_once(' ');
+                let (left, right) = parts.ok_or_else(|| E::custom(format_args!("{line:?} is not a merge")))?;
+                Ok(Merge(Text(left.to_owned().into()), Text(right.to_owned().into())))
+            }
+        }
+        deserializer.deserialize_any(Merges)
+    }
+}
+
+fn added(tokens: Vec<AddedToken>, style: &Style) -> Result<Vec<Added>> {
     let bytes = matches!(style, Style::ByteLevel { .. });
     for AddedToken { content, single_word, lstrip, rstrip, normalized, .. } in &tokens {
         if *single_word {
@@ -171,6 +232,17 @@ fn added(tokens: Vec<AddedToken>, style: Style) -> Result<Vec<Added>> {
         }
         if content.is_empty() || (!bytes && content.contains(' ')) {
             return Err(refuse(format!("its added token {content:?} is empty or holds a space")));
+        }
+        // It is told from a word by what it is; NFC could make a word of other characters that is the same.
+        if let Style::ByteLevel { cuts, nfc: true, .. } = style
+            && !normalized
+            && content.contains(|c: char| !c.is_ascii() || "K;`".contains(c))
+            && match cuts {
+                Cuts::Known(split) => split.is_word(content),
+                Cuts::Other(pattern) => pattern.is_word(content),
+            }
+        {
+            return Err(refuse(format!("its added token {content:?} may be what NFC makes of other text")));
         }
         if *normalized && (*lstrip || *rstrip) {
             return Err(refuse(format!("its added token {content:?} is normalised and strips white space")));
@@ -193,22 +265,36 @@ fn byte_level(normalizer: Option<&Value>, pre_tokenizer: Option<&Value>) -> Resu
         return Ok(None);
     };
     let set = |name: &str| last[name].as_bool().unwrap_or(true);
-    let (split, prefix) = match (before, set("use_regex")) {
-        ([], true) => (Split::Gpt2, set("add_prefix_space")),
-        ([only], false) if only["type"] == "Split" && !set("add_prefix_space") => {
-            let known = only["pattern"]["Regex"].as_str().and_then(Split::of);
-            let isolated = only["behavior"] == "Isolated" && only["invert"] != true;
-            let split = known.filter(|_| isolated);
-            (split.ok_or_else(|| refuse("it is cut by a pattern that kovocab has no scanner for"))?, false)
-        }
-        _ => return Err(refuse("it is cut by more than one pattern, or by none")),
-    };
+    let (alone, prefix) = (before.is_empty(), set("add_prefix_space"));
+    if prefix && !alone {
+        return Err(refuse("it puts a space before each piece of text that another step has cut"));
+    }
+    let mut patterns = before.iter().map(pattern).collect::<Option<Vec<_>>>().unwrap_or_default();
+    let all = patterns.len() == before.len();
+    if set("use_regex") {
+        patterns.push(Split::GPT2.to_owned());
+    }
+    let known = patterns.first().filter(|_| patterns.len() == 1).and_then(|only| Split::of(only));
+    let cuts = known.map(Cuts::Known).or_else(|| Pattern::of(&patterns).map(Cuts::Other)).filter(|_| all);
+    let cuts = cuts.ok_or_else(|| refuse("it is cut by a pattern that kovocab does not read"))?;
     let nfc = match steps(normalizer, "normalizers").as_slice() {
         [] => false,
         [only] if only["type"] == "NFC" => true,
         _ => return Err(refuse("its normaliser is not NFC")),
     };
-    Ok(Some(Style::ByteLevel { split, prefix, nfc }))
+    Ok(Some(Style::ByteLevel { cuts, prefix, nfc }))
+}
+
+/// The pattern of a step that cuts text before and behind what matches; nothing of any other.
+fn pattern(step: &Value) -> Option<String> {
+    match step["type"].as_str()? {
+        "Digits" => Some(if step["individual_digits"] == true { r"\p{N}" } else { r"\p{N}+" }.to_owned()),
+        "Split" if step["behavior"] == "Isolated" && step["invert"] != true => {
+            let text = || step["pattern"]["String"].as_str().map(|text| fancy_regex::escape(text).into_owned());
+            step["pattern"]["Regex"].as_str().map(str::to_owned).or_else(text)
+        }
+        _ => None,
+    }
 }
 
 /// The steps of a normaliser or pre-tokenizer, which may be one, a sequence, or none.
@@ -244,7 +330,14 @@ fn prefix(normalizer: Option<&Value>, pre_tokenizer: Option<&Value>) -> Result<P
                 _ => Err(refuse("its Metaspace has no prepend_scheme")),
             }
         }
-        _ => Err(refuse("its normaliser and pre-tokenizer are not those of a SentencePiece-style tokenizer")),
+        (normalizers, cuts) => {
+            let names = [normalizers, cuts].concat();
+            let names: Vec<_> = names.iter().filter_map(|step| step["type"].as_str()).collect();
+            let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            Err(refuse(format!(
+                "its normaliser and pre-tokenizer ({names}) are not those of a SentencePiece-style tokenizer"
+            )))
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! A document taken apart as the tokenizer takes it apart: added tokens are found in the raw text, longest first from
 //! the left; each section between them is normalised (`▁` in front, spaces to `▁`; or NFC) and cut into words, by
-//! [`Cut`] or by a [`Split`](crate::text::split::Split).
+//! [`Cut`] or as the tokenizer cuts it by itself.
 
 use aho_corasick::{AhoCorasick, Input, Match, MatchKind};
 use memchr::memmem::Finder;
 
 use crate::bpe::model::Bpe;
-use crate::bpe::tokenizer_json::{Added, Prefix, Style};
+use crate::bpe::tokenizer_json::{Added, Cuts, Prefix, Style};
 use crate::counting::keys::PADDING;
 use crate::error::{Error, Result};
 use crate::text::compose::nfc;
@@ -27,8 +27,8 @@ impl Cutter {
     /// # Errors
     /// If the tokenizer's added tokens cannot be searched for.
     pub fn new(bpe: &Bpe) -> Result<Self> {
-        let (style, cut, space) = (bpe.style, bpe.cut, Finder::new("\u{2581}"));
-        let search = |normalized| Search::of(bpe.added.iter().filter(|token| token.normalized == normalized), style);
+        let (style, cut, space) = (bpe.style.clone(), bpe.cut, Finder::new("\u{2581}"));
+        let search = |normalized| Search::of(bpe.added.iter().filter(|token| token.normalized == normalized), &style);
         Ok(Self { added: search(false)?, normalized: search(true)?, style, cut, space })
     }
 
@@ -54,14 +54,14 @@ impl Cutter {
         if text.is_empty() {
             return true;
         }
-        let prefix = match self.style {
+        let prefix = match &self.style {
             Style::ByteLevel { nfc: normalize, prefix, .. } => {
-                let composed = if normalize { nfc(text) } else { text.into() };
+                let composed = if *normalize { nfc(text) } else { text.into() };
                 let mut same = true;
                 Search::each(self.normalized.as_ref(), &composed, |section, _, found| {
                     if !section.is_empty() {
                         to.push(GAP);
-                        to.extend_from_slice(if prefix && !section.starts_with(' ') { b" " } else { b"" });
+                        to.extend_from_slice(if *prefix && !section.starts_with(' ') { b" " } else { b"" });
                         to.extend_from_slice(section.as_bytes());
                     }
                     if let Some(token) = found {
@@ -89,9 +89,10 @@ impl Cutter {
                 found(start, end);
             }
         };
-        match self.style {
+        match &self.style {
             Style::SentencePiece(_) => self.cut.words(sections, word),
-            Style::ByteLevel { split, .. } => split.words(sections, word),
+            Style::ByteLevel { cuts: Cuts::Known(split), .. } => split.words(sections, word),
+            Style::ByteLevel { cuts: Cuts::Other(pattern), .. } => pattern.words(sections, word),
         }
     }
 }
@@ -117,7 +118,7 @@ struct Token {
 }
 
 impl Search {
-    fn of<'a>(added: impl Iterator<Item = &'a Added>, style: Style) -> Result<Option<Self>> {
+    fn of<'a>(added: impl Iterator<Item = &'a Added>, style: &Style) -> Result<Option<Self>> {
         let normalized = |content: &'a str| match style {
             Style::ByteLevel { nfc: true, .. } => nfc(content),
             _ => content.into(),

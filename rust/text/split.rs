@@ -29,7 +29,7 @@ pub enum Split {
 
 /// Each pattern that is known, as `tokenizer.json` spells it, but for the contractions of cl100k's.
 const KNOWN: [(&str, Split); 4] = [
-    (r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+", Split::Gpt2),
+    (Split::GPT2, Split::Gpt2),
     (
         r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
         Split::Cl100k { digits: 3, marks: false },
@@ -47,6 +47,9 @@ const KNOWN: [(&str, Split); 4] = [
 const CONTRACTIONS: [&str; 2] = ["(?i:'s|'t|'re|'ve|'m|'ll|'d)|", "'(?i:[sdmt]|ll|ve|re)|"];
 
 impl Split {
+    /// The pattern that a `ByteLevel` has in it.
+    pub const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+
     /// The pattern that a `tokenizer.json` spells out, if it is one of those that are known.
     #[must_use]
     pub fn of(pattern: &str) -> Option<Self> {
@@ -55,6 +58,11 @@ impl Split {
             *spelling == rest.unwrap_or(pattern) && (*split == Self::Gpt2) == rest.is_none()
         };
         KNOWN.iter().find(known).map(|(_, split)| *split)
+    }
+
+    /// Whether a text is one word.
+    pub(crate) fn is_word(self, text: &str) -> bool {
+        !text.is_empty() && self.end(text.as_bytes(), 0) == text.len()
     }
 
     /// The end of the word that starts at `start`. `text` is UTF-8 in which [`GAP`] may stand between texts; a gap is a

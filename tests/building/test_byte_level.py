@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -17,7 +18,7 @@ from kovocab.building.target import build_target
 from kovocab.errors import TokenizerError
 from kovocab.refining.candidates import Vocabulary
 from kovocab.tokenizer.reference import Reference
-from kovocab.tokenizer.script import HANGUL
+from kovocab.tokenizer.script import HANGUL, script_of
 from kovocab.tokenizer.tokenizer import base_pieces, load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 from support.vocabularies import changed, ids, pieces, tokenizer_merges, vocabulary, vocabulary_of_words
@@ -124,6 +125,7 @@ def test_what_is_saved_opens_again(byte_level: ByName, tmp_path: Any) -> None:
     loaded = transformers.AutoTokenizer.from_pretrained(tmp_path)
     assert loaded("   안녕 ok 안녕ㅋㅋ").input_ids == ids(target, ["   안녕 ok 안녕ㅋㅋ"])[0]
     assert len(loaded) == target.size
+    assert loaded.eos_token == "<|endoftext|>"
 
 
 # Fuzz
@@ -191,19 +193,26 @@ def some_of(tokens: Iterable[str], share: float, rng: random.Random) -> list[str
     return [token for token in tokens if rng.random() < share]
 
 
-@pytest.mark.parametrize("name", BASES)
+@pytest.mark.parametrize(
+    ("name", "script"), [("gpt2", "Hangul"), ("qwen2", "Hangul"), ("gpt2", "Greek"), ("qwen2", "Thai")]
+)
 def test_a_later_target_is_the_earlier_one_less_some_merges(
-    byte_level: ByName, small_rows: pl.DataFrame, name: str
+    data: Path, byte_level: ByName, small_rows: pl.DataFrame, name: str, script: str
 ) -> None:
     """What `refine` counts on: the merges of fewer tokens are those of more, less those that need what is gone."""
-    base, rng = byte_level(name), random.Random(0)
+    base, rng, of = byte_level(name), random.Random(0), script_of(script)
+    if script != "Hangul":
+        texts = pl.read_ndjson(data / "other.jsonl.zst").filter(pl.col("text").str.contains(f"[{of.candidates}]"))[
+            "text"
+        ]
+        small_rows = vocabulary_of_words(texts.to_list(), 1_000, of.in_bytes)
     every = Vocabulary.of(small_rows, base.texts)
     compared = 0
     for share, later in [(share, later) for share in (0, 0.02, 0.3) for later in (0.001, 0.01, 0.1, 0.5)]:
         first = every.without(every.rows(some_of(small_rows["token"], share, rng))).reachable()
         then = first.without(first.rows(some_of(first.tokens(first.leaves()), later, rng))).reachable()
         assert not (first.there & ~then.there & first.table["base"]).any()  # leaves alone went
-        more, fewer = build_target(base, first.frame()), build_target(base, then.frame())
+        more, fewer = build_target(base, first.frame(), of), build_target(base, then.frame(), of)
         dropped = more.ids.keys() - fewer.ids.keys()
         left = [m for m in tokenizer_merges(more) if not dropped.intersection([*m, "".join(m)])]
         assert tokenizer_merges(fewer) == left

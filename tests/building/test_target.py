@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 import sentencepiece
 
-from kovocab.building.promises import check_model
+from kovocab import count_tokens
+from kovocab.building.promises import check_model, check_promises
 from kovocab.building.saving import save_tokenizer
 from kovocab.building.target import build_target, build_target_model
 from kovocab.errors import TokenizerError
@@ -18,6 +19,7 @@ from kovocab.refining.base_folder import check_base
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import base_pieces, load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
+from support import reference
 from support.sentencepiece_base import ROWS, SENTENCES, changed_model, differing
 from support.vocabularies import (
     changed,
@@ -134,6 +136,27 @@ def test_a_base_with_metaspace_is_of_the_same_style(base: TokenizerJson) -> None
     # Where a text begins with a space, Metaspace puts no other before it.
     texts = [text for text in SENTENCES if not text.startswith(" ")]
     assert ids(build_target(other, ROWS), texts) == ids(build_target(base, ROWS), texts)
+
+
+def test_gemmas_style_is_the_same_without_a_space_before(base: TokenizerJson) -> None:
+    # Its runs of `▁` and newlines are added tokens too, which are found in the text as it stands.
+    spaces = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
+    cut = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
+
+    def gemma(config: dict[str, Any]) -> None:
+        config.update(normalizer=spaces, pre_tokenizer=cut)
+        config["added_tokens"] += [
+            flags | {"id": base.ids.get(text, base.size), "content": text} for text in ("▁▁", "\n\n\n")
+        ]
+
+    other = changed(base, gemma)
+    target = build_target(other, ROWS)
+    texts = [*SENTENCES, " 안녕  하세요\n\n\n\n x", "▁▁ 안녕▁▁▁하", "  ", "▁"]
+    check_promises(other, target, texts, ROWS)
+    counted = count_tokens(pl.Series(texts), target)["count"].to_list()
+    assert counted == list(reference.token_counts(texts, target))
+    assert pieces(target, " 안녕 x") == ["▁안녕", "▁x"]
 
 
 # The target's model

@@ -60,6 +60,18 @@ CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
         "never",
         {"normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}},
     ),
+    "gemma": (
+        "never",
+        {
+            "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+            "pre_tokenizer": {
+                "type": "Split",
+                "pattern": {"String": " "},
+                "behavior": "MergedWithPrevious",
+                "invert": False,
+            },
+        },
+    ),
 }
 """SentencePiece-style tokenizers of every kind: where `▁` is put, and the keys of `tokenizer.json`."""
 

@@ -24,6 +24,7 @@ from kovocab.example.text import sample_documents
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
+from support import byte_level
 from support.vocabularies import train_vocabulary
 
 BATCH = 250
@@ -43,13 +44,16 @@ def bases() -> list[tuple[TokenizerJson, Reference, Any, _core.Bpe | None]]:
     found: list[tuple[TokenizerJson, Any]] = [(tokenizer, Reference(tokenizer).library) for tokenizer in made]
     for path in sorted(DATA.glob("*/tokenizer.json")):
         found.append((load_tokenizer(path), Tokenizer.from_file(str(path))))
+    if found[2:]:
+        real = [byte_level.load(DATA.parent, name) for name in ("qwen2", "llama3")]
+        found += [(tokenizer, Reference(tokenizer).library) for tokenizer in real]
     return [(tokenizer, Reference(tokenizer), library, engine(tokenizer)) for tokenizer, library in found]
 
 
 def engine(tokenizer: TokenizerJson) -> _core.Bpe | None:
     try:
         return bpe_of(tokenizer)
-    except TokenizerError:  # byte-level
+    except TokenizerError:
         return None
 
 
@@ -71,7 +75,7 @@ def check(inputs: list[str], random: Random, folder: Path) -> None:
         words = pl.DataFrame(schema=WORDS) if table is None else pl.DataFrame(table)
         found = pl.DataFrame(bpe.count_tokens(words["word"], words["count"], 2))["count"].to_numpy()
         assert (found == expected).all(), different(tokenizer, found, expected)
-        words = words.filter(~pl.col("word").is_in([token.content for token in tokenizer.added_tokens]))
+        words = words.filter(~pl.col("word").is_in([token.word for token in tokenizer.added_tokens]))
         expected = pl.DataFrame(bpe.count_tokens(words["word"], words["count"], 1))["count"].to_numpy()
         found = pl.DataFrame(_core.Segments(bpe, words["word"], words["count"], 2).count_tokens())["count"].to_numpy()
         assert (found == expected).all(), different(tokenizer, found, expected)

@@ -1,7 +1,9 @@
 """Refine on byte-level bases: what comes out is held to `tokenizers`; scaffolds count as new tokens."""
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ from kovocab.counting.token_counts import count_tokens
 from kovocab.errors import UsageError
 from kovocab.expanding.checks import check_spelling, check_vocabulary
 from kovocab.refining.candidates import Decisions
+from kovocab.refining.intermediate import tokens_of
 from kovocab.tokenizer.reference import Reference
+from kovocab.tokenizer.script import HANGUL
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
@@ -94,3 +98,31 @@ def test_token_counts_tell_hangul_from_the_rest(byte_level: ByName) -> None:
     assert {text_of[i]: hangul for i, hangul in counts.select("id", "hangul").iter_rows()} == {
         "안": True, "녕": True, "▁café": False, "▁": False, "ㅋ": True,
     }  # fmt: skip
+
+
+# Two sources of candidates
+
+
+def test_training_goes_on_from_the_base_s_own_tokens(byte_level: ByName, texts: pl.Series, tmp_path: Path) -> None:
+    base = byte_level("qwen2")
+    words = count(texts, base)
+    result = refine(words, base, dataclasses.replace(SETTINGS, candidates="continued"))
+    record = result.save(tmp_path / "tokenizer")
+    assert record["promises"]["new_tokens"] == record["new_tokens"] > 500
+    own = tokens_of(base, HANGUL.in_bytes)
+    assert len(own) == 961
+    assert own[:3] == ["니다", "▁이", "▁수"]
+    rows = [token for token in result.vocabulary["token"] if len(token) > 1]
+    begin = list(takewhile(own.__contains__, rows))
+    assert begin == [token for token in own if token in begin]  # in the base's order, before all that is learned
+    assert len(begin) > 600
+    assert record["promises"]["base_tokens_reachable"] == sum(token in base.texts for token in rows) >= len(begin)
+
+
+def test_on_a_base_that_has_only_characters_both_sources_are_one(mistral: Path, texts: pl.Series) -> None:
+    words = count(texts, mistral)
+    ours, theirs = (
+        refine(words, mistral, dataclasses.replace(SETTINGS, candidates=source)).vocabulary
+        for source in ("intermediate", "continued")
+    )
+    assert ours.equals(theirs)

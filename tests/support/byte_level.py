@@ -16,6 +16,19 @@ CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|"
 CL100K = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 MARKS = r"[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 
+O200K = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+SEVERAL = (
+    r"\p{N}{1,3}",
+    "[一-龥\u3040-ゟ゠-ヿ]+",
+    r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"
+    r"| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+)
+"""Patterns of the kind that newer bases have: one, and three that cut one after another."""
+
 
 def load(data: Path, name: str) -> TokenizerJson:
     """A real tokenizer: gpt2, phi2 or qwen2; or llama3, which is qwen2 with what Llama 3 has otherwise."""
@@ -65,11 +78,14 @@ def tiny(**parts: Any) -> dict[str, Any]:
     return copy.deepcopy(made | parts)
 
 
-def split_by(pattern: str) -> dict[str, Any]:
-    """A pre-tokenizer that cuts by a pattern and writes bytes."""
-    cut = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
-    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
-    return {"type": "Sequence", "pretokenizers": [cut, byte_level]}
+def split_by(*patterns: str, steps: tuple[Any, ...] = (), gpt2: bool = False) -> dict[str, Any]:
+    """A pre-tokenizer that cuts by patterns, or `steps`, and writes bytes."""
+    cuts = [
+        {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+        for pattern in patterns
+    ]
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": gpt2}
+    return {"type": "Sequence", "pretokenizers": [*cuts, *steps, byte_level]}
 
 
 def added(content: str, i: int, **flags: bool) -> dict[str, Any]:

@@ -12,6 +12,9 @@ from kovocab.errors import TokenizerError
 from kovocab.tokenizer.script import SPACE, Script
 from kovocab.tokenizer.tokenizer_json import BpeModel, Merge, TokenizerJson
 
+_NO_CUT = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
+"""Gemma's: at spaces, of which its normaliser leaves none."""
+
 
 def merges_script(tokens: Iterable[str], script: Script) -> bool:
     """Whether a base with these tokens merges the script by itself: new merges then stand above all its own."""
@@ -40,7 +43,9 @@ def check_style(base: TokenizerJson) -> BpeModel:
         ),
         "it drops merges at random": bool(model.dropout),
         f"it cuts text into words ({cut and cut['type']})": (
-            cut is not None and (cut["type"], cut.get("split"), cut.get("replacement")) != ("Metaspace", False, SPACE)
+            cut is not None
+            and (cut["type"], cut.get("split"), cut.get("replacement")) != ("Metaspace", False, SPACE)
+            and not (cut == _NO_CUT and "Replace" in steps)
         ),
         f"it normalises text ({', '.join(sorted(steps))})": not steps <= {"Prepend", "Replace"},
     }

@@ -118,7 +118,8 @@ def _tokenizer_config(target: TokenizerJson) -> dict[str, Any]:
     """What transformers has to be told when the base has no tokenizer_config.json."""
     special = {token.content for token in target.added_tokens if token.special}
     unknown = target.model.unk_token if isinstance(target.model, BpeModel) else None
-    names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": unknown}
+    end = next((token for token in ("</s>", "<|endoftext|>") if token in special), None)
+    names = {"bos_token": "<s>", "eos_token": end, "unk_token": unknown}
     return {
         "clean_up_tokenization_spaces": False,
         "model_input_names": ["input_ids", "attention_mask"],

@@ -16,10 +16,22 @@ from kovocab.building.placement import check_style, place_merges
 from kovocab.building.rows import read_rows
 from kovocab.tokenizer.script import HANGUL, Script
 from kovocab.tokenizer.sentencepiece_model import piece_ids, read_model
-from kovocab.tokenizer.tokenizer_json import AddedToken, TokenizerJson
+from kovocab.tokenizer.tokenizer_json import AddedToken, BpeModel, TokenizerJson
 
 if TYPE_CHECKING:
     import polars as pl
+
+
+def check_kind(base: TokenizerJson) -> BpeModel:
+    """Check that a base is of a kind that targets are built of.
+
+    Returns:
+        Its model.
+
+    Raises:
+        TokenizerError: it is not; says what it does otherwise.
+    """
+    return byte_level.check_byte_level(base) if base.spelling.byte_level else check_style(base)
 
 
 def build_target(base: TokenizerJson, vocabulary: "pl.DataFrame", script: Script = HANGUL) -> TokenizerJson:
@@ -46,7 +58,7 @@ def build_target(base: TokenizerJson, vocabulary: "pl.DataFrame", script: Script
         TokenizerError: the base is of another kind, or a row of `vocabulary` cannot be used; names the row.
     """
     in_bytes, script = base.spelling.byte_level, base.spelling.possible(script)
-    model = byte_level.check_byte_level(base) if in_bytes else check_style(base)
+    model = check_kind(base)
     vocabulary = byte_level.without_scaffolds(vocabulary) if in_bytes else vocabulary
     added = {token.content for token in base.added_tokens}
     base_tokens = base.texts.keys() - added

@@ -63,9 +63,11 @@ def count(
 ) -> Counted:
     """Count the words of `corpus`, with a record; `count_words` is this without one, `count_to` writes a file.
 
-    A word is what the tokenizer cannot merge across: normalised text (`▁` for a space) cut before spaces, round
-    newlines and where Hangul meets the rest, as far as no entry of the vocabulary spans such a place. A kind of
-    place that an entry spans is not cut, and a warning says so; where none is left, whole documents are counted.
+    A word is what the tokenizer cannot merge across. A byte-level one cuts text by itself, by its split pattern. To a
+    SentencePiece-style one it is normalised text, cut before spaces, round newlines and where Hangul meets the rest,
+    as far as no entry of the vocabulary spans such a place. A kind of place that an entry spans is not cut, and a
+    warning says so; where none is left, whole documents are counted. A space is written `▁`, and where a byte-level
+    tokenizer meets a `▁` of the text, that is written as a space.
 
     Args:
         corpus: What `kovocab.corpus.documents.Corpus` lists.
@@ -83,7 +85,8 @@ def count(
     Raises:
         CorpusError: a file cannot be read (named, with the place), or changed while it was counted, or the corpus
             holds no documents.
-        TokenizerError: the tokenizer is not SentencePiece-style; `count_tokens` counts with any.
+        TokenizerError: the tokenizer is of a style that is not covered, or has a split pattern that is not known;
+            `count_tokens` counts with any.
         UsageError: `threads` or `memory` cannot be used, or `add_to` was counted for another tokenizer.
     """
     with _Count(corpus, tokenizer, column, threads, memory, on_error, add_to, fingerprint) as counting:

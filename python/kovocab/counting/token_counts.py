@@ -38,8 +38,9 @@ def count_tokens(
     """Count how often each token of `tokenizer` is emitted, special tokens in the text included.
 
     The counts are those of the tokenizer itself on every document, without the special tokens that a template
-    puts round it. A SentencePiece-style tokenizer is counted through words; any other, or one whose vocabulary
-    spans words, by encoding whole documents with `tokenizers`, slower but right.
+    puts round it. A SentencePiece-style or byte-level tokenizer is counted through words; any other, or one whose
+    vocabulary spans words or whose split pattern is not known, by encoding whole documents with `tokenizers`, slower
+    but right.
 
     Args:
         words_or_corpus: A frame of word counts (columns `word` and `count`), or a corpus.
@@ -53,7 +54,7 @@ def count_tokens(
 
     Raises:
         CorpusError: a file cannot be read, or the corpus holds no documents.
-        TokenizerError: word counts were given with a tokenizer that is not SentencePiece-style.
+        TokenizerError: word counts were given with a tokenizer that words are not cut for, see `count`.
         UsageError: the frame's columns are not of the right types, or `threads` is less than 1.
     """
     threads = threads_of(threads)

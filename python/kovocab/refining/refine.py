@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from kovocab.building.byte_level import missing_scaffolds
-from kovocab.building.target import build_target
+from kovocab.building.target import build_target, check_kind
 from kovocab.counting.word_counts import Counted, check_words, hangul_of, no_tokens, of_frame
 from kovocab.errors import CycleError, UsageError, quantity
 from kovocab.record import Record
@@ -57,6 +57,7 @@ def refine(
     counted = words if isinstance(words, Counted) else of_frame(words)
     check_words(counted.words)
     tokenizer = load_tokenizer(base)
+    check_kind(tokenizer)
     script = tokenizer.spelling.possible(script_of(settings.script))
     plan = check_base(base)  # now, and not after the work
     reference = Reference(tokenizer)  # for the promises at the end: what it cannot read is said now
@@ -65,7 +66,7 @@ def refine(
             f"the words were counted for another tokenizer than {tokenizer.name}; count them again with it"
         )
     # A special token is a word of its own, and no text: nothing can be learned from its Hangul.
-    special = [token.content for token in tokenizer.added_tokens]
+    special = [token.word for token in tokenizer.added_tokens]
     of_script = pl.col("word").str.contains(f"[{script.characters}]") & ~pl.col("word").is_in(special)
     some, others = counted.words.filter(of_script), counted.words.filter(~of_script)
     runs = intermediate.training_words(some, script) if script.candidates else some.clear()

@@ -34,6 +34,11 @@ class AddedToken:
     normalized: bool = False
     special: bool = True
 
+    @property
+    def word(self) -> str:
+        """Itself, as word counts have it: a space is written `▁` there, and `▁` as a space."""
+        return self.content.translate({0x20: "▁", 0x2581: " "})
+
 
 @dataclass(frozen=True)
 class BpeModel:

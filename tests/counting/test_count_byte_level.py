@@ -14,7 +14,7 @@ from kovocab.counting.tally import bpe_of
 from kovocab.errors import TokenizerError
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 from support import reference
-from support.byte_level import CL100K, CONTRACTIONS, MARKS, added, hard_text, load, split_by, tiny
+from support.byte_level import CL100K, CONTRACTIONS, MARKS, O200K, SEVERAL, added, hard_text, load, split_by, tiny
 from support.vocabularies import tokenizer_of
 
 NAMES = ["gpt2", "phi2", "qwen2", "llama3"]
@@ -75,6 +75,20 @@ def test_hard_text_is_counted_id_by_id(data: Path, name: str) -> None:
         "three digits": {"pre_tokenizer": split_by(CONTRACTIONS + CL100K)},
         "other contractions": {"pre_tokenizer": split_by("'(?i:[sdmt]|ll|ve|re)|" + CL100K)},
         "marks are letters": {"pre_tokenizer": split_by(CONTRACTIONS + MARKS)},
+        "a newer pattern": {"pre_tokenizer": split_by(O200K)},
+        "three patterns": {"pre_tokenizer": split_by(*SEVERAL)},
+        "digits": {"pre_tokenizer": split_by(steps=({"type": "Digits", "individual_digits": True},), gpt2=True)},
+        "runs of digits": {
+            "pre_tokenizer": split_by(steps=({"type": "Digits", "individual_digits": False},), gpt2=True)
+        },
+        "a text": {
+            "pre_tokenizer": split_by(
+                CONTRACTIONS + CL100K,
+                steps=({"type": "Split", "pattern": {"String": "("}, "behavior": "Isolated", "invert": False},),
+            ),
+            "normalizer": {"type": "NFC"},
+        },
+        "nothing cuts": {"pre_tokenizer": split_by()},
         "NFC": {"normalizer": {"type": "NFC"}},
         "NFC in a sequence": {"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}]}},
     }.items(),
@@ -85,7 +99,7 @@ def test_each_setting_is_counted_id_by_id(what: str, parts: dict[str, Any]) -> N
     some = [
         added("<|im_start|>", size),
         added("  안녕", size + 1, normalized=True),
-        added("나무", size + 2, lstrip=True),
+        added("나무 X", size + 2, lstrip=True),
     ]
     some += [
         added("theX", size + 3, rstrip=True, lstrip=True),
@@ -98,7 +112,7 @@ def test_each_setting_is_counted_id_by_id(what: str, parts: dict[str, Any]) -> N
         @settings(max_examples=150, deadline=None)
         @given(hard_text)
         def same(text: str) -> None:
-            text = text.replace("XYZ", " theX ").replace("가나", "  나무").replace("é", "\u1112\u1161")
+            text = text.replace("XYZ", " theX ").replace("가나", "  나무 X").replace("é", "\u1112\u1161")
             assert tokens(bpe, [text]) == dict(Counter(library.encode([text])[0])), what  # noqa: B023
 
         same()
@@ -125,9 +139,11 @@ def test_phi2s_runs_of_spaces_are_found_before_the_text_is_cut(data: Path) -> No
 @pytest.mark.parametrize(
     ("parts", "said"),
     [
-        ({"pre_tokenizer": split_by(r"\p{L}+|.")}, "a pattern that kovocab has no scanner for"),
+        ({"pre_tokenizer": split_by(r"\p{L}+|.")}, "a pattern that kovocab does not read"),
+        ({"pre_tokenizer": split_by(steps=({"type": "Punctuation", "behavior": "Isolated"},))}, "does not read"),
         ({"normalizer": {"type": "NFKC"}}, "its normaliser is not NFC"),
         ({"added_tokens": [added("나무", 300, single_word=True)]}, "found as a single word only"),
+        ({"normalizer": {"type": "NFC"}, "added_tokens": [added("가", 300)]}, "what NFC makes of other text"),
     ],
 )
 def test_what_has_no_scanner_is_counted_by_documents_and_says_why(
@@ -137,7 +153,7 @@ def test_what_has_no_scanner_is_counted_by_documents_and_says_why(
     if "added_tokens" in parts:
         parts["added_tokens"][0]["id"] = plain.size
     tokenizer = tokenizer_of(tiny(**parts))
-    texts = pl.Series(["the 안녕 나무 12 ﬁ", "나무12"])
+    texts = pl.Series(["the 안녕 나무 12 ﬁ", "나무12 가", "x\u1100\u1161가", "\u1100\u1161"])
     with caplog.at_level(logging.WARNING):
         counted = count_tokens(texts, tokenizer)
     assert said in caplog.text
