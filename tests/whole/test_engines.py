@@ -74,6 +74,9 @@ def hub(tmp_path_factory, data, ko_small):
         for file in files:
             shutil.copyfile(data / "tokenizers" / file, place / "base" / Path(file).name)
         rows = load_tokenizer(place / "base").size
+        if kind == "gpt2":  # as its own folder says, and ctranslate2 wants
+            named = dict.fromkeys(("bos_token", "eos_token", "unk_token"), "<|endoftext|>")
+            (place / "base/tokenizer_config.json").write_text(json.dumps(named))
         model = tiny(rows=rows, **settings) if kind != "gpt2" else AutoModelForCausalLM.from_config(GPT2Config(**GPT2))
         model.save_pretrained(place / "base")
         refine(count(ko_small.head(10_000), place / "base"), place / "base", SETTINGS).save(place / "tokenizer")
