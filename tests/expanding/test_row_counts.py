@@ -33,7 +33,7 @@ def test_a_multiple_out_of_range():
 
 def test_a_count_with_a_meaning_is_said_of_the_models_that_it_is_read_of():
     assert "turns the start token off" in meaning(49_152, "LlamaForCausalLM")
-    assert "32,007 to 32,010" in meaning(32_016, "MistralForCausalLM")
+    assert "32,007 to 32,010 for CodeLlama's infill tokens" in meaning(32_016, "MistralForCausalLM")
     assert meaning(49_152, "PhiForCausalLM") is None
     assert meaning(49_153, "LlamaForCausalLM") is None
 

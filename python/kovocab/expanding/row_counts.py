@@ -17,7 +17,7 @@ MOST_MULTIPLE = 65_536
 """Largest multiple that rows are rounded up to: a larger one is a slip, and would fill the memory."""
 
 MEANINGS = {
-    32_016: "makes ids 32,007 to 32,010 the infill tokens of CodeLlama",
+    32_016: "takes ids 32,007 to 32,010 for CodeLlama's infill tokens, the last of which ends a text",
     49_152: "turns the start token off, as for a small Granite",
 }
 """What llama.cpp's converter does to a model of the Llama family with so many rows, whatever model it is."""
