@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Your own text in the quickstart: make quickstart CORPUS='texts/*.jsonl'
 CORPUS ?=
+# What the quickstart adapts: llama, by default, or phi-2.
+BASE ?=
 # Where `make gpu` writes what it found, and more for it: a rehearsal is GPU_ARGS='--device cpu --peak 0.1'.
 SECTION ?= target/gpu.md
 GPU_ARGS ?=
@@ -30,8 +32,8 @@ help: ## Print this list
 
 build: .venv/installed ## Make .venv with kovocab installed for development
 
-quickstart: build ## The whole street on an embedded example, or on CORPUS=your/text
-	$(BIN)/kovocab quickstart $(if $(CORPUS),--corpus '$(CORPUS)')
+quickstart: build ## The whole street on an embedded example, or on CORPUS=your/text; BASE=phi-2 is another base
+	$(BIN)/kovocab quickstart $(if $(BASE),--base '$(BASE)') $(if $(CORPUS),--corpus '$(CORPUS)')
 
 format: build ## Format Python and Rust
 	$(BIN)/ruff format -q .

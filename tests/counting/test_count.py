@@ -36,7 +36,7 @@ from kovocab.tokenizer.script import HANGUL as SCRIPT
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 from support import reference
-from support.byte_level import load
+from support.byte_level import added, load
 from support.vocabularies import changed, in_use_elsewhere, tokenizer_of, with_added, words_of
 
 CHANGES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -343,6 +343,25 @@ def test_added_tokens_of_every_kind_are_counted_as_the_tokenizer_does(base: Toke
     for tokenizer in (special, plain):
         expected = list(reference.token_counts(texts, tokenizer))
         assert count_tokens(pl.Series(texts), tokenizer)["count"].to_list() == expected
+
+
+@pytest.mark.parametrize("style", CHANGES)
+def test_added_tokens_that_take_white_space_along(base: TokenizerJson, style: str) -> None:
+    def add(config: dict[str, Any]) -> None:
+        config.update(CHANGES[style][1])
+        config["added_tokens"] += [
+            added("<|a|>", base.size, lstrip=True),
+            added("한글", base.size + 1, lstrip=True, rstrip=True),
+            added("▁▁▁", base.ids["▁▁▁"]),
+        ]
+
+    tokenizer = changed(base, add)
+    parts = [" ", "  ", "\n", "\u3000", "x", "가", "<|a|>", "한글", "▁", "▁▁▁", "<s>", "\t", "안녕"]
+    rng = random.Random(3)
+    texts = ["".join(rng.choices(parts, k=rng.randrange(1, 12))) for _ in range(2_000)]
+    bpe, library = _core.Bpe(tokenizer.text), Reference(tokenizer)
+    wrong = [t for t in texts if tokens_by(bpe, [t], 1) != non_zero(reference.token_counts([t], library))]
+    assert wrong == []
 
 
 def test_truncation_and_padding_of_a_tokenizer_in_use_do_not_count(data: Path, base: TokenizerJson) -> None:

@@ -1,6 +1,7 @@
 """A whole run on a tiny model: seven stages, resumed after every kind of stop, and what is refused."""
 
 import os
+import re
 import shutil
 import signal
 from contextlib import chdir
@@ -276,11 +277,15 @@ def test_a_tied_model_is_refused_what_would_train_one_embedding_alone(tmp_path):
     write_record(tied, read_record(tied) | {"tied": True})
     run, args = tmp_path / "run", ["--model.model", str(tied), "--data.tokens_dir", str(tmp_path / "tokens")]
     fifth = "[" + "{layers: true}, " * 4 + "{input_rows: new, output_rows: all}]"
-    for schedule, says in (
-        ("eeve", "stage 1 has input_rows new and output_rows none"),
-        (fifth, "stage 5 has input_rows new and output_rows all"),
+    same = ": stages 1, 2 and 3 would be one and the same, and so would 4 and 5"
+    of_layers = ": stages 1, 2, 3 and 4 would be one and the same"
+    for schedule, says, alike, wanted in (
+        ("eeve", "stage 1 has input_rows new and output_rows none", same, "1, 2, 4 and 5"),
+        (fifth, "stage 5 has input_rows new and output_rows all", of_layers, "5"),
+        ("kosolar", "stage 1 has input_rows new and output_rows all", "", "1"),
     ):
-        with pytest.raises(ModelError, match=rf"{says}, and the embeddings of .* are tied"):
+        told = f"tied, one matrix{alike}; wanted the same rows of both in {wanted}, as in"
+        with pytest.raises(ModelError, match=rf"{says}, and the embeddings of .* are {re.escape(told)}"):
             fit(str(run), *args, "--schedule", schedule)
     assert not run.exists()
     assert not (tmp_path / "tokens").exists()

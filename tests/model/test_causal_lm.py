@@ -79,17 +79,6 @@ def test_folders_that_do_not_fit(tmp_path):
         loaded(tmp_path)
 
 
-def test_a_model_that_scales_its_logits_is_refused(tmp_path):
-    from transformers import CohereConfig, CohereForCausalLM
-
-    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4}
-    config = CohereConfig(vocab_size=100, logit_scale=0.1, tie_word_embeddings=False, **sizes)
-    CohereForCausalLM(config).save_pretrained(tmp_path)
-    write_record(tmp_path, records.expanded(90, ROWS))
-    with pytest.raises(ModelError, match="neither scales nor caps"):
-        loaded(tmp_path)
-
-
 def test_fit_validate_test_and_predict(tmp_path):
     scheduler = partial(WarmupCosine, warmup_steps=2, total_steps=24)
     module = CausalLM(str(expanded(tmp_path / "model")), adamw, scheduler)

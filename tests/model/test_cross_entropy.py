@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from kovocab.expanding.logits import PLAIN, LogitForm
 from kovocab.expanding.split_rows import SplitLinear
 from kovocab.model.cross_entropy import IGNORE, cross_entropy, token_losses
 from support.devices import DEVICES
@@ -27,15 +28,18 @@ def made(positions, hidden, old, new, bias, seed=0, dtype=torch.float32):
     return x, head, labels
 
 
-def plain_loss(x, head, labels):
+def plain_loss(x, head, labels, form=PLAIN):
     """The obvious twin: all logits at once, torch's own loss, in fp64."""
     weight = torch.cat([head.output_old, head.output_new]).double()
     bias = None
     if head.output_old_bias is not None:
         bias = torch.cat([head.output_old_bias, head.output_new_bias]).double()
-    return functional.cross_entropy(
-        functional.linear(x.double(), weight, bias), labels, ignore_index=IGNORE, reduction="sum"
-    ) / (labels != IGNORE).sum().clamp(min=1)
+    logits = functional.linear(x.double() / (form.states_divisor or 1), weight, bias)
+    logits = logits * (form.factor or 1) / (form.divisor or 1)
+    if form.cap is not None:
+        logits = form.cap * torch.tanh(logits / form.cap)
+    loss = functional.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="sum")
+    return loss / (labels != IGNORE).sum().clamp(min=1)
 
 
 def gradients(loss, tensors):
@@ -54,6 +58,8 @@ SIZES = {
     "bias": st.booleans(),
     "seed": st.integers(0, 1000),
 }
+NUMBERS = st.none() | st.floats(0.25, 4)
+FORMS = st.builds(LogitForm, NUMBERS, NUMBERS, NUMBERS, st.none() | st.floats(1, 30), st.booleans())
 
 
 @settings(max_examples=150, deadline=None)
@@ -63,14 +69,15 @@ SIZES = {
     piece=st.integers(1, 30),
     ignored=st.floats(0, 1),
     trains=st.lists(st.booleans(), min_size=5, max_size=5).filter(any),
+    form=FORMS,
 )
-def test_equals_the_plain_loss(positions, hidden, old, new, bias, piece, ignored, trains, seed):
+def test_equals_the_plain_loss(positions, hidden, old, new, bias, piece, ignored, trains, form, seed):
     x, head, labels = made(positions, hidden, old, new, bias, seed)
     labels[torch.rand(positions, generator=torch.Generator().manual_seed(seed)) < ignored] = IGNORE
     for tensor, flag in zip(everything(x, head), trains, strict=True):
         if tensor is not None:
             tensor.requires_grad_(flag)
-    loss, wanted = cross_entropy(x, head, labels, piece=piece), plain_loss(x, head, labels)
+    loss, wanted = cross_entropy(x, head, labels, form=form, piece=piece), plain_loss(x, head, labels, form)
     assert loss.dtype == torch.float32
     torch.testing.assert_close(loss.double(), wanted, atol=1e-5, rtol=1e-5)
     if any(t is not None and t.requires_grad for t in everything(x, head)):
@@ -78,7 +85,7 @@ def test_equals_the_plain_loss(positions, hidden, old, new, bias, piece, ignored
             gradients(loss, everything(x, head)), gradients(wanted, everything(x, head)), strict=True
         ):
             torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5, check_dtype=False)
-    losses = token_losses(x, head, labels, piece=piece)
+    losses = token_losses(x, head, labels, form=form, piece=piece)
     assert (losses[labels == IGNORE] == 0).all()
     torch.testing.assert_close(losses.sum() / max(1, (labels != IGNORE).sum()), loss.detach())
 

@@ -96,9 +96,9 @@ def test_pieces_are_of_one_size_and_within_the_bound(positions, rows, most):
 def test_one_piece_is_held_at_a_time(monkeypatch):
     alive, original = [], room._logits
 
-    def spy(x, blocks):
+    def spy(x, blocks, form):
         assert not any(ref() is not None for ref in alive)
-        logits = original(x, blocks)
+        logits = original(x, blocks, form)
         alive.extend(weakref.ref(half) for half in logits)
         return logits
 

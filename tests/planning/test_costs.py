@@ -25,10 +25,14 @@ BATCH, LENGTH = 2, 16
 ADAMW = partial(torch.optim.AdamW, lr=1e-3)
 
 
-@pytest.fixture(scope="module", params=["llama", "phi"])
+SETTINGS = {"llama": {}, "phi": {}, "gemma2": {"head_dim": 8, "tie_word_embeddings": False}}  # the last is capped
+
+
+@pytest.fixture(scope="module", params=SETTINGS)
 def folder(request, tmp_path_factory):
     torch.set_num_threads(1)
-    return expanded(tmp_path_factory.mktemp(request.param) / "model", request.param, num_hidden_layers=3)
+    name = request.param
+    return expanded(tmp_path_factory.mktemp(name) / "model", name, num_hidden_layers=3, **SETTINGS[name])
 
 
 @pytest.fixture(scope="module")
@@ -181,14 +185,15 @@ def measured_peak(module, held, batch, autocast):
 
 
 @pytest.mark.parametrize(
-    ("number", "checkpointing", "autocast"),
-    [(1, False, None), (2, False, None), (4, False, torch.bfloat16), (6, False, torch.bfloat16), (6, True, None),
-     (7, True, torch.bfloat16)],
+    ("kind", "number", "checkpointing", "autocast"),
+    [("llama", 1, False, None), ("llama", 2, False, None), ("llama", 4, False, torch.bfloat16),
+     ("llama", 6, False, torch.bfloat16), ("llama", 6, True, None), ("llama", 7, True, torch.bfloat16),
+     ("gemma2", 2, False, None), ("gemma2", 6, False, torch.bfloat16)],
 )  # fmt: skip
-def test_the_peak_is_near_the_measured_one(tmp_path, number, checkpointing, autocast):
-    """Measured of all seven stages, both architectures and dtypes: 0.94 to 1.31 of it."""
+def test_the_peak_is_near_the_measured_one(tmp_path, kind, number, checkpointing, autocast):
+    """Measured of all seven stages, Llama, Phi and both dtypes: 0.94 to 1.31 of it; of these of Gemma 2 to 1.38."""
     sizes = {"hidden_size": 64, "intermediate_size": 172, "num_hidden_layers": 4, "max_position_embeddings": 128}
-    folder = expanded(tmp_path / "model", rows=1000, first_new_id=800, **sizes)
+    folder = expanded(tmp_path / "model", kind, rows=1000, first_new_id=800, **sizes, **SETTINGS[kind])
     stage, batch = EEVE[number - 1], ids(high=1000, shape=(4, 128))
     module = real(folder, stage, checkpointing)
     measured = measured_peak(module, [*module.parameters(), *module.loaded.buffers()], batch, autocast)

@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.distributed.tensor import DTensor
 from torch.utils.data import DataLoader
-from transformers import AutoModelForCausalLM, LlamaConfig, PhiConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from kovocab.record import write_record
 from support import records
@@ -33,13 +33,21 @@ SIZES = {
 def tiny(architecture="llama", rows=ROWS, dtype=torch.float32, seed=0, **settings) -> PreTrainedModel:
     """A model of the `architecture` with random weights, and biases that are not zero."""
     torch.manual_seed(seed)
-    config = {"llama": LlamaConfig, "phi": PhiConfig}[architecture]
-    made = AutoModelForCausalLM.from_config(config(vocab_size=rows, **(SIZES | settings)), dtype=dtype)
+    config = AutoConfig.for_model(architecture, vocab_size=rows, **(SIZES | settings))
+    made = AutoModelForCausalLM.from_config(config, dtype=dtype)
     with torch.no_grad():
         for name, parameter in made.named_parameters():
             if name.endswith("bias"):
                 parameter.normal_(std=0.5)
     return made.eval()
+
+
+def phi2(hidden_size=20, **settings) -> PreTrainedModel:
+    """phi-2 but for its sizes: as many tokens and rows, a partial rotary embedding, a bias everywhere."""
+    rope = {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.4}
+    sizes = {"hidden_size": hidden_size, "intermediate_size": 2 * hidden_size, "num_attention_heads": 2}
+    ids = {"bos_token_id": 50256, "eos_token_id": 50256}
+    return tiny("phi", 51_200, num_key_value_heads=2, rope_parameters=rope, **sizes, **ids, **settings)
 
 
 def ids(high=ROWS, shape=(2, 12), seed=0) -> torch.Tensor:

@@ -8,12 +8,17 @@ import pytest
 import yaml
 
 from kovocab.cli import main as cli
+from kovocab.cli.presets import own_parts
+from kovocab.exporting import export
+from kovocab.fitting import fit
+from kovocab.hub import HUB_ID
 from kovocab.run.configuration import Configuration
-from kovocab.run.stage_plan import stage_plans
+from kovocab.run.stage_plan import TRAINING, stage_plans
 
 ROOT = Path(__file__).parents[2]
 STAGES = sorted((ROOT / "configs/stages").glob("*.yaml"))
 MACHINES = [ROOT / f"configs/fit/{name}.yaml" for name in ("cpu", "1xgpu", "8xh100", "2x8xh100")]
+MODELS = sorted((ROOT / "configs/models").glob("*.yaml"))
 OF_FIT = [ROOT / "configs/fit.yaml", *sorted((ROOT / "configs/fit").glob("*.yaml")), *STAGES]
 
 
@@ -70,6 +75,49 @@ def test_the_file_of_each_other_verb_holds_all_its_settings_that_matter(verb, ca
     assert said.items() <= yaml.safe_load(capsys.readouterr().out).items()
 
 
+@pytest.mark.parametrize("model", MODELS, ids=lambda path: path.stem)
+def test_a_preset_of_a_base_serves_every_verb(model, capsys):
+    said = yaml.safe_load(model.read_text())
+    assert list(said) == ["count", "refine", "expand", "fit", "export"]
+    for verb, part in said.items():
+        if verb == "fit":
+            continue
+        files = [f"configs/{verb}.yaml", str(model)]
+        assert cli.main([verb, *(part for file in files for part in ("--config", file)), "--print_config"]) == 0
+        whole = yaml.safe_load(capsys.readouterr().out)
+        of_verb = yaml.safe_load(Path(files[0]).read_text())
+        assert part.items() <= whole.items()
+        assert part.items().isdisjoint(of_verb.items())  # only what differs
+        assert {key: of_verb[key] for key in of_verb.keys() - part.keys()}.items() <= whole.items()
+    base = said["expand"]["model"]
+    assert HUB_ID.fullmatch(base)
+    assert said["count"]["tokenizer"] == said["refine"]["base"] == said["export"]["base_model"] == base
+    # What a verb leaves, the next one reads.
+    assert said["count"]["out"] == said["refine"]["words"]
+    assert said["refine"]["out"] == said["expand"]["tokenizer"]
+    assert said["expand"]["out"] == said["fit"]["model"]["model"]
+    assert said["fit"]["run"] == said["export"]["run"]
+    assert export._LICENCE.fullmatch(said["export"]["license"])
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("verb", TRAINING)
+def test_a_preset_of_a_base_serves_every_verb_of_a_run(model, verb, capsys):
+    files = ("configs/fit.yaml", "configs/fit/1xgpu.yaml", "configs/stages/eeve.yaml", str(model))
+    with pytest.raises(SystemExit) as end:
+        fit.main([verb, *own_parts(verb, [part for file in files for part in ("--config", file)], cli._summaries()),
+                  "--print_config"])  # fmt: skip
+    assert end.value.code == 0
+    whole, part = yaml.safe_load(capsys.readouterr().out), yaml.safe_load(model.read_text())["fit"]
+    assert whole["run"] == part["run"]
+    assert whole["model"]["model"] == part["model"]["model"]
+    assert whole["data"]["length"] == 2048
+
+
 def test_no_file_is_forgotten():
     of_verbs = {ROOT / f"configs/{verb}.yaml" for verb in ("count", "refine", "expand", "export")}
-    assert {*OF_FIT, *of_verbs} == set((ROOT / "configs").rglob("*.yaml"))
+    assert {*OF_FIT, *of_verbs, *MODELS} == set((ROOT / "configs").rglob("*.yaml"))
+    assert [path.stem for path in MODELS] == ["llama-3", "mistral", "phi-2", "qwen2", "solar-10.7b"]
+    for path in MODELS:
+        first = path.read_text().partition("\n")[0]
+        assert first == f"# kovocab expand --config configs/expand.yaml --config configs/models/{path.name}"

@@ -28,7 +28,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores"),  # of a GPU that has them
 ]
 
-# Architecture (Phi's head has a bias), dtype of the weights, the Trainer's precision, compiled, activation checkpoints.
+# Architecture (Phi's head has a bias, Gemma 2's logits a cap), dtype of the weights, the Trainer's precision, compiled,
+# activation checkpoints.
 CELLS = {
     "llama": ("llama", "float32", "32-true", False, False),
     "phi, bf16, checkpointed": ("phi", "bfloat16", "32-true", False, True),
@@ -38,6 +39,7 @@ CELLS = {
     "phi, mixed, compiled": ("phi", "float32", "bf16-mixed", True, False),
     "llama, bf16": ("llama", "bfloat16", "32-true", False, False),
     "phi, mixed, checkpointed": ("phi", "float32", "bf16-mixed", False, True),
+    "gemma2, mixed": ("gemma2", "float32", "bf16-mixed", False, False),
 }
 COMPILERS = {"cpu": "aot_eager", "cuda": "inductor"}
 EVERY = dict(enumerate([*STAGES["eeve"], *STAGES["kosolar"]], start=1))
@@ -50,6 +52,7 @@ ON_ONE = [
     ("phi, compiled, checkpointed", (1, 5)),
     ("llama, bf16, compiled", (4,)),
     ("phi, mixed, compiled", (6,)),
+    ("gemma2, mixed", EVERY),
 ]
 # What a GPU is trained in; inductor keeps what it compiled for a stage that is the same to the layers.
 ON_GPU = [
@@ -67,6 +70,8 @@ ON_TWO = [
     ("phi, mixed, checkpointed", "fsdp2", (1, 2, 4, 6)),
     ("llama, bf16", "fsdp2", (3, 5, 7, 8)),
     ("phi, compiled, checkpointed", "fsdp2", (3,)),
+    ("gemma2, mixed", "ddp", (2, 6)),
+    ("gemma2, mixed", "fsdp2", (3, 6)),
 ]
 STRATEGIES = {
     "ddp": DDPStrategy,
@@ -142,8 +147,10 @@ def check_cell(folder, cell, numbers, strategy=None, device="cpu", **settings):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("exactness")
-    for architecture in ("llama", "phi"):
-        expanded(made / architecture, architecture, num_hidden_layers=1)
+    # The last scales what it looks up and caps its logits.
+    capped = {"head_dim": 8, "final_logit_softcapping": 5.0, "tie_word_embeddings": False}
+    for architecture, settings in {"llama": {}, "phi": {}, "gemma2": capped}.items():
+        expanded(made / architecture, architecture, num_hidden_layers=1, **settings)
     return made
 
 

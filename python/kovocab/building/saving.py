@@ -8,6 +8,7 @@ from kovocab.artefact import new_file
 from kovocab.building.ranked_model import is_sentencepiece_style, ranked_model
 from kovocab.building.target import build_target_model
 from kovocab.errors import TokenizerError
+from kovocab.hub import local
 from kovocab.tokenizer.companions import ADDED, NAMES, merged_config, read_config
 from kovocab.tokenizer.script import HANGUL, Script
 from kovocab.tokenizer.sentencepiece_model import piece_ids, read_model
@@ -56,7 +57,7 @@ def save_tokenizer(
     files = {"tokenizer.json": target.pretty().encode()}
     config: dict[str, Any] = {}
     if isinstance(base_source, str | Path):
-        source = Path(base_source)
+        source = local(base_source)
         if model_from == "base" and (found := model_file(source)) is not None:
             files["tokenizer.model"] = matching_model(target, found[1], vocabulary, found[0], script)
         if source.is_dir():

@@ -6,4 +6,5 @@ and loads nothing that the verb at hand does not need.
 main       the verb named, errors as one line
 verbs      the verbs, as functions with the settings they take
 arguments  a verb's settings from flags and files
+presets    a file for the whole street, of which each verb reads its part
 """

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from kovocab.cli import verbs
+from kovocab.cli.presets import own_parts
 from kovocab.errors import KovocabError, UsageError, training_installed
 from kovocab.machine.stopping import drop_output, exit_code, listening, tell
 from kovocab.run.stage_plan import TRAINING
@@ -76,7 +77,7 @@ def _run(args: list[str]) -> int:
         raise UsageError(f"there is no such verb; wanted one of {', '.join(_summaries())}")
     try:
         with training_installed():
-            return _run_verb(verb, args[1:])
+            return _run_verb(verb, own_parts(verb, args[1:], _summaries()))
     except SystemExit as end:  # after --help and --print_config
         return end.code if isinstance(end.code, int) else int(end.code is not None)
 

@@ -170,7 +170,10 @@ def expand_model(
         model, Path(tokenizer), Path(out),
         pad_to_multiple_of=pad_to_multiple_of, dtype=dtype, untie=untie, overwrite=overwrite,
     )  # fmt: skip
-    tied = ", tied: stages 1, 2, 4 and 5 are refused (but with --untie true); 3, 6 and 7 train"
+    tied = (
+        ", tied: of eeve's stages 1, 2 and 3 are one and the same, and so are 4 and 5; 3, 6 and 7 train, and with "
+        "--untie true all seven do"
+    )
     tied = tied if record["tied"] else ", untied" if record["untied"] else ""
     print(
         f"{quantity(record['new_tokens'], 'new token')} from id {record['first_new_id']:,}: "
@@ -266,17 +269,25 @@ def sample(
     print(out)
 
 
-def quickstart(out: str = "runs/quickstart", corpus: str | None = None, min_count: int | None = None) -> None:
+def quickstart(
+    out: str | None = None,
+    corpus: str | None = None,
+    min_count: int | None = None,
+    base: Literal["llama", "phi-2"] = "llama",
+) -> None:
     """Walk the whole street on a small example, from raw text to a folder for the hub, in some minutes.
 
     Args:
-        out: The folder for all artefacts.
+        out: The folder for all artefacts; runs/quickstart, if not given, and runs/quickstart-phi-2 for that base.
         corpus: Your own text instead of the sample: a file, folder or glob.
         min_count: Threshold of refine; by default one that suits the size of the text.
+        base: What is adapted: llama, with a real tokenizer of 32,000 tokens, or phi-2, byte-level, with a bias for each
+            row and rows to spare; both small, with random weights.
     """
     from kovocab.example.quickstart import walk
 
-    walk(Path(out), corpus, min_count)
+    place = out or ("runs/quickstart" if base == "llama" else f"runs/quickstart-{base}")
+    walk(Path(place), corpus, min_count, base)
 
 
 def _without_bars() -> None:

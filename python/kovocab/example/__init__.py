@@ -4,6 +4,7 @@ In: nothing, or a person's own text. Out: sample text of any size, the same ever
 never holds text of others: nobody wrote it.
 
 quickstart  every verb, run as a person would
+bases       the models that it begins with
 text        sample text, of any size
 korean      Korean sentences
 english     English sentences

@@ -1,13 +1,12 @@
 """The whole street on a small example: every verb, run as a person would run it, and what came of it.
 
-The base tokenizer is a real one, carried by the package mistral_common; the base model is a small Llama with
-random weights; the text is `sample`'s, or yours. The losses show that every stage trains, not that a model of
-this size learns Korean.
+The base is a small Llama with random weights and a real tokenizer, carried by the package mistral_common, or a small
+phi-2 with one learned on the spot; the text is `sample`'s, or yours. The losses show that every stage trains, not
+that a model of this size learns Korean.
 """
 
 import json
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 from kovocab.artefact import check_file, check_replaceable, new_folder, remove_artefact
 from kovocab.corpus.remote import shown
 from kovocab.errors import KovocabError, UsageError, quantity
+from kovocab.example.bases import BASES
 from kovocab.ownership import is_marked, marked
 from kovocab.record import read_record, write_record
 from kovocab.refining.settings import suited_min_count
@@ -46,13 +46,14 @@ checkpoint_every: {steps}
 """
 
 
-def walk(out: Path, corpus: str | None, min_count: int | None) -> None:
+def walk(out: Path, corpus: str | None, min_count: int | None, base_name: str = "llama") -> None:
     """Run every verb into `out` and print what was made.
 
     Args:
         out: Folder of all artefacts; those of an earlier walk are replaced, and what else is in it stays.
         corpus: A corpus of your own; sample text when None.
         min_count: Threshold of refine; one for each 100 kB of text, from 10 to 6,000, when None.
+        base_name: Of `kovocab.example.bases.BASES`.
 
     Raises:
         UsageError: the package that carries the base tokenizer is not installed, or `corpus` is a URL with secrets.
@@ -70,7 +71,7 @@ def walk(out: Path, corpus: str | None, min_count: int | None) -> None:
     check_file(config, is_marked, "configuration")
     if (out / "stages").is_dir() and not (out / "base").is_dir():
         raise UsageError(f"{out} holds stages that are not the quickstart's; choose another folder")
-    _make_base(out / "base")
+    _make_base(out / "base", base_name)
     _run("sample", out=english, megabytes=0.5, language="en")
     if corpus is None:
         _run("sample", out=korean, megabytes=2, language="ko")
@@ -112,41 +113,9 @@ def _run(verb: str, **settings: Any) -> None:
         raise KovocabError(f"`kovocab {verb}` failed with exit code {code}")
 
 
-def _make_base(folder: Path) -> None:
-    """Save a Llama of 5 M parameters with random weights, the same every time, and a real tokenizer."""
-    try:
-        import mistral_common
-    except ImportError:
-        raise UsageError(
-            "the quickstart's base tokenizer comes with the package mistral-common: pip install 'kovocab[quickstart]'"
-        ) from None
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-    from transformers.utils import logging
-
-    from kovocab.tokenizer.tokenizer import load_tokenizer
-
-    model_file = Path(mistral_common.__file__).parent / "data" / "tokenizer.model.v1"
-    tokenizer = load_tokenizer(model_file)
-    config = LlamaConfig(
-        vocab_size=tokenizer.size,
-        hidden_size=64,
-        intermediate_size=192,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        bos_token_id=1,
-        eos_token_id=2,
-        tie_word_embeddings=False,
-    )
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+def _make_base(folder: Path, base: str) -> None:
     with new_folder(folder) as beside:
-        torch.manual_seed(0)
-        LlamaForCausalLM(config).save_pretrained(beside)
-        (beside / "tokenizer.json").write_text(tokenizer.pretty(), encoding="utf-8")
-        shutil.copyfile(model_file, beside / "tokenizer.model")
-        write_record(beside, {"verb": "quickstart", "base_model": "a Llama with random weights"})
+        write_record(beside, {"verb": "quickstart", "base_model": BASES[base](beside)})
 
 
 def _report(out: Path) -> str:

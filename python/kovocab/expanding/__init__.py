@@ -11,4 +11,5 @@ spelling      new tokens as the base spells them
 config_files  config.json and generation_config.json, for old and new readers
 special_ids   what those say of special ids
 split_rows    embeddings in two blocks, old and new rows
+logits        what a model makes of its head's product: scaled, capped
 """

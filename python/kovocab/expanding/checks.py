@@ -8,16 +8,25 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedConfig
+from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 
-from kovocab.errors import ArtefactError, ModelError
+from kovocab.errors import ArtefactError, ModelError, TokenizerError
 from kovocab.forms import short
 from kovocab.record import Record, again
-from kovocab.tokenizer.tokenizer import base_pieces
+from kovocab.tokenizer.reference import Reference
+from kovocab.tokenizer.tokenizer import base_pieces, load_tokenizer
 from kovocab.tokenizer.tokenizer_json import BpeModel, TokenizerJson
 
 if TYPE_CHECKING:
     import polars as pl
+
+
+PROMPTS = (
+    "안녕하세요. 오늘은 날씨가 좋습니다.",
+    "The quick brown fox, 3.14!",
+    "섞인 mixed 문장 \n\t 그리고 漢字 🙂",
+)
+"""What a folder's tokenizer and model are compared on."""
 
 
 def refined_of(record: Record) -> Record:
@@ -54,6 +63,34 @@ def check_tokenizer(folder: Path, record: Record, target: TokenizerJson) -> None
             f"{path} has {target.size:,} tokens, and the record of {folder} is of {tokens:,}, "
             f"{refined['new_tokens']:,} of them new; wanted the tokenizer that `kovocab {record['verb']}` left there"
         )
+
+
+def open_tokenizer(folder: Path, of: Path | None = None) -> PreTrainedTokenizerBase:
+    """AutoTokenizer's view of a model's folder, checked against its tokenizer.json.
+
+    Which class opens it, config.json has a say in: of some kinds of model one that makes its own of vocabulary and
+    merges (Qwen2's, whatever tokenizer_config.json names), which is right for that kind's own tokenizers alone.
+
+    Args:
+        folder: With config.json and the tokenizer's files.
+        of: Where those are from, for the error.
+
+    Raises:
+        TokenizerError: it cannot be opened, or the two give different ids.
+    """
+    try:
+        opened: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
+    except Exception as error:  # tokenizers raises bare Exceptions
+        raise TokenizerError(f"the tokenizer in {of or folder} cannot be opened: {error}") from error
+    reference = Reference(load_tokenizer(folder / "tokenizer.json"))
+    for prompt, wanted in zip(PROMPTS, reference.encode(PROMPTS, template=True), strict=True):
+        given = opened(prompt)["input_ids"]
+        if given != wanted:
+            raise TokenizerError(
+                f"AutoTokenizer gives {given} for {prompt!r} and {of or folder}/tokenizer.json {wanted}: beside the "
+                f"model's config.json it opens that as a {type(opened).__name__}"
+            )
+    return opened
 
 
 def check_rows(config: PreTrainedConfig, folder: Path, record: Record) -> None:

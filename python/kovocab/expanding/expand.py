@@ -12,12 +12,12 @@ from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
 from kovocab.artefact import check_replaceable, new_folder
 from kovocab.errors import ModelError, UsageError, model_errors
-from kovocab.expanding.checks import check_finite, check_spelling, check_tokenizer, check_vocabulary
+from kovocab.expanding.checks import check_finite, check_spelling, check_tokenizer, check_vocabulary, open_tokenizer
 from kovocab.expanding.config_files import CONFIG, check_special_ids, find_file, read_json, save_model
 from kovocab.expanding.new_rows import INITIALISATION, RULES, base_pieces, matrices, mean_row
 from kovocab.expanding.row_counts import check_multiple, rows_for
-from kovocab.expanding.special_ids import HUB_ID
 from kovocab.expanding.split_rows import is_tied, plain_embeddings, untie_embeddings
+from kovocab.hub import HUB_ID, local
 from kovocab.record import Record, check_files, read_record, write_record
 from kovocab.tokenizer.companions import COMPANIONS
 from kovocab.tokenizer.reference import Reference
@@ -146,7 +146,7 @@ def expand_folder(
     Raises:
         UsageError: `pad_to_multiple_of` is not between 1 and `MOST_MULTIPLE`.
         ModelError: the model cannot be loaded whole, holds what is no number, or does not fit the tokenizer.
-        TokenizerError: the model's own tokenizer.json cannot be read.
+        TokenizerError: the model's own tokenizer.json cannot be read, or AutoTokenizer reads the target otherwise.
         ArtefactError: `tokenizer` was not made by refine, or not all of it by one; or `out` cannot be written.
     """
     from kovocab.expanding.spelling import read_pieces, save_pieces
@@ -163,18 +163,17 @@ def expand_folder(
     first_new_id, table = refined["first_new_id"], tokenizer / VOCABULARY
     vocabulary = read_pieces(table)
     _check_model_folder(model)
-    if not Path(model).is_dir():
-        log.info("there is no folder %s: asking the hub for it", model)
+    source = str(local(model, weights=True))
     target = load_tokenizer(tokenizer / "tokenizer.json")
     Reference(target)  # what it cannot read would be found after training
     check_tokenizer(tokenizer, refined, target)
-    base_tokenizer = _base_tokenizer(model, tokenizer, target, first_new_id)
+    base_tokenizer = _base_tokenizer(source, tokenizer, target, first_new_id)
     check_vocabulary(table, vocabulary, target, first_new_id)
     # Without the base's own tokenizer nobody can say what it makes of a text: then the digest of the table has to do.
     if base_tokenizer is not None and "base_tokenizer" in refined:
         check_spelling(table, vocabulary, base_tokenizer, first_new_id)
-    check_special_ids(model, first_new_id)
-    loaded = load_plain(model, dtype)
+    check_special_ids(source, first_new_id)
+    loaded = load_plain(source, dtype)
     check_finite(loaded, model)
     rows = plain_embeddings(loaded)[0].num_embeddings
     check_padding(model, rows, first_new_id, str(tokenizer))
@@ -201,10 +200,11 @@ def expand_folder(
         "tokenizer": refined,
     }
     with new_folder(out, made_from, overwrite=overwrite) as folder:
-        save_model(loaded, folder, model)
+        save_model(loaded, folder, source)
         del loaded  # so that only one model is in memory while what was written is checked
         _check_written(folder, base, pieces, first_new_id, tied)
         copy_tokenizer(tokenizer, folder)
+        open_tokenizer(folder, tokenizer)  # what others would read otherwise would be found after training
         save_pieces(vocabulary, first_new_id, folder)
         write_record(folder, record)
     return read_record(out)
@@ -230,12 +230,12 @@ def load_plain(model: str, dtype: Dtype = "auto", **quantization: Any) -> PreTra
             (transformers would fill them with random numbers and go on).
     """
     _check_model_folder(model)
-    where = "" if Path(model).is_dir() else " (no folder of that name, so a name on the hub)"
-    with model_errors(f"the model {model}{where} cannot be loaded"):
+    source = local(model, weights=True)
+    with model_errors(f"the model {model} cannot be loaded"):
         loaded, info = cast(
             "tuple[PreTrainedModel, dict[str, Any]]",
             AutoModelForCausalLM.from_pretrained(
-                model,
+                source,
                 dtype=dtype,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # named below

@@ -1,13 +1,10 @@
-"""Special ids in config.json and generation_config.json, and the base's name on the hub. Plain JSON, no torch."""
+"""Special ids in config.json and generation_config.json. Plain JSON, no torch."""
 
 import re
 from collections.abc import Iterator
 from typing import Any
 
 MODEL_FILES = ("config.json", "generation_config.json")
-
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-"""A model's name on the hub: whose it is, and what it is called."""
 
 _SPECIAL = re.compile(r"\w+_token_(id|ids|index)|(begin_)?suppress_tokens|forced_decoder_ids|(bad|force)_words_ids")
 

@@ -29,13 +29,22 @@ class SplitEmbedding(nn.Module):
         old: Rows 0 to n - 1, `[n, hidden]`.
         new: Rows from n on, `[m, hidden]`, of the same dtype.
         padding_idx: As in `nn.Embedding`: this row never gets a gradient.
+        scale: What a row is multiplied by as it is looked up (Gemma's root of the hidden size).
     """
 
-    def __init__(self, old: Tensor, new: Tensor, padding_idx: int | None = None) -> None:
+    scale: Tensor | float | None
+
+    def __init__(
+        self, old: Tensor, new: Tensor, padding_idx: int | None = None, scale: Tensor | float | None = None
+    ) -> None:
         super().__init__()
         self.input_old = _parameter(old)
         self.input_new = _parameter(new)
         self.padding_idx = padding_idx
+        if isinstance(scale, Tensor):  # to bf16 it rounds, where a number would not
+            self.register_buffer("scale", scale, persistent=False)
+        else:
+            self.scale = scale
 
     def forward(self, input_ids: Tensor) -> Tensor:
         """Look up `input_ids` (int64, any shape): `[*, hidden]`.
@@ -53,7 +62,10 @@ class SplitEmbedding(nn.Module):
             self.input_new,
             pad - rows if pad is not None and pad >= rows else None,
         )
-        return torch.where((input_ids >= rows).unsqueeze(-1), new, old)
+        found = torch.where((input_ids >= rows).unsqueeze(-1), new, old)
+        if self.scale is None:
+            return found
+        return found * (self.scale.to(found.dtype) if isinstance(self.scale, Tensor) else self.scale)
 
 
 class SplitLinear(nn.Module):
@@ -105,7 +117,8 @@ def split_rows(model: PreTrainedModel, first_new_id: int) -> PreTrainedModel:
     # Copies, so that the fused matrix is freed and a checkpoint of one block does not carry the other along.
     # A pad_token_id of -1, the first Llama's way to say none, is to torch the last row: a new token's.
     padding = None if (getattr(model.config, "pad_token_id", None) or 0) < 0 else embedding.padding_idx
-    split = SplitEmbedding(weight[:first_new_id].clone(), weight[first_new_id:].clone(), padding)
+    scale = getattr(embedding, "embed_scale", None)
+    split = SplitEmbedding(weight[:first_new_id].clone(), weight[first_new_id:].clone(), padding, scale)
     output, bias = head.weight.detach(), head.bias
     biases = (
         (None, None) if bias is None else (bias.detach()[:first_new_id].clone(), bias.detach()[first_new_id:].clone())
@@ -120,16 +133,21 @@ def split_rows(model: PreTrainedModel, first_new_id: int) -> PreTrainedModel:
 
 
 def plain_embeddings(model: PreTrainedModel) -> tuple[nn.Embedding, nn.Linear]:
-    """The input embeddings and the head of a plain model.
+    """The input embeddings and the head of a plain model; the input may be scaled as it is looked up (Gemma).
 
     Raises:
-        ModelError: they are of another type, which may do more than look up and multiply (a scaled embedding,
-            a quantised head), or there is no head, or their rows differ.
+        ModelError: they are of another type, which may do more than look up, scale and multiply (a normed embedding,
+            a quantised head), or there is no head, or their rows differ; or the model has a second table by token.
     """
     embedding = model.get_input_embeddings()
     head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    if getattr(model.config.get_text_config(), "hidden_size_per_layer_input", 0):
+        raise ModelError(
+            f"{type(model).__name__} has a second table by token (hidden_size_per_layer_input in its config.json), for "
+            "which no new rows are made; wanted a model with one"
+        )
     for module, wanted, what in ((embedding, nn.Embedding, "input"), (head, nn.Linear, "output")):
-        if type(module) is not wanted:
+        if type(module) is not wanted and not _is_scaled(module):
             raise ModelError(
                 f"the {what} embeddings of {type(model).__name__} are a {type(module).__name__}; "
                 f"wanted a plain torch.nn.{wanted.__name__}"
@@ -139,6 +157,12 @@ def plain_embeddings(model: PreTrainedModel) -> tuple[nn.Embedding, nn.Linear]:
     if rows != head_rows:
         raise ModelError(f"the model has {rows:,} input rows and {head_rows:,} output rows; wanted as many of each")
     return embedding, head
+
+
+def _is_scaled(module: nn.Module) -> bool:
+    """Whether it is one of transformers' embeddings that only multiply what they look up, as Gemma and others do."""
+    scaled = type(module).__name__.endswith("ScaledWordEmbedding") and hasattr(module, "embed_scale")
+    return isinstance(module, nn.Embedding) and scaled and type(module).__module__.startswith("transformers.")
 
 
 def is_tied(model: PreTrainedModel) -> bool:

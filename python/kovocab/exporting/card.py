@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from kovocab.expanding.special_ids import HUB_ID
 from kovocab.exporting.tables import cell, table
+from kovocab.hub import HUB_ID
 from kovocab.record import Record
 
 ROUND_COLUMNS = ("round", "size", "unreachable", "dropped", "added", "tokens_per_word", "bytes_per_token")

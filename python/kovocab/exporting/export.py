@@ -6,30 +6,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kovocab.artefact import check_replaceable, new_folder
 from kovocab.building.ranked_model import is_sentencepiece_style
-from kovocab.errors import ArtefactError, ModelError, TokenizerError, UsageError
-from kovocab.expanding.checks import check_finite, check_tokenizer
+from kovocab.errors import ArtefactError, ModelError, UsageError
+from kovocab.expanding.checks import PROMPTS, check_finite, check_tokenizer, open_tokenizer
 from kovocab.expanding.config_files import CONFIG, GENERATION, read_json, reader_needed, save_model
 from kovocab.expanding.expand import Dtype, copy_tokenizer, load_plain
 from kovocab.expanding.row_counts import check_multiple, meaning, rows_for, set_rows, without_token
-from kovocab.expanding.special_ids import HUB_ID
 from kovocab.expanding.split_rows import plain_embeddings
 from kovocab.exporting.card import model_card
+from kovocab.hub import HUB_ID
 from kovocab.record import RECORD, Record, check_files, read_record, write_record
 from kovocab.tokenizer.companions import CONFIG as TOKENIZER_CONFIG
 from kovocab.tokenizer.companions import read_config
-from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
-
-PROMPTS = (
-    "안녕하세요. 오늘은 날씨가 좋습니다.",
-    "The quick brown fox, 3.14!",
-    "섞인 mixed 문장 \n\t 그리고 漢字 🙂",
-)
-"""What the exported tokenizer and model are compared on."""
 
 _YIELDS = ("README.md",)
 """A card that somebody edited is theirs."""
@@ -117,7 +109,7 @@ def export(
     check_tokenizer(stage, source, target)
     if tokenizer_class != FAST and not is_sentencepiece_style(target):
         raise UsageError(f"tokenizer_class is {tokenizer_class}, and the tokenizer is byte-level; wanted {FAST}")
-    tokenizer = _open_tokenizer(stage)
+    tokenizer = open_tokenizer(stage)
     model = load_plain(str(stage), dtype)
     check_finite(model, stage)
     if (rows := plain_embeddings(model)[0].num_embeddings) != source["vocab_size"]:
@@ -183,24 +175,6 @@ def stage_of(run: str | Path, number: int | None = None) -> Path:
     return finished[last]
 
 
-def _open_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """AutoTokenizer's view of a folder, checked against its tokenizer.json.
-
-    Raises:
-        TokenizerError: it cannot be opened, or the two give different ids.
-    """
-    try:
-        opened: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
-    except Exception as error:  # tokenizers raises bare Exceptions
-        raise TokenizerError(f"the tokenizer in {folder} cannot be opened: {error}") from error
-    reference = Reference(load_tokenizer(folder / "tokenizer.json"))
-    for prompt, wanted in zip(PROMPTS, reference.encode(PROMPTS, template=True), strict=True):
-        given = opened(prompt)["input_ids"]
-        if given != wanted:
-            raise TokenizerError(f"AutoTokenizer gives {given} for {prompt!r} and {folder}/tokenizer.json {wanted}")
-    return opened
-
-
 def _name_class(folder: Path, name: str) -> None:
     """Write the class that tokenizer_config.json names."""
     path = folder / TOKENIZER_CONFIG
@@ -229,7 +203,7 @@ def _fill_generation(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
 
 def _check(folder: Path, before: list[torch.Tensor]) -> None:
     """Open what was written as its user will, and compare."""
-    tokenizer = _open_tokenizer(folder)
+    tokenizer = open_tokenizer(folder)
     model = load_plain(str(folder))
     for prompt, wanted in zip(PROMPTS, before, strict=True):
         if not torch.equal(_logits(model, tokenizer, prompt), wanted):

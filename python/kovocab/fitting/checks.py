@@ -87,18 +87,33 @@ def check_tied(folder: Path, stages: list[StagePlan]) -> None:
     """Where both embeddings are one matrix, a stage trains the same rows of both.
 
     Raises:
-        ModelError: names the stage that would not.
+        ModelError: names the stages that would not, and those that would then be one and the same.
     """
     record = base_record(folder)
     while record["verb"] == "fit":
         record = record["base"]
-    for number, stage in ((each.number, each.stage) for each in stages if record.get("tied")):
-        if stage.input_rows != stage.output_rows:
-            raise ModelError(
-                f"stage {number} has input_rows {stage.input_rows} and output_rows {stage.output_rows}, and the "
-                f"embeddings of {folder} are tied, one matrix; wanted the same rows of both, as in a `schedule` of "
-                "eeve's stages 3, 6 and 7, or a base with two matrices: `kovocab expand --untie true`"
-            )
+    apart = [each for each in stages if each.stage.input_rows != each.stage.output_rows]
+    if not record.get("tied") or not apart:
+        return
+    # All that can be trained of one matrix is what a stage says of either.
+    alike: dict[tuple[str, bool], list[int]] = {}
+    for each in stages:
+        rows = max(each.stage.input_rows, each.stage.output_rows, key=("none", "new", "all").index)
+        alike.setdefault((rows, each.stage.layers), []).append(each.number)
+    same = [_listed(numbers) for numbers in alike.values() if len(numbers) > 1]
+    told = f": stages {same[0]} would be one and the same" if same else ""
+    told += "".join(f", and so would {more}" for more in same[1:])
+    first = apart[0]
+    raise ModelError(
+        f"stage {first.number} has input_rows {first.stage.input_rows} and output_rows {first.stage.output_rows}, and "
+        f"the embeddings of {folder} are tied, one matrix{told}; wanted the same rows of both in "
+        f"{_listed([each.number for each in apart])}, as in a `schedule` of eeve's stages 3, 6 and 7, or a base with "
+        "two matrices: `kovocab expand --untie true`"
+    )
+
+
+def _listed(numbers: list[int]) -> str:
+    return " and ".join(filter(None, (", ".join(map(str, numbers[:-1])), str(numbers[-1]))))
 
 
 def check_labels(folder: Path, stages: list[StagePlan], done: int) -> None:

@@ -20,6 +20,7 @@ from transformers import PreTrainedModel
 
 from kovocab.errors import ArtefactError, ModelError, UsageError
 from kovocab.expanding.expand import Dtype
+from kovocab.expanding.logits import LogitForm
 from kovocab.expanding.split_rows import SplitLinear, block_of, split_rows
 from kovocab.model.cross_entropy import IGNORE, cross_entropy, token_losses
 from kovocab.model.fsdp import data_mesh, decoder_layers, shard
@@ -92,7 +93,7 @@ class CausalLM(LightningModule):
         Raises:
             UsageError: the strategy's mesh does not shard over all processes.
             ArtefactError: the folder is no artefact of expand or fit, or its record is damaged.
-            ModelError: the model cannot be loaded, or its logits are not its head times its last hidden state.
+            ModelError: the model cannot be loaded, or its loss is not one that can be computed here.
             UsageError: `qlora` is given and what it needs is not installed.
         """
         if self.model is not None:
@@ -141,7 +142,7 @@ class CausalLM(LightningModule):
         hidden, wanted = self._hidden(input_ids).flatten(0, 1), _shifted(labels).flatten()
         if label_mode != "plain":
             wanted = self._pieces.first(wanted)
-        return cross_entropy(hidden, self._head, wanted, old_vocab=label_mode == "old_vocab")
+        return cross_entropy(hidden, self._head, wanted, form=self._form, old_vocab=label_mode == "old_vocab")
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
         """The loss of a batch, logged as `loss/train`."""
@@ -159,7 +160,7 @@ class CausalLM(LightningModule):
         """The mean next-token loss of each sequence: `loss`, `[batch]`, fp32."""
         input_ids = batch["input_ids"]
         hidden = self._hidden(input_ids).flatten(0, 1)
-        losses = token_losses(hidden, self._head, _shifted(input_ids).flatten())
+        losses = token_losses(hidden, self._head, _shifted(input_ids).flatten(), form=self._form)
         return {"loss": losses.view(input_ids.shape).sum(dim=-1) / (input_ids.shape[-1] - 1)}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -219,6 +220,10 @@ class CausalLM(LightningModule):
     def _head(self) -> SplitLinear:
         return cast("SplitLinear", self.loaded.get_output_embeddings())  # type: ignore[no-untyped-call]
 
+    @cached_property
+    def _form(self) -> LogitForm:
+        return LogitForm.of(self.loaded.config)
+
     def _hidden(self, input_ids: Tensor) -> Tensor:
         """The last hidden state, `[batch, length, hidden]`; no autograd if nothing below the output trains.
 
@@ -268,18 +273,30 @@ class CausalLM(LightningModule):
 
     @torch.no_grad()
     def _check_head(self) -> None:
-        """Some models scale or cap their logits (Gemma 2, Cohere, Granite); the loss here would not know."""
+        """The loss here is the model's own: its logits bit for bit, and nothing added to their cross entropy."""
         self._head_checked = True
         training = self.loaded.training
         self.loaded.train(False)  # dropout would give two different hidden states
         input_ids = torch.arange(4, device=self._head.output_old.device).unsqueeze(0)
-        logits = self.loaded(input_ids=input_ids, use_cache=False).logits
-        ours = self._head(self._hidden(input_ids))
+        kind = type(self.loaded).__name__
+        try:
+            theirs = self.loaded(input_ids=input_ids, labels=input_ids, use_cache=False)
+        except AttributeError as error:  # Mamba and xLSTM ask the head for its weight
+            raise ModelError(f"{kind} reaches into its embeddings, which are in two blocks here: {error}") from error
+        hidden = self._hidden(input_ids)
+        ours = self._form.apply_(self._head(self._form.states(hidden)))
         # NaN is no head of another kind; that the weights are broken is said of their loss.
-        if not torch.equal(logits.nan_to_num(), ours.nan_to_num()):
+        if theirs.logits.shape != ours.shape or not torch.equal(theirs.logits.nan_to_num(), ours.nan_to_num()):
             raise ModelError(
-                f"the logits of {type(self.loaded).__name__} are not its output embeddings times its last "
-                "hidden state; wanted a model that neither scales nor caps them"
+                f"the logits of {kind} are not its output embeddings times its last hidden state, scaled or capped "
+                f"as its config.json says ({self._form}); wanted a model whose logits are"
+            )
+        loss = functional.cross_entropy(ours[0, :-1].float(), input_ids[0, 1:])
+        if not torch.allclose(theirs.loss.float().nan_to_num(), loss.nan_to_num(), rtol=1e-5):
+            raise ModelError(
+                f"the loss of {kind} is {theirs.loss.item():.6f} and the cross entropy of its logits "
+                f"{loss.item():.6f}: it adds something, of a mixture's router say; wanted output_router_logits false "
+                "in its config.json, z_loss_coefficient 0, or a model that adds nothing"
             )
         self.loaded.train(training)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from kovocab.expanding.logits import PLAIN, LogitForm
 from kovocab.expanding.split_rows import SplitLinear
 
 IGNORE = -100
@@ -21,42 +22,55 @@ IGNORE = -100
 PIECE_LOGITS = 1 << 24
 """Most logits of a piece: 64 MiB in fp32, 409 positions of 40,960 tokens."""
 
+_NO_GRADIENT = (None,) * 4  # labels, piece, grad_enabled, form
+
 Blocks = tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]
 """Old and new weight, old and new bias; without the new ones, new tokens have no logits."""
 
 
 def cross_entropy(
-    hidden: Tensor, head: SplitLinear, labels: Tensor, *, old_vocab: bool = False, piece: int | None = None
+    hidden: Tensor,
+    head: SplitLinear,
+    labels: Tensor,
+    *,
+    form: LogitForm = PLAIN,
+    old_vocab: bool = False,
+    piece: int | None = None,
 ) -> Tensor:
     """The mean over labels of -log softmax(head(hidden))[label]: a scalar, fp32.
 
     The value is computed in fp32 from the logits in the dtype that `head(hidden)` would have (bf16 under
     autocast), and gradients are summed in fp32, so only the products round. It is 0 if no label counts.
+    What `form` says is done in the logits' dtype, as the model does it; its gradient is taken in fp32.
 
     Args:
         hidden: `[positions, hidden]`.
         head: The output embeddings.
         labels: `[positions]`, int64; `IGNORE` where there is no loss.
+        form: How the logits come from `head(hidden)`.
         old_vocab: The softmax is over old tokens alone, and so are the labels; no logit of a new one is computed.
         piece: Positions at a time; by default what gives at most `PIECE_LOGITS` logits.
     """
     blocks = _blocks(head, old_vocab)
     total: Tensor = _CrossEntropy.apply(  # type: ignore[no-untyped-call]
-        hidden, labels, piece or _piece(blocks, len(labels)), torch.is_grad_enabled(), *blocks
+        form.states(hidden), labels, piece or _piece(blocks, len(labels)), torch.is_grad_enabled(), form, *blocks
     )
     return total / (labels != IGNORE).sum().clamp(min=1)
 
 
 @torch.no_grad()
-def token_losses(hidden: Tensor, head: SplitLinear, labels: Tensor, *, piece: int | None = None) -> Tensor:
+def token_losses(
+    hidden: Tensor, head: SplitLinear, labels: Tensor, *, form: LogitForm = PLAIN, piece: int | None = None
+) -> Tensor:
     """The loss of each position, without gradient: `[positions]`, fp32, 0 where the label is `IGNORE`."""
+    hidden = form.states(hidden)
     blocks = _cast(_blocks(head), hidden)
     size = piece or _piece(blocks, len(labels))
     found = torch.empty(len(labels), dtype=torch.float32, device=hidden.device)
     with torch.autocast(hidden.device.type, enabled=False):
         for start in range(0, len(labels), size):
             x, y = _piece_of(hidden, labels, start, size, blocks)
-            found[start : start + size] = _losses(_logits(x, blocks), y)[0]
+            found[start : start + size] = _losses(_logits(x, blocks, form), y)[0]
     return found
 
 
@@ -70,10 +84,11 @@ class _CrossEntropy(torch.autograd.Function):
         labels: Tensor,
         piece: int,
         grad_enabled: bool,
+        form: LogitForm,
         *parameters: Any,
     ) -> Tensor:
         needs = [grad_enabled and needed for needed in ctx.needs_input_grad]
-        need_hidden, need_blocks = needs[0], needs[4:]
+        need_hidden, need_blocks = needs[0], needs[5:]
         blocks = _cast(parameters, hidden)
         total = hidden.new_zeros((), dtype=torch.float32)
         grad_hidden = torch.empty_like(hidden) if need_hidden else None
@@ -84,15 +99,20 @@ class _CrossEntropy(torch.autograd.Function):
         with torch.autocast(hidden.device.type, enabled=False):
             for start in range(0, len(labels), piece):
                 x, y = _piece_of(hidden, labels, start, piece, blocks)
-                logits = _logits(x, blocks)
+                logits = _logits(x, blocks, form)
+                # Of a half that needs no gradient, nobody asks for them.
+                slopes = [
+                    form.slopes(half) if need_hidden or any(needed) else None
+                    for half, needed in zip(logits, (need_blocks[::2], need_blocks[1::2]), strict=False)
+                ]
                 losses, shares = _losses(logits, y)
                 total += losses.sum()
-                grad_x = _add_gradients(logits, shares, x, y, blocks, sums, need_hidden)
+                grad_x = _add_gradients(logits, shares, slopes, x, y, blocks, sums, need_hidden)
                 if grad_hidden is not None and grad_x is not None:
                     grad_hidden[start : start + piece] = grad_x
-                del logits  # or the next piece's would be held beside them
-        ctx.grads = [grad_hidden, None, None, None, *sums]
-        ctx.dtypes = [None if p is None else p.dtype for p in (hidden, None, None, None, *parameters)]
+                del logits, slopes  # or the next piece's would be held beside them
+        ctx.grads = [grad_hidden, *_NO_GRADIENT, *sums]
+        ctx.dtypes = [None if p is None else p.dtype for p in (hidden, *_NO_GRADIENT, *parameters)]
         return total
 
     @staticmethod
@@ -131,10 +151,10 @@ def _cast(blocks: Blocks, hidden: Tensor) -> Blocks:
     return old.to(dtype), new, old_bias, new_bias
 
 
-def _logits(x: Tensor, blocks: Blocks) -> list[Tensor]:
+def _logits(x: Tensor, blocks: Blocks, form: LogitForm) -> list[Tensor]:
     """The logits of old tokens, and of new ones if they have any."""
     halves = zip(blocks[:2], blocks[2:], strict=True)
-    return [functional.linear(x, weight, bias).float() for weight, bias in halves if weight is not None]
+    return [form.apply_(functional.linear(x, weight, bias)).float() for weight, bias in halves if weight is not None]
 
 
 def _piece_of(hidden: Tensor, labels: Tensor, start: int, size: int, blocks: Blocks) -> tuple[Tensor, Tensor]:
@@ -172,6 +192,7 @@ def _sum_exp_(logits: Tensor, greatest: Tensor) -> Tensor:
 def _add_gradients(
     logits: list[Tensor],
     shares: Tensor,
+    slopes: list[Tensor | float | None],
     x: Tensor,
     labels: Tensor,
     blocks: Blocks,
@@ -185,6 +206,8 @@ def _add_gradients(
         if weight is None or (grad_x is None and sum_weight is None and sum_bias is None):
             continue
         grad_logits = _grad_logits(logits[half], shares, labels, first_row)
+        if (slope := slopes[half]) is not None:
+            grad_logits.mul_(slope)
         if sum_bias is not None:
             sum_bias += grad_logits.sum(dim=0)
         grad_logits = grad_logits.to(x.dtype)

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from transformers import PreTrainedModel
 
 from kovocab.errors import UsageError, model_errors
+from kovocab.expanding.logits import LogitForm
 from kovocab.expanding.split_rows import block_of
 from kovocab.freezing.callback import freeze
 from kovocab.model.cross_entropy import PIECE_LOGITS
@@ -204,7 +205,8 @@ class Skeleton:
         head = [p for name, p in model.named_parameters() if block_of(name).startswith("output")]
         # A piece of logits in fp32 and in the products' dtype; sums of gradients in fp32; copies of the weights.
         low = setup.compute.itemsize if setup.compute != torch.float32 else 0
-        loss = min(positions, max(1, PIECE_LOGITS // self.rows)) * self.rows * (4 + low)
+        capped = 4 * (LogitForm.of(self._config).cap is not None)  # the slope of each logit
+        loss = min(positions, max(1, PIECE_LOGITS // self.rows)) * self.rows * (4 + low + capped)
         loss += sum(p.numel() for p in head if p.requires_grad) * 4 + found.hidden * _below(stage)
         copied = self._products if self._casts(setup) else 0
         if qlora is not None:

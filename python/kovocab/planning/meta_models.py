@@ -20,6 +20,7 @@ from kovocab.expanding.checks import check_rows
 from kovocab.expanding.expand import check_padding
 from kovocab.expanding.row_counts import rows_for
 from kovocab.expanding.split_rows import is_tied, split_rows
+from kovocab.hub import local
 from kovocab.model.fsdp import decoder_layers
 from kovocab.model.qlora import QLoRA, add_lora, check_packages
 from kovocab.record import MODEL_VERBS, RECORD, read_record
@@ -40,7 +41,8 @@ class Shapes:
     """What models of one configuration are built of.
 
     Args:
-        model: A folder, or a config.json alone. One that `expand` has not left is grown by `new_tokens`.
+        model: A folder, a config.json alone, or a name on the hub. One that `expand` has not left is grown by
+            `new_tokens`.
         new_tokens: How many tokens a base will get. They take its padding rows first: how many tokens it has is what
             the tokenizer beside config.json says, and without one each row is taken for a token, with a warning.
         pad_to_multiple_of: What a base's rows will be rounded up to a multiple of.
@@ -57,7 +59,7 @@ class Shapes:
     """
 
     def __init__(self, model: str, new_tokens: int, pad_to_multiple_of: int | None = None) -> None:
-        self.config, self.first_new_id = _read(Path(model), new_tokens, pad_to_multiple_of)
+        self.config, self.first_new_id = _read(local(model), new_tokens, pad_to_multiple_of)
         self.mode = FakeTensorMode()
 
     def plain(self, dtype: torch.dtype, layers: int | None = None) -> tuple[PreTrainedModel, bool]:
@@ -73,8 +75,10 @@ class Shapes:
                 config.layer_types = config.layer_types[:layers]
         with self.mode:
             made: PreTrainedModel = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
-                config, dtype=dtype, attn_implementation=ATTENTION, trust_remote_code=False
+                config, dtype=dtype, trust_remote_code=False
             )
+            if made.config._attn_implementation == "sdpa":  # else as it is: Gemma 2's is capped, and eager
+                made.set_attn_implementation(ATTENTION)
             tied = is_tied(made)
             return split_rows(made, self.first_new_id).train(), tied
 

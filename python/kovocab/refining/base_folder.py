@@ -8,6 +8,7 @@ from kovocab.building.ranked_model import is_sentencepiece_style, ranked_model
 from kovocab.building.saving import ModelFrom, matching_model, model_file
 from kovocab.errors import TokenizerError
 from kovocab.expanding.special_ids import MODEL_FILES, taken_special_id
+from kovocab.hub import local
 from kovocab.tokenizer.companions import read_config
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import Source, load_tokenizer
@@ -61,7 +62,7 @@ def check_base(base: Source) -> ModelPlan:
     """
     tokenizer, why = load_tokenizer(base), "the base has none"
     if isinstance(base, str | Path):
-        source = Path(base)
+        source = local(base)
         if source.is_dir():
             _check_rows(tokenizer, source)
         if (found := model_file(source)) is not None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from kovocab.errors import TokenizerError
+from kovocab.hub import local
 from kovocab.tokenizer import sentencepiece_model
 from kovocab.tokenizer.companions import with_companions
 from kovocab.tokenizer.parsing import parse
@@ -38,8 +39,9 @@ def load_tokenizer(source: Source) -> TokenizerJson:
     Args:
         source: A path to a `tokenizer.json`, to a SentencePiece `tokenizer.model` (under any name), or to a
             folder holding one of the two; the folder's `tokenizer.json` comes first, and tokens that its other
-            files add are the tokenizer's too, as for AutoTokenizer. A `TokenizerJson` is
-            handed back as it is; a `tokenizers.Tokenizer` is read and not changed.
+            files add are the tokenizer's too, as for AutoTokenizer. Or a name on the hub, see
+            `kovocab.hub`. A `TokenizerJson` is handed back as it is; a `tokenizers.Tokenizer` is read and not
+            changed.
 
     Returns:
         The tokenizer, without truncation and padding: they are settings of one use of it, and with them on a count
@@ -53,14 +55,15 @@ def load_tokenizer(source: Source) -> TokenizerJson:
         return source
     if not isinstance(source, str | Path):
         return _written(source)
-    path = _find(Path(source))
+    source = local(source)
+    path = _find(source)
     data = read_bytes(path)
     is_model = not data.lstrip().startswith(b"{")
     if is_model:
         own = sentencepiece_model.to_tokenizer(sentencepiece_model.read_model(data, str(path)), str(path))
     else:
         own = parse(data, path)
-    return with_companions(own, Path(source), in_text=is_model) if Path(source).is_dir() else own
+    return with_companions(own, source, in_text=is_model) if source.is_dir() else own
 
 
 def _written(source: Written | Fast) -> TokenizerJson:
