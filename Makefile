@@ -17,7 +17,7 @@ NEXT ?= $(addprefix tests/,machine corpus tokenizer counting refining example cl
 SOURCES := pyproject.toml constraints.txt Cargo.toml $(wildcard rust/*.rs rust/*/*.rs)
 
 .DEFAULT_GOAL := all
-.PHONY: all help build quickstart format lint test test-next test-served fuzz attack bench findings gpu-wheels gpu clean
+.PHONY: all help build quickstart format lint test test-next test-served llama-cpp fuzz attack bench findings gpu-wheels gpu clean
 
 all: format build lint test ## Format, lint and test: what to run before a commit
 
@@ -73,8 +73,33 @@ test-next: .venv-next/installed ## The text half's tests: no torch there, and to
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(cat .venv-served/site)/behind.pth"
 	touch $@
 
-test-served: .venv-served/installed ## What export writes, opened with transformers 4: the same logits and ids
-	KOVOCAB_SERVED=$(CURDIR)/.venv-served/bin/python $(BIN)/python -m pytest tests/whole/test_served.py
+# Engines that people convert to and serve with; --no-deps, since what they share (torch, transformers) is that of .venv.
+ENGINES := ctranslate2==4.8.5 openvino==2026.4.1 openvino-tokenizers==2026.4.1.0 openvino-telemetry==2025.2.0 \
+	onnxruntime-extensions==0.15.2 onnx==1.23.2 ml_dtypes==0.6.0 gigatoken==0.10.0 awkward==2.14.0 awkward-cpp==57 \
+	kitoken==0.11.1 xgrammar==0.2.8 apache-tvm-ffi==0.1.15.post2 llguidance==1.9.1 diskcache==5.6.3 Jinja2 MarkupSafe \
+	cmake ninja
+.venv-engines/installed: .venv/installed Makefile
+	test -x .venv-engines/bin/python || $(PYTHON) -m venv .venv-engines
+	.venv-engines/bin/python -m pip install -q --disable-pip-version-check --no-deps $(ENGINES)
+	.venv-engines/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > .venv-engines/site
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(cat .venv-engines/site)/behind.pth"
+	touch $@
+
+test-served: .venv-served/installed .venv-engines/installed ## Exports opened by transformers 4 and engines: the same ids and logits
+	KOVOCAB_SERVED=$(CURDIR)/.venv-served/bin/python KOVOCAB_ENGINES=$(CURDIR)/.venv-engines/bin/python \
+		KOVOCAB_LLAMA_CPP=$(LLAMA_CPP) $(BIN)/python -m pytest tests/whole/test_served.py tests/whole/test_engines.py
+
+# Where llama.cpp is built, once for all checkouts; test-served skips what needs it where it is not.
+LLAMA_CPP ?= $(HOME)/.cache/kovocab/llama.cpp
+llama-cpp: .venv-engines/installed ## llama.cpp and its converter from llama-cpp-python's sources, for test-served; some minutes
+	mkdir -p $(LLAMA_CPP)
+	.venv-engines/bin/python -m pip download -q --disable-pip-version-check --no-deps --no-binary llama-cpp-python \
+		-d $(LLAMA_CPP) llama-cpp-python==0.3.36
+	tar -xzf $(LLAMA_CPP)/llama_cpp_python-0.3.36.tar.gz --strip-components=1 -C $(LLAMA_CPP)
+	PATH="$(CURDIR)/.venv-engines/bin:$$PATH" cmake -G Ninja -S $(LLAMA_CPP)/vendor/llama.cpp -B $(LLAMA_CPP)/build \
+		-DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS_RELEASE=-O1 -DBUILD_SHARED_LIBS=ON -DGGML_NATIVE=OFF \
+		-DGGML_OPENMP=OFF $(foreach part,COMMON TESTS TOOLS EXAMPLES SERVER APP,-DLLAMA_BUILD_$(part)=OFF)
+	PATH="$(CURDIR)/.venv-engines/bin:$$PATH" cmake --build $(LLAMA_CPP)/build --target llama
 
 # A million inputs of each kind take some hours of one core; make fuzz INPUTS=20000 some minutes.
 INPUTS ?= 1000000
@@ -121,4 +146,4 @@ gpu: ## Tests and benchmarks on an NVIDIA GPU, with PYTHON's torch, in eight min
 	PYTHONPATH="$(CURDIR)/target/gpu/site$${PYTHONPATH:+:$$PYTHONPATH}" $(PYTHON) benchmarks/gpu.py --out $(SECTION) $(GPU_ARGS)
 
 clean: ## Remove what was built, but not runs/
-	rm -rf .venv .venv-next .venv-served target .gpu
+	rm -rf .venv .venv-next .venv-served .venv-engines target .gpu

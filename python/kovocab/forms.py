@@ -128,6 +128,7 @@ class Refine(TypedDict):
     base_tokenizer: NotRequired[str]
     target_tokenizer: NotRequired[str]
     tokenizer_model_left_out: NotRequired[str]
+    tokenizer_model_made: NotRequired[str]
     files: NotRequired[dict[Name, Identity]]
 
 

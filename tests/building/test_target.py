@@ -11,7 +11,7 @@ import pytest
 import sentencepiece
 
 from kovocab import count_tokens
-from kovocab.building.promises import check_promises
+from kovocab.building.promises import check_model, check_promises
 from kovocab.building.saving import save_tokenizer
 from kovocab.building.target import build_target, build_target_model
 from kovocab.errors import TokenizerError
@@ -300,13 +300,14 @@ def test_a_base_folder_brings_its_settings(base: TokenizerJson, base_model_file:
         save_tokenizer(target, folder, base_source=source, vocabulary=ROWS)
 
 
-def test_a_base_without_model_gets_none(base: TokenizerJson, tmp_path: Path) -> None:
+def test_a_base_without_model_gets_one(base: TokenizerJson, tmp_path: Path) -> None:
     (tmp_path / "base.json").write_text(base.pretty())
     target = build_target(base, ROWS)
     for name, source in {"a": base, "b": tmp_path / "base.json"}.items():
         save_tokenizer(target, tmp_path / name, base_source=source, vocabulary=ROWS)
         files = sorted(path.name for path in (tmp_path / name).iterdir())
-        assert files == ["tokenizer.json", "tokenizer_config.json"]
+        assert files == ["tokenizer.json", "tokenizer.model", "tokenizer_config.json"]
+        assert check_model(target, (tmp_path / name / "tokenizer.model").read_bytes(), ["안녕 ㅋㅋ", " a  b\n"]) == 2
         assert_opens_as_it_is(tmp_path / name, target)
 
 
@@ -321,9 +322,10 @@ def test_a_model_that_numbers_otherwise_is_not_written(
     (tmp_path / "tokenizer.json").write_text(other.pretty())
     (tmp_path / "tokenizer.model").write_bytes(base_model_file.read_bytes())
     wanted = r"'▁(the|and)' is \d+ in it and \d+ in the other"
-    left_out = check_base(tmp_path)
-    assert left_out is not None
-    assert re.search(wanted, left_out)
+    plan = check_base(tmp_path)
+    assert plan.source == "ranks"
+    assert plan.why is not None
+    assert re.search(wanted, plan.why)
     with pytest.raises(TokenizerError, match=wanted):
         save_tokenizer(build_target(other, ROWS), tmp_path / "target", base_source=tmp_path, vocabulary=ROWS)
     assert not (tmp_path / "target").exists()

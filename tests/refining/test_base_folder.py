@@ -10,7 +10,7 @@ import pytest
 
 from kovocab.counting.count import count
 from kovocab.errors import TokenizerError
-from kovocab.refining.base_folder import check_base
+from kovocab.refining.base_folder import ModelPlan, check_base
 from kovocab.refining.refine import refine
 from kovocab.refining.settings import RefineSettings
 from kovocab.tokenizer.script import HANGUL
@@ -50,19 +50,43 @@ def test_a_base_that_cannot_keep_its_ids_is_refused_before_the_work(
 
 
 def test_a_tokenizer_model_that_reads_spaces_otherwise_is_left_out(folder: Path, base: TokenizerJson) -> None:
-    assert check_base(folder) is None
+    assert check_base(folder) == ModelPlan()
     (folder / "tokenizer.json").write_text(base.pretty())
-    assert check_base(folder) is None
+    assert check_base(folder) == ModelPlan()
     metaspace = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": False}
     legacy = changed(base, lambda config: config.update(normalizer=None, pre_tokenizer=metaspace))
     (folder / "tokenizer.json").write_text(legacy.pretty())
-    said = check_base(folder)
-    assert said is not None
-    assert said.startswith("promise 5")
+    plan = check_base(folder)
+    assert plan.source == "nothing"
+    assert plan.why is not None
+    assert plan.why.startswith("promise 5")
+    assert "its Metaspace puts no ▁ before a text that begins with a space" in plan.why
+
+
+def test_a_tokenizer_model_that_does_not_agree_is_made_anew(
+    folder: Path, base: TokenizerJson, ko_small: pl.Series
+) -> None:
+    # The base's tokenizer.json puts no space before a text, and its tokenizer.model does.
+    bare = changed(base, lambda config: config.update(normalizer=config["normalizer"]["normalizers"][1]))
+    (folder / "tokenizer.json").write_text(bare.pretty())
+    plan = check_base(folder)
+    assert plan.source == "ranks"
+    assert plan.why is not None
+    assert plan.why.startswith("promise 5")
+    settings = RefineSettings(min_count=500, min_syllable_count=500, intermediate_vocab_size=8000)
+    refined = refine(count(ko_small, folder), folder, settings)
+    record = refined.save(folder / "target")
+    assert record["tokenizer_model_made"] == plan.why
+    assert "tokenizer.model is made from the ranks of tokenizer.json: promise 5" in refined.summary()
+    assert record["promises"]["texts_in_model"] > 3000
 
 
 def test_a_base_in_memory_has_no_folder(base: TokenizerJson) -> None:
-    assert check_base(base) is None
+    assert check_base(base) == ModelPlan("ranks", "the base has none")
+
+
+def test_a_byte_level_base_has_no_tokenizer_model(data: Path) -> None:
+    assert check_base(data / "tokenizers" / "gpt2") == ModelPlan("nothing")
 
 
 def test_an_old_llamas_pad_on_real_text(folder: Path, ko_small: pl.Series) -> None:

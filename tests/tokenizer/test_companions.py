@@ -12,7 +12,7 @@ from kovocab.building.promises import check_base_ids, check_model
 from kovocab.building.saving import save_tokenizer
 from kovocab.building.target import build_target
 from kovocab.errors import TokenizerError
-from kovocab.refining.base_folder import check_base
+from kovocab.refining.base_folder import ModelPlan, check_base
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
@@ -93,7 +93,7 @@ def test_the_base_has_the_tokens_that_autotokenizer_gives_it(
     loaded, theirs = load_tokenizer(folder), auto(folder)
     assert loaded.size == len(theirs)
     assert theirs.get_added_vocab().items() <= {token.content: token.id for token in loaded.added_tokens}.items()
-    assert check_base(folder) is None
+    assert check_base(folder) == ModelPlan()
 
     target = build_target(loaded, ROWS)
     save_tokenizer(target, tmp_path / "target", base_source=folder, vocabulary=ROWS)
@@ -128,7 +128,7 @@ def test_a_chat_models_folder(folder: Path, base: TokenizerJson) -> None:
     (folder / "tokenizer.json").write_text(chat.pretty())
     put(folder, {"added_tokens.json": CHAT} | config(**decoder(*CHAT)))
     assert load_tokenizer(folder) == chat
-    assert check_base(folder) is None
+    assert check_base(folder) == ModelPlan()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING
 
 from kovocab.building.byte_level import scaffolds
+from kovocab.building.ranked_model import check_every_token
 from kovocab.errors import TokenizerError
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.script import HANGUL, SPACE, Script
@@ -87,6 +88,7 @@ def check_promises(
     }
     checked["new_tokens"] -= remade
     if model is not None:
+        check_every_token(new.document, model)
         checked["texts_in_model"] = check_model(new, model, documents)
     return checked
 

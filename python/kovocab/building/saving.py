@@ -2,9 +2,10 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from kovocab.artefact import new_file
+from kovocab.building.ranked_model import is_sentencepiece_style, ranked_model
 from kovocab.building.target import build_target_model
 from kovocab.errors import TokenizerError
 from kovocab.hub import local
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 # Keys of a base's tokenizer_config.json that name its class, or its own files, and not what it does.
 _OF_ITS_CLASS = ("auto_map", "legacy", "sp_model_kwargs", "add_prefix_space", "from_slow", "name_or_path")
+ModelFrom = Literal["base", "ranks", "nothing"]
+"""Where a target's `tokenizer.model` comes from: the base's grown, the ranks of `tokenizer.json`; or there is none."""
+
 _COPIED = (ADDED, "chat_template.jinja")
 
 
@@ -29,13 +33,12 @@ def save_tokenizer(
     base_source: Source,
     vocabulary: "pl.DataFrame",
     script: Script = HANGUL,
-    with_model: bool = True,
+    model_from: ModelFrom = "base",
 ) -> None:
     """Write the target so that tokenizers, transformers (`AutoTokenizer`) and SentencePiece open it.
 
-    Writes `tokenizer.json` and `tokenizer_config.json`; where `base_source` is a `tokenizer.model`, or a
-    folder that has one, the target's `tokenizer.model`; and what else a base folder says about special tokens
-    and chat. The same input writes the same bytes.
+    Writes `tokenizer.json` and `tokenizer_config.json`; of a SentencePiece-style target `tokenizer.model`; and what
+    else a base folder says about special tokens and chat. The same input writes the same bytes.
 
     Args:
         target: What `build_target` built.
@@ -43,17 +46,19 @@ def save_tokenizer(
         base_source: What the base was loaded from. Only a folder brings its `tokenizer_config.json` along.
         vocabulary: What the target was built with.
         script: What it was built with.
-        with_model: Bring a `tokenizer.model` along, where there is one.
+        model_from: Where `tokenizer.model` comes from: `base`, the base's own with the new pieces, or made from the
+            ranks where it has none; `ranks`, made from them in any case.
 
     Raises:
-        TokenizerError: the base's `tokenizer.json` and `tokenizer.model` number their tokens differently.
+        TokenizerError: the base's `tokenizer.json` and `tokenizer.model` number their tokens differently, or a
+            `tokenizer.model` cannot say what the ranks do.
     """
     folder = Path(folder)
     files = {"tokenizer.json": target.pretty().encode()}
     config: dict[str, Any] = {}
     if isinstance(base_source, str | Path):
         source = local(base_source)
-        if with_model and (found := model_file(source)) is not None:
+        if model_from == "base" and (found := model_file(source)) is not None:
             files["tokenizer.model"] = matching_model(target, found[1], vocabulary, found[0], script)
         if source.is_dir():
             config = merged_config(source)
@@ -62,6 +67,8 @@ def save_tokenizer(
                 names |= {name: config[name] for name in names if name in config}
                 files[NAMES] = json.dumps(names, ensure_ascii=False, indent=2).encode() + b"\n"
     config = _tokenizer_config(target) | {k: v for k, v in config.items() if k not in _OF_ITS_CLASS}
+    if model_from != "nothing" and "tokenizer.model" not in files and is_sentencepiece_style(target):
+        files["tokenizer.model"] = ranked_model(target, config)
     if isinstance(config.get("extra_special_tokens"), list):  # how transformers 5 writes what 4 calls otherwise
         config["additional_special_tokens"] = config.pop("extra_special_tokens")
     # With these neither transformers 4 nor 5 looks into added_tokens.json and special_tokens_map.json.

@@ -163,6 +163,7 @@ def expand_model(
         overwrite: Replace what expand left in out of another model, tokenizer or settings.
     """
     from kovocab.expanding.expand import expand_folder
+    from kovocab.expanding.row_counts import meaning
 
     _without_bars()
     record = expand_folder(
@@ -177,8 +178,11 @@ def expand_model(
     print(
         f"{quantity(record['new_tokens'], 'new token')} from id {record['first_new_id']:,}: "
         f"{quantity(record['vocab_size'], 'row')}, "
-        f"{record['dtype']}{tied}\n{out}"
+        f"{record['dtype']}{tied}"
     )
+    if (said := meaning(record["vocab_size"], record["architecture"])) is not None:
+        print(said)
+    print(out)
 
 
 def export_stage(
@@ -189,6 +193,8 @@ def export_stage(
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto",
     license: str | None = None,
     base_model: str | None = None,
+    pad_to_multiple_of: int | None = None,
+    tokenizer_class: Literal["PreTrainedTokenizerFast", "LlamaTokenizer"] = "PreTrainedTokenizerFast",
     overwrite: bool = False,
 ) -> None:
     """Write a folder for the hub: safetensors in the plain layout, tokenizer, generation config, model card.
@@ -201,6 +207,8 @@ def export_stage(
         dtype: Of the weights written; auto keeps the stage's.
         license: The identifier of the model's licence on the card, as the hub has them: apache-2.0, say.
         base_model: The base's hub id on the card, if it was a folder that does not say.
+        pad_to_multiple_of: Round the number of rows up to a multiple of this; by default there are as many as tokens.
+        tokenizer_class: What tokenizer_config.json names: LlamaTokenizer is for onnxruntime-extensions alone.
         overwrite: Replace what export left in out of another stage or with other settings; a README.md that was edited
             stays, and so does what else is in the folder.
     """
@@ -212,9 +220,13 @@ def export_stage(
 
     folder = str(stage) if run is None else stage_of(run, None if stage is None else int(stage))
     _without_bars()
-    record = export(folder, out, name=name, dtype=dtype, license=license, base_model=base_model, overwrite=overwrite)
-    needed = f"\nreading it needs {record['reader']}" if "reader" in record else ""
-    print(f"opened with AutoModelForCausalLM and AutoTokenizer: logits equal, generates{needed}\n{out}")
+    record = export(
+        folder, out, name=name, dtype=dtype, license=license, base_model=base_model,
+        pad_to_multiple_of=pad_to_multiple_of, tokenizer_class=tokenizer_class, overwrite=overwrite,
+    )  # fmt: skip
+    needed = [f"reading it needs {record['reader']}"] if "reader" in record else []
+    said = "\n".join(["", *needed, *record["notes"]])
+    print(f"opened with AutoModelForCausalLM and AutoTokenizer: logits equal, generates{said}\n{out}")
 
 
 def evaluate_tokenizers(corpus: str | list[str], tokenizers: list[str], column: str = "text") -> None:

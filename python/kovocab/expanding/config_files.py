@@ -120,6 +120,8 @@ def _both_spellings(config: dict[str, Any]) -> dict[str, Any]:
     config = {key: _both_spellings(value) if _is_part(value) else value for key, value in config.items()}
     if isinstance(config.get("dtype"), str):
         config["torch_dtype"] = config["dtype"]
+    if config.get("model_type") == "gpt2" and isinstance(config.get("n_positions"), int):
+        config.setdefault("n_ctx", config["n_positions"])  # which transformers 5 drops, and llama.cpp's converter reads
     rope = config.get("rope_parameters")
     return config | ((_older_rope(config, rope) or {}) if rope else {})
 

@@ -15,6 +15,7 @@ from kovocab.errors import ModelError, UsageError, model_errors
 from kovocab.expanding.checks import check_finite, check_spelling, check_tokenizer, check_vocabulary, open_tokenizer
 from kovocab.expanding.config_files import CONFIG, check_special_ids, find_file, read_json, save_model
 from kovocab.expanding.new_rows import INITIALISATION, RULES, base_pieces, matrices, mean_row
+from kovocab.expanding.row_counts import check_multiple, rows_for
 from kovocab.expanding.split_rows import is_tied, plain_embeddings, untie_embeddings
 from kovocab.hub import HUB_ID, local
 from kovocab.record import Record, check_files, read_record, write_record
@@ -32,9 +33,6 @@ Dtype = Literal["auto", "bfloat16", "float32", "float16"]
 
 MOST_PADDING_ROWS = 1024
 """A base with more rows than tokens plus this is not the tokenizer's model (phi-2 has 905 to spare)."""
-
-MOST_MULTIPLE = 65_536
-"""Largest multiple that rows are rounded up to: a larger one is a slip, and would fill the memory."""
 
 VOCABULARY = "vocabulary.parquet"
 """The table of tokens that refine leaves."""
@@ -75,7 +73,7 @@ def expand(
         ModelError: the model has fewer rows than `first_new_id`, new ids are not contiguous, a token has no
             base pieces or one that is not a base id, or the embeddings are not plain.
     """
-    _check_multiple(pad_to_multiple_of)
+    check_multiple(pad_to_multiple_of)
     pieces = base_pieces(vocabulary, first_new_id)
     rows = plain_embeddings(model)[0].num_embeddings
     if rows < first_new_id:
@@ -97,17 +95,6 @@ def expand(
             matrix[max(rows, last) :] = padding_row
             matrix[first_new_id:last] = new_rows
     return model
-
-
-def rows_for(rows: int, tokens: int, pad_to_multiple_of: int | None = None) -> int:
-    """How many rows a model of `rows` gets for `tokens`, old and new: padding rows are taken first.
-
-    Raises:
-        UsageError: `pad_to_multiple_of` is not between 1 and `MOST_MULTIPLE`.
-    """
-    _check_multiple(pad_to_multiple_of)
-    multiple = pad_to_multiple_of or 1
-    return -(-max(rows, tokens) // multiple) * multiple
 
 
 def check_padding(model: str | Path, rows: int, tokens: int, of: str) -> None:
@@ -164,7 +151,7 @@ def expand_folder(
     """
     from kovocab.expanding.spelling import read_pieces, save_pieces
 
-    _check_multiple(pad_to_multiple_of)
+    check_multiple(pad_to_multiple_of)
     refined = read_record(tokenizer, "refine")
     made_from: Record = {
         "base_model": model,
@@ -294,11 +281,6 @@ def _check_written(
         new = RULES[name](base[name], pieces)
         if not torch.equal(matrix[first_new_id : first_new_id + len(pieces)], new):
             raise ModelError(f"new rows of the {name} are not what the rule gives; nothing was written")
-
-
-def _check_multiple(multiple: int | None) -> None:
-    if multiple is not None and not 1 <= multiple <= MOST_MULTIPLE:
-        raise UsageError(f"pad_to_multiple_of is {multiple}; wanted a number from 1 to {MOST_MULTIPLE:,}, or none")
 
 
 def _hub_id(model: str) -> str | None:

@@ -3,7 +3,7 @@
 It names sources and hub ids, and no path of the machine that it was made on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ def model_card(
     base_model: str | None = None,
     licence: str | None = None,
     reader: str | None = None,
+    notes: Sequence[str] = (),
 ) -> str:
     """The README.md of an exported model.
 
@@ -33,6 +34,7 @@ def model_card(
         base_model: The base's hub id; what the records say of it, if not given.
         licence: The identifier of the model's licence, as the hub has them.
         reader: What is needed to read the model, where not every reader can.
+        notes: What else is to be known of the folder, a paragraph each.
 
     Returns:
         Markdown, headed by the YAML that the hub reads. What a record does not hold is left out.
@@ -46,6 +48,7 @@ def model_card(
         _summary(base, licence, expanded, runs),
         _usage(name),
         "" if reader is None else f"Reading it needs {reader}.",
+        *notes,
         _tokenizer(expanded["tokenizer"], runs),
         "\n\n".join(["## Data", *_data(runs)]),
         _training(runs),
@@ -118,7 +121,12 @@ def _tokenizer(refined: Record, runs: list[Record]) -> str:
             f"{after:.2f} with this one."
         )
     if "tokenizer_model_left_out" in refined:
-        said += " There is no tokenizer.model: the base's does not agree with its tokenizer.json."
+        said += (
+            " There is no tokenizer.model: SentencePiece cannot say what tokenizer.json does. Converters that want "
+            "one, as llama.cpp's, lose the order of merges."
+        )
+    if "tokenizer_model_made" in refined:
+        said += " tokenizer.model was made from the ranks of tokenizer.json."
     settings = table(("setting", "value"), list(refined["settings"].items()))
     rows = [[row[column] for column in ROUND_COLUMNS] for row in rounds]
     made = table([column.replace("_", " ") for column in ROUND_COLUMNS], rows)

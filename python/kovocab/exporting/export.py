@@ -3,26 +3,42 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kovocab.artefact import check_replaceable, new_folder
+from kovocab.building.ranked_model import is_sentencepiece_style
 from kovocab.errors import ArtefactError, ModelError, UsageError
 from kovocab.expanding.checks import PROMPTS, check_finite, check_tokenizer, open_tokenizer
 from kovocab.expanding.config_files import CONFIG, GENERATION, read_json, reader_needed, save_model
 from kovocab.expanding.expand import Dtype, copy_tokenizer, load_plain
+from kovocab.expanding.row_counts import check_multiple, meaning, rows_for, set_rows, without_token
 from kovocab.expanding.split_rows import plain_embeddings
 from kovocab.exporting.card import model_card
 from kovocab.hub import HUB_ID
 from kovocab.record import RECORD, Record, check_files, read_record, write_record
+from kovocab.tokenizer.companions import CONFIG as TOKENIZER_CONFIG
+from kovocab.tokenizer.companions import read_config
 from kovocab.tokenizer.tokenizer import load_tokenizer
 
 _YIELDS = ("README.md",)
 """A card that somebody edited is theirs."""
 
 _LICENCE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
+
+TokenizerClass = Literal["PreTrainedTokenizerFast", "LlamaTokenizer"]
+FAST: TokenizerClass = "PreTrainedTokenizerFast"
+"""The class that transformers 4 and 5 open a tokenizer.json with as it is."""
+_CLASSES: dict[str, str | None] = {
+    FAST: None,
+    "LlamaTokenizer": (
+        "tokenizer_config.json names the class LlamaTokenizer, which onnxruntime-extensions wants; under it "
+        "transformers 5 reads a text that begins with a space, or stands behind a special token, otherwise than "
+        "tokenizer.json."
+    ),
+}
 
 SHARD = "5GB"
 """Largest weight file: what the hub recommends."""
@@ -36,12 +52,15 @@ def export(
     dtype: Dtype = "auto",
     license: str | None = None,
     base_model: str | None = None,
+    pad_to_multiple_of: int | None = None,
+    tokenizer_class: TokenizerClass = FAST,
     overwrite: bool = False,
 ) -> Record:
     """Write a stage to `out`, for AutoModelForCausalLM and AutoTokenizer: weights, tokenizer, card.
 
-    Before the folder takes its name it is opened with both: the logits equal the stage's bit for bit (of the
-    same dtype), the model generates, and the tokenizer gives the ids that tokenizer.json gives.
+    It has as many rows as tokens: those without a token, which training may have had, go. Before the folder takes its
+    name it is opened with both: the logits equal the stage's bit for bit (of the same dtype and rows), the model
+    generates, and the tokenizer gives the ids that tokenizer.json gives.
 
     Args:
         stage: The folder of a finished stage, or of a run whose stages are all finished: then its last one. See
@@ -52,13 +71,17 @@ def export(
         dtype: Of the weights written; `auto` keeps the stage's.
         license: The identifier of the model's licence on the card, as the hub has them: apache-2.0, say.
         base_model: The base's hub id on the card, if it was a folder that does not say.
+        pad_to_multiple_of: Round the number of rows up to a multiple of this; output and card say what that does.
+        tokenizer_class: What tokenizer_config.json names. Some engines go by it: under `LlamaTokenizer`
+            onnxruntime-extensions reads a SentencePiece-style tokenizer right, and transformers 5 wrongly.
         overwrite: Whether what export left there of another stage or with other settings is replaced too.
 
     Returns:
         The record that `out` holds.
 
     Raises:
-        UsageError: `license` or `base_model` is not what the hub takes.
+        UsageError: `license` or `base_model` is not what the hub takes, `pad_to_multiple_of` is out of range, or
+            `tokenizer_class` is not for a tokenizer of this style.
         ArtefactError: `stage` is no finished stage or run, or a file in it is not that stage's; or `out` cannot be
             written.
         ModelError: the weights cannot be read, are no numbers, or not what they were when they are opened again.
@@ -68,16 +91,24 @@ def export(
         raise UsageError(f"license is {license!r}; wanted an identifier as the hub has them: apache-2.0 or other, say")
     if base_model is not None and not HUB_ID.fullmatch(base_model):
         raise UsageError(f"base_model is {base_model!r}; wanted the base's hub id: mistralai/Mistral-7B-v0.1, say")
+    check_multiple(pad_to_multiple_of)
     stage, out = Path(stage), Path(out)
     if not (stage / RECORD).is_file():
         stage = stage_of(stage)
     source = read_record(stage, "fit")
     name = name or out.resolve().name
-    settings = {"dtype": dtype, "license": license, "base_model": base_model}
+    settings: Record = {"dtype": dtype, "license": license, "base_model": base_model}
+    if pad_to_multiple_of is not None:
+        settings["pad_to_multiple_of"] = pad_to_multiple_of
+    if tokenizer_class != FAST:
+        settings["tokenizer_class"] = tokenizer_class
     made_from: Record = {"name": name, "settings": settings, "model": source}
     check_replaceable(out, "export", made_from, overwrite=overwrite, yields=_YIELDS, reads=[stage])
     check_files(stage, source)
-    check_tokenizer(stage, source, load_tokenizer(stage / "tokenizer.json"))
+    target = load_tokenizer(stage / "tokenizer.json")
+    check_tokenizer(stage, source, target)
+    if tokenizer_class != FAST and not is_sentencepiece_style(target):
+        raise UsageError(f"tokenizer_class is {tokenizer_class}, and the tokenizer is byte-level; wanted {FAST}")
     tokenizer = open_tokenizer(stage)
     model = load_plain(str(stage), dtype)
     check_finite(model, stage)
@@ -85,6 +116,8 @@ def export(
         raise ModelError(
             f"{stage} has {rows:,} embedding rows, and its record {source['vocab_size']:,}; wanted as many"
         )
+    rows = rows_for(target.size, target.size, pad_to_multiple_of)
+    set_rows(model, rows, target.size, source["first_new_id"])
     before = [_logits(model, tokenizer, prompt) for prompt in PROMPTS]
     record: Record = {
         "verb": "export",
@@ -92,9 +125,12 @@ def export(
         "settings": made_from["settings"],
         "dtype": str(model.dtype).removeprefix("torch."),
         "first_new_id": source["first_new_id"],
-        "vocab_size": source["vocab_size"],
+        "vocab_size": rows,
+        "tokens": target.size,
+        "notes": [],
         "model": source,
     }
+    said = without_token(rows, target.size), meaning(rows, type(model).__name__), _CLASSES[tokenizer_class]
     with new_folder(out, made_from, overwrite=overwrite, yields=_YIELDS) as folder:
         save_model(model, folder, stage, max_shard_size=SHARD)
         _fill_generation(folder, tokenizer)
@@ -102,7 +138,10 @@ def export(
         copy_tokenizer(stage, folder)
         if (reader := reader_needed(read_json(folder, CONFIG) or {})) is not None:
             record["reader"] = reader
-        card = model_card(source, name, base_model=base_model, licence=license, reader=reader)
+        if tokenizer_class != FAST:
+            _name_class(folder, tokenizer_class)
+        record["notes"] = [note for note in said if note is not None]
+        card = model_card(source, name, base_model=base_model, licence=license, reader=reader, notes=record["notes"])
         (folder / "README.md").write_bytes(
             card.encode("utf-8", errors="backslashreplace")
         )  # a token may be half a pair
@@ -134,6 +173,13 @@ def stage_of(run: str | Path, number: int | None = None) -> Path:
             f"goes on, and --run {run} --stage {last} exports that one"
         )
     return finished[last]
+
+
+def _name_class(folder: Path, name: str) -> None:
+    """Write the class that tokenizer_config.json names."""
+    path = folder / TOKENIZER_CONFIG
+    text = json.dumps(read_config(path) | {"tokenizer_class": name}, ensure_ascii=False, indent=2, sort_keys=True)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def _fill_generation(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:

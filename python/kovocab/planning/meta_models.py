@@ -17,7 +17,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from kovocab.errors import ModelError, UsageError, model_errors
 from kovocab.expanding.checks import check_rows
-from kovocab.expanding.expand import check_padding, rows_for
+from kovocab.expanding.expand import check_padding
+from kovocab.expanding.row_counts import rows_for
 from kovocab.expanding.split_rows import is_tied, split_rows
 from kovocab.hub import local
 from kovocab.model.fsdp import decoder_layers

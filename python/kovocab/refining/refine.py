@@ -20,7 +20,7 @@ from kovocab.counting.word_counts import Counted, check_words, hangul_of, no_tok
 from kovocab.errors import CycleError, UsageError, quantity
 from kovocab.record import Record
 from kovocab.refining import intermediate
-from kovocab.refining.base_folder import check_base
+from kovocab.refining.base_folder import ModelPlan, check_base, made_plan
 from kovocab.refining.candidates import Decisions, Vocabulary
 from kovocab.refining.recount import Recount
 from kovocab.refining.refined import Refined, made_from_of
@@ -59,7 +59,7 @@ def refine(
     tokenizer = load_tokenizer(base)
     check_kind(tokenizer)
     script = tokenizer.spelling.possible(script_of(settings.script))
-    left_out = check_base(base)  # now, and not after the work
+    plan = check_base(base)  # now, and not after the work
     reference = Reference(tokenizer)  # for the promises at the end: what it cannot read is said now
     if "tokenizer" in counted.record and counted.record["tokenizer"] != tokenizer.digest:
         raise UsageError(
@@ -111,7 +111,7 @@ def refine(
                 raise CycleError(f"round {row.round} came back to the vocabulary of round {number}; it would never end")
         states.append(after)
     result = _result(
-        states[-1].vocabulary, recount, counts, reference, base, counted, settings, decisions, rounds, left_out, script
+        states[-1].vocabulary, recount, counts, reference, base, counted, settings, decisions, rounds, plan, script
     )
     if said := _ill_suited(settings, result.record["new_tokens"], counted):
         log.warning("%s", said)
@@ -128,12 +128,14 @@ def _result(
     settings: RefineSettings,
     decisions: Decisions,
     rounds: list[Round],
-    left_out: str | None,
+    plan: ModelPlan,
     script: Script,
 ) -> Refined:
     tokenizer, frame, scaffolds = reference.document, vocabulary.frame(), vocabulary.scaffolds
     target = build_target(tokenizer, frame, script)
     recount.check(target)
+    if plan.source == "ranks" and plan.why is not None:
+        plan = made_plan(target, plan.why)
     before = recount.count_base()
     ids = target.texts
     emitted = pl.concat([counts.by_row.filter(vocabulary.there), recount.emitted(scaffolds)])
@@ -162,7 +164,7 @@ def _result(
         "below_min_count": int((vocabulary.new & (counts.by_row < settings.min_count)).sum()),
         "rounds": rows,
         "words": made_from["words"],
-    } | ({} if left_out is None else {"tokenizer_model_left_out": left_out})
+    } | plan.record
     ratios = {"tokens_per_word": pl.Float64, "bytes_per_token": pl.Float64}
     frame = pl.DataFrame(rows, schema_overrides=ratios)
     return Refined(table, target, frame, record, base, reference, counted.words, script)

@@ -13,6 +13,7 @@ from kovocab.building.saving import save_tokenizer
 from kovocab.counting.word_counts import Counted
 from kovocab.errors import TokenizerError, quantity
 from kovocab.record import Record, read_record, write_record
+from kovocab.refining.base_folder import ModelPlan
 from kovocab.refining.candidates import Decisions
 from kovocab.refining.rounds import Round, ratio
 from kovocab.refining.settings import RefineSettings
@@ -71,14 +72,14 @@ class Refined:
         """
         made_from = {key: self.record[key] for key in _MADE_FROM}
         with new_folder(folder, made_from, overwrite=overwrite) as beside:
-            with_model = "tokenizer_model_left_out" not in self.record
+            plan = ModelPlan.of(self.record)
             save_tokenizer(
                 self.target,
                 beside,
                 base_source=self._base,
                 vocabulary=self.vocabulary,
                 script=self._script,
-                with_model=with_model,
+                model_from=plan.source,
             )
             self.vocabulary.write_parquet(beside / "vocabulary.parquet")
             self.rounds.write_parquet(beside / "rounds.parquet")
@@ -93,8 +94,9 @@ class Refined:
             stones += f", {quantity(held, 'scaffold')} (the first two bytes of characters, no text) among them"
         base = f"base: {ratio(self.record['base_tokens_per_word'])} tokens per word"
         rounds = [str(Round(**row)) for row in self.record["rounds"]]
-        left_out = self.record.get("tokenizer_model_left_out")
-        said = [] if left_out is None else [f"tokenizer.model is left out: {left_out}"]
+        plan = ModelPlan.of(self.record)
+        how = "made from the ranks of tokenizer.json" if plan.source == "ranks" else "left out"
+        said = [] if plan.why is None else [f"tokenizer.model is {how}: {plan.why}"]
         return "\n".join([base, *rounds, f"{quantity(kept, 'new token')}{stones}", *said])
 
     def _check(self, folder: Path) -> dict[str, int]:
