@@ -165,3 +165,13 @@ def test_the_reader_that_is_needed_is_said(place):
     assert "\nReading it needs transformers 5 or later.\n" in model_card(
         record, "some-model", reader="transformers 5 or later"
     )
+
+
+def test_where_tokenizer_model_is_from_is_said(place):
+    record = read_record(place / "first/stages/3", "fit")
+    assert "tokenizer.model" not in model_card(record, "some-model")
+    record["base"]["tokenizer"]["tokenizer_model_made"] = "the base has none"
+    assert " tokenizer.model was made from the ranks of tokenizer.json." in model_card(record, "some-model")
+    del record["base"]["tokenizer"]["tokenizer_model_made"]
+    record["base"]["tokenizer"]["tokenizer_model_left_out"] = "why"
+    assert " There is no tokenizer.model: SentencePiece cannot say" in model_card(record, "some-model")

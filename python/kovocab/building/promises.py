@@ -88,8 +88,8 @@ def check_promises(
     }
     checked["new_tokens"] -= remade
     if model is not None:
-        check_every_token(new.document, model)
         checked["texts_in_model"] = check_model(new, model, documents)
+        check_every_token(new.document, model)
     return checked
 
 

@@ -26,6 +26,10 @@ PROBES = (
 """Texts on which a base's tokenizer.json and tokenizer.model may differ: what stands before the first word, mostly."""
 
 
+NO_MODEL = "the base has none"
+"""Why a `tokenizer.model` is made from the ranks, where nothing is wrong."""
+
+
 @dataclass(frozen=True)
 class ModelPlan:
     """Where a target's `tokenizer.model` is to come from.
@@ -60,7 +64,7 @@ def check_base(base: Source) -> ModelPlan:
     Raises:
         TokenizerError: the folder's config.json has too few rows, or a special id that a new token would take.
     """
-    tokenizer, why = load_tokenizer(base), "the base has none"
+    tokenizer, why = load_tokenizer(base), NO_MODEL
     if isinstance(base, str | Path):
         source = local(base)
         if source.is_dir():

@@ -13,7 +13,7 @@ from kovocab.building.saving import save_tokenizer
 from kovocab.counting.word_counts import Counted
 from kovocab.errors import TokenizerError, quantity
 from kovocab.record import Record, read_record, write_record
-from kovocab.refining.base_folder import ModelPlan
+from kovocab.refining.base_folder import NO_MODEL, ModelPlan
 from kovocab.refining.candidates import Decisions
 from kovocab.refining.rounds import Round, ratio
 from kovocab.refining.settings import RefineSettings
@@ -96,7 +96,7 @@ class Refined:
         rounds = [str(Round(**row)) for row in self.record["rounds"]]
         plan = ModelPlan.of(self.record)
         how = "made from the ranks of tokenizer.json" if plan.source == "ranks" else "left out"
-        said = [] if plan.why is None else [f"tokenizer.model is {how}: {plan.why}"]
+        said = [] if plan.why in (None, NO_MODEL) else [f"tokenizer.model is {how}: {plan.why}"]
         return "\n".join([base, *rounds, f"{quantity(kept, 'new token')}{stones}", *said])
 
     def _check(self, folder: Path) -> dict[str, int]:
