@@ -11,7 +11,6 @@ use std::thread;
 use rustc_hash::FxHashMap;
 
 use crate::bpe::model::{Bpe, NONE, Pairs};
-use crate::bpe::syllables::SYLLABLE;
 use crate::bpe::tokenizer_json::Style;
 use crate::error::{Error, Result};
 use crate::text::notation::turn;
@@ -159,7 +158,7 @@ impl<'a> Encoder<'a> {
     }
 
     /// Between two bytes that no entry has side by side nothing merges, so what is on either side is encoded by itself.
-    /// A syllable that forms before anything else happens to its bytes begins as one symbol.
+    /// A syllable that forms before anything else happens to its bytes begins as what it becomes.
     #[inline]
     fn encode_bytes(&self, word: &[u8], scratch: &mut Scratch, mut found: impl FnMut(&[u32])) {
         if !self.bpe.whole.is_empty()
@@ -174,9 +173,13 @@ impl<'a> Encoder<'a> {
             if before.is_some_and(|before| !self.bpe.are_neighbours(before, byte)) {
                 self.flush(scratch, &mut found);
             }
-            let whole = self.bpe.syllables.whole(before, &word[at..]);
-            scratch.ids.push(if whole == NONE { self.bpe.bytes[usize::from(byte)] } else { whole });
-            at += if whole == NONE { 1 } else { SYLLABLE };
+            if let Some((ids, length)) = self.bpe.syllables.start(before, &word[at..]) {
+                scratch.ids.extend_from_slice(ids);
+                at += length;
+            } else {
+                scratch.ids.push(self.bpe.bytes[usize::from(byte)]);
+                at += 1;
+            }
         }
         self.flush(scratch, &mut found);
     }

@@ -182,7 +182,7 @@ impl Bpe {
 }
 
 /// The character that a byte-level tokenizer writes a byte as: itself if it is printable, and else one from U+0100 on.
-fn symbol(byte: u8) -> char {
+pub(crate) fn symbol(byte: u8) -> char {
     let printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..);
     if printable(byte) {
         return byte.into();

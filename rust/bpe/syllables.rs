@@ -1,11 +1,12 @@
-//! Hangul syllables that a byte-level tokenizer puts together before anything else happens to their bytes.
+//! Hangul syllables that a byte-level tokenizer puts together before anything else happens to their bytes, alone and
+//! behind a space.
 //!
-//! Such a syllable can begin as one symbol, which saves most merges of a Korean word. When may it? Let its three bytes
-//! merge, left to themselves, by two merges, the later of rank *r*. It is formed before any other merge takes a part of
-//! it if each merge that joins one of these parts to a neighbour ranks after *r*: as long as it is not formed, one of
-//! its own merges ranks before those. And nothing else is changed by its being there from the start if each merge of
-//! the syllable itself ranks after *r* too: whatever the tokenizer merges before the syllable is formed ranks before
-//! *r*, so it is chosen all the same. Neighbours are told apart by their byte next to the syllable, in a few groups.
+//! Such bytes can begin as what they become, which saves most merges of a Korean word. When may they? Let them merge, left
+//! to themselves, until nothing merges, and let *r* be the latest rank of these merges. As long as they are not done one
+//! of their own merges ranks at *r* or before. So if each merge of a neighbour with what stands at their edge meanwhile, or
+//! in the end, ranks after *r*, none comes in between; and whatever merges elsewhere before they are done ranks before *r*,
+//! so it is chosen all the same where they are done from the start. Neighbours are told apart by their byte next to the
+//! edge, in a few groups.
 
 use crate::bpe::model::{NONE, Pairs};
 
@@ -14,20 +15,25 @@ pub(crate) const SYLLABLE: usize = 3;
 const FIRST: u32 = 0xAC00;
 const NUMBER: usize = 11_172;
 
-/// By code, from U+AC00 on.
+/// By code, from U+AC00 on: syllables, and syllables behind a space that begins a word.
 #[derive(Default)]
-pub(crate) struct Syllables(Vec<Syllable>);
+pub(crate) struct Syllables {
+    alone: Vec<Start>,
+    behind_space: Vec<Start>,
+}
 
+/// What some bytes may begin as.
 #[derive(Clone, Copy)]
-struct Syllable {
-    id: u32,
-    /// The groups of bytes that it may not stand behind, and those that it may not stand before.
+struct Start {
+    /// One symbol or two, the second [`NONE`] then; the first [`NONE`] where they have to begin as bytes.
+    ids: [u32; 2],
+    /// The groups of bytes that they may not stand behind, and those that they may not stand before.
     not_behind: u8,
     not_before: u8,
 }
 
-impl Syllable {
-    const NONE: Self = Self { id: NONE, not_behind: 0, not_before: 0 };
+impl Start {
+    const NONE: Self = Self { ids: [NONE; 2], not_behind: 0, not_before: 0 };
 }
 
 /// The group of a byte, one bit of eight.
@@ -65,46 +71,55 @@ impl Syllables {
                 around[left as usize].before(behind, rank);
             }
         }
-        let merge = |left, right| Some(ranks.get(left, right)).filter(|rank| *rank != NONE);
-        let makes = |rank: u32| merged[rank as usize];
-        let syllable = |code: u32| {
-            let mut utf8 = [0; 4];
-            char::from_u32(FIRST + code)?.encode_utf8(&mut utf8);
-            let [a, b, c] = [0, 1, 2].map(|at| bytes[usize::from(utf8[at])]);
-            // What may meet a neighbour on the left, and on the right, before the syllable is formed.
-            let (first, then, lefts, rights) = match (merge(a, b), merge(b, c)) {
-                (Some(first), other) if other.is_none_or(|other| first < other) => {
-                    (first, merge(makes(first), c)?, [a, makes(first)], [c, c])
-                }
-                (_, Some(first)) => (first, merge(a, makes(first))?, [a, a], [c, makes(first)]),
-                _ => return None,
+        let all = |prefix: &[u8]| {
+            let start = |code| {
+                let mut utf8 = [0; SYLLABLE];
+                char::from_u32(FIRST + code)?.encode_utf8(&mut utf8);
+                let ids = prefix.iter().chain(&utf8).map(|byte| bytes[usize::from(*byte)]).collect();
+                merged_alone(ids, merged, ranks, &around)
             };
-            let last = first.max(then);
-            let before_last = |ranks: &[u32; 8]| (0..8).filter(|at| ranks[*at] < last).fold(0, |all, at| all | 1 << at);
-            let all = |ids: [u32; 2], side: fn(&Around) -> &[u32; 8]| {
-                ids.iter().fold(0, |groups, id| groups | before_last(side(&around[*id as usize])))
-            };
-            let id = makes(then);
-            let itself = all([id, id], |around| &around.behind) | all([id, id], |around| &around.before);
-            let (not_behind, not_before) = (all(lefts, |around| &around.behind), all(rights, |around| &around.before));
-            (itself == 0).then_some(Syllable { id, not_behind, not_before })
+            (0..).take(NUMBER).map(|code| start(code).unwrap_or(Start::NONE)).collect()
         };
-        Self((0..).take(NUMBER).map(|code| syllable(code).unwrap_or(Syllable::NONE)).collect())
+        Self { alone: all(b""), behind_space: all(b" ") }
     }
 
-    /// The id of the syllable that `word` begins with, if it may begin as one symbol, or [`NONE`].
+    /// What the first bytes of `word` may begin as, and how many they are; none where they have to begin as bytes.
     #[inline]
-    pub(crate) fn whole(&self, before: Option<u8>, word: &[u8]) -> u32 {
-        let [a @ 0xEA..=0xED, b, c, ref behind @ ..] = *word else { return NONE };
+    pub(crate) fn start(&self, before: Option<u8>, word: &[u8]) -> Option<(&[u32], usize)> {
+        let (table, place) = match before {
+            None if word.first() == Some(&b' ') => (&self.behind_space, 1),
+            _ => (&self.alone, 0),
+        };
+        let [a @ 0xEA..=0xED, b, c, ref behind @ ..] = word[place..] else { return None };
         let code = u32::from(a & 0xF) << 12 | u32::from(b & 0x3F) << 6 | u32::from(c & 0x3F);
-        let Some(syllable) = self.0.get(code.wrapping_sub(FIRST) as usize) else { return NONE };
+        let start = table.get(code.wrapping_sub(FIRST) as usize)?;
         let stands = |byte: Option<u8>, not: u8| byte.is_none_or(|byte| group(byte) & not == 0);
-        if stands(before, syllable.not_behind) && stands(behind.first().copied(), syllable.not_before) {
-            syllable.id
-        } else {
-            NONE
-        }
+        let symbols = 2 - start.ids.iter().filter(|id| **id == NONE).count();
+        (symbols > 0 && stands(before, start.not_behind) && stands(behind.first().copied(), start.not_before))
+            .then_some((&start.ids[..symbols], place + SYLLABLE))
     }
+}
+
+/// What `ids` become by themselves, if that is one symbol or two, and what may not stand round them.
+fn merged_alone(mut ids: Vec<u32>, merged: &[u32], ranks: &Pairs, around: &[Around]) -> Option<Start> {
+    let (mut lefts, mut rights) = (vec![ids[0]], vec![ids[ids.len() - 1]]);
+    let mut last = None;
+    while let Some((rank, at)) = (0..ids.len() - 1).map(|at| (ranks.get(ids[at], ids[at + 1]), at)).min()
+        && rank != NONE
+    {
+        ids[at] = merged[rank as usize];
+        ids.remove(at + 1);
+        last = last.max(Some(rank));
+        lefts.push(ids[0]);
+        rights.push(ids[ids.len() - 1]);
+    }
+    let (last, second) = (last?, ids.get(1).copied().unwrap_or(NONE));
+    let groups = |edge: &[u32], side: fn(&Around) -> &[u32; 8]| {
+        let before_last = |id: u32| (0..8).filter(move |at| side(&around[id as usize])[*at] < last);
+        edge.iter().flat_map(|id| before_last(*id)).fold(0, |all, at| all | 1 << at)
+    };
+    let (not_behind, not_before) = (groups(&lefts, |around| &around.behind), groups(&rights, |around| &around.before));
+    (ids.len() <= 2).then_some(Start { ids: [ids[0], second], not_behind, not_before })
 }
 
 /// The least rank of the merges that join a token to one that ends, or that begins, with a byte of each group.
@@ -129,5 +144,57 @@ impl Around {
     fn before(&mut self, byte: u8, rank: u32) {
         let least = &mut self.before[group(byte).ilog2() as usize];
         *least = rank.min(*least);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::bpe::encode::{Encoder, Scratch};
+    use crate::bpe::model::{Bpe, symbol};
+
+    const TEXT: &str = " a가각낙나";
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn what_begins_whole_would_have_become_that(
+            parts in prop::collection::vec((0usize..40, 0usize..40), 0..40), words in prop::collection::vec("[ a가각낙나]{1,8}", 9),
+        ) {
+            let bytes: BTreeSet<u8> = TEXT.bytes().collect();
+            // Parts are often two bytes of a syllable, so that syllables come up.
+            let mut tokens: Vec<String> = bytes.iter().map(|byte| symbol(*byte).to_string()).collect();
+            let mut merges = vec![];
+            for (left, right) in parts {
+                let pair = [tokens[left % tokens.len()].clone(), tokens[right % tokens.len()].clone()];
+                if !tokens.contains(&pair.concat()) && pair.concat().chars().count() < 9 {
+                    tokens.push(pair.concat());
+                    merges.push(pair);
+                }
+            }
+            let all = (0..=u8::MAX).map(|byte| symbol(byte).to_string());
+            let vocab: BTreeMap<String, usize> = all.chain(tokens).collect::<BTreeSet<_>>().into_iter().zip(0..).collect();
+            let cut = serde_json::json!({"type": "ByteLevel", "add_prefix_space": false, "use_regex": true});
+            let model = serde_json::json!({"vocab": vocab, "merges": merges});
+            let bpe = Bpe::from_json(&serde_json::json!({"pre_tokenizer": cut, "model": model}).to_string()).unwrap();
+            for word in words {
+                let mut slow: Vec<u32> = word.bytes().map(|byte| bpe.bytes[usize::from(byte)]).collect();
+                let rank = |ids: &[u32], at: usize| bpe.ranks.get(ids[at], ids[at + 1]);
+                while let Some(at) = (0..slow.len() - 1).min_by_key(|&at| rank(&slow, at))
+                    && rank(&slow, at) != NONE
+                {
+                    slow[at] = bpe.merged[rank(&slow, at) as usize];
+                    slow.remove(at + 1);
+                }
+                let mut found = vec![];
+                Encoder::new(&bpe).encode(word.as_bytes(), &mut Scratch::default(), |ids| found.extend_from_slice(ids));
+                prop_assert_eq!(found, slow, "{}", word);
+            }
+        }
     }
 }

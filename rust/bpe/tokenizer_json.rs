@@ -2,7 +2,7 @@
 //!
 //! Read are the BPE tokenizers whose behaviour the engine reproduces to the last id, of two styles: SentencePiece's,
 //! with byte fallback, no pre-tokenizer but one that does not split, and spaces turned into `▁`; and the byte-level
-//! one, whose characters are bytes and which cuts text by a pattern that [`Split`] knows. Anything else is refused with
+//! one, whose characters are bytes and which cuts text by patterns that [`Split`] or [`Pattern`] reads. Anything else is refused with
 //! the reason, and the caller counts documents with the tokenizer itself.
 
 use std::borrow::{Borrow, Cow};
@@ -233,16 +233,22 @@ fn added(tokens: Vec<AddedToken>, style: &Style) -> Result<Vec<Added>> {
         if content.is_empty() || (!bytes && content.contains(' ')) {
             return Err(refuse(format!("its added token {content:?} is empty or holds a space")));
         }
-        // It is told from a word by what it is; NFC could make a word of other characters that is the same.
-        if let Style::ByteLevel { cuts, nfc: true, .. } = style
-            && !normalized
-            && content.contains(|c: char| !c.is_ascii() || "K;`".contains(c))
+        // A token is told from a word by what it is. A word may begin with a space that the text has not, and NFC could
+        // make it of other characters.
+        if let Style::ByteLevel { cuts, prefix, nfc, .. } = style
             && match cuts {
                 Cuts::Known(split) => split.is_word(content),
                 Cuts::Other(pattern) => pattern.is_word(content),
             }
         {
-            return Err(refuse(format!("its added token {content:?} may be what NFC makes of other text")));
+            if *prefix && content.strip_prefix(' ').is_some_and(|rest| !rest.starts_with(' ')) {
+                return Err(refuse(format!(
+                    "its added token {content:?} may be other text behind a space that it adds"
+                )));
+            }
+            if *nfc && !normalized && content.contains(|c: char| !c.is_ascii() || "K;`".contains(c)) {
+                return Err(refuse(format!("its added token {content:?} may be what NFC makes of other text")));
+            }
         }
         if *normalized && (*lstrip || *rstrip) {
             return Err(refuse(format!("its added token {content:?} is normalised and strips white space")));

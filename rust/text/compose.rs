@@ -31,10 +31,7 @@ const BLOCK: usize = 64;
 
 #[allow(clippy::needless_bitwise_bool)] // `&&` would be a jump
 fn is_rare(first: u8, second: u8) -> bool {
-    (first >= 0xCC)
-        & !(0xE4..0xEA).contains(&first)
-        & (first.wrapping_sub(0xEB) > 2)
-        & !((first == 0xEA) & (second >= 0xB0))
+    (first >= 0xCC) & (!(0xE4..=0xED).contains(&first) | ((first == 0xEA) & (second < 0xB0)))
 }
 
 /// Whether the character that `text` begins with may change, or a block of it holds one that may.

@@ -3,7 +3,7 @@
 //!
 //! `tokenizers` runs patterns by Oniguruma. The engine here agrees with it on what split patterns are made of, and what
 //! is known to mean something else, or might, is not read: words (`\w`), lines (`^`, `$`, `.`), letters whatever their
-//! case but for contractions, and what has a name or a number.
+//! case but for contractions, sets made of sets, a repetition of a repetition, and what has a name or a number.
 
 use std::str::from_utf8;
 
@@ -104,12 +104,17 @@ fn is_plain(pattern: &str) -> bool {
                         is_category(&name) || SCRIPTS.contains(&name.as_str())
                     }
                     's' | 'S' | 'd' | 'D' | 'r' | 'n' | 't' => true,
+                    // An escaped one of these is the start or the end of a word here, and itself there.
+                    '<' | '>' => false,
                     other => other.is_ascii_punctuation(),
                 }
             }
             '[' => !std::mem::replace(&mut inside, true),
             ']' => std::mem::replace(&mut inside, false),
-            '&' if inside => next != '&',
+            // What sets are made of here, and there characters.
+            '&' | '-' | '~' | '|' if inside => next != c,
+            // There `{1,3}+` is one or more of that, and `{2}?` that or nothing.
+            '}' => !matches!(next, '+' | '?'),
             '^' | '.' | '$' => inside,
             '(' if !inside && next == '?' => {
                 characters.next();

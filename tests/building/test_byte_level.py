@@ -21,7 +21,15 @@ from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.script import HANGUL, script_of
 from kovocab.tokenizer.tokenizer import base_pieces, load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
-from support.vocabularies import changed, ids, pieces, tokenizer_merges, vocabulary, vocabulary_of_words
+from support.vocabularies import (
+    changed,
+    ids,
+    pieces,
+    tokenizer_merges,
+    vocabulary,
+    vocabulary_of_words,
+    with_added,
+)
 
 BASES = ["gpt2", "phi2", "qwen2"]
 NARROW = HANGUL.in_bytes
@@ -268,3 +276,12 @@ def test_a_target_can_be_expanded_again(byte_level: ByName, ko_small: pl.Series,
     own = small_rows["token"].to_list()
     lost = [token for token, found in zip(own, base_pieces(target, own), strict=True) if len(found) > 1]
     assert len(lost) <= 0.01 * len(own)
+
+
+def test_an_added_token_is_no_part_of_another(byte_level: ByName) -> None:
+    # `앉` begins as `안` does, and `한국` is a part of a longer token of the base, if it were one that merges.
+    base = with_added(byte_level("gpt2"), "앉", "한국")
+    rows = vocabulary(("안", None, None), ("녕", None, None), ("안녕", "안", "녕"))
+    target = build_target(base, rows)
+    check_promises(base, target, ["안녕 앉다 한국어 한국", "the end"], rows)
+    assert [target.text_of[i] for i in ids(target, ["앉안녕한국"])[0]] == ["앉", "안녕", "한국"]

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from kovocab import _core, count_tokens, count_words
+from kovocab.counting.count import count
 from kovocab.counting.tally import bpe_of
 from kovocab.errors import TokenizerError
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 from support import reference
 from support.byte_level import CL100K, CONTRACTIONS, MARKS, O200K, SEVERAL, added, hard_text, load, split_by, tiny
-from support.vocabularies import tokenizer_of
+from support.vocabularies import tokenizer_of, with_added
 
 NAMES = ["gpt2", "phi2", "qwen2", "llama3"]
 ENGINES: dict[str, tuple[TokenizerJson, _core.Bpe]] = {}
@@ -144,6 +145,18 @@ def test_phi2s_runs_of_spaces_are_found_before_the_text_is_cut(data: Path) -> No
         ({"normalizer": {"type": "NFKC"}}, "its normaliser is not NFC"),
         ({"added_tokens": [added("나무", 300, single_word=True)]}, "found as a single word only"),
         ({"normalizer": {"type": "NFC"}, "added_tokens": [added("가", 300)]}, "what NFC makes of other text"),
+        (
+            {
+                "pre_tokenizer": {
+                    "type": "ByteLevel",
+                    "add_prefix_space": True,
+                    "trim_offsets": True,
+                    "use_regex": True,
+                },
+                "added_tokens": [added(" 나무", 300)],
+            },
+            "may be other text behind a space that it adds",
+        ),
     ],
 )
 def test_what_has_no_scanner_is_counted_by_documents_and_says_why(
@@ -160,3 +173,26 @@ def test_what_has_no_scanner_is_counted_by_documents_and_says_why(
     assert counted["count"].to_list() == list(reference.token_counts(texts, tokenizer))
     with pytest.raises(TokenizerError, match=said):
         count_words(texts, tokenizer)
+
+
+# Some mean something else to Oniguruma than to other engines: those are refused, and counted by documents.
+PATTERNS = [
+    r"\p{N}{1,3}+", r"\p{N}{2}?|\p{L}+", r"\<|\p{L}+", r"a\>", "[+--]", "[!--]+", "[a-z--b]+", "[a~~b]", "[a||b]+",
+    "[&a&]", r"[^\S\n]+", r"\p{Lu}?\p{Ll}++|\p{N}{2,}", r"(?:a|b)*b|(?!\s)\p{P}", r"[\p{Han}ㄱ-힣]+|\d", r"x*",
+    "b{,2}|a{2", "[^-a]+", "[]a]", "a|", r"(a*)*b", r"[\^a]", r"\p{Punct}+", r"\h+", r"[[:alpha:]]+", r"\w+", "^a|b$",
+    ".", r"(?i:st)", r"\p{Nd}?+ ?\p{L}", "(?=a)a.?",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_pattern_is_read_as_the_tokenizer_reads_it_or_not_at_all(pattern: str) -> None:
+    tokenizer = tokenizer_of(tiny(pre_tokenizer=split_by(pattern)))
+    texts = ["1234567 abc  12 (a-b) + , - . <a> ab", "가나12漢 St ﬆ || && ~~ ^x] {2", "aab\n\t Abc XYz!! ² ४५", ""]
+    counted = count_tokens(pl.Series(texts), tokenizer)
+    assert counted["count"].to_list() == list(reference.token_counts(texts, tokenizer))
+
+
+def test_special_tokens_with_marks_and_spaces_are_told(data: Path) -> None:
+    tokenizer = with_added(engine(data, "gpt2")[0], "<|begin▁of▁text|>", "<| end |>")
+    record = count(pl.Series(["a<|begin▁of▁text|>b", "<| end |><| end |> <|endoftext|>"]), tokenizer).record
+    assert record["special_tokens"] == {"<| end |>": 2, "<|begin▁of▁text|>": 1, "<|endoftext|>": 1}

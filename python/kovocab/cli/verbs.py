@@ -38,7 +38,8 @@ def count_corpus(
 
     Args:
         corpus: File, folder, glob or URL, or a list of them: .txt, .jsonl, .parquet, and .gz or .zst of the first two.
-        tokenizer: The base: a tokenizer.json, a tokenizer.model, or a folder with one. It decides where to cut.
+        tokenizer: The base: a tokenizer.json, a tokenizer.model, a folder with one, or a name on the hub. It
+            decides where to cut.
         out: The Parquet file of word counts to write.
         column: Parquet column or JSON key that holds the text.
         threads: How many threads count; all processors, if not given.
@@ -110,7 +111,7 @@ def refine_words(
 
     Args:
         words: The Parquet file of word counts that `kovocab count` left.
-        base: The base tokenizer: a tokenizer.json, a tokenizer.model, or a folder with one.
+        base: The base tokenizer: a tokenizer.json, a tokenizer.model, a folder with one, or a name on the hub.
         out: The folder to write: the target tokenizer, vocabulary.parquet, rounds.parquet, kovocab.json.
         decisions: CSV or Parquet with the columns token and decision (keep or drop), which every round honours.
         overwrite: Replace what refine left in out of other words or settings.
@@ -234,7 +235,7 @@ def evaluate_tokenizers(corpus: str | list[str], tokenizers: list[str], column: 
 
     Args:
         corpus: File, folder or glob, or a list of them.
-        tokenizers: Each a tokenizer.json, a tokenizer.model, or a folder with one.
+        tokenizers: Each a tokenizer.json, a tokenizer.model, a folder with one, or a name on the hub.
         column: Parquet column or JSON key that holds the text.
     """
     from kovocab.evaluating.evaluate import evaluate

@@ -85,8 +85,8 @@ def count(
     Raises:
         CorpusError: a file cannot be read (named, with the place), or changed while it was counted, or the corpus
             holds no documents.
-        TokenizerError: the tokenizer is of a style that is not covered, or has a split pattern that is not known;
-            `count_tokens` counts with any.
+        TokenizerError: the tokenizer is of a style that is not covered, or has a split pattern that the engine
+            does not read; `count_tokens` counts with any.
         UsageError: `threads` or `memory` cannot be used, or `add_to` was counted for another tokenizer.
     """
     with _Count(corpus, tokenizer, column, threads, memory, on_error, add_to, fingerprint) as counting:

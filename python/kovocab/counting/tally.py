@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -136,19 +137,25 @@ def bpe_of(tokenizer: TokenizerJson) -> _core.Bpe:
     """A tokenizer as the engine has it, which cuts words.
 
     Raises:
-        TokenizerError: it is neither SentencePiece-style nor byte-level with a pattern that is known; says what it is.
+        TokenizerError: it is neither SentencePiece-style nor byte-level with a pattern that the engine reads; says what
+            it is.
     """
     try:
         if not isinstance(tokenizer.model, BpeModel):
             raise _core.UnreadableTokenizer(f"its model is {tokenizer.model.type}, not BPE")
         if tokenizer.encode_special_tokens:
             raise _core.UnreadableTokenizer("special tokens are encoded as text")
-        return _core.Bpe(tokenizer.text)
+        return _engine(tokenizer.text)
     except _core.UnreadableTokenizer as error:
         raise TokenizerError(
             f"words are cut for SentencePiece-style and byte-level tokenizers, and of this one {error}; "
             "count_tokens on a corpus takes any tokenizer"
         ) from error
+
+
+@lru_cache(maxsize=2)  # of a large vocabulary it takes as long as counting some megabytes
+def _engine(text: str) -> _core.Bpe:
+    return _core.Bpe(text)
 
 
 def threads_of(threads: int | None) -> int:

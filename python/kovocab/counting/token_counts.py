@@ -39,8 +39,8 @@ def count_tokens(
 
     The counts are those of the tokenizer itself on every document, without the special tokens that a template
     puts round it. A SentencePiece-style or byte-level tokenizer is counted through words; any other, or one whose
-    vocabulary spans words or whose split pattern is not known, by encoding whole documents with `tokenizers`, slower
-    but right.
+    vocabulary spans words or whose split pattern the engine does not read, by encoding whole documents with
+    `tokenizers`, slower but right.
 
     Args:
         words_or_corpus: A frame of word counts (columns `word` and `count`), or a corpus.
@@ -103,8 +103,8 @@ def count_tokens_to(out: str | Path, words: str | Path, tokenizer: Source, *, th
 def named(table: pl.DataFrame, tokenizer: TokenizerJson) -> pl.DataFrame:
     """Say of each row which token it is, and whether it holds Hangul: what `count_tokens` gives of `id`, `count`."""
     rows = range(len(table))
-    tokens = pl.Series("token", [tokenizer.tokens.get(i) for i in rows], dtype=pl.String)
-    text = pl.Series("hangul", [tokenizer.text_of.get(i) for i in rows], dtype=pl.String)
+    tokens = pl.Series("token", list(map(tokenizer.tokens.get, rows)), dtype=pl.String)
+    text = pl.Series("hangul", list(map(tokenizer.text_of.get, rows)), dtype=pl.String)
     return table.select("id", tokens, "count", text.str.contains(f"[{HANGUL.characters}]").fill_null(False))
 
 

@@ -231,18 +231,18 @@ class Contents:
     """
 
     def __init__(self, tokenizer: TokenizerJson, record: Record) -> None:
-        special = [token.content for token in tokenizer.added_tokens if token.special]
-        self._special = pl.Series(special, dtype=pl.String).implode()
+        self._special = {token.word: token.content for token in tokenizer.added_tokens if token.special}
         self._record = record
 
     def of(self, tables: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         """The tables; after the last, what they hold is in the record, and said where it is worth it."""
         special: dict[str, int] = {}
+        words_of_special = pl.Series(list(self._special), dtype=pl.String).implode()
         hangul = hangul_of(pl.DataFrame(schema=WORDS))
         for words in tables:
             hangul = _added([hangul, hangul_of(words)])
-            found = words.filter(pl.col("word").is_in(self._special))
-            special |= dict(found.iter_rows())
+            found = words.filter(pl.col("word").is_in(words_of_special))
+            special |= {self._special[word]: count for word, count in found.iter_rows()}
             yield words
         self._record |= {"hangul": hangul, "special_tokens": special}
         if special:

@@ -150,7 +150,10 @@ def _rarest_leaves(vocabulary: Vocabulary, seen: pl.Series, most: int, keep: Row
     kept = vocabulary.with_stems(keep | vocabulary.table["base"])
     if (held := vocabulary.without(~kept).size) > most:
         stems = quantity(held, "token")
-        raise UsageError(f"max_new_tokens leaves no room for the {stems} that decisions keep or the base's are made of")
+        scaffolds = ", scaffolds among them," if vocabulary.without(~kept).scaffolds else ""
+        raise UsageError(
+            f"max_new_tokens leaves no room for the {stems}{scaffolds} that decisions keep or the base's are made of"
+        )
     by_count = pl.DataFrame({"token": vocabulary.table["token"], "count": seen}).with_row_index("row")
     gone = vocabulary.rows([])
     # With its last token a scaffold goes, so the number is looked at anew each time.
