@@ -108,7 +108,7 @@ struct Search {
 /// Different beginnings that are looked for.
 const BEGINNINGS: usize = 4;
 /// Bytes that are looked through together.
-const BLOCK: usize = 128;
+const BLOCK: usize = 64;
 
 struct Token {
     padded: Vec<u8>,
@@ -151,14 +151,19 @@ impl Search {
     #[inline]
     fn next(&self, text: &str, mut from: usize) -> Option<Match> {
         if let Some(beginnings) = &self.beginnings {
-            while let Some(block) = text.as_bytes()[from..].first_chunk::<{ BLOCK + 1 }>() {
-                let begins = |pair: &[u8]| {
-                    beginnings.iter().fold(0, |any, [a, b]| any | (u8::from(pair[0] == *a) & u8::from(pair[1] == *b)))
-                };
-                if block.windows(2).fold(0, |any, pair| any | begins(pair)) > 0 {
+            let begins = |first: u8, second: u8| {
+                beginnings.iter().fold(0, |any, [a, b]| any | (u8::from(first == *a) & u8::from(second == *b)))
+            };
+            // The last block reaches back over the one before it, so that no short rest is left.
+            while let Some(end) = (text.len() - from).checked_sub(BLOCK + 1) {
+                let Some(block) = text.as_bytes()[from..].first_chunk::<{ BLOCK + 1 }>() else { break };
+                if (0..BLOCK).fold(0, |any, at| any | begins(block[at], block[at + 1])) > 0 {
                     break;
                 }
-                from += BLOCK;
+                if end == 0 {
+                    return None;
+                }
+                from += end.min(BLOCK);
             }
         }
         self.automaton.find(Input::new(text).span(from..text.len()))

@@ -16,15 +16,15 @@ pub fn nfc(text: &str) -> Cow<'_, str> {
 /// Whether `text` holds a character that NFC may change or compose with the one before. Looked at closely are only
 /// characters from U+0300 on that are neither syllables nor Han.
 fn may_change(text: &[u8]) -> bool {
-    let mut from = 0;
-    while let Some(block) = text[from..].first_chunk::<{ BLOCK + 1 }>() {
-        let rare = block.windows(2).fold(0, |any, pair| any | u8::from(is_rare(pair[0], pair[1])));
-        if rare > 0 && (from..from + BLOCK).any(|at| changes(&text[at..])) {
-            return true;
-        }
-        from += BLOCK;
-    }
-    (from..text.len()).any(|at| changes(&text[at..]))
+    let closely = |from: usize, to: usize| (from..to).any(|at| changes(&text[at..]));
+    let Some(end) = text.len().checked_sub(BLOCK + 1) else { return closely(0, text.len()) };
+    // The last block reaches back over the one before it, so that no short rest is left.
+    (0..end).step_by(BLOCK).chain([end]).any(|from| {
+        let block = text[from..].first_chunk::<{ BLOCK + 1 }>();
+        let rare =
+            |block: &[u8; BLOCK + 1]| (0..BLOCK).fold(0, |any, at| any | u8::from(is_rare(block[at], block[at + 1])));
+        block.is_some_and(|block| rare(block) > 0) && closely(from, from + BLOCK)
+    })
 }
 
 const BLOCK: usize = 64;
