@@ -152,6 +152,7 @@ def test_ctrl_c_in_a_held_out_pass_loses_no_step(monkeypatch, capsys, tmp_path, 
     assert ours["freezing"] == theirs["freezing"]
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_in_the_last_step_is_heard_behind_it(monkeypatch, tmp_path):
     strike(monkeypatch, 1, 2 * STAGE_1_STEPS - 1, lambda: signal.raise_signal(signal.SIGINT))
     run = str(tmp_path / "run")
