@@ -3,7 +3,7 @@
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from kovocab.example.bases import END, RUNS, byte_level_tokenizer, save_phi2
+from kovocab.example.bases import END, RUNS, byte_level_tokenizer, phi_2
 from kovocab.example.text import sample_documents
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.spelling import BYTES
@@ -46,7 +46,7 @@ def test_its_ids_are_laid_out_as_phi_2_s(made, data):
 
 def test_its_model_has_biases_and_rows_to_spare(made, tmp_path):
     transformers = pytest.importorskip("transformers")
-    save_phi2(tmp_path)
+    phi_2()(tmp_path)
     model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
     assert type(model).__name__ == "PhiForCausalLM"
     assert model.config.vocab_size == len(model.lm_head.bias) == made.size + 905

@@ -36,11 +36,12 @@ SPARE_ROWS = 905
 """phi-2 has 51,200 rows for 50,295 tokens."""
 
 
-def save_llama(folder: Path) -> str:
-    """Save a Llama of 5 M parameters, and the tokenizer of 32,000 tokens that mistral_common carries.
+Save = Callable[[Path], str]
+"""Writes a base to a folder that is there, and gives what to call it."""
 
-    Returns:
-        What to call it.
+
+def llama() -> Save:
+    """A Llama of 5 M parameters, and the tokenizer of 32,000 tokens that mistral_common carries.
 
     Raises:
         UsageError: mistral_common is not installed.
@@ -67,17 +68,17 @@ def save_llama(folder: Path) -> str:
         eos_token_id=2,
         tie_word_embeddings=False,
     )
-    _save(lambda: LlamaForCausalLM(config), tokenizer, folder)
-    shutil.copyfile(model_file, folder / "tokenizer.model")
-    return "a Llama with random weights"
+
+    def save(folder: Path) -> str:
+        _save(lambda: LlamaForCausalLM(config), tokenizer, folder)
+        shutil.copyfile(model_file, folder / "tokenizer.model")
+        return "a Llama with random weights"
+
+    return save
 
 
-def save_phi2(folder: Path) -> str:
-    """Save a phi-2 of 1.5 M parameters: byte-level, with its 38 added tokens, a bias for each row, and rows to spare.
-
-    Returns:
-        What to call it.
-    """
+def phi_2() -> Save:
+    """A phi-2 of 1.5 M parameters: byte-level, with its 38 added tokens, a bias for each row, and rows to spare."""
     from transformers import PhiConfig, PhiForCausalLM
 
     tokenizer = byte_level_tokenizer()
@@ -95,15 +96,19 @@ def save_phi2(folder: Path) -> str:
         eos_token_id=end,
         tie_word_embeddings=False,
     )
-    _save(lambda: PhiForCausalLM(config), tokenizer, folder)
     names = dict.fromkeys(("bos_token", "eos_token", "unk_token"), END)
     text = json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", **names}, indent=2)
-    (folder / "tokenizer_config.json").write_text(text + "\n", encoding="utf-8")
-    return "a phi-2 with random weights"
+
+    def save(folder: Path) -> str:
+        _save(lambda: PhiForCausalLM(config), tokenizer, folder)
+        (folder / "tokenizer_config.json").write_text(text + "\n", encoding="utf-8")
+        return "a phi-2 with random weights"
+
+    return save
 
 
-BASES: dict[str, Callable[[Path], str]] = {"llama": save_llama, "phi-2": save_phi2}
-"""Each base of the quickstart, by its name; writes to a folder that is there."""
+BASES: dict[str, Callable[[], Save]] = {"llama": llama, "phi-2": phi_2}
+"""Each base of the quickstart, by its name; what it needs and is not installed is said before a folder is made."""
 
 
 def byte_level_tokenizer() -> TokenizerJson:

@@ -114,8 +114,9 @@ def _run(verb: str, **settings: Any) -> None:
 
 
 def _make_base(folder: Path, base: str) -> None:
+    save = BASES[base]()
     with new_folder(folder) as beside:
-        write_record(beside, {"verb": "quickstart", "base_model": BASES[base](beside)})
+        write_record(beside, {"verb": "quickstart", "base_model": save(beside)})
 
 
 def _report(out: Path) -> str:
