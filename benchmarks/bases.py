@@ -68,7 +68,10 @@ def compare(source: Path, path: Path, column: str, size: float, part: pl.Series,
 
     def encode_files() -> Counts:
         encoded = made[-1].encode_files(gigatoken.ParquetFileSource([str(path)], column=column))
-        return np.bincount(np.asarray(encoded.layout.content.data), minlength=document.size)
+        ids, counts = np.asarray(encoded.layout.content.data), np.zeros(document.size, np.int64)
+        for at in range(0, len(ids), 1 << 26):  # numpy makes each of them 64 bits wide first
+            counts += np.bincount(ids[at : at + (1 << 26)], minlength=document.size)
+        return counts
 
     def counting(encode: Callable[[list[str]], Any]) -> Callable[[], Counts]:
         def run() -> Counts:
