@@ -238,6 +238,7 @@ def test_a_stage_without_its_predecessor_is_refused(tmp_path):
         fit(str(tmp_path / "run"))
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_stage_in_progress_of_other_settings_is_refused(tmp_path, monkeypatch):
     strike(monkeypatch, 1, 5, lambda: signal.raise_signal(signal.SIGINT))
     run = str(tmp_path / "run")
