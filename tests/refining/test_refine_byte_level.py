@@ -84,7 +84,9 @@ def test_a_token_to_keep_is_held_with_its_scaffolds(byte_level: ByName, texts: p
     assert kept.record["scaffolds"] == len({c.encode()[:2] for c in "그리고ㅋ"})
     held = kept.record["new_tokens"]
     assert held == len(new) + kept.record["scaffolds"]
-    with pytest.raises(UsageError, match=f"max_new_tokens leaves no room for the {held} tokens that decisions keep"):
+    with pytest.raises(
+        UsageError, match=f"max_new_tokens leaves no room for the {held} tokens, scaffolds among them, that decisions"
+    ):
         refine(words, base, RefineSettings(1, 1, 4_000, held - 1), Decisions(frozenset(["▁그리고"])))
 
 
