@@ -289,10 +289,22 @@ fn first(word: &[u8]) -> Option<(u32, usize)> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::HashMap;
+
+    /// The lowest rank merges first, the leftmost of equal ones, until no pair has a rank.
+    pub(crate) fn merged_by_definition(bpe: &Bpe, mut ids: Vec<u32>) -> Vec<u32> {
+        let rank = |ids: &[u32], at: usize| bpe.ranks.get(ids[at], ids[at + 1]);
+        while let Some(at) = (0..ids.len() - 1).min_by_key(|&at| rank(&ids, at))
+            && rank(&ids, at) != NONE
+        {
+            ids[at] = bpe.merged[rank(&ids, at) as usize];
+            ids.remove(at + 1);
+        }
+        ids
+    }
 
     /// Letters a to c; merges made of random earlier tokens, so that ranks compete.
     fn bpe(parts: &[(usize, usize)]) -> Bpe {
@@ -324,14 +336,7 @@ mod tests {
                 NONE => c.to_string().bytes().map(u32::from).collect(),
                 id => vec![id],
             }).collect();
-            let mut slow = symbols.clone();
-            let rank = |ids: &[u32], at: usize| bpe.ranks.get(ids[at], ids[at + 1]);
-            while let Some(at) = (0..slow.len() - 1).min_by_key(|&at| rank(&slow, at))
-                && rank(&slow, at) != NONE
-            {
-                slow[at] = bpe.merged[rank(&slow, at) as usize];
-                slow.remove(at + 1);
-            }
+            let slow = merged_by_definition(&bpe, symbols.clone());
             if symbols.len() < LONG {
                 let mut scan = Scratch { ids: symbols.clone(), ..Scratch::default() };
                 scan.merge_by_scan(&bpe.ranks, &bpe.merged);

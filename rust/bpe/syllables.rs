@@ -153,7 +153,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::*;
+    use crate::bpe::encode::tests::merged_by_definition;
     use crate::bpe::encode::{Encoder, Scratch};
     use crate::bpe::model::{Bpe, symbol};
 
@@ -183,14 +183,8 @@ mod tests {
             let model = serde_json::json!({"vocab": vocab, "merges": merges});
             let bpe = Bpe::from_json(&serde_json::json!({"pre_tokenizer": cut, "model": model}).to_string()).unwrap();
             for word in words {
-                let mut slow: Vec<u32> = word.bytes().map(|byte| bpe.bytes[usize::from(byte)]).collect();
-                let rank = |ids: &[u32], at: usize| bpe.ranks.get(ids[at], ids[at + 1]);
-                while let Some(at) = (0..slow.len() - 1).min_by_key(|&at| rank(&slow, at))
-                    && rank(&slow, at) != NONE
-                {
-                    slow[at] = bpe.merged[rank(&slow, at) as usize];
-                    slow.remove(at + 1);
-                }
+                let symbols = word.bytes().map(|byte| bpe.bytes[usize::from(byte)]).collect();
+                let slow = merged_by_definition(&bpe, symbols);
                 let mut found = vec![];
                 Encoder::new(&bpe).encode(word.as_bytes(), &mut Scratch::default(), |ids| found.extend_from_slice(ids));
                 prop_assert_eq!(found, slow, "{}", word);

@@ -42,6 +42,16 @@ pub enum Cuts {
     Other(Pattern),
 }
 
+impl Cuts {
+    /// Whether a text is one word.
+    fn is_word(&self, text: &str) -> bool {
+        match self {
+            Self::Known(split) => split.is_word(text),
+            Self::Other(pattern) => pattern.is_word(text),
+        }
+    }
+}
+
 /// Where `▁` is put before a section of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prefix {
@@ -236,10 +246,7 @@ fn added(tokens: Vec<AddedToken>, style: &Style) -> Result<Vec<Added>> {
         // A token is told from a word by what it is. A word may begin with a space that the text has not, and NFC could
         // make it of other characters.
         if let Style::ByteLevel { cuts, prefix, nfc, .. } = style
-            && match cuts {
-                Cuts::Known(split) => split.is_word(content),
-                Cuts::Other(pattern) => pattern.is_word(content),
-            }
+            && cuts.is_word(content)
         {
             if *prefix && content.strip_prefix(' ').is_some_and(|rest| !rest.starts_with(' ')) {
                 return Err(refuse(format!(
@@ -271,8 +278,8 @@ fn byte_level(normalizer: Option<&Value>, pre_tokenizer: Option<&Value>) -> Resu
         return Ok(None);
     };
     let set = |name: &str| last[name].as_bool().unwrap_or(true);
-    let (alone, prefix) = (before.is_empty(), set("add_prefix_space"));
-    if prefix && !alone {
+    let prefix = set("add_prefix_space");
+    if prefix && !before.is_empty() {
         return Err(refuse("it puts a space before each piece of text that another step has cut"));
     }
     let mut patterns = before.iter().map(pattern).collect::<Option<Vec<_>>>().unwrap_or_default();

@@ -10,7 +10,7 @@
 
 use crate::text::classes::{Class, classes};
 use crate::text::hangul::is_first;
-use crate::text::words::{GAP, follow, gather};
+use crate::text::words::{GAP, follow, planes};
 
 /// A split pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,14 +222,7 @@ impl Bits {
                 | (u8::from(((a >= 0x80) & (a != GAP)) | (a == b'\t') | (a.wrapping_sub(0x0B) < 2)) * HARD)
                 | (u8::from(a == b'\'') * APOSTROPHE);
         }
-        let mut of = [0_u64; 8];
-        for (eight, shift) in flags.as_chunks::<8>().0.iter().zip((0..).step_by(8)) {
-            let eight = u64::from_le_bytes(*eight);
-            for (kind, bits) in of.iter_mut().enumerate() {
-                *bits |= gather(eight >> kind) << shift;
-            }
-        }
-        let [space, newline, letter, number, first, gap, hard, apostrophe] = of;
+        let [space, newline, letter, number, first, gap, hard, apostrophe] = planes(&flags[..BLOCK]);
         // A Hangul character is three bytes long, and may reach over from the block before.
         let hangul = first | follow(before.first, first, 1) | follow(before.first, first, 2);
         let behind = flags[BLOCK];

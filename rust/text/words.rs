@@ -136,21 +136,27 @@ impl Bits {
                 | (u8::from(is_first(a, b, c)) * FIRST)
                 | (u8::from(a == GAP) * BETWEEN);
         }
-        let mut bits = Self::default();
-        for (eight, shift) in flags.as_chunks::<8>().0.iter().zip((0..).step_by(8)) {
-            let eight = u64::from_le_bytes(*eight);
-            bits.space |= gather(eight) << shift;
-            bits.newline |= gather(eight >> 1) << shift;
-            bits.first |= gather(eight >> 2) << shift;
-            bits.gap |= gather(eight >> 3) << shift;
-        }
-        bits
+        let [space, newline, first, gap] = planes(&flags);
+        Self { gap, space, newline, first, hangul: 0 }
     }
+}
+
+/// Of 64 bytes their lowest bits, their second lowest, and so on: those of the first byte in the lowest bit.
+#[inline]
+pub(crate) fn planes<const N: usize>(flags: &[u8]) -> [u64; N] {
+    let mut planes = [0; N];
+    for (eight, shift) in flags.as_chunks::<8>().0.iter().zip((0..).step_by(8)) {
+        let eight = u64::from_le_bytes(*eight);
+        for (kind, bits) in planes.iter_mut().enumerate() {
+            *bits |= gather(eight >> kind) << shift;
+        }
+    }
+    planes
 }
 
 /// The lowest bits of eight bytes as one byte.
 #[inline]
-pub(crate) fn gather(eight: u64) -> u64 {
+fn gather(eight: u64) -> u64 {
     (eight & 0x0101_0101_0101_0101).wrapping_mul(0x0102_0408_1020_4080) >> 56
 }
 
