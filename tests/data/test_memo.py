@@ -130,9 +130,17 @@ def test_a_new_file_reads_no_other(path, folder, reads, settled):
     assert Memo(folder, "quick").knows([other, path])
 
 
-def test_what_was_read_before_a_failure_is_noted(path, folder, reads, settled):
-    with pytest.raises(CorpusError, match=r"gone\.txt: cannot be read"):
-        Memo(folder, "quick")([path, path.with_name("gone.txt")])
+def test_what_was_read_before_a_failure_is_noted(path, folder, reads, settled, monkeypatch):
+    def read_late(path, buffer, stopped, progress):
+        assert path.name != "a.txt" or stopped.wait(20)
+        return hash_(path, buffer, stopped, progress)
+
+    hash_ = contents._hash
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(contents, "_hash", read_late)
+        with pytest.raises(CorpusError, match=r"gone\.txt: cannot be read"):
+            Memo(folder, "quick")([path, path.with_name("gone.txt")])
     Memo(folder, "quick")([path])
     assert reads.count("a.txt") == 1
 

@@ -166,9 +166,10 @@ def hash_into(found: dict[Path, tuple[State, str]], paths: Iterable[Path]) -> No
         # An iterator over a list hands each item out once, whichever thread asks.
         for path in waiting:
             known = _hash(path, buffer, stopped, progress)
-            if known is None:
+            if known is not None:
+                found[path] = known
+            if stopped.is_set():
                 return
-            found[path] = known
 
     threads = max(1, min(AT_ONCE, os.cpu_count() or 1, len(each)))
     with ThreadPoolExecutor(threads) as pool:
@@ -232,7 +233,7 @@ def _hash(path: Path, buffer: memoryview, stopped: Event, progress: "_Progress")
             while size := file.readinto(buffer):
                 digest.update(buffer[:size])
                 progress.add(size)
-                if stopped.is_set():
+                if size == len(buffer) and stopped.is_set():  # a shorter piece is the last: it is read
                     return None
     except OSError as error:
         raise _unreadable(path, error) from error
