@@ -1,14 +1,14 @@
-"""Token counts by the tokenizer of each base, from one Parquet file: kovocab against gigatoken, `tokenizers` and tokie.
+"""Token counts by the tokenizer of each base, from Parquet files: kovocab against gigatoken, `tokenizers` and tokie.
 
-    python benchmarks/bases.py FILE.parquet --tokenizers gpt2/tokenizer.json qwen2/tokenizer.json
+    python benchmarks/bases.py FILE.parquet ... --tokenizers gpt2/tokenizer.json qwen2/tokenizer.json
         [--column text] [--times N] [--slice MB] [--rounds 3]
 
 Contenders take turns in each round, with as many threads as there are processors. kovocab and gigatoken, the fastest
-encoder there is, read the file, count all of it, and their counts are compared id by id; gigatoken encodes it into an
-array, and numpy counts that. Its first call is that of a tokenizer just made; the second finds in its cache what the
-first left there. How long tokenizers take to be made is not counted. The others, which would take minutes, get the
-first MB from memory, are checked on them, and rates are compared. --times repeats the text of the file so often, in a
-file of its own.
+encoder there is, read the files, count all of them, and their counts are compared id by id; gigatoken encodes a file
+into an array, 5 GB for 1 GB of text, and numpy counts that, file by file. Its first call is that of a tokenizer just
+made; the second finds in its cache what the first left there. How long tokenizers take to be made is not counted. The
+others, which would take minutes, get the first MB from memory, are checked on them, and rates are compared. --times
+repeats the text of each file so often, in a file of its own.
 """
 
 import argparse
@@ -35,26 +35,26 @@ def main() -> None:
     arguments = parse()
     check_build()
     with tempfile.TemporaryDirectory() as folder:
-        path, column = arguments.file, arguments.column
+        paths, column = arguments.files, arguments.column
         if arguments.times > 1:
-            path = Path(folder, "repeated.parquet")
-            lazy = pl.scan_parquet(arguments.file).select(column)
-            pl.concat([lazy] * arguments.times).sink_parquet(path, compression="zstd")
-        lengths = pl.scan_parquet(path).select(pl.col(column).str.len_bytes().cast(pl.UInt64)).collect()[column]
+            paths = [Path(folder, f"{number}.parquet") for number in range(len(arguments.files))]
+            for path, file in zip(paths, arguments.files, strict=True):
+                lazy = pl.scan_parquet(file).select(column)
+                pl.concat([lazy] * arguments.times).sink_parquet(path, compression="zstd")
+        lengths = pl.scan_parquet(paths).select(pl.col(column).str.len_bytes().cast(pl.UInt64)).collect()[column]
         size = int(lengths.sum()) / 1e6
-        part = pl.scan_parquet(path).head(int((lengths.cum_sum() <= arguments.slice * 1e6).sum())).collect()[column]
-        print(
-            f"{arguments.file.name}, {size:,.0f} MB of text; the slower ones {arguments.slice} MB; {THREADS} threads\n"
-        )
+        part = pl.scan_parquet(paths).head(int((lengths.cum_sum() <= arguments.slice * 1e6).sum())).collect()[column]
+        names = ", ".join(path.name for path in arguments.files)
+        print(f"{names}, {size:,.0f} MB of text; the slower ones {arguments.slice} MB; {THREADS} threads\n")
         print(
             "| base | contender | MB/s | kovocab is faster by | MB a processor second | by | ids whose count differs |"
         )
         print("|---|---|---:|---:|---:|---:|---:|")
         for source in arguments.tokenizers:
-            compare(source, path, column, size, part, arguments.rounds)
+            compare(source, paths, column, size, part, arguments.rounds)
 
 
-def compare(source: Path, path: Path, column: str, size: float, part: pl.Series, rounds: int) -> None:
+def compare(source: Path, paths: list[Path], column: str, size: float, part: pl.Series, rounds: int) -> None:
     import gigatoken  # `make bench` installs them, and --help does without
     import tokie
 
@@ -67,10 +67,12 @@ def compare(source: Path, path: Path, column: str, size: float, part: pl.Series,
     made: list[Any] = []
 
     def encode_files() -> Counts:
-        encoded = made[-1].encode_files(gigatoken.ParquetFileSource([str(path)], column=column))
-        ids, counts = np.asarray(encoded.layout.content.data), np.zeros(document.size, np.int64)
-        for at in range(0, len(ids), 1 << 26):  # numpy makes each of them 64 bits wide first
-            counts += np.bincount(ids[at : at + (1 << 26)], minlength=document.size)
+        counts = np.zeros(document.size, np.int64)
+        for path in paths:
+            encoded = made[-1].encode_files(gigatoken.ParquetFileSource([str(path)], column=column))
+            ids = np.asarray(encoded.layout.content.data)
+            for at in range(0, len(ids), 1 << 26):  # numpy makes each of them 64 bits wide first
+                counts += np.bincount(ids[at : at + (1 << 26)], minlength=document.size)
         return counts
 
     def counting(encode: Callable[[list[str]], Any]) -> Callable[[], Counts]:
@@ -84,7 +86,7 @@ def compare(source: Path, path: Path, column: str, size: float, part: pl.Series,
         return run
 
     def ours() -> Counts:
-        return count_tokens(path, document, column=column)["count"].to_numpy().astype(np.int64)
+        return count_tokens(paths, document, column=column)["count"].to_numpy().astype(np.int64)
 
     contenders: dict[str, tuple[float, Callable[[], Counts]]] = {
         OURS: (size, ours),
@@ -115,7 +117,7 @@ def compare(source: Path, path: Path, column: str, size: float, part: pl.Series,
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path, metavar="FILE.parquet")
+    parser.add_argument("files", type=Path, nargs="+", metavar="FILE.parquet")
     parser.add_argument("--tokenizers", type=Path, nargs="+", required=True)
     parser.add_argument("--column", default="text")
     parser.add_argument("--times", type=int, default=1)
