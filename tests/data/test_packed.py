@@ -9,6 +9,7 @@ import pytest
 from kovocab.data.memo import Memo
 from kovocab.data.mix import Mixture
 from kovocab.data.packed import PackedSource
+from kovocab.data.splitting import PARTS
 from kovocab.data.token_files import Packing, Source
 from kovocab.errors import ArtefactError
 from support.base import LENGTH, corpus, pack, save_tokenizer, texts
@@ -44,7 +45,7 @@ def grow(path):
     path.write_bytes(path.read_bytes() + b"\0\0")
 
 
-@pytest.mark.parametrize("part", ["train", "validation"])
+@pytest.mark.parametrize("name", [f"{part}.{kind}" for part in PARTS for kind in ("bin", "ends")])
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
@@ -55,18 +56,18 @@ def grow(path):
         (flip, "does not hold what was written"),
     ],
 )
-def test_a_token_file_that_is_not_what_was_written(part, spoil, says, made, folder):
+def test_a_token_file_that_is_not_what_was_written(name, spoil, says, made, folder):
     data = mixture(made, folder)
     data.prepare_data()
-    spoil(folder / f"{part}.bin")
+    spoil(folder / name)
     advice = f"; remove {folder}, and it is packed again$"
     for _ in range(2):  # and by no memo
-        with pytest.raises(ArtefactError, match=rf"{part}\.bin {says}{advice}"):
+        with pytest.raises(ArtefactError, match=rf"{name} {says}{advice}"):
             mixture(made, folder).prepare_data()
     if spoil is not flip:
-        with pytest.raises(ArtefactError, match=rf"{part}\.bin {says}{advice}"):
+        with pytest.raises(ArtefactError, match=rf"{name} {says}{advice}"):
             PackedSource(folder)
-        with pytest.raises(ArtefactError, match=rf"{part}\.bin {says}{advice}"):
+        with pytest.raises(ArtefactError, match=rf"{name} {says}{advice}"):
             mixture(made, folder).check()  # before a model is loaded
     shutil.rmtree(folder)
     again = mixture(made, folder)
@@ -152,7 +153,7 @@ def test_contents_are_hashed_once_a_run(fingerprint, times, made, folder, monkey
         for _ in range(4):  # as each stage does
             data.prepare_data()
             data.setup("fit")
-    assert hashed.count("train.bin") == hashed.count("validation.bin") == times
+    assert [hashed.count(f"{part}.{kind}") for part in PARTS for kind in ("bin", "ends")] == [times] * 4
     assert hashed.count("web.jsonl") == times
 
 

@@ -8,10 +8,12 @@ import time
 from hashlib import blake2b
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kovocab.data import token_files
 from kovocab.data.mix import Mixture
+from kovocab.data.splitting import PARTS
 from kovocab.data.token_files import Packing, Source, TokenFiles
 from kovocab.errors import ArtefactError, CorpusError, UsageError
 from support.base import LENGTH, corpus, pack, save_tokenizer, texts
@@ -62,6 +64,15 @@ def test_the_record_names_all_that_the_corpus_holds(source, folder, tokenizer, t
     assert str(tmp_path) not in text
 
 
+def test_ends_are_those_of_the_documents(source, tokenizer, tmp_path):
+    packed = pack(source, tokenizer, tmp_path / "tokens", PACKING)
+    eos = packed.record["eos_id"]
+    for part in PARTS:
+        tokens, ends = packed.tokens(part), packed.ends(part)
+        assert ends.tolist() == (np.flatnonzero(tokens == eos) + 1).tolist()
+        assert len(ends) == packed.record[part]["documents"] > 1
+
+
 def test_the_same_corpus_elsewhere_is_the_same(source, folder, tokenizer, tmp_path):
     first = pack(source, tokenizer, tmp_path / "tokens", PACKING)
     for path in folder.iterdir():
@@ -69,7 +80,7 @@ def test_the_same_corpus_elsewhere_is_the_same(source, folder, tokenizer, tmp_pa
     moved = folder.rename(tmp_path / "elsewhere")
     assert pack(Source("web", str(moved)), tokenizer, tmp_path / "tokens", PACKING).folder == first.folder
     again = pack(Source("web", str(moved)), tokenizer, tmp_path / "fresh", PACKING)
-    for name in ("kovocab.json", "train.bin", "validation.bin"):
+    for name in ("kovocab.json", "train.bin", "train.ends", "validation.bin", "validation.ends"):
         assert (again.folder / name).read_bytes() == (first.folder / name).read_bytes()
 
 
@@ -170,6 +181,7 @@ PACKS = """
 import sys, time
 from pathlib import Path
 from kovocab.data import token_files
+from kovocab.data.splitting import PARTS
 from kovocab.data.token_files import Packing, Source, TokenFiles
 tokenizer, corpus, tokens, length = sys.argv[1:]
 read = token_files.read_file
@@ -198,7 +210,7 @@ def test_two_that_pack_the_same_at_once(tokenizer, tmp_path):
     (folder,) = (tmp_path / "tokens").glob("web.*")
     assert {path.name for path in (tmp_path / "tokens").iterdir()} <= {folder.name, ".contents.json"}
     fresh = pack(Source("web", str(path)), tokenizer, tmp_path / "fresh", PACKING)
-    for name in ("kovocab.json", "train.bin", "validation.bin"):
+    for name in ("kovocab.json", "train.bin", "train.ends", "validation.bin", "validation.ends"):
         assert (folder / name).read_bytes() == (fresh.folder / name).read_bytes()
 
 

@@ -1,6 +1,7 @@
 """The token files of a source, as they are read: memory-mapped, cut into blocks, and held to their record before."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,9 @@ from kovocab.record import RECORD, Record, again, difference, read_record
 
 DTYPES = ("<u2", "<u4")
 """What token ids are kept as: as many bytes as the largest needs."""
+
+ENDS = np.dtype("<u8")
+"""What the ends of documents are kept as."""
 
 
 class PackedSource:
@@ -33,10 +37,14 @@ class PackedSource:
         self.length: int = self.record["length"]
         dtype = np.dtype(self.record["dtype"])
         for part in PARTS:
-            path, wanted = folder / f"{part}.bin", self.record[part]["tokens"] * dtype.itemsize
-            if (size := path.stat().st_size if path.is_file() else None) != wanted:
-                found = "is missing" if size is None else f"has {size:,} bytes and its record says {wanted:,}"
-                raise _damaged(folder, f"{path} {found}")
+            said = self.record[part]
+            for path, wanted in (
+                (folder / f"{part}.bin", said["tokens"] * dtype.itemsize),
+                (folder / f"{part}.ends", said["documents"] * ENDS.itemsize),
+            ):
+                if (size := path.stat().st_size if path.is_file() else None) != wanted:
+                    found = "is missing" if size is None else f"has {size:,} bytes and its record says {wanted:,}"
+                    raise _damaged(folder, f"{path} {found}")
         self._tokens = {part: np.memmap(folder / f"{part}.bin", dtype=dtype, mode="r") for part in PARTS}
 
     def __reduce__(self) -> tuple[type["PackedSource"], tuple[Path]]:
@@ -50,6 +58,14 @@ class PackedSource:
     def block(self, part: Part, index: int) -> npt.NDArray[np.int64]:
         """The token ids of one block, int64 [length]."""
         return self._tokens[part][index * self.length : (index + 1) * self.length].astype(np.int64)
+
+    def tokens(self, part: Part) -> npt.NDArray[Any]:
+        """All token ids of `part`, document by document, mapped: uint16 or uint32 [tokens]."""
+        return self._tokens[part]
+
+    def ends(self, part: Part) -> npt.NDArray[np.uint64]:
+        """Where each document of `part` ends among its tokens, mapped: uint64 [documents]."""
+        return np.memmap(self.folder / f"{part}.ends", dtype=ENDS, mode="r")
 
     def check(self, made_from: Record) -> None:
         """Check that this is what was made from that.
@@ -67,7 +83,7 @@ class PackedSource:
         Raises:
             ArtefactError: one does not; names it.
         """
-        paths = [self.folder / f"{part}.bin" for part in PARTS]
+        paths = [self.folder / f"{part}.{kind}" for part in PARTS for kind in ("bin", "ends")]
         try:
             found = hashes(paths)
         except CorpusError as error:

@@ -1,8 +1,10 @@
-"""Which documents are held out, each written to its part and counted there."""
+"""Which documents are held out, each written to its part and counted there, with where it ends."""
 
 import hashlib
 import heapq
-from typing import Any, BinaryIO, Literal
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,9 +21,8 @@ class Split:
     """Writes each document to its part; keeps the lowest hashes back until a block is sure to be held out.
 
     Args:
-        train: The token file of training.
-        validation: Of what is held out.
-        dtype: Of both.
+        folder: Where the files are written.
+        dtype: Of the token ids.
         encoder: What gave the documents, for what its base makes of those held out.
         length: Tokens of a block.
         share: The share of documents to hold out.
@@ -29,15 +30,16 @@ class Split:
 
     def __init__(
         self,
-        train: BinaryIO,
-        validation: BinaryIO,
+        folder: Path,
         dtype: np.dtype[Any],
         encoder: Encoder,
         *,
         length: int,
         share: float,
     ) -> None:
-        self._files = {"train": train, "validation": validation}
+        self._open = ExitStack()
+        self._files = {part: self._open.enter_context((folder / f"{part}.bin").open("wb")) for part in PARTS}
+        self._ends = {part: self._open.enter_context((folder / f"{part}.ends").open("wb")) for part in PARTS}
         self._counts: dict[str, dict[str, int]] = {part: dict.fromkeys(COUNTED, 0) for part in PARTS}
         self._dtype, self._length = dtype, length
         self._below = int(share * 2**64)
@@ -50,6 +52,14 @@ class Split:
         self._for_base: list[str] = []
         if encoder.has_base:
             self._counts["validation"]["base_text_tokens"] = 0
+
+    def __enter__(self) -> "Split":
+        """Files are open."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Files are closed."""
+        self._open.close()
 
     def add(self, document: Document) -> None:
         """Write the document to its part, or keep it back."""
@@ -92,6 +102,7 @@ class Split:
         counts = self._counts[part]
         counts["documents"] += 1
         counts["tokens"] += len(document.ids)
+        self._ends[part].write(counts["tokens"].to_bytes(8, "little"))
         counts["words"] += document.words
         counts["bytes"] += document.bytes
         counts["text_tokens"] += document.text_tokens

@@ -146,8 +146,10 @@ class TokenFiles:
         Tokens behind the last whole block are dropped, and counted in the record.
 
         Returns:
-            The folder `NAME.FINGERPRINT` with `train.bin`, `validation.bin` (flat uint16 or uint32, little endian) and
-            their record, opened. That has of each part its documents, tokens, words (between white space), bytes and
+            The folder `NAME.FINGERPRINT` with `train.bin`, `validation.bin` (flat uint16 or uint32, little endian),
+            `train.ends` and `validation.ends` (uint64, little endian: of each document, how many tokens of the part
+            there are up to its end) and their record, opened. That has of each part its documents, tokens, words
+            (between white space), bytes and
             `text_tokens` (without those that the template and eos add), and of what is held out `base_text_tokens`,
             what the base makes of it, where that is known.
 
@@ -243,10 +245,8 @@ def _write(
 ) -> None:
     """Encode, split and write the files of the source into the folder `beside`, with the record."""
     progress = _Progress(source.name)
-    with (beside / "train.bin").open("wb") as train, (beside / "validation.bin").open("wb") as validation:
-        split = Split(
-            train, validation, np.dtype(dtype), encoder, length=packing.length, share=packing.validation_share
-        )
+    length, share = packing.length, packing.validation_share
+    with Split(beside, np.dtype(dtype), encoder, length=length, share=share) as split:
         for series in (part for path in files for part in read_file(path, source.column)):
             for document in encoder.documents(series):
                 split.add(document)
