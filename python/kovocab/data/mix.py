@@ -15,12 +15,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from kovocab.corpus.contents import Fingerprint, check_fingerprint
 from kovocab.data.block_order import Address, HeldOutOrder, Schedule, TrainOrder
-from kovocab.data.encoding import SpecialTokens
-from kovocab.data.packed import PackedSource
-from kovocab.data.splitting import Part
-from kovocab.data.token_files import Packing, Source, TokenFiles, digest
 from kovocab.errors import CorpusError, UsageError
 from kovocab.machine.stopping import ASKS
+from kovocab.packing.encoding import SpecialTokens
+from kovocab.packing.packed import PackedSource
+from kovocab.packing.splitting import Part
+from kovocab.packing.token_files import Packing, Source, TokenFiles, digest
 from kovocab.record import Record
 
 Batch = dict[str, torch.Tensor]
@@ -123,7 +123,7 @@ class Mixture(lightning.LightningDataModule):
 
     Raises:
         UsageError: no source, two of one name, or a number out of range.
-        CorpusError: while packing, see `kovocab.data.token_files.TokenFiles`.
+        CorpusError: while packing, see `kovocab.packing.token_files.TokenFiles`.
     """
 
     def __init__(

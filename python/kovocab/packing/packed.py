@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kovocab.corpus.contents import Hashes
-from kovocab.data.splitting import PARTS, Part
 from kovocab.errors import ArtefactError, CorpusError
+from kovocab.packing.splitting import PARTS, Part
 from kovocab.record import RECORD, Record, again, difference, read_record
 
 DTYPES = ("<u2", "<u4")
