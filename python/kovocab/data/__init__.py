@@ -8,6 +8,7 @@ splitting    which documents are held out
 memo         what files were found to hold, so that they are read once
 packed       token files as they are read, and whether they are what was written
 token_files  documents → token files
+bijection    a shuffle that is computed by index
 block_order  which block comes when
 mix          the LightningDataModule: a weighted mix
 """
