@@ -9,8 +9,8 @@ from tokenizers import Tokenizer
 
 from kovocab.data.block_order import HeldOutOrder, Schedule, TrainOrder
 from kovocab.data.mix import Mixture
-from kovocab.data.token_files import Packing, Source
 from kovocab.errors import CorpusError, KovocabError, TokenizerError, UsageError
+from kovocab.packing.token_files import Packing, Source
 from support.base import LENGTH, corpus, pack, save_tokenizer, texts
 
 

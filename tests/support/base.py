@@ -74,6 +74,6 @@ def save_tokenizer(folder):
 
 def pack(source, tokenizer, folder, packing, fingerprint="quick"):
     """The token files of one source."""
-    from kovocab.data.token_files import TokenFiles
+    from kovocab.packing.token_files import TokenFiles
 
     return TokenFiles(tokenizer, folder, packing, fingerprint).pack(source)

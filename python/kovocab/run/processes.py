@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 
-from kovocab.data.memo import ASKED
 from kovocab.errors import ArtefactError, ClusterError, KovocabError
+from kovocab.packing.memo import ASKED
 
 try:
     import fcntl

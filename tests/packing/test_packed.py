@@ -6,12 +6,12 @@ import shutil
 
 import pytest
 
-from kovocab.data.memo import Memo
 from kovocab.data.mix import Mixture
-from kovocab.data.packed import PackedSource
-from kovocab.data.splitting import PARTS
-from kovocab.data.token_files import Packing, Source
 from kovocab.errors import ArtefactError
+from kovocab.packing.memo import Memo
+from kovocab.packing.packed import PackedSource
+from kovocab.packing.splitting import PARTS
+from kovocab.packing.token_files import Packing, Source
 from support.base import LENGTH, corpus, pack, save_tokenizer, texts
 
 
@@ -140,7 +140,7 @@ def test_a_record_that_is_none_is_one_line(text, made, folder):
 @pytest.mark.parametrize(("fingerprint", "times"), [("quick", 1), ("full", 3)])
 def test_contents_are_hashed_once_a_run(fingerprint, times, made, folder, monkeypatch):
     """And by `quick` once for all runs, of files that nobody touches."""
-    monkeypatch.setattr("kovocab.data.memo.RACY", 0)
+    monkeypatch.setattr("kovocab.packing.memo.RACY", 0)
     hashed, call = [], Memo.__call__
 
     def counted(self, paths):

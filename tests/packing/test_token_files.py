@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kovocab.data import token_files
 from kovocab.data.mix import Mixture
-from kovocab.data.splitting import PARTS
-from kovocab.data.token_files import Packing, Source, TokenFiles
 from kovocab.errors import ArtefactError, CorpusError, UsageError
+from kovocab.packing import token_files
+from kovocab.packing.splitting import PARTS
+from kovocab.packing.token_files import Packing, Source, TokenFiles
 from support.base import LENGTH, corpus, pack, save_tokenizer, texts
 
 PACKING = Packing(LENGTH, 0.1)
@@ -88,7 +88,7 @@ def test_the_same_corpus_elsewhere_is_the_same(source, folder, tokenizer, tmp_pa
 @pytest.mark.parametrize("hides", [False, True])
 def test_an_edit_of_the_same_length_is_never_missed(fingerprint, hides, ko_small, tokenizer, tmp_path, monkeypatch):
     """Of real text."""
-    monkeypatch.setattr("kovocab.data.memo.RACY", 0)
+    monkeypatch.setattr("kovocab.packing.memo.RACY", 0)
     path = corpus(tmp_path, "web", ko_small.head(3_000).to_list())
     time.sleep(0.02)
     source, stat = Source("web", str(path)), path.stat()
@@ -180,9 +180,9 @@ def test_what_is_packed_serves_a_run_to_its_end(source, folder, tokenizer, tmp_p
 PACKS = """
 import sys, time
 from pathlib import Path
-from kovocab.data import token_files
-from kovocab.data.splitting import PARTS
-from kovocab.data.token_files import Packing, Source, TokenFiles
+from kovocab.packing import token_files
+from kovocab.packing.splitting import PARTS
+from kovocab.packing.token_files import Packing, Source, TokenFiles
 tokenizer, corpus, tokens, length = sys.argv[1:]
 read = token_files.read_file
 

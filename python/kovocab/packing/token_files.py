@@ -22,11 +22,11 @@ from kovocab.corpus.contents import Fingerprint, Standing
 from kovocab.corpus.documents import check_readable, corpus_files, fingerprint_of, local_files, read_file
 from kovocab.corpus.files import File
 from kovocab.corpus.remote import shown
-from kovocab.data.encoding import Document, Encoder, SpecialTokens, eos_of
-from kovocab.data.memo import Memo
-from kovocab.data.packed import DTYPES, PackedSource
-from kovocab.data.splitting import PARTS, Split
 from kovocab.errors import CorpusError, UsageError, quantity
+from kovocab.packing.encoding import Document, Encoder, SpecialTokens, eos_of
+from kovocab.packing.memo import Memo
+from kovocab.packing.packed import DTYPES, PackedSource
+from kovocab.packing.splitting import PARTS, Split
 from kovocab.record import RECORD, Record, read_record, write_record
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.workplace import turn

@@ -14,9 +14,9 @@ import pytest
 from kovocab.artefact import new_file
 from kovocab.corpus import contents
 from kovocab.corpus.contents import whole_hashes
-from kovocab.data import memo
-from kovocab.data.memo import ASKED, MEMO, Memo
 from kovocab.errors import CorpusError
+from kovocab.packing import memo
+from kovocab.packing.memo import ASKED, MEMO, Memo
 from kovocab.workplace import turn
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from kovocab.data.encoding import AT_ONCE, Document, Encoder
+from kovocab.packing.encoding import AT_ONCE, Document, Encoder
 
 Part = Literal["train", "validation"]
 PARTS: tuple[Part, Part] = ("train", "validation")
