@@ -1,7 +1,7 @@
 """A shuffle that is computed by index: a keyed bijection on the numbers below n, which no memory holds.
 
-A Feistel network over a grid a little larger than n, of about as many rows as columns. A round adds to the row a hash of
-the column, the next one to the column a hash of the row; each can be taken back, so together they map the grid onto
+A Feistel network over a grid a little larger than n, of about as many rows as columns. A round adds to the row a hash
+of the column, the next one to the column a hash of the row; each can be taken back, so together they map the grid onto
 itself, one to one. What falls beyond n is mapped again until it does not: n numbers onto n. All is arithmetic of 64-bit
 integers with keys from SHAKE-256, so it is the same on every machine and in every version of numpy.
 """
@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 ROUNDS = 12
-"""Four suffice where the grid is large (Luby and Rackoff). Of 9 or 10 numbers, eight still prefer some distances between
-neighbours by a hundredth; twelve do not, as far as 20,000 keys show."""
+"""Four suffice where the grid is large (Luby and Rackoff). Of 9 or 10 numbers, eight still prefer some distances
+between neighbours by a hundredth; twelve do not, as far as 20,000 keys show."""
 
 MOST = 1 << 62
 """The largest n: rows and columns then have at most 32 bits, and what a hash is scaled by does not run over."""
@@ -54,12 +54,12 @@ class Bijection:
         for number in range(0, ROUNDS, 2):
             _turn(row, column, self._keys[number], np.uint64(self._rows))
             _turn(column, row, self._keys[number + 1], columns)
-        return row * columns + column
+        row *= columns
+        row += column
+        return row
 
 
-def _turn(
-    place: npt.NDArray[np.uint64], by: npt.NDArray[np.uint64], key: np.uint64, size: np.uint64
-) -> None:
+def _turn(place: npt.NDArray[np.uint64], by: npt.NDArray[np.uint64], key: np.uint64, size: np.uint64) -> None:
     """Add to each place, modulo `size`, a hash of its partner in `by`; in place."""
     mixed = by ^ key
     for factor, shift in zip(_FACTORS, _SHIFTS, strict=False):

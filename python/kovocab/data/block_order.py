@@ -87,10 +87,11 @@ class TrainOrder:
             sources, ks = self._schedule.positions(begin, min(stop, begin + SCHEDULE_AT_ONCE))
             blocks = np.empty_like(ks)
             for source, size in enumerate(self._sizes):
-                epochs, indices = np.divmod(ks, size)
-                for epoch in np.unique(epochs[sources == source]).tolist():
-                    at = (sources == source) & (epochs == epoch)
-                    blocks[at] = self._shuffle(source, epoch)(indices[at])
+                at = np.flatnonzero(sources == source)
+                epochs, indices = np.divmod(ks[at], size)
+                for part in np.split(np.arange(len(at)), np.flatnonzero(np.diff(epochs)) + 1):
+                    if len(part):
+                        blocks[at[part]] = self._shuffle(source, int(epochs[part[0]]))(indices[part])
             yield from zip(sources.tolist(), blocks.tolist(), strict=True)
 
     def served(self, start: int, stop: int) -> list[int]:

@@ -103,9 +103,8 @@ class Fit:
         check_strategy(trainer.strategy)
         self.layout = layout(trainer.strategy)
         world = trainer.world_size
-        self.tokens_per_step = (
-            self.data.packing.length * self.data.batch_size * world * config.trainer.accumulate_grad_batches
-        )
+        self.blocks_per_step = self.data.batch_size * world * config.trainer.accumulate_grad_batches
+        self.tokens_per_step = self.data.packing.length * self.blocks_per_step
         given = configuration.config_init
         self.stages = stage_plans(given.schedule, given.stages, given.defaults, self.tokens_per_step)
         check_tied(self.run.base, self.stages)
@@ -153,7 +152,7 @@ class Fit:
         _set_optimizer(module, self.config, stage)
         module.label_mode = stage.label_mode
         # Stages go on in one order, so that its shares are the run's, and no block comes again before all others came.
-        self.data.begin = sum(before.steps for before in self.stages[: stage.number - 1]) * self._blocks_per_step
+        self.data.begin = sum(before.steps for before in self.stages[: stage.number - 1]) * self.blocks_per_step
         title = f"stage {stage.number}/{len(self.stages)}"
         freezing, losses = StageFreezing.from_stage(stage.stage), Losses()
         if module.qlora is not None:
@@ -210,10 +209,6 @@ class Fit:
         stopping = trainer.strategy.reduce_boolean_decision(checkpoint.asked is not None, all=False)
         return (checkpoint.asked or signal.SIGINT) if stopping else None
 
-    @property
-    def _blocks_per_step(self) -> int:
-        return self.tokens_per_step // self.data.packing.length
-
     def _goes_on(self, stage: StagePlan, checkpoint: StageCheckpoint) -> str:
         """Where the same command begins after the stage was stopped."""
         if self.run.finished(stage.number).exists():
@@ -246,7 +241,7 @@ class Fit:
         freezing: StageFreezing,
     ) -> None:
         """Write a stage's artefact, with what it came to."""
-        steps, served = stage.steps, self.data.served(stage.steps * self._blocks_per_step)
+        steps, served = stage.steps, self.data.served(stage.steps * self.blocks_per_step)
         say(f"stage {stage.number}/{len(self.stages)}: {_taken(served)}")
         results = {
             "loss": {"train": losses.train, "val_before": losses.val_before, "val": losses.val} | merged,
