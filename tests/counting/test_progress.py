@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from kovocab.corpus.documents import Corpus, batches, corpus_files
+from kovocab.corpus.settings import Reading
 from kovocab.counting import progress as room
 from kovocab.counting.progress import progress
 from kovocab.counting.word_counts import read_counted
@@ -40,7 +41,7 @@ def read(corpus: Corpus, column: str = "text") -> tuple[list[float], int]:
     with progress("count", files, column) as watch:
         for part in files or [corpus]:
             before = read
-            for batch in batches(part, column=column, batch_size=20_000):
+            for batch in batches(part, Reading(column), batch_size=20_000):
                 totals.append(float(watch.total))
                 size = int(batch.str.len_bytes().sum())
                 watch.update(size)

@@ -27,7 +27,7 @@ def check_family(config: PreTrainedConfig, folder: str | Path) -> None:
         ModelError: they take no positions, or carry a state from token to token.
     """
     family: Any = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
-    if not isinstance(family, type):  # of no family that is known here; the weights will be asked
+    if family is None or isinstance(family, tuple):  # of none that is known here; the weights will be asked
         return
     why = None
     if "position_ids" not in inspect.signature(family.forward).parameters:
