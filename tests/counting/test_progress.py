@@ -38,7 +38,7 @@ def read(corpus: Corpus, column: str = "text") -> tuple[list[float], int]:
     """What a pass took for the size of the text, before each batch and at its end, and what it was."""
     totals, read = [], 0
     files = corpus_files(corpus)
-    with progress("count", files, column) as watch:
+    with progress("count", files, (column,)) as watch:
         for part in files or [corpus]:
             before = read
             for batch in batches(part, Reading(column), batch_size=20_000):

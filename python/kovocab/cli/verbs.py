@@ -24,6 +24,7 @@ def count_corpus(
     encoding: Literal["utf-8", "cp949", "utf-16"] = "utf-8",
     normalize: Literal["nfc"] | None = None,
     deduplicate: bool = False,
+    template: str | list[str] | None = None,
     threads: int | None = None,
     memory: int | str | None = None,
     on_error: Literal["fail", "skip"] = "fail",
@@ -48,6 +49,7 @@ def count_corpus(
         encoding: Of text files; cp949 has EUC-KR in it.
         normalize: nfc makes syllables of conjoining jamo; by default text is read as it stands.
         deduplicate: Leave out documents that stood in the corpus before.
+        template: In place of a column: {en} {ko}, say, with columns in braces; of several each row has one.
         threads: How many threads count; all processors, if not given.
         memory: How much memory to use, 4GB say; what is beyond goes to the disk beside out. By default half of it.
         on_error: What becomes of a broken line or file: fail, or skip it, list it, and end with exit code 3.
@@ -74,7 +76,7 @@ def count_corpus(
     with all_as(log):
         record, skipped = count.count_to(
             out, corpus, tokenizer, column=column, encoding=encoding, normalize=normalize,
-            deduplicate=deduplicate, threads=threads, memory=memory, on_error=on_error,
+            deduplicate=deduplicate, template=template, threads=threads, memory=memory, on_error=on_error,
             add_to=add_to or (), log_form=log, engine=engine, address=address, report=report,
             fingerprint=fingerprint,
         )  # fmt: skip
@@ -244,6 +246,7 @@ def evaluate_tokenizers(
     encoding: Literal["utf-8", "cp949", "utf-16"] = "utf-8",
     normalize: Literal["nfc"] | None = None,
     deduplicate: bool = False,
+    template: str | list[str] | None = None,
 ) -> None:
     """Measure tokenizers on held-out text: tokens per word and bytes per token.
 
@@ -254,10 +257,14 @@ def evaluate_tokenizers(
         encoding: Of text files; cp949 has EUC-KR in it.
         normalize: nfc makes syllables of conjoining jamo; by default text is read as it stands.
         deduplicate: Leave out documents that stood in the corpus before.
+        template: In place of a column: {en} {ko}, say, with columns in braces; of several each row has one.
     """
     from kovocab.evaluating.evaluate import evaluate
 
-    table = evaluate(corpus, tokenizers, column=column, encoding=encoding, normalize=normalize, deduplicate=deduplicate)
+    table = evaluate(
+        corpus, tokenizers, column=column, encoding=encoding, normalize=normalize, deduplicate=deduplicate,
+        template=template,
+    )  # fmt: skip
     print(f"{'tokens':>14} {'tokens/word':>12} {'bytes/token':>12}  tokenizer")
     for row in table.iter_rows(named=True):
         # Of blank lines there is no ratio.

@@ -62,7 +62,7 @@ def check_readable(corpus: Corpus, reading: Reading = TEXT) -> None:
     seen = False
     for path in corpus_files(corpus):
         if kind(path) == "parquet":
-            check_parquet(path, reading.column)
+            check_parquet(path, reading)
         elif not seen:
             seen = True
             next(read_file(path, reading), None)
@@ -142,12 +142,14 @@ def read_file(path: File, reading: Reading = TEXT, *, start: int = 0, skip: Skip
         CorpusError: the suffix is unknown; or a remote file cannot be reached, which says nothing of the corpus; or
             `skip` is None and there is a fault: names the file and the place.
     """
-    how, column = kind(path), reading.column
+    how = kind(path)
+    if how == "lines" and reading.templates is not None:
+        raise UsageError(f"{path} is of lines, which have no columns; wanted no template, or .jsonl or .parquet files")
     if how != "parquet":
-        return _after(_read_text(path, column if how == "json" else None, skip or fail), start)
+        return _after(_read_text(path, reading if how == "json" else None, skip or fail), start)
     if skip is None:  # there was no null, so documents are rows
-        return read_parquet(path, column, fail, start)
-    return _after(read_parquet(path, column, skip, 0), start)
+        return read_parquet(path, reading, fail, start)
+    return _after(read_parquet(path, reading, skip, 0), start)
 
 
 def fingerprint(corpus: Corpus, reading: Reading = TEXT, hashes: Hashes | None = None) -> dict[str, Any]:
@@ -193,9 +195,9 @@ def _parts(corpus: Corpus, reading: Reading, skip: Skip | None) -> Iterator[pl.S
         for path in files(corpus):
             yield from read_file(path, reading, skip=skip)
     elif isinstance(corpus, pl.DataFrame | pl.LazyFrame):
-        yield from read_frame(corpus, reading.column, "the frame", skip or fail)
+        yield from read_frame(corpus, reading, "the frame", skip or fail)
     elif isinstance(corpus, pl.Series):
-        yield from read_frame(corpus.alias("text").to_frame(), "text", "the series", skip or fail)
+        yield from read_frame(corpus.alias("text").to_frame(), TEXT, "the series", skip or fail)
     elif isinstance(corpus, Iterable) and not isinstance(corpus, bytes | bytearray):
         yield from _read_iterable(corpus, skip or fail)
     else:
@@ -234,26 +236,26 @@ def _after(parts: Iterator[pl.Series], start: int) -> Iterator[pl.Series]:
         start = max(0, start - len(part))
 
 
-def _read_text(path: File, column: str | None, skip: Skip) -> Iterator[pl.Series]:
-    """A file of lines, or of JSON lines where there is a `column`."""
-    for part in ahead(_parsed(path, column)):
+def _read_text(path: File, reading: Reading | None, skip: Skip) -> Iterator[pl.Series]:
+    """A file of JSON lines; of lines where there is no `reading`."""
+    for part in ahead(_parsed(path, reading)):
         if isinstance(part, Fault):
             skip(part)
         elif isinstance(part, pl.Series):
             yield part
         else:
             number, block = part
-            yield pl.Series(list(line_documents(block, number, str(path), column, skip)), dtype=pl.String)
+            yield pl.Series(list(line_documents(block, number, str(path), reading, skip)), dtype=pl.String)
 
 
-def _parsed(path: File, column: str | None) -> Iterator[pl.Series | tuple[int, bytes] | Fault]:
+def _parsed(path: File, reading: Reading | None) -> Iterator[pl.Series | tuple[int, bytes] | Fault]:
     """The blocks of a file as documents, but for those that are to be read slowly, and a fault at the end."""
     for item in ahead(blocks(path)):
         if isinstance(item, Fault) or item[1].startswith(MAGIC):
             yield item
             continue
         try:
-            part = _lines(item[1]) if column is None else _json(item[1], column)
+            part = _lines(item[1]) if reading is None else _json(item[1], reading)
         except POLARS_ERRORS:
             yield item
         else:
@@ -264,11 +266,11 @@ def _lines(block: bytes) -> pl.Series:
     return pl.scan_lines(block).collect().to_series()
 
 
-def _json(block: bytes, column: str) -> pl.Series | None:
+def _json(block: bytes, reading: Reading) -> pl.Series | None:
     # As String, Polars would read 5 as "5" and true as "true". As Binary, what is not a JSON string is null;
     # with ignore_errors that goes for lists and objects too, while a line that is not JSON remains an error.
-    query = pl.scan_ndjson(block, schema={column: pl.Binary}, ignore_errors=True)
-    part = query.select(pl.col(column).cast(pl.String)).collect().to_series()
+    query = pl.scan_ndjson(block, schema=dict.fromkeys(reading.columns, pl.Binary), ignore_errors=True)
+    part = query.select(reading.expression()).collect().to_series()
     # Polars reads half a surrogate pair, \ud800, as \0: where there is a \0, see which of the two it was.
     return None if part.null_count() or part.str.contains("\0", literal=True).any() else part
 

@@ -20,7 +20,7 @@ from kovocab.artefact import check_file, scratch_beside
 from kovocab.corpus.contents import Fingerprint, check_fingerprint
 from kovocab.corpus.documents import Corpus, fingerprint_of, local_files
 from kovocab.corpus.faults import REPORT_FILE, Fault, is_report, write_report
-from kovocab.corpus.settings import Encoding, Normalize, Reading
+from kovocab.corpus.settings import Encoding, Normalize, Reading, Template
 from kovocab.counting import cluster
 from kovocab.counting.one_pass import Pass, run
 from kovocab.counting.progress import Form
@@ -60,6 +60,7 @@ def count(
     encoding: Encoding = "utf-8",
     normalize: Normalize = None,
     deduplicate: bool = False,
+    template: Template = None,
     threads: int | None = None,
     memory: str | int | None = None,
     on_error: OnError = "fail",
@@ -81,6 +82,8 @@ def count(
         encoding: Of text files, utf-8, cp949 or utf-16.
         normalize: "nfc" brings documents into NFC; they are read as they stand when None.
         deduplicate: Whether a document that stood in the corpus before is left out; the record says how many.
+        template: What a row becomes a document by, in place of a column: "{en} = {ko}", or several, of which each row
+            has one, see `docs/data.md`.
         threads: How many threads count; all processors when None. The result does not depend on it.
         memory: Bytes, or a size such as "4GB", that the process may use while it counts: words beyond it are spilled
             to the folder for temporary files. Half of the machine's when None. The result does not depend on it.
@@ -97,7 +100,7 @@ def count(
             does not read; `count_tokens` counts with any.
         UsageError: `threads` or `memory` cannot be used, or `add_to` was counted for another tokenizer.
     """
-    reading = Reading(column, encoding, normalize, deduplicate)
+    reading = Reading(column, encoding, normalize, deduplicate, template)
     with _Count(corpus, tokenizer, reading, threads, memory, on_error, add_to, fingerprint) as counting:
         tables, record = counting.finish()
         words = pl.concat([pl.DataFrame(schema=WORDS), *tables])
@@ -113,6 +116,7 @@ def count_to(
     encoding: Encoding = "utf-8",
     normalize: Normalize = None,
     deduplicate: bool = False,
+    template: Template = None,
     threads: int | None = None,
     memory: str | int | None = None,
     on_error: OnError = "fail",
@@ -150,7 +154,7 @@ def count_to(
         KovocabError: as `count`.
     """
     check_writes(out, corpus, tokenizer, report=report)  # `add_to` may be `out`: it is read before it is replaced
-    reading = Reading(column, encoding, normalize, deduplicate)
+    reading = Reading(column, encoding, normalize, deduplicate, template)
     with _Count(
         corpus, tokenizer, reading, threads, memory, on_error, add_to, fingerprint, log_form, Path(out), engine, address
     ) as counting:

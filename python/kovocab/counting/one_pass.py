@@ -86,7 +86,7 @@ class Pass:
     @contextmanager
     def told(self, state: Callable[[], dict[str, int]]) -> Iterator[None]:
         """Tell progress in the block."""
-        with progress("count", self.files, self.reading.column, self.form, state) as bar:
+        with progress("count", self.files, self.reading.columns, self.form, state) as bar:
             self.bar = bar
             yield
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from kovocab.corpus.documents import Corpus, batches
-from kovocab.corpus.settings import Encoding, Normalize, Reading
+from kovocab.corpus.settings import Encoding, Normalize, Reading, Template
 from kovocab.errors import UsageError
 from kovocab.evaluating.fertility import Fertility, fertility
 from kovocab.tokenizer.reference import Reference
@@ -32,6 +32,7 @@ def evaluate(
     encoding: Encoding = "utf-8",
     normalize: Normalize = None,
     deduplicate: bool = False,
+    template: Template = None,
 ) -> pl.DataFrame:
     """Measure tokenizers on held-out text.
 
@@ -42,6 +43,8 @@ def evaluate(
         encoding: Of text files, utf-8, cp949 or utf-16.
         normalize: "nfc" brings documents into NFC first.
         deduplicate: Whether a document that stood in the corpus before is left out.
+        template: What a row becomes a document by, in place of a column: "{en} = {ko}", or several, of which each row
+            has one, see `docs/data.md`.
 
     Returns:
         `tokenizer: str, documents: u64, words: u64, bytes: u64, tokens: u64, tokens_per_word: f64, bytes_per_token:
@@ -54,7 +57,7 @@ def evaluate(
         UsageError: there are no tokenizers, or the corpus can be read only once and there are several.
     """
     sources = [tokenizers] if isinstance(tokenizers, str) or not isinstance(tokenizers, Sequence) else tokenizers
-    reading = Reading(column, encoding, normalize, deduplicate)
+    reading = Reading(column, encoding, normalize, deduplicate, template)
     if not sources:
         raise UsageError("tokenizers is empty; wanted at least one")
     if len(sources) > 1 and isinstance(corpus, Iterator):

@@ -50,6 +50,8 @@ class Source:
         encoding: Of text files: utf-8, cp949 or utf-16.
         normalize: `nfc` brings documents into NFC.
         deduplicate: Whether a document that stood in the corpus before is left out.
+        template: In place of a column, what a row becomes a document by: `{en} = {ko}`, say, or a list of such, of
+            which each row has one.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Source:
     encoding: Encoding = "utf-8"
     normalize: Normalize = None
     deduplicate: bool = False
+    template: str | list[str] | None = None
 
     def __post_init__(self) -> None:
         """Refuse a name that is no file name and a weight that is no share."""
@@ -77,7 +80,7 @@ class Source:
     @property
     def reading(self) -> Reading:
         """How its documents are read."""
-        return Reading(self.column, self.encoding, self.normalize, self.deduplicate)
+        return Reading(self.column, self.encoding, self.normalize, self.deduplicate, self.template)
 
 
 @dataclass(frozen=True)
