@@ -27,6 +27,7 @@ import sentencepiece
 import text
 from kovocab import _core
 from kovocab.corpus.documents import batches
+from kovocab.corpus.settings import Reading
 from kovocab.counting.count import count_words
 from kovocab.counting.token_counts import count_tokens
 from kovocab.tokenizer.reference import Reference
@@ -53,7 +54,7 @@ def main() -> None:
         part = whole.head(int((ends <= arguments.slice * 1e6).sum())).rechunk()
         name, size = f"{arguments.generated} GB of generated text", megabytes(whole)
     else:
-        read = batches(arguments.corpus, column=column) if arguments.corpus else text.blocks(100_000_000)
+        read = batches(arguments.corpus, Reading(column)) if arguments.corpus else text.blocks(100_000_000)
         whole = part = pl.concat(list(read)).rechunk()
         name, size = arguments.corpus or "generated text", megabytes(part)
     print(f"{name}, {size:,.1f} MB, in memory; slice of {megabytes(part):.1f} MB; {THREADS} threads")

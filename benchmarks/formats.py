@@ -37,7 +37,7 @@ def main() -> None:
     def documents(corpus: Corpus) -> Iterator[pl.Series]:
         if isinstance(corpus, pl.Series):
             return batches(corpus)
-        items = read_files(corpus_files(corpus), "text", at_once=THREADS)
+        items = read_files(corpus_files(corpus), at_once=THREADS)
         return (item for _, item in items if isinstance(item, pl.Series))
 
     def count(corpus: Corpus) -> None:

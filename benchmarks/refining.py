@@ -24,6 +24,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 
 from kovocab.building.target import build_target
 from kovocab.corpus.documents import batches
+from kovocab.corpus.settings import Reading
 from kovocab.counting.count import count
 from kovocab.counting.token_counts import segments
 from kovocab.evaluating.fertility import fertility
@@ -47,7 +48,7 @@ def main() -> None:
     arguments = parse()
     check_build()
     logging.basicConfig(level=logging.INFO, format="  %(message)s")
-    texts = pl.concat(list(batches(arguments.corpus, column=arguments.column))).rechunk()
+    texts = pl.concat(list(batches(arguments.corpus, Reading(arguments.column)))).rechunk()
     if arguments.rounds:
         cost_of_rounds(texts, arguments.tokenizer, arguments.counts, arguments.rounds)
         return

@@ -17,6 +17,7 @@ from pathlib import Path
 import polars as pl
 
 from kovocab.corpus.documents import batches
+from kovocab.corpus.settings import Reading
 from kovocab.counting.count import count
 from kovocab.errors import KovocabError
 from kovocab.evaluating.fertility import fertility
@@ -33,10 +34,10 @@ HELD_OUT = 50
 def main() -> None:
     arguments = parse()
     check_build()
-    texts = pl.concat(list(batches(arguments.corpus, column=arguments.column))).rechunk()
+    texts = pl.concat(list(batches(arguments.corpus, Reading(arguments.column)))).rechunk()
     row = pl.int_range(len(texts), eager=True)
     counted_texts, held_out = texts.filter(row % HELD_OUT != 0), texts.filter(row % HELD_OUT == 0)
-    english = pl.concat(list(batches(arguments.english, column=arguments.column)))
+    english = pl.concat(list(batches(arguments.english, Reading(arguments.column))))
     english = english.filter(~english.str.contains(f"[{HANGUL.characters}]")).to_list()
     size = int(counted_texts.str.len_bytes().sum()) / 1e6
     print(f"{size:.1f} MB counted, {len(held_out):,} documents held out, {THREADS} threads\n")

@@ -230,12 +230,30 @@ class Quantized(TypedDict):
     settings: LoRA
 
 
+class ServedSource(TypedDict):
+    """What a stage took from a source."""
+
+    blocks: Natural
+    tokens: Natural
+    share: Number
+    epochs: Number
+
+
+class Served(TypedDict):
+    """What a stage took from each, and between which positions in the order of blocks."""
+
+    begin: Natural
+    end: Natural
+    sources: dict[str, ServedSource]
+
+
 class _Trained(TypedDict):
     stage: Positive
     settings: Settings
     loss: Loss
     steps: Natural
     tokens: Natural
+    served: NotRequired[Served]
     freezing: Freezing
     qlora: NotRequired[Quantized]
 

@@ -133,7 +133,8 @@ def test_flags_win_over_files_and_later_files_over_earlier(here: Path, capsys: p
     assert main(["count", "--config", "a.yaml", "--config", "b.yaml", "--threads", "5", "--print_config"]) == 0
     printed = capsys.readouterr().out
     expected = (
-        "corpus:\n- a.txt\n- b.txt\ntokenizer: t\nout: b\ncolumn: body\nthreads: 5\nmemory: null\non_error: fail\n"
+        "corpus:\n- a.txt\n- b.txt\ntokenizer: t\nout: b\ncolumn: body\nencoding: utf-8\n"
+        "normalize: null\ndeduplicate: false\nthreads: 5\nmemory: null\non_error: fail\n"
         "add_to: null\ntokens: null\nreport: null\nlog: text\nengine: local\naddress: null\nfingerprint: quick\n"
     )
     assert printed == expected

@@ -40,7 +40,7 @@ def files(tmp_path: Path, small_blocks: None) -> list[Path]:
 def taken(files: list[Path], **settings: object) -> dict[Path, list[object]]:
     """What came of each file, in its order."""
     found: dict[Path, list[object]] = {path: [] for path in files}
-    for path, item in read_files(files, "text", **settings):  # type: ignore[arg-type]
+    for path, item in read_files(files, **settings):  # type: ignore[arg-type]
         assert None not in found[path], "something came after the end"
         found[path] += item.to_list() if isinstance(item, pl.Series) else [item]
     return found
@@ -57,7 +57,7 @@ def test_each_file_comes_whole_and_in_order(files: list[Path], at_once: int) -> 
 def test_files_are_open_side_by_side_and_no_more_than_were_asked_for(files: list[Path]) -> None:
     for at_once in (1, 3):
         begun, most = set(), 0
-        for path, item in read_files(files, "text", at_once=at_once):
+        for path, item in read_files(files, at_once=at_once):
             begun.add(path)
             if item is None:
                 begun.remove(path)
@@ -101,7 +101,7 @@ def test_faults_that_are_skipped_come_where_they_are(files: list[Path]) -> None:
 
 @pytest.mark.parametrize("stop", ["break", "error", "close", "at once"])
 def test_a_consumer_that_stops_early_leaves_no_thread(files: list[Path], stop: str) -> None:
-    items = read_files(files, "text", at_once=4)
+    items = read_files(files, at_once=4)
     if stop == "at once":
         items.close()  # type: ignore[attr-defined]
         return
@@ -122,7 +122,7 @@ def test_a_consumer_that_stops_early_leaves_no_thread(files: list[Path], stop: s
 
 def test_a_consumer_that_stops_early_does_not_wait_for_the_rest(files: list[Path]) -> None:
     begun: list[Path] = []
-    items = read_files(files, "text", at_once=2, start=lambda path: begun.append(path) or 0)  # type: ignore[func-returns-value]
+    items = read_files(files, at_once=2, start=lambda path: begun.append(path) or 0)  # type: ignore[func-returns-value]
     next(items)
     items.close()  # type: ignore[attr-defined]
     assert sorted(begun) in (files[:1], files[:2])  # in whichever order threads came to them
@@ -134,4 +134,4 @@ def fails(items: Iterable[object]) -> None:
 
 
 def test_no_files_give_nothing() -> None:
-    assert list(read_files([], "text", at_once=3)) == []
+    assert list(read_files([], at_once=3)) == []

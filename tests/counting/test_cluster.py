@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from kovocab.corpus import contents
 from kovocab.corpus.contents import identities, whole_hashes
+from kovocab.corpus.settings import TEXT
 from kovocab.counting import cluster, cluster_tasks
 from kovocab.counting.count import count_to
 from kovocab.errors import ClusterError, CorpusError, UsageError
@@ -301,7 +302,7 @@ def test_every_machine_sees_the_same_files_and_kovocab(tmp_path, hashes):
         change()
         with pytest.raises(CorpusError, match=r"a\.txt is not the same file on every machine"):
             cluster_tasks._check_shared(*listed[0])
-    job = cluster_tasks.Job("0.0.1", "text", False, 1, 1 << 30, 1)
+    job = cluster_tasks.Job("0.0.1", TEXT, False, 1, 1 << 30, 1)
     with pytest.raises(UsageError, match=r"wanted 0\.0\.1 on all"):
         next(cluster_tasks.count_files(job, "", listed))
 

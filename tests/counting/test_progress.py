@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from kovocab.corpus.documents import Corpus, batches, corpus_files
+from kovocab.corpus.settings import Reading
 from kovocab.counting import progress as room
 from kovocab.counting.progress import progress
 from kovocab.counting.word_counts import read_counted
@@ -37,10 +38,10 @@ def read(corpus: Corpus, column: str = "text") -> tuple[list[float], int]:
     """What a pass took for the size of the text, before each batch and at its end, and what it was."""
     totals, read = [], 0
     files = corpus_files(corpus)
-    with progress("count", files, column) as watch:
+    with progress("count", files, (column,)) as watch:
         for part in files or [corpus]:
             before = read
-            for batch in batches(part, column=column, batch_size=20_000):
+            for batch in batches(part, Reading(column), batch_size=20_000):
                 totals.append(float(watch.total))
                 size = int(batch.str.len_bytes().sum())
                 watch.update(size)

@@ -7,7 +7,6 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from kovocab.data.block_order import HeldOutOrder, Schedule, TrainOrder
 from kovocab.data.mix import Mixture
 from kovocab.errors import CorpusError, KovocabError, TokenizerError, UsageError
 from kovocab.packing.token_files import Packing, Source
@@ -101,43 +100,6 @@ def test_a_broken_tokenizer_config_is_named(source, tmp_path, text, says):
     with pytest.raises(TokenizerError, match=rf"tokenizer_config\.json.* {says}"):
         pack(source, tmp_path, tmp_path / "tokens", Packing(LENGTH, 0.1))
     assert not (tmp_path / "tokens").exists()
-
-
-@pytest.mark.parametrize("weights", [[1.0], [0.8346, 0.1069, 0.0586], [1, 1, 1, 1], [1000, 1], [3, 1e-4, 2]])
-def test_every_prefix_holds_the_shares_to_about_a_block(weights):
-    total = 30_000
-    slow = sorted(((k + 0.5) / (w / sum(weights)), s, k) for s, w in enumerate(weights) for k in range(total))[:total]
-    schedule = Schedule(weights)
-    assert schedule.positions(0, total) == [(s, k) for _, s, k in slow]
-    for start, stop in ((0, 1), (17, 18), (4096, 4200), (29_990, 30_000), (5, 5)):
-        assert schedule.positions(start, stop) == [(s, k) for _, s, k in slow[start:stop]]
-    served = np.zeros(len(weights))
-    for position, (_, s, _) in enumerate(slow, start=1):
-        served[s] += 1
-        assert np.abs(served - position * schedule.weights).max() <= max(1, len(weights) / 2)
-
-
-def test_a_far_position_needs_no_long_computation():
-    assert len(Schedule([0.8, 0.2]).positions(10**10, 10**10 + 5)) == 5
-
-
-def test_a_source_is_used_up_before_a_block_comes_again():
-    order = list(TrainOrder([7, 5], [0.5, 0.5], ["a", "b"], seed=3)(0, 70))
-    for source, size in ((0, 7), (1, 5)):
-        blocks = [block for s, block in order if s == source]
-        epochs = [blocks[i : i + size] for i in range(0, 35, size)]
-        assert all(sorted(epoch) == list(range(size)) for epoch in epochs)
-        assert len({tuple(epoch) for epoch in epochs}) > 1
-    assert order != list(TrainOrder([7, 5], [0.5, 0.5], ["a", "b"], seed=4)(0, 70))
-
-
-def test_held_out_blocks_come_once_and_fill_up_all_ranks():
-    order = HeldOutOrder([10, 3], world=4)
-    assert order.blocks == 16
-    addresses = list(order(0, 16))
-    assert sorted(addresses[:13]) == [(s, b) for s, size in enumerate((10, 3)) for b in range(size)]
-    assert addresses[13:] == addresses[:3]
-    assert {s for s, _ in addresses[:4]} == {0, 1}
 
 
 class At:

@@ -142,8 +142,8 @@ def test_a_corpus_that_changes_while_it_is_packed(what, fingerprint, source, fol
     change, says = CHANGES[what]
     read = token_files.read_file
 
-    def meanwhile(path, column):
-        yield from read(path, column)
+    def meanwhile(path, reading):
+        yield from read(path, reading)
         if path.name == "0.jsonl":  # it was read to its end
             change(path)
 
@@ -186,10 +186,10 @@ from kovocab.packing.token_files import Packing, Source, TokenFiles
 tokenizer, corpus, tokens, length = sys.argv[1:]
 read = token_files.read_file
 
-def together(path, column):
+def together(path, reading):
     print("reads", flush=True)
     sys.stdin.readline()
-    yield from read(path, column)
+    yield from read(path, reading)
 
 token_files.read_file = together
 packed = TokenFiles(tokenizer, tokens, Packing(int(length), 0.1)).pack(Source("web", corpus))

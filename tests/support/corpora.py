@@ -11,6 +11,7 @@ import pytest
 
 from kovocab.corpus.documents import Corpus, batches
 from kovocab.corpus.files import SUFFIXES
+from kovocab.corpus.settings import Reading
 from kovocab.errors import CorpusError
 
 SAMPLE = ["안녕하세요", "", "  두 칸  ", 'He said "hi", \\n, {"text": 5}', "5", "true", "null", "[1]", "끝"]
@@ -49,7 +50,9 @@ def raw(folder: Path, suffix: str, data: bytes) -> Path:
 
 
 def read(corpus: Corpus, **options: object) -> list[str]:
-    return [text for batch in batches(corpus, **options) for text in batch]  # type: ignore[arg-type]
+    """All documents; options are those of `batches` and of a `Reading`."""
+    told = {name: options.pop(name) for name in ("batch_size", "skip") if name in options}
+    return [text for batch in batches(corpus, Reading(**options), **told) for text in batch]  # type: ignore[arg-type]
 
 
 def fault(corpus: Corpus, *parts: str, **options: object) -> None:

@@ -47,4 +47,4 @@ WRONG = [
 
 def skipping(path: Path, start: int = 0) -> tuple[list[str], list[Fault]]:
     faults: list[Fault] = []
-    return [text for part in read_file(path, "text", start=start, skip=faults.append) for text in part], faults
+    return [text for part in read_file(path, start=start, skip=faults.append) for text in part], faults

@@ -21,6 +21,10 @@ def count_corpus(
     tokenizer: str,
     out: str,
     column: str = "text",
+    encoding: Literal["utf-8", "cp949", "utf-16"] = "utf-8",
+    normalize: Literal["nfc"] | None = None,
+    deduplicate: bool = False,
+    template: str | list[str] | None = None,
     threads: int | None = None,
     memory: int | str | None = None,
     on_error: Literal["fail", "skip"] = "fail",
@@ -41,7 +45,11 @@ def count_corpus(
         tokenizer: The base: a tokenizer.json, a tokenizer.model, a folder with one, or a name on the hub. It
             decides where to cut.
         out: The Parquet file of word counts to write.
-        column: Parquet column or JSON key that holds the text.
+        column: Parquet column or JSON key that holds the text, or a path to it: data[].ko, say.
+        encoding: Of text files; cp949 has EUC-KR in it.
+        normalize: nfc makes syllables of conjoining jamo; by default text is read as it stands.
+        deduplicate: Leave out documents that stood in the corpus before.
+        template: In place of a column: {en} {ko}, say, with columns in braces; of several each row has one.
         threads: How many threads count; all processors, if not given.
         memory: How much memory to use, 4GB say; what is beyond goes to the disk beside out. By default half of it.
         on_error: What becomes of a broken line or file: fail, or skip it, list it, and end with exit code 3.
@@ -67,7 +75,8 @@ def count_corpus(
     count.check_writes(out, corpus, tokenizer, add_to or (), tokens=tokens, report=report)
     with all_as(log):
         record, skipped = count.count_to(
-            out, corpus, tokenizer, column=column, threads=threads, memory=memory, on_error=on_error,
+            out, corpus, tokenizer, column=column, encoding=encoding, normalize=normalize,
+            deduplicate=deduplicate, template=template, threads=threads, memory=memory, on_error=on_error,
             add_to=add_to or (), log_form=log, engine=engine, address=address, report=report,
             fingerprint=fingerprint,
         )  # fmt: skip
@@ -230,17 +239,32 @@ def export_stage(
     print(f"opened with AutoModelForCausalLM and AutoTokenizer: logits equal, generates{said}\n{out}")
 
 
-def evaluate_tokenizers(corpus: str | list[str], tokenizers: list[str], column: str = "text") -> None:
+def evaluate_tokenizers(
+    corpus: str | list[str],
+    tokenizers: list[str],
+    column: str = "text",
+    encoding: Literal["utf-8", "cp949", "utf-16"] = "utf-8",
+    normalize: Literal["nfc"] | None = None,
+    deduplicate: bool = False,
+    template: str | list[str] | None = None,
+) -> None:
     """Measure tokenizers on held-out text: tokens per word and bytes per token.
 
     Args:
         corpus: File, folder or glob, or a list of them.
         tokenizers: Each a tokenizer.json, a tokenizer.model, a folder with one, or a name on the hub.
-        column: Parquet column or JSON key that holds the text.
+        column: Parquet column or JSON key that holds the text, or a path to it: data[].ko, say.
+        encoding: Of text files; cp949 has EUC-KR in it.
+        normalize: nfc makes syllables of conjoining jamo; by default text is read as it stands.
+        deduplicate: Leave out documents that stood in the corpus before.
+        template: In place of a column: {en} {ko}, say, with columns in braces; of several each row has one.
     """
     from kovocab.evaluating.evaluate import evaluate
 
-    table = evaluate(corpus, tokenizers, column=column)
+    table = evaluate(
+        corpus, tokenizers, column=column, encoding=encoding, normalize=normalize, deduplicate=deduplicate,
+        template=template,
+    )  # fmt: skip
     print(f"{'tokens':>14} {'tokens/word':>12} {'bytes/token':>12}  tokenizer")
     for row in table.iter_rows(named=True):
         # Of blank lines there is no ratio.

@@ -10,6 +10,8 @@ contents   what identifies them, and whether they are still the same
 blocks     a file of lines → blocks of whole lines, up to where it is damaged
 tables     a Parquet file or a frame → documents
 faults     what is wrong and where; a line read slowly
+templates  a row of several columns as one document
+settings   how documents are found in them
 readers    several files of a corpus at a time
 documents  a corpus → batches of documents
 """

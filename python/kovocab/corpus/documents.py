@@ -16,6 +16,7 @@ from kovocab.corpus.contents import Hashes, identities
 from kovocab.corpus.faults import POLARS_ERRORS, Fault, Skip, fail, half_pair, line_documents
 from kovocab.corpus.files import File, files, kind
 from kovocab.corpus.remote import is_url, shown
+from kovocab.corpus.settings import TEXT, Reading
 from kovocab.corpus.tables import check_parquet, read_frame, read_parquet
 from kovocab.errors import CorpusError, UsageError, quantity
 
@@ -50,7 +51,7 @@ def local_files(corpus: Corpus) -> list[Path]:
     return [path for path in files(here) if isinstance(path, Path)] if here else []
 
 
-def check_readable(corpus: Corpus, column: str = "text") -> None:
+def check_readable(corpus: Corpus, reading: Reading = TEXT) -> None:
     """See, without reading it all, that the files of a corpus are there and hold texts.
 
     Of each Parquet file the columns are looked at, of other files the beginning of the first.
@@ -61,16 +62,16 @@ def check_readable(corpus: Corpus, column: str = "text") -> None:
     seen = False
     for path in corpus_files(corpus):
         if kind(path) == "parquet":
-            check_parquet(path, column)
+            check_parquet(path, reading)
         elif not seen:
             seen = True
-            next(read_file(path, column), None)
+            next(read_file(path, reading), None)
 
 
 def batches(
     corpus: Corpus,
+    reading: Reading = TEXT,
     *,
-    column: str = "text",
     batch_size: int = BATCH_SIZE,
     skip: Skip | None = None,
 ) -> Iterator[pl.Series]:
@@ -82,7 +83,7 @@ def batches(
 
     Args:
         corpus: see `Corpus`.
-        column: the column (Parquet, frame) or key (JSON) that holds the text.
+        reading: how documents are found in it.
         batch_size: bytes of text, at most, in a batch; a larger document comes alone.
         skip: told of each fault in the corpus, which is then skipped, see `read_file`; None: the first fault is
             an error.
@@ -104,14 +105,14 @@ def batches(
         faults += 1
         (skip or fail)(fault)
 
-    for batch in _sized(_parts(corpus, column, None if skip is None else told), batch_size):
+    for batch in _sized(_parts(corpus, reading, None if skip is None else told), batch_size):
         empty = False
         yield batch
     if empty:
         raise no_documents(corpus, faults)
 
 
-def read_file(path: File, column: str = "text", *, start: int = 0, skip: Skip | None = None) -> Iterator[pl.Series]:
+def read_file(path: File, reading: Reading = TEXT, *, start: int = 0, skip: Skip | None = None) -> Iterator[pl.Series]:
     """Read the documents of one file, in order, as series of whatever size is at hand.
 
     With `skip`, each fault is handed over and reading goes on with the next document that can be read. Lost is:
@@ -129,7 +130,7 @@ def read_file(path: File, column: str = "text", *, start: int = 0, skip: Skip | 
 
     Args:
         path: the file; its suffix says how it is read.
-        column: the column (Parquet) or key (JSON) that holds the text.
+        reading: how documents are found in it.
         start: how many documents to pass over, as this function gives them: a reader that was stopped after N
             documents goes on with `start=N`.
         skip: told of each fault; None: the first fault is an error.
@@ -142,35 +143,38 @@ def read_file(path: File, column: str = "text", *, start: int = 0, skip: Skip | 
             `skip` is None and there is a fault: names the file and the place.
     """
     how = kind(path)
+    if how == "lines" and reading.templates is not None:
+        raise UsageError(f"{path} is of lines, which have no columns; wanted no template, or .jsonl or .parquet files")
     if how != "parquet":
-        return _after(_read_text(path, column if how == "json" else None, skip or fail), start)
+        return _after(_read_text(path, reading if how == "json" else None, skip or fail), start)
     if skip is None:  # there was no null, so documents are rows
-        return read_parquet(path, column, fail, start)
-    return _after(read_parquet(path, column, skip, 0), start)
+        return read_parquet(path, reading, fail, start)
+    return _after(read_parquet(path, reading, skip, 0), start)
 
 
-def fingerprint(corpus: Corpus, column: str = "text", hashes: Hashes | None = None) -> dict[str, Any]:
+def fingerprint(corpus: Corpus, reading: Reading = TEXT, hashes: Hashes | None = None) -> dict[str, Any]:
     """Say what identifies a corpus, for the record of what was made from it.
 
     Names are relative to the folder that the files share, so a corpus that was moved is still the same corpus.
 
     Args:
         corpus: See `Corpus`.
-        column: The column or key that holds the text.
+        reading: How documents are found in it.
         hashes: As for `contents.identities`.
 
     Returns:
-        `{"kind": "files", "column", "bytes", "files": [...]}`, see `contents.identities` for the files, or
-        `{"kind": "memory"}`.
+        `{"kind": "files", "column", "bytes", "files": [...]}`, see `contents.identities` for the files, and what
+        else `Reading.recorded` says; or `{"kind": "memory"}`, and that but for the column.
     """
-    return fingerprint_of(identities(corpus_files(corpus), hashes), column)
+    return fingerprint_of(identities(corpus_files(corpus), hashes), reading)
 
 
-def fingerprint_of(rows: list[dict[str, Any]], column: str) -> dict[str, Any]:
+def fingerprint_of(rows: list[dict[str, Any]], reading: Reading) -> dict[str, Any]:
     """The fingerprint of the corpus whose files `contents.identities` tells, none if it is in memory."""
+    said = reading.recorded()
     if not rows:
-        return {"kind": "memory"}
-    return {"kind": "files", "column": column, "bytes": sum(row["bytes"] for row in rows), "files": rows}
+        return {"kind": "memory"} | {name: value for name, value in said.items() if name != "column"}
+    return {"kind": "files", **said, "bytes": sum(row["bytes"] for row in rows), "files": rows}
 
 
 def no_documents(corpus: Corpus, faults: int = 0) -> CorpusError:
@@ -185,15 +189,15 @@ def _is_paths(corpus: Corpus) -> TypeGuard[str | Path | Sequence[str | Path]]:
     return isinstance(corpus, str | Path | list | tuple)
 
 
-def _parts(corpus: Corpus, column: str, skip: Skip | None) -> Iterator[pl.Series]:
+def _parts(corpus: Corpus, reading: Reading, skip: Skip | None) -> Iterator[pl.Series]:
     """Documents in pieces of whatever size is at hand."""
     if _is_paths(corpus):
         for path in files(corpus):
-            yield from read_file(path, column, skip=skip)
+            yield from read_file(path, reading, skip=skip)
     elif isinstance(corpus, pl.DataFrame | pl.LazyFrame):
-        yield from read_frame(corpus, column, "the frame", skip or fail)
+        yield from read_frame(corpus, reading, "the frame", skip or fail)
     elif isinstance(corpus, pl.Series):
-        yield from read_frame(corpus.alias(column).to_frame(), column, "the series", skip or fail)
+        yield from read_frame(corpus.alias("text").to_frame(), TEXT, "the series", skip or fail)
     elif isinstance(corpus, Iterable) and not isinstance(corpus, bytes | bytearray):
         yield from _read_iterable(corpus, skip or fail)
     else:
@@ -232,26 +236,26 @@ def _after(parts: Iterator[pl.Series], start: int) -> Iterator[pl.Series]:
         start = max(0, start - len(part))
 
 
-def _read_text(path: File, column: str | None, skip: Skip) -> Iterator[pl.Series]:
-    """A file of lines, or of JSON lines where there is a `column`."""
-    for part in ahead(_parsed(path, column)):
+def _read_text(path: File, reading: Reading | None, skip: Skip) -> Iterator[pl.Series]:
+    """A file of JSON lines; of lines where there is no `reading`."""
+    for part in ahead(_parsed(path, reading)):
         if isinstance(part, Fault):
             skip(part)
         elif isinstance(part, pl.Series):
             yield part
         else:
             number, block = part
-            yield pl.Series(list(line_documents(block, number, str(path), column, skip)), dtype=pl.String)
+            yield pl.Series(list(line_documents(block, number, str(path), reading, skip)), dtype=pl.String)
 
 
-def _parsed(path: File, column: str | None) -> Iterator[pl.Series | tuple[int, bytes] | Fault]:
+def _parsed(path: File, reading: Reading | None) -> Iterator[pl.Series | tuple[int, bytes] | Fault]:
     """The blocks of a file as documents, but for those that are to be read slowly, and a fault at the end."""
     for item in ahead(blocks(path)):
         if isinstance(item, Fault) or item[1].startswith(MAGIC):
             yield item
             continue
         try:
-            part = _lines(item[1]) if column is None else _json(item[1], column)
+            part = _lines(item[1]) if reading is None else _json(item[1], reading)
         except POLARS_ERRORS:
             yield item
         else:
@@ -262,11 +266,11 @@ def _lines(block: bytes) -> pl.Series:
     return pl.scan_lines(block).collect().to_series()
 
 
-def _json(block: bytes, column: str) -> pl.Series | None:
+def _json(block: bytes, reading: Reading) -> pl.Series | None:
     # As String, Polars would read 5 as "5" and true as "true". As Binary, what is not a JSON string is null;
     # with ignore_errors that goes for lists and objects too, while a line that is not JSON remains an error.
-    query = pl.scan_ndjson(block, schema={column: pl.Binary}, ignore_errors=True)
-    part = query.select(pl.col(column).cast(pl.String)).collect().to_series()
+    query = pl.scan_ndjson(block, schema=dict.fromkeys(reading.columns, pl.Binary), ignore_errors=True)
+    part = query.select(reading.expression()).collect().to_series()
     # Polars reads half a surrogate pair, \ud800, as \0: where there is a \0, see which of the two it was.
     return None if part.null_count() or part.str.contains("\0", literal=True).any() else part
 

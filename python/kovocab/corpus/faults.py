@@ -13,6 +13,7 @@ from typing import TypeAlias
 import polars as pl
 
 from kovocab.artefact import check_file, new_file
+from kovocab.corpus.settings import Reading
 from kovocab.errors import CorpusError
 from kovocab.ownership import json_lines_of
 
@@ -83,14 +84,14 @@ def half_pair(text: str) -> str | None:
     return f"\\u{ord(found.group()):04x}" if found else None
 
 
-def line_documents(block: bytes, first: int, file: str, column: str | None, skip: Skip) -> Iterator[str]:
+def line_documents(block: bytes, first: int, file: str, reading: Reading | None, skip: Skip) -> Iterator[str]:
     """Read the documents of a block of whole lines, one by one.
 
     Args:
         block: the lines.
         first: the number of the first.
         file: what the file is called.
-        column: the key that holds the text, where a line is a JSON object; None where a line is a document.
+        reading: how the text is found in a line that is a JSON object; None where a line is a document.
         skip: told of each line that holds no document, though it should.
     """
     for number, line in enumerate(block.removesuffix(b"\n").split(b"\n"), start=first):
@@ -98,10 +99,10 @@ def line_documents(block: bytes, first: int, file: str, column: str | None, skip
             if len(line) > LONGEST:
                 raise ValueError(f"a line of {len(line)} bytes; wanted at most {LONGEST}")
             text = _decoded(line.removesuffix(b"\r"))
-            if column is not None:
+            if reading is not None:
                 if not text.strip(" \t\r"):
                     continue
-                text = _json_text(text, column)
+                text = _json_text(text, reading)
         except ValueError as error:
             skip(Fault(file, f"line {number}", str(error), 1))
         else:
@@ -115,9 +116,11 @@ def _decoded(line: bytes) -> str:
         raise ValueError(f"invalid UTF-8 at byte {error.start} of the line; wanted UTF-8") from error
 
 
-def _json_text(line: str, column: str) -> str:
+def _json_text(line: str, reading: Reading) -> str:
     """The text in a line of JSON; a ValueError says what else it holds."""
-    wanted = f'wanted a JSON object with a string in the key "{column}"'
+    keys = " and ".join(f'"{column}"' for column in reading.columns)
+    one = len(reading.columns) == 1
+    wanted = f"wanted a JSON object with {'a string in the key' if one else 'strings in the keys'} {keys}"
     try:
         row = json.loads(line, parse_constant=_refuse, parse_int=_integer, object_pairs_hook=_first_of_each)
     except json.JSONDecodeError as error:
@@ -126,13 +129,16 @@ def _json_text(line: str, column: str) -> str:
         raise ValueError(f"{error}; {wanted}") from error
     if not isinstance(row, dict):
         raise ValueError(f"found {line[:40]!r}; {wanted}")
-    text = row.get(column)
-    if not isinstance(text, str):
-        found = f"found {json.dumps(text)[:40]}" if column in row else f"no such key in {sorted(row)}"
-        raise ValueError(f"{found}; {wanted}")
-    if half := half_pair(text):
-        raise ValueError(f"{half} is half of a surrogate pair; {wanted}")
-    return text
+    for column in reading.columns:
+        text = row.get(column)
+        if not isinstance(text, str) or (reading.templates is not None and not text):
+            of = "" if one else f" in {column!r}"
+            such = "such key" if one else f"key {column!r}"
+            found = f"found {json.dumps(text)[:40]}{of}" if column in row else f"no {such} in {sorted(row)}"
+            raise ValueError(f"{found}; {wanted}")
+        if half := half_pair(text):
+            raise ValueError(f"{half} is half of a surrogate pair; {wanted}")
+    return str(row[reading.column]) if reading.templates is None else reading.templates.fill(row)
 
 
 def _refuse(name: str) -> None:

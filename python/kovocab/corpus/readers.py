@@ -10,19 +10,25 @@ import polars as pl
 from kovocab.corpus.documents import read_file
 from kovocab.corpus.faults import Fault
 from kovocab.corpus.files import File
+from kovocab.corpus.settings import TEXT, Reading
 
 Item: TypeAlias = pl.Series | Fault | BaseException | None
 """Documents of a file, a fault in it, what ended its reading, or None at its end."""
 
 
 def read_files(
-    paths: Sequence[File], column: str, *, at_once: int, skip: bool = False, start: Callable[[File], int] = lambda _: 0
+    paths: Sequence[File],
+    reading: Reading = TEXT,
+    *,
+    at_once: int,
+    skip: bool = False,
+    start: Callable[[File], int] = lambda _: 0,
 ) -> Iterator[tuple[File, pl.Series | Fault | None]]:
     """Read files, each in order, several at a time.
 
     Args:
         paths: The files.
-        column: The Parquet column or JSON key that holds the text.
+        reading: How documents are found in them.
         at_once: How many files are open at a time. Each has some blocks of 8 MiB in memory.
         skip: Give faults, each where it is, and go on; else the first is an error.
         start: How many documents of a file to pass over.
@@ -47,7 +53,7 @@ def read_files(
             # An iterator over a list hands each item out once, whichever thread asks.
             for path in waiting:
                 told = (lambda fault, path=path: put(path, fault)) if skip else None
-                for part in read_file(path, column, start=start(path), skip=told):
+                for part in read_file(path, reading, start=start(path), skip=told):
                     put(path, part)
                 put(path, None)
         except GeneratorExit:

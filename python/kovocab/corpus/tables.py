@@ -8,6 +8,7 @@ import polars as pl
 from kovocab.corpus.faults import POLARS_ERRORS, Fault, Skip, fail, first_line
 from kovocab.corpus.files import File, source
 from kovocab.corpus.remote import Remote, hidden
+from kovocab.corpus.settings import Reading
 from kovocab.corpus.stores import missing, said
 from kovocab.errors import CorpusError
 
@@ -15,7 +16,7 @@ ROW = "kovocab: row"  # a name that no column has
 MISSING = "cannot be read: what follows is missing"
 
 
-def read_parquet(path: File, column: str, skip: Skip, start: int = 0) -> Iterator[pl.Series]:
+def read_parquet(path: File, reading: Reading, skip: Skip, start: int = 0) -> Iterator[pl.Series]:
     """Read a Parquet file from row `start` on; of a damaged one all rows that Polars can decode.
 
     Yields:
@@ -27,7 +28,7 @@ def read_parquet(path: File, column: str, skip: Skip, start: int = 0) -> Iterato
     name = str(path)
     if isinstance(path, Remote):
         skip = _discreetly(path, skip)
-    query = _scan(path, column, skip)
+    query = _scan(path, reading, skip)
     if query is None:
         return
     try:
@@ -39,11 +40,11 @@ def read_parquet(path: File, column: str, skip: Skip, start: int = 0) -> Iterato
     for batch in _batches(query.slice(start), start, name):
         if isinstance(batch, str):
             break
-        yield _without_nulls(batch[column], row, name, skip)
+        yield _without_nulls(batch["text"], reading, row, name, skip)
         row += batch.height
     for part in _each(query, row, total, name):  # also where no error was raised, see `_batches`
         if isinstance(part, pl.Series):
-            yield _without_nulls(part, row, name, skip)
+            yield _without_nulls(part, reading, row, name, skip)
             row += len(part)
         else:
             end, why = part
@@ -51,9 +52,9 @@ def read_parquet(path: File, column: str, skip: Skip, start: int = 0) -> Iterato
             row = end
 
 
-def read_frame(frame: pl.DataFrame | pl.LazyFrame, column: str, name: str, skip: Skip) -> Iterator[pl.Series]:
+def read_frame(frame: pl.DataFrame | pl.LazyFrame, reading: Reading, name: str, skip: Skip) -> Iterator[pl.Series]:
     """Read a frame, as `read_parquet`; what cannot be read ends it. `name` is what faults call it."""
-    query = _texts(frame.lazy().with_row_index(ROW), column, name, skip)
+    query = _texts(frame.lazy().with_row_index(ROW), reading, name, skip)
     if query is None:
         return
     row = 0
@@ -62,7 +63,7 @@ def read_frame(frame: pl.DataFrame | pl.LazyFrame, column: str, name: str, skip:
         if isinstance(batch, str):
             found = batch
             break
-        yield _without_nulls(batch[column], row, name, skip)
+        yield _without_nulls(batch["text"], reading, row, name, skip)
         row += batch.height
     else:
         rest = _slice(query, row, 1, name) if isinstance(frame, pl.LazyFrame) else None
@@ -71,17 +72,17 @@ def read_frame(frame: pl.DataFrame | pl.LazyFrame, column: str, name: str, skip:
         skip(Fault(name, f"after row {row}" if row else "", found))
 
 
-def check_parquet(path: File, column: str) -> None:
+def check_parquet(path: File, reading: Reading) -> None:
     """See that a Parquet file has a column of texts, without reading them.
 
     Raises:
         CorpusError: it has not, or cannot be reached.
     """
-    _scan(path, column, _discreetly(path, fail) if isinstance(path, Remote) else fail)
+    _scan(path, reading, _discreetly(path, fail) if isinstance(path, Remote) else fail)
 
 
-def _scan(path: File, column: str, skip: Skip) -> pl.LazyFrame | None:
-    return _texts(pl.scan_parquet(**source(path), glob=False, row_index_name=ROW), column, str(path), skip)
+def _scan(path: File, reading: Reading, skip: Skip) -> pl.LazyFrame | None:
+    return _texts(pl.scan_parquet(**source(path), glob=False, row_index_name=ROW), reading, str(path), skip)
 
 
 def _discreetly(path: Remote, skip: Skip) -> Skip:
@@ -89,7 +90,7 @@ def _discreetly(path: Remote, skip: Skip) -> Skip:
     return lambda fault: skip(replace(fault, what=hidden(path, fault.what)))
 
 
-def _texts(frame: pl.LazyFrame, column: str, name: str, skip: Skip) -> pl.LazyFrame | None:
+def _texts(frame: pl.LazyFrame, reading: Reading, name: str, skip: Skip) -> pl.LazyFrame | None:
     """The row numbers and the texts of `frame`; or the fault that it has no texts."""
     what = None
     try:
@@ -97,12 +98,15 @@ def _texts(frame: pl.LazyFrame, column: str, name: str, skip: Skip) -> pl.LazyFr
     except POLARS_ERRORS as error:
         what = _why(error, name)
     else:
-        if column not in schema or column == ROW:
-            what = f"no column {column!r}; it has {', '.join(name for name in schema if name != ROW) or 'none'}"
-        elif schema[column] not in (pl.String, pl.Categorical, pl.Enum):
-            what = f"column {column!r} is of type {schema[column]}; wanted String"
+        for column in reading.columns:
+            if column not in schema or column == ROW:
+                what = f"no column {column!r}; it has {', '.join(name for name in schema if name != ROW) or 'none'}"
+                break
+            if schema[column] not in (pl.String, pl.Categorical, pl.Enum):
+                what = f"column {column!r} is of type {schema[column]}; wanted String"
+                break
     if what is None:
-        return frame.select(ROW, pl.col(column).cast(pl.String))
+        return frame.select(ROW, reading.expression())
     skip(Fault(name, "", what))
     return None
 
@@ -162,9 +166,12 @@ def _each(query: pl.LazyFrame, row: int, total: int, name: str) -> Iterator[pl.S
             row, size = good, most
 
 
-def _without_nulls(part: pl.Series, row: int, name: str, skip: Skip) -> pl.Series:
+def _without_nulls(part: pl.Series, reading: Reading, row: int, name: str, skip: Skip) -> pl.Series:
     if not part.null_count():
         return part
+    what = f"column {reading.column!r} is null; wanted a string"
+    if reading.templates is not None:
+        what = f"null or empty in one of the columns {', '.join(reading.columns)}; wanted strings in all of them"
     for index in part.is_null().arg_true():
-        skip(Fault(name, f"row {row + index + 1}", f"column {part.name!r} is null; wanted a string", 1))
+        skip(Fault(name, f"row {row + index + 1}", what, 1))
     return part.drop_nulls()

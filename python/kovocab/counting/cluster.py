@@ -77,7 +77,7 @@ def count_by_ray(
         shown = {str(_absolute(path)): str(path) for path in passing.files}
         shards = _shards(listed, ceil(bytes_ / room.tasks / _WAVES))
         count = max(1, min(_PIECES, bytes_ // len(shards) // _PIECE))
-        job = Job(version("kovocab"), passing.column, passing.skip, threads or 1, room.memory, count)
+        job = Job(version("kovocab"), passing.reading, passing.skip, threads or 1, room.memory, count)
         environment = {"env_vars": {"POLARS_MAX_THREADS": str(job.threads)}}  # else one a processor, in each task
         options = {"max_retries": _TRIES, "runtime_env": environment}
         map_ = ray.remote(count_files).options(num_cpus=room.processors, num_returns=count + 1, **options)

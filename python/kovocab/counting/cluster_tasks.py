@@ -17,6 +17,7 @@ from kovocab.corpus.contents import identities, whole_hashes
 from kovocab.corpus.faults import Fault
 from kovocab.corpus.files import File
 from kovocab.corpus.readers import read_files
+from kovocab.corpus.settings import Reading
 from kovocab.counting.one_pass import READERS
 from kovocab.counting.resume import Done
 from kovocab.counting.tally import Tally
@@ -32,7 +33,7 @@ class Job:
 
     Attributes:
         kovocab: The driver's version.
-        column: The Parquet column or JSON key that holds the text.
+        reading: How documents are found in files.
         skip: Whether faults of the corpus are skipped.
         threads: How many threads count.
         memory: Bytes that the task may use.
@@ -40,7 +41,7 @@ class Job:
     """
 
     kovocab: str
-    column: str
+    reading: Reading
     skip: bool
     threads: int
     memory: int
@@ -65,7 +66,7 @@ def count_files(job: Job, tokenizer: str, files: Sequence[Listed]) -> Iterator[b
         _check_shared(path, identity)
     names = {path: identity["name"] for path, identity in files}
     with TemporaryDirectory(prefix="kovocab-") as folder, Tally(job.threads, job.memory, Path(folder)) as tally:
-        for path, item in read_files(list(names), job.column, at_once=min(job.threads, READERS), skip=job.skip):
+        for path, item in read_files(list(names), job.reading, at_once=min(job.threads, READERS), skip=job.skip):
             seen = done.of(names[path])
             if item is None:
                 seen.done = True

@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +20,7 @@ from kovocab.artefact import check_file, scratch_beside
 from kovocab.corpus.contents import Fingerprint, check_fingerprint
 from kovocab.corpus.documents import Corpus, fingerprint_of, local_files
 from kovocab.corpus.faults import REPORT_FILE, Fault, is_report, write_report
+from kovocab.corpus.settings import Encoding, Normalize, Reading, Template
 from kovocab.counting import cluster
 from kovocab.counting.one_pass import Pass, run
 from kovocab.counting.progress import Form
@@ -55,6 +57,10 @@ def count(
     tokenizer: Source,
     *,
     column: str = "text",
+    encoding: Encoding = "utf-8",
+    normalize: Normalize = None,
+    deduplicate: bool = False,
+    template: Template = None,
     threads: int | None = None,
     memory: str | int | None = None,
     on_error: OnError = "fail",
@@ -72,7 +78,12 @@ def count(
     Args:
         corpus: What `kovocab.corpus.documents.Corpus` lists.
         tokenizer: Whose vocabulary decides where text may be cut.
-        column: The Parquet column or JSON key that holds the text.
+        column: The Parquet column or JSON key that holds the text, or a path to it, see `docs/corpora.md`.
+        encoding: Of text files, utf-8, cp949 or utf-16.
+        normalize: "nfc" brings documents into NFC; they are read as they stand when None.
+        deduplicate: Whether a document that stood in the corpus before is left out; the record says how many.
+        template: What a row becomes a document by, in place of a column: "{en} = {ko}", or several, of which each row
+            has one, see `docs/data.md`.
         threads: How many threads count; all processors when None. The result does not depend on it.
         memory: Bytes, or a size such as "4GB", that the process may use while it counts: words beyond it are spilled
             to the folder for temporary files. Half of the machine's when None. The result does not depend on it.
@@ -89,7 +100,8 @@ def count(
             does not read; `count_tokens` counts with any.
         UsageError: `threads` or `memory` cannot be used, or `add_to` was counted for another tokenizer.
     """
-    with _Count(corpus, tokenizer, column, threads, memory, on_error, add_to, fingerprint) as counting:
+    reading = Reading(column, encoding, normalize, deduplicate, template)
+    with _Count(corpus, tokenizer, reading, threads, memory, on_error, add_to, fingerprint) as counting:
         tables, record = counting.finish()
         words = pl.concat([pl.DataFrame(schema=WORDS), *tables])
     return Counted(words, record, counting.skipped)
@@ -101,6 +113,10 @@ def count_to(
     tokenizer: Source,
     *,
     column: str = "text",
+    encoding: Encoding = "utf-8",
+    normalize: Normalize = None,
+    deduplicate: bool = False,
+    template: Template = None,
     threads: int | None = None,
     memory: str | int | None = None,
     on_error: OnError = "fail",
@@ -138,8 +154,9 @@ def count_to(
         KovocabError: as `count`.
     """
     check_writes(out, corpus, tokenizer, report=report)  # `add_to` may be `out`: it is read before it is replaced
+    reading = Reading(column, encoding, normalize, deduplicate, template)
     with _Count(
-        corpus, tokenizer, column, threads, memory, on_error, add_to, fingerprint, log_form, Path(out), engine, address
+        corpus, tokenizer, reading, threads, memory, on_error, add_to, fingerprint, log_form, Path(out), engine, address
     ) as counting:
         try:
             tables, record = counting.finish()
@@ -242,7 +259,7 @@ class _Count:
         self,
         corpus: Corpus,
         tokenizer: Source,
-        column: str,
+        reading: Reading,
         threads: int | None,
         memory: str | int | None,
         on_error: OnError,
@@ -272,7 +289,7 @@ class _Count:
         self._add_to = [add_to] if isinstance(add_to, str | Path) else list(add_to)
         self._before = [read_counted(path) for path in self._add_to]
         check_same_cut(self._add_to, self._before, self._made_for, loaded.name)
-        self._pass = Pass(corpus, column, threads, on_error == "skip", form, fingerprint)
+        self._pass = Pass(corpus, reading, threads, on_error == "skip", form, fingerprint)
         self._kept: Kept | None = None
         self._scratch: Path | None = None
         self._stack = ExitStack()
@@ -282,7 +299,7 @@ class _Count:
                 raise UsageError("the engine ray counts files, and the corpus is in memory; wanted the engine local")
             spills = self._scratch = self._stack.enter_context(scratch_beside(out))
         elif out is not None and self._pass.files:
-            identity = {"kovocab": version("kovocab"), "column": column, "on_error": on_error} | self._made_for
+            identity = {"kovocab": version("kovocab"), **asdict(reading), "on_error": on_error} | self._made_for
             identity["fingerprint"] = fingerprint
             identity["add_to"] = [sha256(json.dumps(record).encode()).hexdigest() for record in self._before]
             self._kept = Kept(out, identity | {"files": self._pass.stood})
@@ -326,7 +343,7 @@ class _Count:
                 run(self._pass, self._tally, self._bpe, self._kept)
                 counted = self._tally.finish()
             self._distinct, total, tables = counted
-        corpus = fingerprint_of(self._pass.identities, self._pass.column)
+        corpus = fingerprint_of(self._pass.identities, self._pass.reading)
         now: Record = {"corpus": corpus, "documents": self._pass.documents, "bytes": self._pass.bytes}
         now["words_between_space"] = done.words_between_space
         if self._pass.skip:

@@ -19,6 +19,7 @@ from kovocab.corpus.documents import BATCH_SIZE, Corpus, batches, corpus_files, 
 from kovocab.corpus.faults import Fault
 from kovocab.corpus.files import File
 from kovocab.corpus.readers import read_files
+from kovocab.corpus.settings import Reading
 from kovocab.counting.progress import Form, Progress, progress
 from kovocab.counting.resume import Done, Kept
 from kovocab.counting.tally import Tally
@@ -35,7 +36,7 @@ class Pass:
 
     Attributes:
         corpus: What is read.
-        column: The Parquet column or JSON key that holds the text.
+        reading: How documents are found in it.
         threads: How many threads count.
         skip: Whether faults of the corpus are skipped.
         form: Of log lines.
@@ -47,7 +48,7 @@ class Pass:
     """
 
     corpus: Corpus
-    column: str
+    reading: Reading
     threads: int
     skip: bool = False
     form: Form = "text"
@@ -85,7 +86,7 @@ class Pass:
     @contextmanager
     def told(self, state: Callable[[], dict[str, int]]) -> Iterator[None]:
         """Tell progress in the block."""
-        with progress("count", self.files, self.column, self.form, state) as bar:
+        with progress("count", self.files, self.reading.columns, self.form, state) as bar:
             self.bar = bar
             yield
 
@@ -109,7 +110,7 @@ class Pass:
 
     def _in_memory(self) -> Iterator[tuple[pl.Series, int]]:
         seen = self.done.of("")
-        for batch in batches(self.corpus, column=self.column, skip=self.done.skip if self.skip else None):
+        for batch in batches(self.corpus, self.reading, skip=self.done.skip if self.skip else None):
             yield batch, seen.add(batch)
 
     def _of_files(self) -> Iterator[tuple[pl.Series, int]]:
@@ -122,7 +123,7 @@ class Pass:
                 self.bar.finished(path, seen.bytes)
         items = read_files(
             [path for path in self.files if not self.done.of(self.names[path]).done],
-            self.column,
+            self.reading,
             at_once=min(self.threads, READERS),
             skip=self.skip,
             start=lambda path: self.done.of(self.names[path]).documents,

@@ -32,7 +32,7 @@ class Progress:
     Args:
         verb: What the bar and the lines begin with.
         files: What is read; of a corpus in memory, which has none, it is not known how much text it holds.
-        column: The JSON key that holds the text.
+        columns: The JSON keys that hold the text.
         bar: The bar to move; log lines when None.
         form: Of the log lines: words for people, or a JSON object each for machines.
         state: What else is to be told, as numbers: `distinct_words`, `memory` and `spilled_bytes`, in bytes.
@@ -42,7 +42,7 @@ class Progress:
         self,
         verb: str,
         files: Sequence[File],
-        column: str,
+        columns: tuple[str, ...],
         bar: "tqdm[Never] | None",
         form: Form = "text",
         state: Callable[[], dict[str, int]] = dict,
@@ -60,7 +60,7 @@ class Progress:
             kind = path.suffix.lower()
             if kind not in self._ratio:
                 plain_json = kind in (".jsonl", ".ndjson")
-                self._ratio[kind] = _json_ratio(path, column) if plain_json else RATIOS.get(kind, 1.0)
+                self._ratio[kind] = _json_ratio(path, columns) if plain_json else RATIOS.get(kind, 1.0)
             try:
                 self._size[path] = path.stat().st_size
             except OSError:
@@ -142,7 +142,7 @@ class Progress:
 def progress(
     verb: str,
     files: Sequence[File],
-    column: str = "text",
+    columns: tuple[str, ...] = ("text",),
     form: Form = "text",
     state: Callable[[], dict[str, int]] = dict,
 ) -> Iterator[Progress]:
@@ -152,9 +152,9 @@ def progress(
     """
     if form == "text" and sys.stderr.isatty():
         with tqdm(file=sys.stderr, desc=verb, unit="B", unit_scale=True, leave=False) as bar:
-            yield Progress(verb, files, column, bar, form, state)
+            yield Progress(verb, files, columns, bar, form, state)
     else:
-        watch = Progress(verb, files, column, None, form, state)
+        watch = Progress(verb, files, columns, None, form, state)
         yield watch
         if form == "text":
             watch.end()
@@ -202,12 +202,13 @@ def _size(count: float) -> str:
     return quantity(round(count), "byte")
 
 
-def _json_ratio(path: File, column: str) -> float:
+def _json_ratio(path: File, columns: tuple[str, ...]) -> float:
     """The share of a JSON file that is text, by its beginning: other keys and escapes may be most of it."""
     try:
         with path.open("rb") as file:
             lines = file.read(1 << 18).splitlines(keepends=True)
         kept = lines[:-1] or lines  # the last may be cut
-        return sum(len(json.loads(line)[column].encode()) for line in kept) / sum(map(len, kept))
+        rows = [json.loads(line) for line in kept]
+        return sum(len(row[column].encode()) for row in rows for column in columns) / sum(map(len, kept))
     except (OSError, ValueError, LookupError, TypeError, AttributeError, ZeroDivisionError):
         return 1.0  # reading says what is wrong

@@ -10,6 +10,7 @@ import polars as pl
 from kovocab import _core
 from kovocab.artefact import check_file, new_file
 from kovocab.corpus.documents import Corpus
+from kovocab.corpus.settings import Encoding, Normalize, Reading, Template
 from kovocab.counting.one_pass import Pass, run
 from kovocab.counting.tally import Tally, bpe_of, threads_of
 from kovocab.counting.word_counts import check_words, tables_of
@@ -32,6 +33,10 @@ def count_tokens(
     tokenizer: Source,
     *,
     column: str = "text",
+    encoding: Encoding = "utf-8",
+    normalize: Normalize = None,
+    deduplicate: bool = False,
+    template: Template = None,
     threads: int | None = None,
     memory: str | int | None = None,
 ) -> pl.DataFrame:
@@ -46,6 +51,11 @@ def count_tokens(
         words_or_corpus: A frame of word counts (columns `word` and `count`), or a corpus.
         tokenizer: Any tokenizer. Word counts must have been made with the same cut.
         column: The Parquet column or JSON key that holds the text.
+        encoding: Of text files, utf-8, cp949 or utf-16.
+        normalize: "nfc" brings documents into NFC; they are read as they stand when None.
+        deduplicate: Whether a document that stood in the corpus before is left out.
+        template: What a row becomes a document by, in place of a column: "{en} = {ko}", or several, of which each row
+            has one, see `docs/data.md`.
         threads: How many threads count; all processors when None.
         memory: As for `count`; nothing is spilled, since words that were encoded can be forgotten.
 
@@ -62,7 +72,7 @@ def count_tokens(
     if isinstance(words_or_corpus, pl.DataFrame) and words_or_corpus.columns == ["word", "count"]:
         words = check_words(words_or_corpus)
         return named(pl.DataFrame(bpe_of(loaded).count_tokens(words["word"], words["count"], threads)), loaded)
-    passing = Pass(words_or_corpus, column, threads)
+    passing = Pass(words_or_corpus, Reading(column, encoding, normalize, deduplicate, template), threads)
     try:
         bpe = bpe_of(loaded)
         if not bpe.cut[0]:

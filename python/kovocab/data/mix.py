@@ -5,107 +5,34 @@ run each compute the part of it that they need, so the only state is how many bl
 """
 
 import math
-import signal
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Literal
 
 import lightning
-import torch
-from torch.utils.data import DataLoader, Dataset
 
 from kovocab.corpus.contents import Fingerprint, check_fingerprint
-from kovocab.data.block_order import Address, HeldOutOrder, Schedule, TrainOrder
+from kovocab.data.block_loader import BlockLoader
+from kovocab.data.block_order import ORDER, HeldOutOrder, Schedule, TrainOrder
 from kovocab.errors import CorpusError, UsageError
-from kovocab.machine.stopping import ASKS
 from kovocab.packing.encoding import SpecialTokens
 from kovocab.packing.packed import PackedSource
-from kovocab.packing.splitting import Part
 from kovocab.packing.token_files import Packing, Source, TokenFiles, digest
 from kovocab.record import Record
 
-Batch = dict[str, torch.Tensor]
+DocumentAttention = Literal["across", "within"]
+"""Whether a token of a block sees those of the documents before its own there."""
 
 MOST_WORKERS = 512
 """Processes that read ahead, at most: more is a slip, and would take a machine down."""
 
 
-class BlockLoader:
-    """A sized loader with exact resume, for one rank. Not a DataLoader, so Lightning leaves its order alone.
-
-    Rank r takes the blocks r, r + world, r + 2 * world, … of the global order, so the blocks of a step are
-    the same for every number of ranks that gives the same step size.
-
-    Args:
-        sources: The packed sources.
-        part: Which of their parts.
-        order: From positions to blocks.
-        blocks: Length of an epoch, in blocks of all ranks.
-        batch_size: Blocks in a batch.
-        rank: This rank.
-        world: How many there are.
-        num_workers: Processes that read ahead.
-        endless: An epoch begins where the last one ended, instead of from the start.
-    """
-
-    def __init__(
-        self,
-        sources: list[PackedSource],
-        part: Part,
-        order: TrainOrder | HeldOutOrder,
-        *,
-        blocks: int,
-        batch_size: int,
-        rank: int = 0,
-        world: int = 1,
-        num_workers: int = 0,
-        endless: bool,
-    ) -> None:
-        self._dataset = _Blocks(sources, part)
-        self._order, self._blocks, self._batch_size = order, blocks, batch_size
-        self._rank, self._world, self._num_workers, self._endless = rank, world, num_workers, endless
-        self._served = self._begin = 0
-        self._resumed = False
-
-    def __len__(self) -> int:
-        """Batches of this rank in an epoch."""
-        return math.ceil(self._blocks / (self._batch_size * self._world))
-
-    def __iter__(self) -> Iterator[Batch]:
-        """The rest of the epoch whose state was loaded, or a new epoch."""
-        if not self._resumed or self._served >= self._begin + self._blocks:
-            self._begin = self._served = self._served if self._endless else 0
-        self._resumed = False
-        stop = self._begin + self._blocks
-        batches = _Batches(
-            self._order(self._served, stop), batch_size=self._batch_size, rank=self._rank, world=self._world
-        )
-        loader = DataLoader(
-            self._dataset,
-            batch_sampler=batches,
-            num_workers=self._num_workers,
-            collate_fn=_stack,
-            worker_init_fn=_leave_stopping_to_main,
-        )
-        for batch in loader:
-            # Counted when handed over, not when read ahead: that is what makes a saved state exact.
-            self._served = min(stop, self._served + self._batch_size * self._world)
-            yield batch
-
-    def state_dict(self) -> dict[str, int]:
-        """Blocks served to all ranks together, so that a run may resume on another number of them."""
-        return {"blocks": self._served, "epoch_began_at": self._begin}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on behind the blocks that `state` counts."""
-        self._served, self._begin, self._resumed = state["blocks"], state["epoch_began_at"], True
-
-
 class Mixture(lightning.LightningDataModule):
     """A weighted mix of named sources, packed to one length.
 
-    Batches are `{"input_ids": int64 [batch, length]}`. An epoch of training is `Trainer.max_steps` steps if
-    that is set, else as many blocks as there are; either way the next goes on in the same endless order.
-    Test and predict read what validation reads.
+    Batches are `{"input_ids": int64 [batch, length]}`, with `document_attention: within` also `position_ids`, as many.
+    An epoch of training is `Trainer.max_steps` steps if that is set, else as many blocks as there are; either way the
+    next goes on in the same endless order. Test and predict read what validation reads.
 
     Args:
         tokenizer: A folder or file of the target tokenizer.
@@ -120,6 +47,11 @@ class Mixture(lightning.LightningDataModule):
             as any other, or that `token`.
         fingerprint: By what a corpus, and its token files, are known again: `quick`, each file is read whole but once,
             until size, times or place on the disk say that somebody touched it; `full`, every time.
+        document_attention: `across`: a token sees all before it in its block. `within`: only those of its own
+            document; positions begin anew with each document, and the first token of one is nobody's label.
+
+    Attributes:
+        begin: How many blocks the stages before have taken: where in the order the next training begins.
 
     Raises:
         UsageError: no source, two of one name, or a number out of range.
@@ -139,6 +71,7 @@ class Mixture(lightning.LightningDataModule):
         num_workers: int = 0,
         special_tokens_in_text: SpecialTokens = "text",
         fingerprint: Fingerprint = "quick",
+        document_attention: DocumentAttention = "across",
     ) -> None:
         super().__init__()
         names = [source.name for source in sources]
@@ -152,11 +85,15 @@ class Mixture(lightning.LightningDataModule):
                 f"data.batch_size is {batch_size} and data.num_workers {num_workers}; wanted at least 1, and from 0 "
                 f"to {MOST_WORKERS}"
             )
+        if document_attention not in ("across", "within"):
+            raise UsageError(f"data.document_attention is {document_attention}; wanted across or within")
         check_fingerprint("data.fingerprint", fingerprint)
         self.tokenizer, self.sources, self.tokens_dir, self.fingerprint = tokenizer, sources, tokens_dir, fingerprint
         self.packing = Packing(length, validation_share, special_tokens_in_text)
         self.batch_size, self.seed, self.num_workers = batch_size, seed, num_workers
+        self.document_attention: DocumentAttention = document_attention
         self.packed: list[PackedSource] = []
+        self.begin = 0
 
     @cached_property
     def token_files(self) -> TokenFiles:
@@ -208,7 +145,8 @@ class Mixture(lightning.LightningDataModule):
                 **made_from,
                 "corpus": corpus | {"content": digest(made_from["corpus"])},
             }
-        return {"seed": self.seed, "sources": sources}
+        attention = self.document_attention
+        return {"seed": self.seed, "order": ORDER, "document_attention": attention, "sources": sources}
 
     def record(self) -> Record:
         """What a run's record says of its data: each source with its files, documents, tokens and blocks."""
@@ -225,19 +163,47 @@ class Mixture(lightning.LightningDataModule):
         """The endless mix."""
         rank, world, steps = self._place()
         sizes = [packed.blocks("train") for packed in self.packed]
-        names, weights = [s.name for s in self.sources], [s.weight for s in self.sources]
         step = self.batch_size * world
         return BlockLoader(
             self.packed,
             "train",
-            TrainOrder(sizes, weights, names, self.seed),
+            self._train_order(),
             blocks=steps * step if steps else math.ceil(sum(sizes) / step) * step,
             batch_size=self.batch_size,
             rank=rank,
             world=world,
             num_workers=self.num_workers,
             endless=True,
+            begin=self.begin,
+            within=self._within,
         )
+
+    def served(self, blocks: int) -> Record:
+        """What a stage of so many blocks takes from each source, from `begin` on: computed from the order alone.
+
+        Returns:
+            `begin` and `end`, positions in the order, and of each source by its name its `blocks` and `tokens`, its
+            `share` of them, and its `epochs`: how often all of its blocks would have been that many.
+        """
+        counts = self._train_order().served(self.begin, self.begin + blocks)
+        sources = {
+            source.name: {
+                "blocks": count,
+                "tokens": count * self.packing.length,
+                "share": count / blocks,
+                "epochs": count / packed.blocks("train"),
+            }
+            for source, packed, count in zip(self.sources, self.packed, counts, strict=True)
+        }
+        return {"begin": self.begin, "end": self.begin + blocks, "sources": sources}
+
+    def _train_order(self) -> TrainOrder:
+        sizes = [packed.blocks("train") for packed in self.packed]
+        return TrainOrder(sizes, [s.weight for s in self.sources], [s.name for s in self.sources], self.seed)
+
+    @property
+    def _within(self) -> bool:
+        return self.document_attention == "within"
 
     def val_dataloader(self) -> BlockLoader:
         """Every held-out block once."""
@@ -253,6 +219,7 @@ class Mixture(lightning.LightningDataModule):
             world=world,
             num_workers=self.num_workers,
             endless=False,
+            within=self._within,
         )
 
     def held_out(self) -> Iterator[tuple[str, int, list[int]]]:
@@ -288,43 +255,3 @@ _RECORDED = (
     "train",
     "validation",
 )
-
-
-class _Blocks(Dataset[torch.Tensor]):
-    """Blocks by address; all that a worker process needs."""
-
-    def __init__(self, sources: list[PackedSource], part: Part) -> None:
-        self._sources, self._part = sources, part
-
-    def __getitem__(self, address: Address) -> torch.Tensor:
-        source, block = address
-        return torch.from_numpy(self._sources[source].block(self._part, block))
-
-
-class _Batches:
-    """One rank's batches of the addresses of all ranks."""
-
-    def __init__(self, addresses: Iterator[Address], *, batch_size: int, rank: int, world: int) -> None:
-        self._addresses, self._batch_size, self._rank, self._world = addresses, batch_size, rank, world
-
-    def __iter__(self) -> Iterator[list[Address]]:
-        batch: list[Address] = []
-        for position, address in enumerate(self._addresses):
-            if position % self._world == self._rank:
-                batch.append(address)
-                if len(batch) == self._batch_size:
-                    yield batch
-                    batch = []
-        if batch:
-            yield batch
-
-
-def _stack(blocks: list[torch.Tensor]) -> Batch:
-    return {"input_ids": torch.stack(blocks)}
-
-
-def _leave_stopping_to_main(worker: int) -> None:
-    """A signal to all processes of a job would end what reads ahead, while the main one still finishes its step."""
-    del worker
-    for number in ASKS:
-        signal.signal(number, signal.SIG_IGN)

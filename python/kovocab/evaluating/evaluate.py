@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from kovocab.corpus.documents import Corpus, batches
+from kovocab.corpus.settings import Encoding, Normalize, Reading, Template
 from kovocab.errors import UsageError
 from kovocab.evaluating.fertility import Fertility, fertility
 from kovocab.tokenizer.reference import Reference
@@ -23,13 +24,27 @@ _COLUMNS = pl.Schema(
 )
 
 
-def evaluate(corpus: Corpus, tokenizers: Source | Sequence[Source], *, column: str = "text") -> pl.DataFrame:
+def evaluate(
+    corpus: Corpus,
+    tokenizers: Source | Sequence[Source],
+    *,
+    column: str = "text",
+    encoding: Encoding = "utf-8",
+    normalize: Normalize = None,
+    deduplicate: bool = False,
+    template: Template = None,
+) -> pl.DataFrame:
     """Measure tokenizers on held-out text.
 
     Args:
         corpus: What `kovocab.corpus.documents.Corpus` lists; read once for each tokenizer, so no iterator.
         tokenizers: Each as `load_tokenizer` takes it.
         column: The Parquet column or JSON key that holds the text.
+        encoding: Of text files, utf-8, cp949 or utf-16.
+        normalize: "nfc" brings documents into NFC first.
+        deduplicate: Whether a document that stood in the corpus before is left out.
+        template: What a row becomes a document by, in place of a column: "{en} = {ko}", or several, of which each row
+            has one, see `docs/data.md`.
 
     Returns:
         `tokenizer: str, documents: u64, words: u64, bytes: u64, tokens: u64, tokens_per_word: f64, bytes_per_token:
@@ -42,11 +57,12 @@ def evaluate(corpus: Corpus, tokenizers: Source | Sequence[Source], *, column: s
         UsageError: there are no tokenizers, or the corpus can be read only once and there are several.
     """
     sources = [tokenizers] if isinstance(tokenizers, str) or not isinstance(tokenizers, Sequence) else tokenizers
+    reading = Reading(column, encoding, normalize, deduplicate, template)
     if not sources:
         raise UsageError("tokenizers is empty; wanted at least one")
     if len(sources) > 1 and isinstance(corpus, Iterator):
         raise UsageError("the corpus is an iterator, which can be read once; wanted a series for several tokenizers")
     references = [Reference(load_tokenizer(source)) for source in sources]
-    rows: list[Fertility] = [fertility(batches(corpus, column=column), reference) for reference in references]
+    rows: list[Fertility] = [fertility(batches(corpus, reading), reference) for reference in references]
     names = [str(source) if isinstance(source, str | Path) else type(source).__name__ for source in sources]
     return pl.DataFrame(rows, schema=_COLUMNS).insert_column(0, pl.Series("tokenizer", names, dtype=pl.String))

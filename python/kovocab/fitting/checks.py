@@ -17,6 +17,7 @@ from kovocab.expanding.new_rows import INITIALISATION
 from kovocab.expanding.spelling import BasePieces
 from kovocab.fitting.trainers import say
 from kovocab.model.causal_lm import CausalLM
+from kovocab.model.documents import check_family
 from kovocab.model.qlora import check_qlora, no_shards, qlora_of
 from kovocab.record import check_files
 from kovocab.run.folder import base_record
@@ -55,8 +56,8 @@ def check_model(folder: Path, data: Mixture) -> None:
     """The model has a row for each token, a position for each of a block, and a loss that is known here.
 
     Raises:
-        ArtefactError, ModelError: it is no artefact to start from, has too few rows, adds to its loss, or is not what
-            its record says.
+        ArtefactError, ModelError: it is no artefact to start from, has too few rows, adds to its loss, is not what
+            its record says, or cannot keep documents apart where that is asked for.
         UsageError: blocks are too long.
     """
     record = base_record(folder)
@@ -72,6 +73,8 @@ def check_model(folder: Path, data: Mixture) -> None:
     check_rows(config, folder, record)
     check_loss(config, folder)
     check_length(config, data.packing.length)
+    if data.document_attention == "within":
+        check_family(config, folder)
 
 
 def check_start(folder: Path) -> None:

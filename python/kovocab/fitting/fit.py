@@ -103,9 +103,8 @@ class Fit:
         check_strategy(trainer.strategy)
         self.layout = layout(trainer.strategy)
         world = trainer.world_size
-        self.tokens_per_step = (
-            self.data.packing.length * self.data.batch_size * world * config.trainer.accumulate_grad_batches
-        )
+        self.blocks_per_step = self.data.batch_size * world * config.trainer.accumulate_grad_batches
+        self.tokens_per_step = self.data.packing.length * self.blocks_per_step
         given = configuration.config_init
         self.stages = stage_plans(given.schedule, given.stages, given.defaults, self.tokens_per_step)
         check_tied(self.run.base, self.stages)
@@ -152,6 +151,8 @@ class Fit:
         module.lora = stage.stage.layers
         _set_optimizer(module, self.config, stage)
         module.label_mode = stage.label_mode
+        # Stages go on in one order, so that its shares are the run's, and no block comes again before all others came.
+        self.data.begin = sum(before.steps for before in self.stages[: stage.number - 1]) * self.blocks_per_step
         title = f"stage {stage.number}/{len(self.stages)}"
         freezing, losses = StageFreezing.from_stage(stage.stage), Losses()
         if module.qlora is not None:
@@ -240,11 +241,13 @@ class Fit:
         freezing: StageFreezing,
     ) -> None:
         """Write a stage's artefact, with what it came to."""
-        steps = stage.steps
+        steps, served = stage.steps, self.data.served(stage.steps * self.blocks_per_step)
+        say(f"stage {stage.number}/{len(self.stages)}: {_taken(served)}")
         results = {
             "loss": {"train": losses.train, "val_before": losses.val_before, "val": losses.val} | merged,
             "steps": steps,
             "tokens": steps * self.tokens_per_step,
+            "served": served,
             "freezing": freezing.report,
         }
         if module.qlora is not None:
@@ -339,3 +342,10 @@ def _within(interval: Any, batches: int) -> Any:
 def _shown(losses: Losses) -> str:
     said = {"held-out loss": losses.val_before, "to": losses.val, "training loss": losses.train}
     return ", ".join(f"{name} {value:.4f}" for name, value in said.items() if value is not None)
+
+
+def _taken(served: Record) -> str:
+    return "; ".join(
+        f"{name}: {each['tokens']:,} tokens, {each['share']:.2%}, {each['epochs']:.2f} epochs"
+        for name, each in served["sources"].items()
+    )

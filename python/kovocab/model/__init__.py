@@ -5,6 +5,7 @@ was decided before it is asked.
 
 causal_lm      the LightningModule: next-token training of two blocks
 cross_entropy  the loss over two blocks, in pieces
+documents      documents of one block that do not see each other
 qlora          layers in 4 bits, LoRA, merged at the end
 loading        a plain folder into two blocks, tensor by tensor, whole or sharded
 tensor_files   weights a tensor at a time

@@ -23,6 +23,7 @@ from kovocab.expanding.expand import Dtype
 from kovocab.expanding.logits import LogitForm
 from kovocab.expanding.split_rows import SplitLinear, block_of, split_rows
 from kovocab.model.cross_entropy import IGNORE, cross_entropy, token_losses
+from kovocab.model.documents import check_documents, respelled
 from kovocab.model.fsdp import data_mesh, decoder_layers, shard
 from kovocab.model.loading import load_split
 from kovocab.model.qlora import QLoRA, add_lora, load_4bit
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from kovocab.expanding.spelling import BasePieces
 
 Batch = dict[str, Tensor]
-"""`input_ids`: int64, `[batch, length]`."""
+"""`input_ids`: int64, `[batch, length]`; and `position_ids`, as many, where documents do not see each other."""
 
 
 class CausalLM(LightningModule):
@@ -80,7 +81,7 @@ class CausalLM(LightningModule):
             raise UsageError(f"model.compiler is {compiler}; wanted one of {', '.join(torch.compiler.list_backends())}")
         self.compiler = compiler
         self.lora = True  # fit says of a stage that leaves the layers frozen that it needs none
-        self._head_checked = False
+        self._head_checked = self._documents_checked = False
         self.model: PreTrainedModel | None = None
         self.label_mode: LabelMode = "plain"
 
@@ -122,24 +123,36 @@ class CausalLM(LightningModule):
             for layer in decoder_layers(self.model):  # they are alike, and compiled once
                 layer.compile(backend=self.compiler)
 
-    def forward(self, input_ids: Tensor, labels: Tensor | None = None, label_mode: LabelMode = "plain") -> Tensor:
+    def forward(
+        self,
+        input_ids: Tensor,
+        labels: Tensor | None = None,
+        label_mode: LabelMode = "plain",
+        position_ids: Tensor | None = None,
+    ) -> Tensor:
         """The mean loss (scalar, fp32) with `labels`, else the logits `[batch, length, rows]`.
 
         Args:
             input_ids: `[batch, length]`, int64.
             labels: As `input_ids`, and shifted here; -100 where there is no loss.
             label_mode: What of the labels counts, see `kovocab.stages.LabelMode`; with `distill`, nothing.
+            position_ids: As `input_ids`; each 0 begins a document, which sees none before it and is no label of
+                theirs. None: all is one.
 
         Raises:
-            ModelError: `label_mode` needs the base pieces of new tokens, and the model's folder has none.
+            ModelError: `label_mode` needs the base pieces of new tokens, and the model's folder has none; the model
+                lets documents see each other.
         """
         if not self._head_checked:
             self._check_head()
+        if position_ids is not None and not self._documents_checked:
+            self._documents_checked = True
+            check_documents(self.loaded)
         if labels is None:
-            return cast("Tensor", self.loaded(input_ids=input_ids, use_cache=False).logits)
+            return cast("Tensor", self.loaded(input_ids=input_ids, use_cache=False, **_at(position_ids)).logits)
         if label_mode == "distill":
-            return self._distance(input_ids)
-        hidden, wanted = self._hidden(input_ids).flatten(0, 1), _shifted(labels).flatten()
+            return self._distance(input_ids, position_ids)
+        hidden, wanted = self._hidden(input_ids, position_ids).flatten(0, 1), _shifted(labels, position_ids).flatten()
         if label_mode != "plain":
             wanted = self._pieces.first(wanted)
         return cross_entropy(hidden, self._head, wanted, form=self._form, old_vocab=label_mode == "old_vocab")
@@ -158,10 +171,11 @@ class CausalLM(LightningModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002
         """The mean next-token loss of each sequence: `loss`, `[batch]`, fp32."""
-        input_ids = batch["input_ids"]
-        hidden = self._hidden(input_ids).flatten(0, 1)
-        losses = token_losses(hidden, self._head, _shifted(input_ids).flatten(), form=self._form)
-        return {"loss": losses.view(input_ids.shape).sum(dim=-1) / (input_ids.shape[-1] - 1)}
+        input_ids, position_ids = batch["input_ids"], batch.get("position_ids")
+        wanted = _shifted(input_ids, position_ids)
+        hidden = self._hidden(input_ids, position_ids).flatten(0, 1)
+        losses = token_losses(hidden, self._head, wanted.flatten(), form=self._form)
+        return {"loss": losses.view(input_ids.shape).sum(dim=-1) / (wanted != IGNORE).sum(dim=-1)}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimizer of what trains, and of nothing else, with its schedule."""
@@ -224,7 +238,7 @@ class CausalLM(LightningModule):
     def _form(self) -> LogitForm:
         return LogitForm.of(self.loaded.config)
 
-    def _hidden(self, input_ids: Tensor) -> Tensor:
+    def _hidden(self, input_ids: Tensor, position_ids: Tensor | None = None) -> Tensor:
         """The last hidden state, `[batch, length, hidden]`; no autograd if nothing below the output trains.
 
         With every flag below the output off, autograd records nothing by itself; the guard keeps it so where
@@ -233,7 +247,8 @@ class CausalLM(LightningModule):
         body = self.loaded.base_model
         below = any(parameter.requires_grad for parameter in body.parameters())
         with torch.set_grad_enabled(below and torch.is_grad_enabled()):
-            return cast("Tensor", body(input_ids=input_ids, use_cache=False).last_hidden_state)
+            output = body(input_ids=input_ids, use_cache=False, **_at(position_ids))
+            return cast("Tensor", output.last_hidden_state)
 
     @cached_property
     def _pieces(self) -> "BasePieces":
@@ -241,7 +256,7 @@ class CausalLM(LightningModule):
 
         return BasePieces.read(self.folder, read_record(self.folder, *MODEL_VERBS)["first_new_id"])
 
-    def _distance(self, input_ids: Tensor) -> Tensor:
+    def _distance(self, input_ids: Tensor, position_ids: Tensor | None) -> Tensor:
         """The mean squared difference of the last hidden states with the old and the new spelling (scalar, fp32).
 
         Where nothing but new input rows trains, this model is its own teacher: with old tokens alone it is the
@@ -250,18 +265,19 @@ class CausalLM(LightningModule):
         body = self.loaded.base_model
         old_ids, ends = self._pieces.spell(input_ids, getattr(self.loaded.config, "max_position_embeddings", None))
         there = ends < old_ids.shape[1]
+        old_positions = None if position_ids is None else respelled(position_ids, ends, old_ids.shape[1])
         was_training = body.training
         with torch.no_grad():  # and no dropout
             body.eval()
-            wanted = self._hidden(old_ids)
+            wanted = self._hidden(old_ids, old_positions)
             body.train(was_training)
         ends = ends.clamp(max=old_ids.shape[1] - 1).unsqueeze(-1).expand(-1, -1, wanted.shape[-1])
-        difference = self._hidden(input_ids).float() - wanted.gather(1, ends).float()
+        difference = self._hidden(input_ids, position_ids).float() - wanted.gather(1, ends).float()
         return (difference.square().mean(dim=-1) * there).sum() / there.sum()
 
     def _logged_loss(self, batch: Batch, name: str, label_mode: LabelMode = "plain") -> Tensor:
         input_ids = batch["input_ids"]
-        loss = cast("Tensor", self(input_ids, input_ids, label_mode))
+        loss = cast("Tensor", self(input_ids, input_ids, label_mode, batch.get("position_ids")))
         self.log(name, loss, prog_bar=True, sync_dist=not self.training, batch_size=len(input_ids))
         return loss
 
@@ -308,6 +324,14 @@ def _checkpoint_activations(model: PreTrainedModel) -> None:
     enable({"use_reentrant": False})  # the reentrant kind loses gradients where a layer's input needs none
 
 
-def _shifted(labels: Tensor) -> Tensor:
-    """The label of each position is the next token; the last has none."""
-    return functional.pad(labels[:, 1:], (0, 1), value=IGNORE)
+def _at(position_ids: Tensor | None) -> dict[str, Tensor]:
+    """What a model is told of positions: nothing where they are the usual ones, which not all of them can be told."""
+    return {} if position_ids is None else {"position_ids": position_ids}
+
+
+def _shifted(labels: Tensor, position_ids: Tensor | None = None) -> Tensor:
+    """The label of each position is the next token; the last has none, and none is another document's first token."""
+    wanted = functional.pad(labels[:, 1:], (0, 1), value=IGNORE)
+    if position_ids is not None:
+        wanted[:, :-1].masked_fill_(position_ids[:, 1:] == 0, IGNORE)
+    return wanted

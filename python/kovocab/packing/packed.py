@@ -46,6 +46,7 @@ class PackedSource:
                     found = "is missing" if size is None else f"has {size:,} bytes and its record says {wanted:,}"
                     raise _damaged(folder, f"{path} {found}")
         self._tokens = {part: np.memmap(folder / f"{part}.bin", dtype=dtype, mode="r") for part in PARTS}
+        self._ends = {part: np.memmap(folder / f"{part}.ends", dtype=ENDS, mode="r") for part in PARTS}
 
     def __reduce__(self) -> tuple[type["PackedSource"], tuple[Path]]:
         """Cross to a worker process by name: a pickled memmap would carry all its tokens."""
@@ -65,7 +66,15 @@ class PackedSource:
 
     def ends(self, part: Part) -> npt.NDArray[np.uint64]:
         """Where each document of `part` ends among its tokens, mapped: uint64 [documents]."""
-        return np.memmap(self.folder / f"{part}.ends", dtype=ENDS, mode="r")
+        return self._ends[part]
+
+    def boundaries(self, part: Part, index: int) -> npt.NDArray[np.int64]:
+        """The places in a block at which a document begins, ascending: int64; 0 only if one begins with the block."""
+        ends, start = self._ends[part], index * self.length
+        # Of the ends' own type: with another one, numpy would first make a copy of all of them.
+        first, last = np.searchsorted(ends, np.array([start, start + self.length], dtype=ENDS))
+        begun = ends[first:last].astype(np.int64) - start
+        return begun if index else np.concatenate([np.zeros(1, dtype=np.int64), begun])
 
     def check(self, made_from: Record) -> None:
         """Check that this is what was made from that.

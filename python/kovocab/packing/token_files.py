@@ -22,6 +22,7 @@ from kovocab.corpus.contents import Fingerprint, Standing
 from kovocab.corpus.documents import check_readable, corpus_files, fingerprint_of, local_files, read_file
 from kovocab.corpus.files import File
 from kovocab.corpus.remote import shown
+from kovocab.corpus.settings import Encoding, Normalize, Reading
 from kovocab.errors import CorpusError, UsageError, quantity
 from kovocab.packing.encoding import Document, Encoder, SpecialTokens, eos_of
 from kovocab.packing.memo import Memo
@@ -45,13 +46,22 @@ class Source:
         name: What messages and records call it; also a part of a folder's name.
         corpus: A path or glob, or a list of them.
         weight: Its share of the training blocks, relative to the other sources' weights.
-        column: The column or key that holds the text.
+        column: The column or key that holds the text, or a path to it.
+        encoding: Of text files: utf-8, cp949 or utf-16.
+        normalize: `nfc` brings documents into NFC.
+        deduplicate: Whether a document that stood in the corpus before is left out.
+        template: In place of a column, what a row becomes a document by: `{en} = {ko}`, say, or a list of such, of
+            which each row has one.
     """
 
     name: str
     corpus: str | list[str]
     weight: float = 1.0
     column: str = "text"
+    encoding: Encoding = "utf-8"
+    normalize: Normalize = None
+    deduplicate: bool = False
+    template: str | list[str] | None = None
 
     def __post_init__(self) -> None:
         """Refuse a name that is no file name and a weight that is no share."""
@@ -62,6 +72,15 @@ class Source:
             raise UsageError(
                 f"data.sources: {self.name} has weight {self.weight}; wanted a number from {least:g} to {most:g}"
             )
+        try:
+            _ = self.reading
+        except UsageError as error:
+            raise UsageError(f"data.sources: {self.name}: {error}") from None
+
+    @property
+    def reading(self) -> Reading:
+        """How its documents are read."""
+        return Reading(self.column, self.encoding, self.normalize, self.deduplicate, self.template)
 
 
 @dataclass(frozen=True)
@@ -129,11 +148,11 @@ class TokenFiles:
         looked_at = set()
         for source in sources:
             if source.name not in self._known and not self._hashes.knows(local_files(source.corpus)):
-                check_readable(source.corpus, source.column)
+                check_readable(source.corpus, source.reading)
                 looked_at.add(source.name)
         for source in sources:
             if self._packed(self.identity(source)) is None and source.name not in looked_at:
-                check_readable(source.corpus, source.column)
+                check_readable(source.corpus, source.reading)
 
     def pack(self, source: Source) -> PackedSource:
         """Write the token files of `source`, or find the ones that are there.
@@ -195,7 +214,7 @@ class TokenFiles:
             standing = Standing(corpus_files(source.corpus), self._hashes)
             made_from = {
                 "source": source.name,
-                "corpus": fingerprint_of(standing.identities, source.column),
+                "corpus": fingerprint_of(standing.identities, source.reading),
                 "tokenizer": hashlib.sha256(self._loaded.text.encode()).hexdigest(),
                 "eos": eos,
                 "eos_id": self._loaded.ids[eos] if eos else None,
@@ -247,7 +266,7 @@ def _write(
     progress = _Progress(source.name)
     length, share = packing.length, packing.validation_share
     with Split(beside, np.dtype(dtype), encoder, length=length, share=share) as split:
-        for series in (part for path in files for part in read_file(path, source.column)):
+        for series in (part for path in files for part in read_file(path, source.reading)):
             for document in encoder.documents(series):
                 split.add(document)
                 progress.add(document)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from kovocab.expanding.expand import check_length
+from kovocab.model.documents import check_family
 from kovocab.model.qlora import no_shards, qlora_of
 from kovocab.planning.costs import Skeleton
 from kovocab.planning.setup import SHARDED, Machine, Setup, machine_of, setup_of, strategy_of, weights_dtype
@@ -38,6 +39,8 @@ def plan(configuration: Configuration) -> None:
     dtype = weights_dtype(trainer.precision, config.model.dtype)
     skeleton = Skeleton(config.model.model, config.new_tokens, dtype, config.pad_to_multiple_of)
     check_length(skeleton.model.config, data.packing.length)
+    if data.document_attention == "within":
+        check_family(skeleton.model.config, config.model.model)
     tokens = data.packing.length * data.batch_size * machine.devices * trainer.accumulate_grad_batches
     stages = stage_plans(given.schedule, given.stages, given.defaults, tokens)
     whole = any(qlora_of(module.qlora, stage.stage) for stage in stages)  # on each device
