@@ -315,6 +315,29 @@ class Pack(TypedDict):
     files: dict[Name, Identity]
 
 
+class Bias(TypedDict):
+    """In which order a source is read that is biased towards new tokens."""
+
+    verb: Literal["bias"]
+    of: Name
+    n: Natural
+    most: Positive
+    budget: Natural
+    read: Positive
+    level: Number
+    passes_without: Number
+    highest: Natural
+    files: dict[Name, Identity]
+
+
+class Contexts(TypedDict):
+    """The contexts that distillation reads."""
+
+    verb: Literal["contexts"]
+    of: list[Name]
+    files: dict[Name, Identity]
+
+
 class CountedFile(TypedDict):
     """How far a file was counted."""
 
@@ -366,6 +389,8 @@ FORMS: dict[str, Any] = {
     "fit": Fit,
     "export": Export,
     "pack": Pack,
+    "bias": Bias,
+    "contexts": Contexts,
 }
 _OF_ITS_OWN = {"fit": "base", "export": "model"}
 """The key of the record that a verb's record carries, where that is checked by its own verb."""

@@ -2,15 +2,15 @@
 
 import math
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from kovocab.data.block_order import Address, HeldOutOrder, TrainOrder
+from kovocab.data.pieces import Blocks
 from kovocab.machine.stopping import ASKS
-from kovocab.packing.packed import PackedSource
 from kovocab.packing.splitting import Part
 
 Batch = dict[str, torch.Tensor]
@@ -23,7 +23,7 @@ class BlockLoader:
     the same for every number of ranks that gives the same step size.
 
     Args:
-        sources: The packed sources.
+        sources: What is read.
         part: Which of their parts.
         order: From positions to blocks.
         blocks: Length of an epoch, in blocks of all ranks.
@@ -38,7 +38,7 @@ class BlockLoader:
 
     def __init__(
         self,
-        sources: list[PackedSource],
+        sources: Sequence[Blocks],
         part: Part,
         order: TrainOrder | HeldOutOrder,
         *,
@@ -94,7 +94,7 @@ class BlockLoader:
 class _Blocks(Dataset[Batch]):
     """Blocks by address; all that a worker process needs."""
 
-    def __init__(self, sources: list[PackedSource], part: Part, within: bool) -> None:
+    def __init__(self, sources: Sequence[Blocks], part: Part, within: bool) -> None:
         self._sources, self._part, self._within = sources, part, within
 
     def __getitem__(self, address: Address) -> Batch:

@@ -5,20 +5,29 @@ run each compute the part of it that they need, so the only state is how many bl
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from typing import Literal
 
 import lightning
 
 from kovocab.corpus.contents import Fingerprint, check_fingerprint
+from kovocab.data.bias import biased
 from kovocab.data.block_loader import BlockLoader
 from kovocab.data.block_order import ORDER, HeldOutOrder, Schedule, TrainOrder
+from kovocab.data.contexts import Contexts, mined
+from kovocab.data.pieces import Blocks, Pieces
+from kovocab.data.rates import Bias
 from kovocab.errors import CorpusError, UsageError
 from kovocab.packing.encoding import SpecialTokens
 from kovocab.packing.packed import PackedSource
 from kovocab.packing.token_files import Packing, Source, TokenFiles, digest
 from kovocab.record import Record
+from kovocab.tokenizer.tokenizer import load_tokenizer
+
+DISTILLED = Contexts()
+"""What stages that distill read by default."""
 
 DocumentAttention = Literal["across", "within"]
 """Whether a token of a block sees those of the documents before its own there."""
@@ -49,6 +58,8 @@ class Mixture(lightning.LightningDataModule):
             until size, times or place on the disk say that somebody touched it; `full`, every time.
         document_attention: `across`: a token sees all before it in its block. `within`: only those of its own
             document; positions begin anew with each document, and the first token of one is nobody's label.
+        bias: Of sources, by their names, how each is biased towards documents with new tokens, see docs/data.md.
+        contexts: What stages with `label_mode: distill` read: short contexts of every new token; null: the mix.
 
     Attributes:
         begin: How many blocks the stages before have taken: where in the order the next training begins.
@@ -72,6 +83,8 @@ class Mixture(lightning.LightningDataModule):
         special_tokens_in_text: SpecialTokens = "text",
         fingerprint: Fingerprint = "quick",
         document_attention: DocumentAttention = "across",
+        bias: dict[str, Bias] | None = None,
+        contexts: Contexts | None = DISTILLED,
     ) -> None:
         super().__init__()
         names = [source.name for source in sources]
@@ -92,8 +105,39 @@ class Mixture(lightning.LightningDataModule):
         self.packing = Packing(length, validation_share, special_tokens_in_text)
         self.batch_size, self.seed, self.num_workers = batch_size, seed, num_workers
         self.document_attention: DocumentAttention = document_attention
+        self.bias, self.contexts = bias or {}, contexts
+        for name in self.bias:
+            if name not in names:
+                raise UsageError(f"data.bias: there is no source {name!r}; wanted one of {', '.join(names)}")
         self.packed: list[PackedSource] = []
         self.begin = 0
+        self._stages: list[tuple[int, bool]] = []
+        self._distills = False
+
+    def plan(self, stages: Sequence[tuple[int, bool]]) -> None:
+        """Say what a run will read, which a bias and `begin` depend on.
+
+        Args:
+            stages: Of each stage, how many blocks it takes, and whether it distills.
+        """
+        self._stages = [(blocks, distills and self.contexts is not None) for blocks, distills in stages]
+
+    def enter(self, stage: int) -> None:
+        """The next training is that of the stage of this number, from 1, of those that were planned.
+
+        Stages go on in one order, so that its shares are the run's, and no block comes again before all others came;
+        one that reads contexts takes nothing of it.
+        """
+        self.begin = sum(blocks for blocks, distills in self._stages[: stage - 1] if not distills)
+        self._distills = self._stages[stage - 1][1]
+        if self._distills:
+            self.begin = sum(blocks for blocks, distills in self._stages[: stage - 1] if distills)
+
+    @property
+    def budgets(self) -> list[int]:
+        """How many blocks the planned stages take from each source."""
+        whole = sum(blocks for blocks, distills in self._stages if not distills)
+        return Schedule([source.weight for source in self.sources]).served(whole)
 
     @cached_property
     def token_files(self) -> TokenFiles:
@@ -110,6 +154,10 @@ class Mixture(lightning.LightningDataModule):
         for source in self.sources:
             self.token_files.pack(source)
             self.token_files.check_contents(source)
+        if self._stages:
+            packed = [self.token_files.pack(source) for source in self.sources]
+            self._biased(packed)
+            self._mined(packed)
 
     def setup(self, stage: str) -> None:
         """Open the token files.
@@ -145,8 +193,13 @@ class Mixture(lightning.LightningDataModule):
                 **made_from,
                 "corpus": corpus | {"content": digest(made_from["corpus"])},
             }
+        for name, (bias, blocks) in self._biases().items():
+            sources[name]["bias"] = {**asdict(bias), "blocks": blocks}
         attention = self.document_attention
-        return {"seed": self.seed, "order": ORDER, "document_attention": attention, "sources": sources}
+        known = {"seed": self.seed, "order": ORDER, "document_attention": attention, "sources": sources}
+        if self.contexts is not None and any(distills for _, distills in self._stages):
+            known["contexts"] = asdict(self.contexts)
+        return known
 
     def record(self) -> Record:
         """What a run's record says of its data: each source with its files, documents, tokens and blocks."""
@@ -160,15 +213,15 @@ class Mixture(lightning.LightningDataModule):
         }
 
     def train_dataloader(self) -> BlockLoader:
-        """The endless mix."""
+        """The endless mix, or the contexts that a stage distills."""
         rank, world, steps = self._place()
-        sizes = [packed.blocks("train") for packed in self.packed]
+        order, read = self._train_order()
         step = self.batch_size * world
         return BlockLoader(
-            self.packed,
+            list(read.values()),
             "train",
-            self._train_order(),
-            blocks=steps * step if steps else math.ceil(sum(sizes) / step) * step,
+            order,
+            blocks=steps * step if steps else math.ceil(sum(each.blocks("train") for each in read.values()) / step) * step,
             batch_size=self.batch_size,
             rank=rank,
             world=world,
@@ -185,21 +238,60 @@ class Mixture(lightning.LightningDataModule):
             `begin` and `end`, positions in the order, and of each source by its name its `blocks` and `tokens`, its
             `share` of them, and its `epochs`: how often all of its blocks would have been that many.
         """
-        counts = self._train_order().served(self.begin, self.begin + blocks)
+        order, read = self._train_order()
+        counts = order.served(self.begin, self.begin + blocks)
         sources = {
-            source.name: {
+            name: {
                 "blocks": count,
                 "tokens": count * self.packing.length,
                 "share": count / blocks,
-                "epochs": count / packed.blocks("train"),
+                "epochs": count / each.blocks("train"),
             }
-            for source, packed, count in zip(self.sources, self.packed, counts, strict=True)
+            for (name, each), count in zip(read.items(), counts, strict=True)
         }
         return {"begin": self.begin, "end": self.begin + blocks, "sources": sources}
 
-    def _train_order(self) -> TrainOrder:
-        sizes = [packed.blocks("train") for packed in self.packed]
-        return TrainOrder(sizes, [s.weight for s in self.sources], [s.name for s in self.sources], self.seed)
+    def _train_order(self) -> tuple[TrainOrder, dict[str, Blocks]]:
+        """The order of the next training, and what it reads of each source."""
+        read: dict[str, Blocks] = {}
+        if self._distills:
+            read |= {name: pieces for name, pieces in self._mined(self.packed).items() if pieces is not None}
+            weights = [float(each.blocks("train")) for each in read.values()]
+        else:
+            read |= {source.name: packed for source, packed in zip(self.sources, self.packed, strict=True)}
+            read |= self._biased(self.packed)
+            weights = [source.weight for source in self.sources]
+        return TrainOrder([each.blocks("train") for each in read.values()], weights, list(read), self.seed), read
+
+    def _biases(self) -> dict[str, tuple[Bias, int]]:
+        """By source, its bias and how many blocks the run takes from it."""
+        found = {}
+        for source, blocks in zip(self.sources, self.budgets, strict=True):
+            if (bias := self.bias.get(source.name)) is not None:
+                found[source.name] = bias, blocks if bias.tokens is None else max(1, bias.tokens // self.packing.length)
+        return found
+
+    def _biased(self, packed: list[PackedSource]) -> dict[str, Pieces]:
+        """The sources that have a bias, as it reads them; built where they are not there."""
+        found = {}
+        for name, (bias, blocks) in self._biases().items():
+            if not blocks and not self._stages:
+                raise UsageError(f"data.bias: {name} has no tokens, and no stages say how many; wanted bias.{name}.tokens")
+            if blocks:
+                source = next(each for each in packed if each.record["source"] == name)
+                found[name] = biased(source, self._size, bias, blocks, self.seed)
+        return found
+
+    def _mined(self, packed: list[PackedSource]) -> dict[str, Pieces | None]:
+        """The contexts in each source, if a stage distills; built where they are not there."""
+        if self.contexts is None or not any(distills for _, distills in self._stages):
+            return {}
+        found = mined(packed, self._size, self.contexts, self.seed)
+        return dict(zip((source.name for source in self.sources), found, strict=True))
+
+    @cached_property
+    def _size(self) -> int:
+        return load_tokenizer(self.tokenizer).size
 
     @property
     def _within(self) -> bool:

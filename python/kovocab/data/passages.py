@@ -74,7 +74,8 @@ class Passages:
         """All passages, in order; none goes over the end of a stretch."""
         first = begin = row = 0
         while first < len(self._ends):
-            last = max(first + 1, int(np.searchsorted(self._ends, begin + AT_ONCE, side="right")))
+            # Of the ends' own type: with another one, numpy would first make a copy of all of them.
+            last = max(first + 1, int(np.searchsorted(self._ends, np.uint64(begin + AT_ONCE), side="right")))
             ends = self._ends[first:last].astype(np.int64)
             sizes = np.diff(ends, prepend=begin)
             parts = -(-sizes // self._length)  # of a text that a normalizer leaves nothing of there is none

@@ -6,7 +6,7 @@ The order is two mapped files, 16 bytes a piece, so a run of any length holds no
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,24 @@ from kovocab.packing.splitting import Part
 from kovocab.record import again
 
 Numbers = npt.NDArray[Any]
+
+
+class Blocks(Protocol):
+    """What a source is to those who read its blocks."""
+
+    length: int
+
+    def blocks(self, part: Part) -> int:
+        """The number of blocks in `part`."""
+        ...
+
+    def block(self, part: Part, index: int) -> npt.NDArray[np.int64]:
+        """The token ids of one block, int64 [length]."""
+        ...
+
+    def boundaries(self, part: Part, index: int) -> npt.NDArray[np.int64]:
+        """The places in a block at which a document begins."""
+        ...
 
 
 class Pieces:
@@ -75,7 +93,8 @@ class Pieces:
         """What a block is made of: the first token, how many there are, and whether a piece begins there."""
         at, left = index * self.length, self.length
         while left:
-            piece = int(np.searchsorted(self._ends, at, side="right"))
+            # Of the ends' own type: with another one, numpy would first make a copy of all of them.
+            piece = int(np.searchsorted(self._ends, np.uint64(at), side="right"))
             while left and piece < len(self._ends):
                 begin = int(self._ends[piece - 1]) if piece else 0
                 length = min(left, int(self._ends[piece]) - at)

@@ -45,7 +45,7 @@ from kovocab.run.folder import MERGED, Run, base_record, earlier
 from kovocab.run.learning_rate import WarmupCosine
 from kovocab.run.processes import held, one_run
 from kovocab.run.stage_checkpoint import StageCheckpoint
-from kovocab.run.stage_plan import StagePlan, stage_plans
+from kovocab.run.stage_plan import StagePlan, planned, stage_plans
 
 
 def main(args: list[str]) -> int:
@@ -109,6 +109,7 @@ class Fit:
         self.stages = stage_plans(given.schedule, given.stages, given.defaults, self.tokens_per_step)
         check_tied(self.run.base, self.stages)
         check_qlora_stages(module, self.stages, trainer)
+        self.data.plan(planned(self.stages, self.blocks_per_step))
         self.data.check()  # after all else: it may read all of the corpus
         of_all = configuration.run_settings(self.data, self.tokens_per_step)
         # What QLoRA is set to says nothing about a stage that is trained without it.
@@ -151,8 +152,7 @@ class Fit:
         module.lora = stage.stage.layers
         _set_optimizer(module, self.config, stage)
         module.label_mode = stage.label_mode
-        # Stages go on in one order, so that its shares are the run's, and no block comes again before all others came.
-        self.data.begin = sum(before.steps for before in self.stages[: stage.number - 1]) * self.blocks_per_step
+        self.data.enter(stage.number)
         title = f"stage {stage.number}/{len(self.stages)}"
         freezing, losses = StageFreezing.from_stage(stage.stage), Losses()
         if module.qlora is not None:

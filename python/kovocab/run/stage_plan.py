@@ -146,6 +146,11 @@ def stage_plans(
     ]
 
 
+def planned(stages: list[StagePlan], blocks_per_step: int) -> list[tuple[int, bool]]:
+    """What the data has to know of stages: how many blocks each takes, and whether it distills."""
+    return [(stage.steps * blocks_per_step, stage.label_mode == "distill") for stage in stages]
+
+
 def _fill(number: int, stage: Stage, own: StageSettings, defaults: StageSettings, tokens_per_step: int) -> StagePlan:
     for given in (own, defaults):
         if given.steps is not None and given.tokens is not None:
