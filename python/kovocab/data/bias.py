@@ -29,7 +29,7 @@ SEEN = "seen.parquet"
 RULE = 1
 """Another rule, another order: what an earlier version left is not taken for this one's."""
 
-TRIES = 40
+TRIES = 60
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,11 @@ def choose(passages: Passages, bias: Bias, budget: int, seed: int) -> Readings:
     most = bias.max_passes * max(1, -(-budget // passages.tokens))
     rates = Rates(counts, passages.tokens_by(deciding), most)
     min_seen = bias.min_seen or rates.largest(budget, bias.share)
-    aim = budget
+    aim, plain = budget, budget / passages.tokens
     for _ in range(TRIES):
         rate = rates.at(min_seen, aim)
-        if rate is None:
+        lost = bias.min_seen is None and rate is not None and min_seen and rate[-1] < (1 - bias.share) * plain
+        if rate is None or lost:
             if bias.min_seen is not None:
                 break
             min_seen, aim = min_seen - max(1, min_seen // 20), budget
@@ -128,7 +129,7 @@ def choose(passages: Passages, bias: Bias, budget: int, seed: int) -> Readings:
                 "budget": budget,
                 "read": read,
                 "level": float(rate[-1]),
-                "passes_without": budget / passages.tokens,
+                "passes_without": plain,
                 "highest": int(times.max(initial=0)),
             }
             return Readings(times, counts, seen, said)

@@ -129,9 +129,13 @@ class Mixture(lightning.LightningDataModule):
         one that reads contexts takes nothing of it.
         """
         self.begin = sum(blocks for blocks, distills in self._stages[: stage - 1] if not distills)
-        self._distills = self._stages[stage - 1][1]
+        self._distills = self.distills(stage)
         if self._distills:
             self.begin = sum(blocks for blocks, distills in self._stages[: stage - 1] if distills)
+
+    def distills(self, stage: int) -> bool:
+        """Whether the stage of this number, from 1, reads contexts."""
+        return self._stages[stage - 1][1]
 
     @property
     def budgets(self) -> list[int]:
@@ -156,8 +160,8 @@ class Mixture(lightning.LightningDataModule):
             self.token_files.check_contents(source)
         if self._stages:
             packed = [self.token_files.pack(source) for source in self.sources]
-            self._biased(packed)
-            self._mined(packed)
+            self.biased(packed)
+            self.mined(packed)
 
     def setup(self, stage: str) -> None:
         """Open the token files.
@@ -255,11 +259,11 @@ class Mixture(lightning.LightningDataModule):
         """The order of the next training, and what it reads of each source."""
         read: dict[str, Blocks] = {}
         if self._distills:
-            read |= {name: pieces for name, pieces in self._mined(self.packed).items() if pieces is not None}
+            read |= {name: pieces for name, pieces in self.mined().items() if pieces is not None}
             weights = [float(each.blocks("train")) for each in read.values()]
         else:
             read |= {source.name: packed for source, packed in zip(self.sources, self.packed, strict=True)}
-            read |= self._biased(self.packed)
+            read |= self.biased()
             weights = [source.weight for source in self.sources]
         return TrainOrder([each.blocks("train") for each in read.values()], weights, list(read), self.seed), read
 
@@ -271,22 +275,22 @@ class Mixture(lightning.LightningDataModule):
                 found[source.name] = bias, blocks if bias.tokens is None else max(1, bias.tokens // self.packing.length)
         return found
 
-    def _biased(self, packed: list[PackedSource]) -> dict[str, Pieces]:
+    def biased(self, packed: list[PackedSource] | None = None) -> dict[str, Pieces]:
         """The sources that have a bias, as it reads them; built where they are not there."""
         found = {}
         for name, (bias, blocks) in self._biases().items():
             if not blocks and not self._stages:
                 raise UsageError(f"data.bias: {name} has no tokens, and no stages say how many; wanted bias.{name}.tokens")
             if blocks:
-                source = next(each for each in packed if each.record["source"] == name)
+                source = next(each for each in packed or self.packed if each.record["source"] == name)
                 found[name] = biased(source, self._size, bias, blocks, self.seed)
         return found
 
-    def _mined(self, packed: list[PackedSource]) -> dict[str, Pieces | None]:
+    def mined(self, packed: list[PackedSource] | None = None) -> dict[str, Pieces | None]:
         """The contexts in each source, if a stage distills; built where they are not there."""
         if self.contexts is None or not any(distills for _, distills in self._stages):
             return {}
-        found = mined(packed, self._size, self.contexts, self.seed)
+        found = mined(packed or self.packed, self._size, self.contexts, self.seed)
         return dict(zip((source.name for source in self.sources), found, strict=True))
 
     @cached_property

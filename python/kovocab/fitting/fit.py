@@ -1,4 +1,4 @@
-"""`kovocab plan | fit | validate | test | predict`; one `Trainer.fit` a stage.
+"""`kovocab plan | coverage | fit | validate | test | predict`; one `Trainer.fit` a stage.
 
 A stage starts from the artefact of the stage before it, with a fresh Trainer, optimizer and schedule, and
 leaves its own. So a run is resumed at the first stage that left none, from that one's last checkpoint.
@@ -38,6 +38,7 @@ from kovocab.machine.stopping import listening, stop, tell
 from kovocab.model.causal_lm import CausalLM
 from kovocab.model.fsdp import check_strategy, layout
 from kovocab.model.qlora import QLoRA, merge, qlora_of, qlora_record, train_patterns
+from kovocab.planning.coverage import tell_coverage
 from kovocab.planning.plan import plan
 from kovocab.record import RECORD, Record, read_record, write_record
 from kovocab.run.configuration import Configuration
@@ -70,6 +71,9 @@ def main(args: list[str]) -> int:
     configuration = Configuration(verb, args[1:])
     if verb == "plan":
         plan(configuration)
+        return 0
+    if verb == "coverage":
+        tell_coverage(configuration)
         return 0
     with one_run():
         if verb == "fit":

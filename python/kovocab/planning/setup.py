@@ -87,20 +87,25 @@ def machine_of(config: "Namespace", trainer: "Namespace") -> Machine:
         raise UsageError(f"gpu is {name}; wanted one of {', '.join(GPUS)}")
     gpu = None if name is None else GPUS[name]
     there = memory.bound(config.memory) if config.memory is not None else gpu.memory if gpu else memory.total()
+    return Machine(devices_of(trainer), gpu, there, config.mfu)
+
+
+def devices_of(trainer: "Namespace") -> int:
+    """All of them, on all nodes; `auto` is one, for a plan does not look which there are.
+
+    Raises:
+        UsageError: a number that cannot be.
+    """
     if trainer.num_nodes < 1:
         raise UsageError(f"trainer.num_nodes is {trainer.num_nodes}; wanted at least 1")
-    return Machine(_devices(trainer.devices) * trainer.num_nodes, gpu, there, config.mfu)
-
-
-def _devices(given: Any) -> int:
-    """On a node; `auto` is one, for a plan does not look which there are."""
+    given = trainer.devices
     if given == "auto":
-        return 1
+        return int(trainer.num_nodes)
     listed = given if isinstance(given, list) else str(given).strip(",").split(",")  # "0,1" are two, and so is "2"
     number = int(given) if str(given).lstrip("-").isdecimal() else len(listed)
     if number < 1 or not all(str(one).strip().lstrip("-").isdecimal() for one in listed):
         raise UsageError(f"trainer.devices is {given}; wanted a number of devices to plan for")
-    return number
+    return number * int(trainer.num_nodes)
 
 
 def strategy_of(trainer: "Namespace") -> str:

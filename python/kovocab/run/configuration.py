@@ -1,6 +1,6 @@
-"""The parser of plan, fit, validate, test and predict: LightningCLI round CausalLM and Mixture.
+"""The parser of plan, coverage, fit, validate, test and predict: LightningCLI round CausalLM and Mixture.
 
-One file describes a run and serves all five verbs. Nothing is instantiated until `build`, because each stage
+One file describes a run and serves all six verbs. Nothing is instantiated until `build`, because each stage
 has its own Trainer, module and optimizer.
 """
 
@@ -97,6 +97,9 @@ class Configuration(LightningCLI):
         add("--run", type=str, default="run", help="fit: folder of stages and logs")
         add("--checkpoint_every", type=int, default=100, help="fit: optimizer steps between checkpoints")
         add("--predictions", type=str, default="predictions.parquet", help="predict: the file to write")
+        if self.verb == "coverage":
+            add("--out", type=str | None, default=None, help="a Parquet file to write, a row a new token")
+            add("--log", type=Literal["text", "json"], default="text", help="a table, or a JSON object")
         if self.verb == "plan":
             add("--gpu", type=str | None, default=None, help=f"{', '.join(GPUS)}; H100, if the trainer is not cpu's")
             add("--mfu", type=float, default=MFU, help="share of the GPU's peak that is used")

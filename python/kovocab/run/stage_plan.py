@@ -10,6 +10,7 @@ from kovocab.stages import STAGES, LabelMode, Stage
 
 TRAINING = {
     "plan": "Tell what a fit with the same settings would cost: bytes a device, FLOPs, hours; nothing is trained.",
+    "coverage": "Tell how often the run that is planned will see each new token; the data is packed, nothing trained.",
     "fit": "Train an expanded model stage by stage; the same command again resumes.",
     "validate": "Measure the loss of one model folder on the held-out text.",
     "test": "The same, logged as loss/test.",
