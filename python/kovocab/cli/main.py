@@ -28,7 +28,20 @@ VERBS: dict[str, Callable[..., int | None]] = {
     "quickstart": verbs.quickstart,
 }
 
-STREET = ("count", "combine", "refine", "expand", "plan", "coverage", "fit", "validate", "test", "predict", "export", "evaluate")
+STREET = (
+    "count",
+    "combine",
+    "refine",
+    "expand",
+    "plan",
+    "coverage",
+    "fit",
+    "validate",
+    "test",
+    "predict",
+    "export",
+    "evaluate",
+)
 
 
 def main(args: Sequence[str] | None = None) -> int:

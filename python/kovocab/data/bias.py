@@ -5,7 +5,7 @@ disk.
 """
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -106,17 +106,18 @@ def choose(passages: Passages, bias: Bias, budget: int, seed: int) -> Readings:
     """
     counts = passages.counts()
     deciding = passages.deciding(by_need(counts))
-    most = bias.max_passes * max(1, -(-budget // passages.tokens))
+    most = min(bias.max_passes * max(1, -(-budget // passages.tokens)), np.iinfo(np.uint16).max)
     rates = Rates(counts, passages.tokens_by(deciding), most)
     min_seen = bias.min_seen or rates.largest(budget, bias.share)
-    aim, plain = budget, budget / passages.tokens
+    aim, plain, lower = budget, budget / passages.tokens, 0.05
     for _ in range(TRIES):
         rate = rates.at(min_seen, aim)
         lost = bias.min_seen is None and rate is not None and min_seen and rate[-1] < (1 - bias.share) * plain
         if rate is None or lost:
             if bias.min_seen is not None:
                 break
-            min_seen, aim = min_seen - max(1, min_seen // 20), budget
+            # The rates fitted, and their whole numbers did not: in a small corpus these are far apart.
+            min_seen, aim, lower = int(min_seen * (1 - lower)), budget, min(0.5, 2 * lower)
             continue
         times = _drawn(passages, deciding, rate, most, seed)
         seen = passages.counts(times)
@@ -134,10 +135,10 @@ def choose(passages: Passages, bias: Bias, budget: int, seed: int) -> Readings:
             }
             return Readings(times, counts, seen, said)
         aim -= read - budget
+    fits = choose(passages, replace(bias, min_seen=None, share=0.99), budget, seed).said["n"]
     raise UsageError(
         f"data.bias: {passages.packed.record['source']} cannot show each new token {min_seen:,} times in the "
-        f"{budget:,} tokens that the run takes from it; wanted min_seen of at most about "
-        f"{rates.largest(int(0.9 * budget), share=0.999):,}, or none, or a longer run"
+        f"{budget:,} tokens that the run takes from it; wanted min_seen of at most {fits:,}, a longer run, or none"
     )
 
 

@@ -1,7 +1,7 @@
 """Contexts for `label_mode: distill`: some short windows of text round each new token, mined in one pass.
 
-Token Distillation (arXiv 2505.20133) learns a token's row from about 100 contexts of 50 tokens. Of a token that is there
-more often, those are taken that are spread over the most documents, and among these by a hash of the place.
+Token Distillation (arXiv 2505.20133) learns a token's row from about 100 contexts of 50 tokens. Of a token that is
+there more often, those are taken that are spread over the most documents, and among these by a hash of the place.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""How often a run will see each new token, before it begins: with the bias of its sources, and as it would be without."""
+"""How often a run will see each new token, told before it begins: with the bias of its sources, and without."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +14,7 @@ from kovocab.record import Record, read_record
 from kovocab.tokenizer.tokenizer import load_tokenizer
 
 Why = Literal["absent", "passes"]
-"""Why a token falls short: it is in no document that is trained on, or these are read as often as `max_passes` allows."""
+"""Why a token falls short: no document that is trained on has it, or these are read as often as `max_passes` allows."""
 
 MOST_SEEN = 0.01
 """The share of new tokens that are called the most seen."""
@@ -38,16 +38,17 @@ class Coverage:
     sources: list[Record]
 
     def summary(self) -> Record:
-        """Numbers of it all: least, tenth and half of the tokens, never seen, short and why, the most seen."""
+        """What it comes to; `least_tenth` compares the tenth that is seen least, of the tokens that are there."""
         before, after = (self.tokens[column].to_numpy() for column in ("without", "seen"))
-        tenth = max(1, len(after) // 10)
+        there = self.tokens["count"].to_numpy() > 0
+        tenth = max(1, there.sum() // 10)
         most = np.argsort(-before, kind="stable")[: max(1, int(len(before) * MOST_SEEN))]
         short = self.tokens.group_by("short").len()
         return {
             "new_tokens": len(after),
             "without": _spread(before),
             "with": _spread(after),
-            "least_tenth": _ratio(np.sort(after)[:tenth].sum(), np.sort(before)[:tenth].sum()),
+            "least_tenth": _ratio(np.sort(after[there])[:tenth].sum(), np.sort(before[there])[:tenth].sum()),
             "most_seen_share_without": _ratio(before[most].sum(), before.sum()),
             "most_seen_share_with": _ratio(after[most].sum(), after.sum()),
             "short": dict(short.filter(pl.col("short").is_not_null()).sort("short").iter_rows()),

@@ -225,7 +225,9 @@ class Mixture(lightning.LightningDataModule):
             list(read.values()),
             "train",
             order,
-            blocks=steps * step if steps else math.ceil(sum(each.blocks("train") for each in read.values()) / step) * step,
+            blocks=steps * step
+            if steps
+            else math.ceil(sum(each.blocks("train") for each in read.values()) / step) * step,
             batch_size=self.batch_size,
             rank=rank,
             world=world,
@@ -280,7 +282,9 @@ class Mixture(lightning.LightningDataModule):
         found = {}
         for name, (bias, blocks) in self._biases().items():
             if not blocks and not self._stages:
-                raise UsageError(f"data.bias: {name} has no tokens, and no stages say how many; wanted bias.{name}.tokens")
+                raise UsageError(
+                    f"data.bias: {name} has no tokens, and no stages say how many; wanted bias.{name}.tokens"
+                )
             if blocks:
                 source = next(each for each in packed or self.packed if each.record["source"] == name)
                 found[name] = biased(source, self._size, bias, blocks, self.seed)

@@ -40,7 +40,8 @@ class Stretch:
     @property
     def starts(self) -> npt.NDArray[np.int64]:
         """The first token of each passage among `tokens`."""
-        return self.begins - self.begins[0]
+        starts: npt.NDArray[np.int64] = self.begins - self.begins[0]
+        return starts
 
 
 class Passages:
@@ -61,7 +62,7 @@ class Passages:
         first = packed.record["first_new_id"]
         if first is None:
             raise UsageError(
-                f"{packed.folder} was packed by a tokenizer without a record of kovocab, so it is not known which tokens "
+                f"{packed.folder} was packed by a tokenizer that has no record of kovocab: it is not known which tokens "
                 "are new; wanted what `refine` or `expand` left"
             )
         self.packed, self.first, self.new = packed, int(first), size - int(first)

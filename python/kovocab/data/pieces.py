@@ -1,4 +1,4 @@
-"""Pieces of a source's training part in an order of their own, read as one text: documents that a bias repeats, contexts.
+"""Pieces of a source's training part in an order of their own, read as one text: what a bias repeats, contexts.
 
 The order is two mapped files, 16 bytes a piece, so a run of any length holds none of it in memory.
 """
@@ -76,7 +76,8 @@ class Pieces:
         if part != "train":
             return self.packed.block(part, index)
         runs = [self._tokens[start : start + length] for start, length, _ in self._runs(index)]
-        return np.concatenate(runs).astype(np.int64)
+        ids: npt.NDArray[np.int64] = np.concatenate(runs).astype(np.int64)
+        return ids
 
     def boundaries(self, part: Part, index: int) -> npt.NDArray[np.int64]:
         """Where in a block pieces begin, int64, ascending; not 0 where one goes on from the block before."""

@@ -57,8 +57,8 @@ class Rates:
         tokens: How many tokens are in the passages that each of them decides; behind them, in those without a new
             token: int64 [new + 1]. In the order of `by_need`.
         most: How often a passage is read at most.
-        weights: Of each new token, float64 [new]: one of weight 2 is to be seen twice as often. All 1 by default: what a
-            later measurement of needs says comes in here and nowhere else.
+        weights: Of each new token, float64 [new]: one of weight 2 is to be seen twice as often. All 1 by default: what
+            a later measurement of needs says comes in here.
     """
 
     def __init__(

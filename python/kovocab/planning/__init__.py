@@ -4,6 +4,7 @@ In: the settings of a fit. Out: bytes a device, FLOPs and hours of each stage, a
 weight, and never touches a GPU.
 
 plan         the verb
+coverage     a verb too: how often a run would see each new token
 setup        what is planned for, read from the settings
 costs        what a stage costs, from shapes alone
 meta_models  models that are all shapes, plain and in 4 bits

@@ -54,7 +54,9 @@ def tell_coverage(configuration: Configuration) -> None:
 
 
 def _table(found: Coverage, distilling: list[Record]) -> str:
-    lines = [f"{'source':<20} {'tokens':>15} {'of the run':>15} {'passes':>8} {'min_seen':>9} {'at most':>8} {'moved':>7}"]
+    lines = [
+        f"{'source':<20} {'tokens':>15} {'of the run':>15} {'passes':>8} {'min_seen':>9} {'at most':>8} {'moved':>7}"
+    ]
     for each in found.sources:
         bias = "" if "level" not in each else f" {each['min_seen']:>9,} {each['most']:>8} {each['moved']:>7.1%}"
         lines.append(f"{each['name']:<20} {each['tokens']:>15,} {each['budget']:>15,} {each['passes']:>8.3f}{bias}")
@@ -64,10 +66,13 @@ def _table(found: Coverage, distilling: list[Record]) -> str:
     for name in ("without", "with"):
         row = said[name]
         lines.append(
-            f"{name + ' bias':<14} {row['least']:>12,.1f} {row['tenth']:>12,.1f} {row['half']:>12,.1f} {row['never']:>8,}"
+            f"{name + ' bias':<14} {row['least']:>12,.1f} {row['tenth']:>12,.1f} {row['half']:>12,.1f} "
+            f"{row['never']:>8,}"
         )
     if said["least_tenth"] is not None:
-        lines.append(f"the least seen tenth: {said['least_tenth']:.2f} times as often as without a bias")
+        lines.append(
+            f"the least seen tenth of what is there: {said['least_tenth']:.2f} times as often as without a bias"
+        )
     if said["most_seen_share_without"] is not None:
         lines.append(
             f"the most seen hundredth: {said['most_seen_share_without']:.2%} of what is seen of new tokens without, "
@@ -81,9 +86,9 @@ def _table(found: Coverage, distilling: list[Record]) -> str:
         named = found.tokens.filter(found.tokens["short"] == short).sort("seen", "id")["token"].head(SHOWN).to_list()
         lines.append(f"{count:,} {why[short]}: {', '.join(map(repr, named))}{', …' if count > SHOWN else ''}")
     for stage in distilling:
-        contexts = found.tokens["contexts"]
+        contexts = found.tokens["contexts"].to_numpy()
         lines.append(
-            f"stage {stage['stage']} distills {int(contexts.sum()):,} contexts, {contexts.min()} to {contexts.max()} of each "
-            f"new token, and reads them {stage['epochs']:.2f} times"
+            f"stage {stage['stage']} distills {int(contexts.sum()):,} contexts, {int(contexts.min())} to "
+            f"{int(contexts.max())} of each new token, and reads them {stage['epochs']:.2f} times"
         )
     return "\n".join(lines)

@@ -1,0 +1,108 @@
+"""`kovocab coverage`: what it foretells is what the run then reads, and it says what falls short and why."""
+
+import json
+
+import polars as pl
+import pytest
+
+from kovocab.cli import main as cli
+from kovocab.data.block_loader import _Blocks
+from kovocab.record import read_record
+from support.base import BASE_TOKENS, NEW_TOKENS, corpus
+from support.runs import fit, make_place
+
+pytestmark = pytest.mark.usefixtures("in_place")
+CONFIG = """
+model: {model: expanded, dtype: float32}
+trainer: {accelerator: cpu, devices: 1, accumulate_grad_batches: 2, limit_val_batches: 0}
+schedule: [{input_rows: new}, {output_rows: new}]
+defaults: {lr: 1e-2, steps: 30}
+"""
+BIAS = ("--data.bias", "{ko: {max_passes: 3}}")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return make_place(tmp_path_factory.mktemp("coverage"), CONFIG)
+
+
+def tell(capsys, *args, code=0):
+    capsys.readouterr()
+    assert cli.main(["coverage", "--config", "fit.yaml", *args]) == code
+    said = capsys.readouterr()
+    return said.err if code else said.out
+
+
+def test_it_foretells_what_the_run_reads(capsys, monkeypatch):
+    said = json.loads(tell(capsys, *BIAS, "--out", "coverage.parquet", "--log", "json"))
+    table = pl.read_parquet("coverage.parquet")
+    assert table["id"].to_list() == list(range(BASE_TOKENS, BASE_TOKENS + NEW_TOKENS))
+    [source] = said["sources"]
+    assert source["budget"] == 2 * 30 * 2 * 4 * 16
+    assert source["min_seen"] > 0
+    assert said["new_tokens"] == NEW_TOKENS
+    seen, before = [0] * NEW_TOKENS, _Blocks.__getitem__
+
+    def counted(self, address):
+        block = before(self, address)
+        if self._part == "train":
+            for number in block["input_ids"].tolist():
+                if number >= BASE_TOKENS:
+                    seen[number - BASE_TOKENS] += 1
+        return block
+
+    monkeypatch.setattr(_Blocks, "__getitem__", counted)
+    assert fit("run", *BIAS) == 0
+    assert all(real >= told for real, told in zip(seen, table["seen"].to_list(), strict=True))
+    # Behind the last reading comes the first again, to the end of the budget: that is all there is more.
+    assert sum(seen) - table["seen"].sum() <= source["budget"] * 0.15
+    short = table.filter(pl.col("short").is_null())
+    assert (short["seen"] >= source["min_seen"]).all()
+
+
+def test_it_tells_a_table(capsys):
+    said = tell(capsys, *BIAS)
+    assert said.splitlines()[0].split()[-4:] == ["min_seen", "at", "most", "moved"]
+    for line in (
+        "new tokens, seen over the run:",
+        "without bias",
+        "with bias",
+        "the least seen tenth of what is there:",
+    ):
+        assert line in said
+    without = tell(capsys)
+    assert "the least seen tenth of what is there: 1.00 times as often" in without
+    assert len(without.splitlines()[1].split()) == 4
+
+
+def test_what_falls_short_is_named_with_its_reason(capsys, tmp_path):
+    corpus(tmp_path, "rare", [f"{i} " + "tree " * 20 for i in range(80)] + ["하늘 구름"] * 2)
+    sources = json.dumps([{"name": "ko", "corpus": str(tmp_path / "rare.jsonl")}])
+    said = tell(capsys, "--data.sources", sources, "--data.bias", "{ko: {min_seen: 40}}")
+    assert "are in no document that is trained on: " in said
+    assert "are seen less than min_seen times, though read as often as max_passes allows: " in said
+
+
+def test_a_stage_that_distills_tells_its_contexts(capsys):
+    stages = ("--stages", "{1: {label_mode: distill}}", "--data.contexts", "{per_token: 5, length: 6}")
+    said = json.loads(tell(capsys, *stages, "--log", "json"))
+    assert said["distilling"][0]["stage"] == 1
+    assert said["distilling"][0]["epochs"] > 1
+    told = tell(capsys, *stages)
+    assert "stage 1 distills " in told
+    assert " to 5 of each new token" in told
+    assert fit("distilled", *stages) == 0
+    record = read_record("distilled/stages/1")
+    assert record["settings"]["data"]["contexts"] == {"per_token": 5, "length": 6}
+    assert record["served"]["begin"] == 0
+
+
+def test_too_much_is_a_usage_error(capsys):
+    said = tell(capsys, "--data.bias", "{ko: {min_seen: 1000000}}", code=2)
+    assert "kovocab coverage: data.bias: ko cannot show each new token 1,000,000 times" in said
+
+
+def test_another_file_is_not_written_over(capsys, tmp_path):
+    (tmp_path / "mine.parquet").write_bytes(b"mine")
+    assert "mine.parquet" in tell(capsys, "--out", str(tmp_path / "mine.parquet"), code=1)
+    assert (tmp_path / "mine.parquet").read_bytes() == b"mine"
