@@ -19,7 +19,6 @@ import numpy as np
 
 from kovocab.artefact import new_folder
 from kovocab.corpus.contents import Fingerprint, Standing
-from kovocab.corpus.documents import check_readable, corpus_files, fingerprint_of, local_files, read_file
 from kovocab.corpus.files import File
 from kovocab.corpus.remote import shown
 from kovocab.corpus.settings import Encoding, Normalize, Reading
@@ -28,6 +27,7 @@ from kovocab.data.memo import Memo
 from kovocab.data.packed import DTYPES, PackedSource
 from kovocab.data.splitting import PARTS, Split
 from kovocab.errors import CorpusError, UsageError, quantity
+from kovocab.reading.documents import check_readable, corpus_files, fingerprint_of, local_files, read_file
 from kovocab.record import RECORD, Record, read_record, write_record
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.workplace import turn
