@@ -19,7 +19,6 @@ import numpy as np
 
 from kovocab.artefact import new_folder
 from kovocab.corpus.contents import Fingerprint, Standing
-from kovocab.corpus.documents import check_readable, corpus_files, fingerprint_of, local_files, read_file
 from kovocab.corpus.files import File
 from kovocab.corpus.remote import shown
 from kovocab.corpus.settings import Encoding, Normalize, Reading
@@ -28,6 +27,7 @@ from kovocab.packing.encoding import Document, Encoder, SpecialTokens, eos_of
 from kovocab.packing.memo import Memo
 from kovocab.packing.packed import DTYPES, PackedSource
 from kovocab.packing.splitting import PARTS, Split
+from kovocab.reading.documents import check_readable, corpus_files, fingerprint_of, local_files, read_file
 from kovocab.record import RECORD, Record, read_record, write_record
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.workplace import turn
