@@ -77,7 +77,7 @@ def test_what_each_source_gave_is_on_record_and_stages_go_on_in_one_order(in_pla
             assert source == wanted
         web = served["sources"]["web"]
         assert (
-            f"stage {number}/3: web: {web['tokens']:,} tokens, {web['share']:.2%}, {web['epochs']:.2f} epochs" in said
+            f"stage {number}/3: web: {web['tokens']:,} tokens, {web['share']:.2%}, {web['epochs']:.3g} epochs" in said
         )
         assert [stage["served"]["end"] for stage in record["earlier"]] == ends
         begin += length
