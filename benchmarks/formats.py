@@ -22,7 +22,7 @@ import text
 from kovocab import _core
 from kovocab.corpus.documents import Corpus, batches, corpus_files
 from kovocab.corpus.readers import read_files
-from kovocab.counting.tally import bpe_of
+from kovocab.tokenizer.engine import bpe_of
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from setting import BASE, THREADS, check_build
 
