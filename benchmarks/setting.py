@@ -5,7 +5,7 @@ from pathlib import Path
 import mistral_common
 
 from kovocab import _core
-from kovocab.counting.tally import threads_of
+from kovocab.machine.threads import threads_of
 
 BASE = Path(mistral_common.__file__).parent / "data" / "tokenizer.model.v1"
 THREADS = threads_of(None)

@@ -2,12 +2,13 @@
 //!
 //! In the order of the street: [`text`] cuts text where no vocabulary entry can span, [`counting`] counts the words,
 //! [`bpe`] reads the `tokenizer.json` that all of it depends on, learns merges from the counts and turns words into
-//! tokens. `border` carries columns in and out as Arrow, and alone knows Python; without the feature `python` the
+//! tokens; [`packing`] does both at once, where the order of a document's tokens is wanted. `border` carries columns in and out as Arrow, and alone knows Python; without the feature `python` the
 //! crate builds and is tested by itself.
 
 pub mod border;
 pub mod bpe;
 pub mod counting;
 pub mod error;
+pub mod packing;
 pub mod text;
 mod threads;

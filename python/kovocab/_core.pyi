@@ -5,6 +5,7 @@ from typing import Any, Protocol, final
 
 __all__ = [
     "Bpe",
+    "Packer",
     "Segments",
     "SortedWords",
     "UnreadableTokenizer",
@@ -46,6 +47,23 @@ class Segments:
     def __len__(self) -> int: ...
     def change(self, drop: _ArrowColumn, add: _ArrowColumn) -> int: ...
     def count_tokens(self) -> Any: ...
+
+@final
+class Packer:
+    def __new__(
+        cls,
+        bpe: Bpe,
+        threads: int,
+        memory: int,
+        *,
+        wide: bool,
+        before: _ArrowColumn,
+        behind: _ArrowColumn,
+        last: int | None,
+        sought: _ArrowColumn,
+        special_as_text: bool,
+    ) -> Packer: ...
+    def pack(self, documents: _ArrowColumn) -> tuple[Any, Any, int]: ...
 
 @final
 class SortedWords:

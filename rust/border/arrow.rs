@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use arrow_array::builder::{StringViewBuilder, UInt64Builder};
 use arrow_array::cast::AsArray;
-use arrow_array::types::{ArrowPrimitiveType, UInt32Type, UInt64Type};
-use arrow_array::{Array, ArrayRef, RecordBatch, StringViewArray, UInt32Array, UInt64Array};
+use arrow_array::types::{ArrowPrimitiveType, UInt16Type, UInt32Type, UInt64Type};
+use arrow_array::{Array, ArrayRef, PrimitiveArray, RecordBatch, StringViewArray, UInt32Array, UInt64Array};
 use arrow_schema::{DataType, Field, Schema};
 
 use crate::bpe::train::Trained;
 use crate::counting::sorted::Sorted;
 use crate::error::{Error, Result};
+use crate::packing::packer::Packed;
 
 /// The texts of a string column, which may come in chunks.
 ///
@@ -109,6 +110,30 @@ pub fn trained(tokens: &[Trained]) -> Result<RecordBatch> {
         ("right", part(|parts| &parts.1)),
         ("count", u64s(tokens.iter().map(|token| token.count))),
     ])
+}
+
+/// Ids of two bytes each, and `end, text_tokens, hash, words, bytes: u64` of each document.
+///
+/// # Errors
+/// None that the caller can cause.
+pub fn narrow(packed: Packed<u16>) -> Result<(ArrayRef, RecordBatch)> {
+    packed_as::<UInt16Type>(packed)
+}
+
+/// [`narrow`], with ids of four bytes.
+///
+/// # Errors
+/// None that the caller can cause.
+pub fn wide(packed: Packed<u32>) -> Result<(ArrayRef, RecordBatch)> {
+    packed_as::<UInt32Type>(packed)
+}
+
+fn packed_as<T: ArrowPrimitiveType>(packed: Packed<T::Native>) -> Result<(ArrayRef, RecordBatch)> {
+    let Packed { ids, ends, text_tokens, hashes, words, bytes, .. } = packed;
+    let columns = [("end", ends), ("text_tokens", text_tokens), ("hash", hashes), ("words", words), ("bytes", bytes)];
+    let of = |values: Vec<u64>| -> ArrayRef { Arc::new(UInt64Array::new(values.into(), None)) };
+    let documents = table(columns.map(|(name, values)| (name, of(values))))?;
+    Ok((Arc::new(PrimitiveArray::<T>::new(ids.into(), None)), documents))
 }
 
 fn strings<'a>(values: impl Iterator<Item = Option<&'a str>>) -> ArrayRef {

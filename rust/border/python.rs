@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use pyo3::exceptions::{PyOSError, PyOverflowError, PyValueError};
 use pyo3::prelude::*;
-use pyo3_arrow::{PyChunkedArray, PyRecordBatch};
+use pyo3_arrow::{PyArray, PyChunkedArray, PyRecordBatch};
 
 use crate::border::arrow as table;
 use crate::bpe::encode::Encoder;
@@ -20,6 +20,7 @@ use crate::counting::cutter::Cutter;
 use crate::counting::sorted::Sorted;
 use crate::counting::spill;
 use crate::error::Error;
+use crate::packing::packer::{Packer, Round};
 use crate::text::hangul::Kinds;
 
 pyo3::create_exception!(kovocab._core, UnreadableTokenizer, PyValueError);
@@ -201,6 +202,59 @@ impl PySegments {
     }
 }
 
+#[pyclass(module = "kovocab._core", name = "Packer")]
+struct PyPacker {
+    bpe: Py<PyBpe>,
+    packer: Packer,
+    wide: bool,
+}
+
+#[pymethods]
+impl PyPacker {
+    #[new]
+    #[pyo3(signature = (bpe, threads, memory, *, wide, before, behind, last, sought, special_as_text))]
+    #[allow(clippy::too_many_arguments)] // of a Python function, which has names for them
+    fn new(
+        bpe: Py<PyBpe>,
+        threads: usize,
+        memory: usize,
+        wide: bool,
+        before: PyChunkedArray,
+        behind: PyChunkedArray,
+        last: Option<u32>,
+        sought: PyChunkedArray,
+        special_as_text: bool,
+    ) -> PyResult<Self> {
+        let round = Round {
+            before: table::ids(before.chunks())?,
+            behind: table::ids(behind.chunks())?,
+            last,
+            sought: table::texts(sought.chunks())?.into_iter().map(String::from).collect(),
+            special_as_text,
+        };
+        let packer = Packer::new(&bpe.get().bpe, round, threads, memory)?;
+        Ok(Self { bpe, packer, wide })
+    }
+
+    /// The ids of documents one after another, what is known of each document, and how many hold what is sought.
+    fn pack(&mut self, py: Python<'_>, documents: PyChunkedArray) -> PyResult<(PyArray, PyRecordBatch, u64)> {
+        let bpe = &self.bpe.get().bpe;
+        let (ids, found_documents, found) = py.detach(|| {
+            let texts = table::texts(documents.chunks())?;
+            if self.wide {
+                let packed = self.packer.pack(bpe, &texts);
+                let found = packed.found;
+                table::wide(packed).map(|(ids, documents)| (ids, documents, found))
+            } else {
+                let packed = self.packer.pack(bpe, &texts);
+                let found = packed.found;
+                table::narrow(packed).map(|(ids, documents)| (ids, documents, found))
+            }
+        })?;
+        Ok((PyArray::from_array_ref(ids), found_documents.into(), found))
+    }
+}
+
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("build_profile", if cfg!(debug_assertions) { "debug" } else { "release" })?;
@@ -211,5 +265,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(sort_parts, module)?)?;
     module.add_function(wrap_pyfunction!(count_hangul, module)?)?;
     module.add_class::<PySegments>()?;
+    module.add_class::<PyPacker>()?;
     module.add_function(wrap_pyfunction!(train_bpe, module)?)
 }

@@ -150,7 +150,15 @@ impl<'a> Encoder<'a> {
     pub fn encode(&self, word: &[u8], scratch: &mut Scratch, mut found: impl FnMut(&[u32])) {
         if let Some(&id) = self.special.get(word) {
             found(&[id]);
-        } else if let Style::ByteLevel { .. } = self.bpe.style {
+        } else {
+            self.encode_text(word, scratch, found);
+        }
+    }
+
+    /// [`Encoder::encode`] of a word that is no added token, even where it is spelled as one.
+    #[inline]
+    pub fn encode_text(&self, word: &[u8], scratch: &mut Scratch, found: impl FnMut(&[u32])) {
+        if let Style::ByteLevel { .. } = self.bpe.style {
             self.encode_bytes(word, scratch, found);
         } else {
             self.encode_characters(word, scratch, found);

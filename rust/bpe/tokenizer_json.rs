@@ -77,6 +77,8 @@ pub struct Added {
     pub behind: bool,
     /// Whether it is found in normalised text, after the others.
     pub normalized: bool,
+    /// Whether it is no text but a sign, the end of a document say.
+    pub special: bool,
 }
 
 /// What the file says of a tokenizer that the engine reproduces.
@@ -123,6 +125,8 @@ struct AddedToken {
     lstrip: bool,
     rstrip: bool,
     normalized: bool,
+    #[serde(default)]
+    special: bool,
 }
 
 #[derive(serde::Deserialize)]
@@ -261,12 +265,13 @@ fn added(tokens: Vec<AddedToken>, style: &Style) -> Result<Vec<Added>> {
             return Err(refuse(format!("its added token {content:?} is normalised and strips white space")));
         }
     }
-    let added = |AddedToken { id, content, lstrip, rstrip, normalized, .. }| Added {
+    let added = |AddedToken { id, content, lstrip, rstrip, normalized, special, .. }| Added {
         id,
         content,
         before: lstrip,
         behind: rstrip,
         normalized,
+        special,
     };
     Ok(tokens.into_iter().map(added).collect())
 }

@@ -129,7 +129,7 @@ impl WordCounter {
 }
 
 /// Runs of documents of about [`TASK`] bytes.
-fn tasks<'a, 'b>(documents: &'a [&'b str]) -> Vec<&'a [&'b str]> {
+pub(crate) fn tasks<'a, 'b>(documents: &'a [&'b str]) -> Vec<&'a [&'b str]> {
     let mut bytes = 0;
     let goes_on = |text: &&str, _: &&str| {
         bytes += text.len();
@@ -147,7 +147,7 @@ impl Worker {
     fn document(&mut self, cutter: &Cutter, text: &str, tables: &Tables) -> i64 {
         let Self { front, sections } = self;
         let before = sections.len();
-        if cutter.sections(text, sections, |token, length| front.push(token, 0, length, tables)) {
+        if cutter.sections(text, sections, |token, _| front.push(&token.padded, 0, token.length, tables)) {
             return 0;
         }
         between_space(text.as_bytes()) - between_space(&sections[before..])

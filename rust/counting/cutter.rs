@@ -27,30 +27,41 @@ impl Cutter {
     /// # Errors
     /// If the tokenizer's added tokens cannot be searched for.
     pub fn new(bpe: &Bpe) -> Result<Self> {
+        Self::reading(bpe, false)
+    }
+
+    /// [`Cutter::new`]; with `special_as_text` the text of a special token is text as any other.
+    ///
+    /// # Errors
+    /// As [`Cutter::new`].
+    pub fn reading(bpe: &Bpe, special_as_text: bool) -> Result<Self> {
         let (style, cut, space) = (bpe.style.clone(), bpe.cut, Finder::new("\u{2581}"));
-        let search = |normalized| Search::of(bpe.added.iter().filter(|token| token.normalized == normalized), &style);
+        let search = |normalized| {
+            let added = bpe.added.iter().filter(|token| token.normalized == normalized);
+            Search::of(added, &style, special_as_text)
+        };
         Ok(Self { added: search(false)?, normalized: search(true)?, style, cut, space })
     }
 
     /// Append the sections of a document to `sections`, a gap before each, and call `added` with each added token and
-    /// its length; behind it stand [`PADDING`] bytes. Sections are written as words are inside the engine.
+    /// how long `sections` are by then. Sections are written as words are inside the engine.
     ///
     /// Returns whether words stand between white space in `text` as they do in its sections: where it held no added
     /// token and no `▁`.
     #[inline]
-    pub(crate) fn sections(&self, text: &str, sections: &mut Vec<u8>, mut added: impl FnMut(&[u8], usize)) -> bool {
+    pub(crate) fn sections(&self, text: &str, sections: &mut Vec<u8>, mut added: impl FnMut(&Token, usize)) -> bool {
         let mut same = true;
         Search::each(self.added.as_ref(), text, |section, at, found| {
             same &= self.section(section, at == 0, sections, &mut added);
             if let Some(token) = found {
-                added(&token.padded, token.length);
+                added(token, sections.len());
                 same = false;
             }
         });
         same
     }
 
-    fn section(&self, text: &str, at_start: bool, to: &mut Vec<u8>, added: &mut impl FnMut(&[u8], usize)) -> bool {
+    fn section(&self, text: &str, at_start: bool, to: &mut Vec<u8>, added: &mut impl FnMut(&Token, usize)) -> bool {
         if text.is_empty() {
             return true;
         }
@@ -65,7 +76,7 @@ impl Cutter {
                         to.extend_from_slice(section.as_bytes());
                     }
                     if let Some(token) = found {
-                        added(&token.padded, token.length);
+                        added(token, to.len());
                         same = false;
                     }
                 });
@@ -110,15 +121,21 @@ const BEGINNINGS: usize = 4;
 /// Bytes that are looked through together.
 const BLOCK: usize = 64;
 
-struct Token {
-    padded: Vec<u8>,
-    length: usize,
+/// An added token.
+pub(crate) struct Token {
+    pub(crate) id: u32,
+    /// Its text, with [`PADDING`] bytes behind it.
+    pub(crate) padded: Vec<u8>,
+    /// Bytes of its text.
+    pub(crate) length: usize,
     before: bool,
     behind: bool,
+    /// Whether it is passed over: no other token is found in it either.
+    text: bool,
 }
 
 impl Search {
-    fn of<'a>(added: impl Iterator<Item = &'a Added>, style: &Style) -> Result<Option<Self>> {
+    fn of<'a>(added: impl Iterator<Item = &'a Added>, style: &Style, special_as_text: bool) -> Result<Option<Self>> {
         let normalized = |content: &'a str| match style {
             Style::ByteLevel { nfc: true, .. } => nfc(content),
             _ => content.into(),
@@ -131,10 +148,12 @@ impl Search {
         let automaton = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&contents);
         let automaton = automaton.map_err(|e| Error::Tokenizer(format!("its added tokens: {e}")))?;
         let token = |token: &&Added| Token {
+            id: token.id,
             padded: [token.content.as_bytes(), &[0; PADDING]].concat(),
             length: token.content.len(),
             before: token.before,
             behind: token.behind,
+            text: special_as_text && token.special,
         };
         let tokens: Vec<Token> = found.iter().map(token).collect();
         let beginnings = contents.iter().map(|content| content.as_bytes().first_chunk::<2>().copied());
@@ -180,6 +199,9 @@ impl Search {
             let token = &search.tokens[found.pattern().as_usize()];
             let (mut start, mut end) = (found.start(), found.end());
             behind = end;
+            if token.text {
+                continue;
+            }
             if token.before {
                 start = text[..start].trim_end().len().max(from);
             }
@@ -238,8 +260,8 @@ pub(crate) mod tests {
     fn words(prefix: Option<&str>, text: &str) -> Vec<String> {
         let cutter = Cutter::new(&bpe(prefix)).unwrap();
         let (mut sections, mut found) = (vec![], vec![]);
-        cutter.sections(text, &mut sections, |token, length| {
-            found.push(String::from_utf8(token[..length].to_vec()).unwrap());
+        cutter.sections(text, &mut sections, |token, _| {
+            found.push(String::from_utf8(token.padded[..token.length].to_vec()).unwrap());
         });
         cutter.words(&sections, |start, end| found.push(String::from_utf8(sections[start..end].to_vec()).unwrap()));
         found

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 
 from kovocab import _core, count_tokens, count_words
 from kovocab.counting.count import count
-from kovocab.counting.tally import bpe_of
 from kovocab.errors import TokenizerError
+from kovocab.tokenizer.engine import bpe_of
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 from support import reference
 from support.byte_level import CL100K, CONTRACTIONS, MARKS, O200K, SEVERAL, added, hard_text, load, split_by, tiny

@@ -17,10 +17,10 @@ from tokenizers import Tokenizer
 from fuzz.trying import text
 from kovocab import _core
 from kovocab.building.target import build_target
-from kovocab.counting.tally import bpe_of
 from kovocab.counting.word_counts import WORDS
 from kovocab.errors import TokenizerError
 from kovocab.example.text import sample_documents
+from kovocab.tokenizer.engine import bpe_of
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson

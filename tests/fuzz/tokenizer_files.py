@@ -17,9 +17,9 @@ from tokenizers import Tokenizer
 
 from fuzz.trying import PIECES, damaged, mutated, seen
 from kovocab import _core
-from kovocab.counting.tally import bpe_of
 from kovocab.errors import TokenizerError
 from kovocab.tokenizer import sentencepiece_model
+from kovocab.tokenizer.engine import bpe_of
 from kovocab.tokenizer.parsing import parse
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer_json import TokenizerJson

@@ -64,7 +64,7 @@ def count_corpus(
     """
     from kovocab.artefact import check_file
     from kovocab.counting import count, token_counts
-    from kovocab.counting.progress import all_as
+    from kovocab.progress import all_as
 
     check_file(out)
     report = report or str(Path(out).with_suffix(".skipped.jsonl"))

@@ -7,7 +7,6 @@ count          the verb: corpus → word counts
 one_pass       a corpus through the tally
 tally          word counts within a bound of memory
 resume         what is kept of a count, to go on after it was stopped
-progress       a bar, or lines for a log or a machine
 word_counts    word counts as a file, larger than memory or not
 token_counts   word counts or a corpus → token counts
 cluster        files → word counts, on many machines

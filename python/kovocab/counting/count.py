@@ -22,9 +22,8 @@ from kovocab.corpus.faults import REPORT_FILE, Fault, is_report, write_report
 from kovocab.corpus.settings import Encoding, Normalize, Reading, Template
 from kovocab.counting import cluster
 from kovocab.counting.one_pass import Pass, run
-from kovocab.counting.progress import Form
 from kovocab.counting.resume import Kept
-from kovocab.counting.tally import Tally, bpe_of, threads_of
+from kovocab.counting.tally import Tally
 from kovocab.counting.token_counts import TOKENS_FILE
 from kovocab.counting.word_counts import (
     WORDS,
@@ -41,9 +40,12 @@ from kovocab.counting.word_counts import (
 )
 from kovocab.errors import CorpusError, UsageError, quantity
 from kovocab.machine.memory import bound
+from kovocab.machine.threads import threads_of
 from kovocab.ownership import check_apart
+from kovocab.progress import Form
 from kovocab.reading.documents import Corpus, fingerprint_of, local_files
 from kovocab.record import Record
+from kovocab.tokenizer.engine import bpe_of
 from kovocab.tokenizer.tokenizer import Source, load_tokenizer
 
 log = logging.getLogger(__name__)

@@ -18,10 +18,10 @@ from kovocab.corpus.contents import Fingerprint, Standing, whole_hashes
 from kovocab.corpus.faults import Fault
 from kovocab.corpus.files import File
 from kovocab.corpus.settings import Reading
-from kovocab.counting.progress import Form, Progress, progress
 from kovocab.counting.resume import Done, Kept
 from kovocab.counting.tally import Tally
 from kovocab.machine import memory
+from kovocab.progress import Form, Progress, progress
 from kovocab.reading.documents import BATCH_SIZE, Corpus, batches, corpus_files, no_documents
 from kovocab.reading.readers import read_files
 

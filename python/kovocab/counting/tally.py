@@ -1,10 +1,8 @@
 """The tally: word counts that keep within a bound of memory, on disk where they do not fit."""
 
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -13,14 +11,12 @@ from typing import Self
 import polars as pl
 
 from kovocab import _core
-from kovocab.errors import ArtefactError, TokenizerError, UsageError
+from kovocab.errors import ArtefactError
 from kovocab.machine import memory
-from kovocab.tokenizer.tokenizer_json import BpeModel, TokenizerJson
 
 log = logging.getLogger(__name__)
 
 ROWS = 1 << 20  # of a table at a time, and of a row group
-_MOST_THREADS = 1024  # each has words of its own
 _LEAST = 128 << 20  # bytes of tables that are worth spilling
 _SORTED = 100  # bytes of memory, at most, that a word takes besides while words are sorted in memory
 _PARTS = "[0-9][0-9][0-9].words"
@@ -131,41 +127,3 @@ def sorted_words(folder: Path) -> Iterator[pl.DataFrame]:
 def _tables(words: _core.SortedWords) -> Iterator[pl.DataFrame]:
     while (table := words.take(ROWS)) is not None:
         yield pl.DataFrame(table)
-
-
-def bpe_of(tokenizer: TokenizerJson) -> _core.Bpe:
-    """A tokenizer as the engine has it, which cuts words.
-
-    Raises:
-        TokenizerError: it is neither SentencePiece-style nor byte-level with a pattern that the engine reads; says what
-            it is.
-    """
-    try:
-        if not isinstance(tokenizer.model, BpeModel):
-            raise _core.UnreadableTokenizer(f"its model is {tokenizer.model.type}, not BPE")
-        if tokenizer.encode_special_tokens:
-            raise _core.UnreadableTokenizer("special tokens are encoded as text")
-        return _engine(tokenizer.text)
-    except _core.UnreadableTokenizer as error:
-        raise TokenizerError(
-            f"words are cut for SentencePiece-style and byte-level tokenizers, and of this one {error}; "
-            "count_tokens on a corpus takes any tokenizer"
-        ) from error
-
-
-@lru_cache(maxsize=2)  # of a large vocabulary it takes as long as counting some megabytes
-def _engine(text: str) -> _core.Bpe:
-    return _core.Bpe(text)
-
-
-def threads_of(threads: int | None) -> int:
-    """How many threads to work in: `threads`, or one a processor when None.
-
-    Raises:
-        UsageError: `threads` is less than 1, or more than 1,024.
-    """
-    if threads is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not 1 <= threads <= _MOST_THREADS:
-        raise UsageError(f"threads is {threads}; wanted 1 to {_MOST_THREADS:,}")
-    return threads

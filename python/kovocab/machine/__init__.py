@@ -4,6 +4,7 @@ In: nothing. Out: how much memory there is and may be used; what GPUs hold and c
 what for.
 
 memory    how much there is, how much is used, and a bound from a size such as 4GB
+threads   how many to work in
 gpus      what GPUs hold and compute, by name
 stopping  the signals that ask a run to stop
 """

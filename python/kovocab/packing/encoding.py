@@ -1,12 +1,12 @@
-"""Documents → token ids, with the measures that a record has of them. What a document holds is text."""
+"""A tokenizer as packing uses it: its template, the end of a document, and that what a document holds is text."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from kovocab.building.placement import base_of
 from kovocab.errors import TokenizerError
+from kovocab.packing.encoders import Encoded, encoder_of
 from kovocab.tokenizer.companions import read_config
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
@@ -14,36 +14,17 @@ from kovocab.tokenizer.tokenizer_json import TokenizerJson
 if TYPE_CHECKING:
     import polars as pl
 
+DTYPES = ("<u2", "<u4")
+"""What token ids are kept as: as many bytes as the largest needs."""
+
 SpecialTokens = Literal["text", "token"]
 """What becomes of the text of a special token in a document: `</s>` read as four characters, or as the end."""
-
-AT_ONCE = 1024
-"""Documents given to the tokenizer in one call: enough for all threads, little to hold."""
 
 EOS_NAMES = ("</s>", "<|endoftext|>", "<|end_of_text|>", "<eos>", "<|im_end|>")
 """What the end of a document is called where a bare tokenizer.json does not say."""
 
 UNKNOWN = "\U0010fffd"
 """A character that no model has learned."""
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A document that was encoded.
-
-    Attributes:
-        text: The document.
-        ids: Its token ids, with those that the template and eos put round it.
-        words: Runs of characters that are not white space.
-        bytes: UTF-8.
-        text_tokens: Those of `ids` that are the text's.
-    """
-
-    text: str
-    ids: list[int]
-    words: int
-    bytes: int
-    text_tokens: int
 
 
 class Encoder:
@@ -54,8 +35,11 @@ class Encoder:
         eos: The token that ends each document, if any.
         special: What becomes of the text of a special token in a document.
         first_new_id: Where the tokens begin that the base has not; None where there is no base.
+        threads: How many threads encode.
+        memory: Bytes that words may take which were encoded before.
 
     Attributes:
+        dtype: Of the ids.
         special_tokens: The text of each special token; of the one that ends documents too.
         with_special_tokens: How many documents held one of them, of those that were encoded.
 
@@ -64,7 +48,14 @@ class Encoder:
     """
 
     def __init__(
-        self, tokenizer: TokenizerJson, eos: str | None, special: SpecialTokens, first_new_id: int | None
+        self,
+        tokenizer: TokenizerJson,
+        eos: str | None,
+        special: SpecialTokens,
+        first_new_id: int | None,
+        *,
+        threads: int = 1,
+        memory: int = 64 << 20,
     ) -> None:
         # An eos that a folder names, and its tokenizer.json calls no special token, is one all the same.
         tokens = [replace(token, special=token.special or token.content == eos) for token in tokenizer.added_tokens]
@@ -73,38 +64,45 @@ class Encoder:
             self.special_tokens.append(eos)
         self.with_special_tokens = 0
         tokenizer = replace(tokenizer, added_tokens=tuple(tokens), encode_special_tokens=special == "text")
-        self._eos = None if eos is None else tokenizer.ids[eos]
+        self.dtype = dtype_of(tokenizer)
         self._reference = Reference(tokenizer)
-        base = None if first_new_id is None else base_of(tokenizer, first_new_id)
-        self._base = None if base is None else Reference(base)
-        self._round = len(self._reference.encode(["a"], template=True)[0]) - len(self._reference.encode(["a"])[0])
         if special == "text":
             self._check_text(tokenizer)
+        self._encoder = encoder_of(
+            tokenizer,
+            self.dtype,
+            template=True,
+            eos_id=None if eos is None else tokenizer.ids[eos],
+            sought=self.special_tokens,
+            threads=threads,
+            memory=memory,
+            reference=self._reference,
+        )
+        base = None if first_new_id is None else base_of(tokenizer, first_new_id)
+        self._base = base and encoder_of(
+            base,
+            dtype_of(base),
+            template=False,
+            eos_id=None,
+            sought=[],
+            threads=threads,
+            memory=memory // 8,
+        )
 
     @property
     def has_base(self) -> bool:
         """Whether it is known what the base makes of a text."""
         return self._base is not None
 
-    def documents(self, series: "pl.Series") -> Iterator[Document]:
-        """Encode the documents of `series` that are not empty."""
-        series = series.filter(series.str.len_bytes() > 0)
-        for start in range(0, len(series), AT_ONCE):
-            part = series[start : start + AT_ONCE]
-            texts = part.to_list()
-            words, sizes = part.str.count_matches(r"\S+").to_list(), part.str.len_bytes().to_list()
-            if self.special_tokens:
-                self.with_special_tokens += int(part.str.contains_any(self.special_tokens).sum())
-            encoded = self._reference.encode(texts, template=True)
-            for text, ids, count, size in zip(texts, encoded, words, sizes, strict=True):
-                own = len(ids) - self._round
-                if self._eos is not None and ids[-1:] != [self._eos]:
-                    ids.append(self._eos)
-                yield Document(text, ids, count, size, own)
+    def encode(self, documents: "pl.Series") -> Encoded:
+        """Encode those of `documents` that are not empty."""
+        encoded, found = self._encoder.encode(documents.filter(documents.str.len_bytes() > 0))
+        self.with_special_tokens += found
+        return encoded
 
-    def base_tokens(self, texts: list[str]) -> int:
+    def base_tokens(self, texts: "pl.Series") -> int:
         """How many tokens the base makes of `texts`; see `has_base`."""
-        return 0 if self._base is None else sum(map(len, self._base.encode(texts)))
+        return 0 if self._base is None else len(self._base.encode(texts)[0].ids)
 
     def _check_text(self, tokenizer: TokenizerJson) -> None:
         """See that no special token comes out of its own text, by a merge say."""
@@ -117,6 +115,11 @@ class Encoder:
                     f"{tokenizer.name} makes the special token {token!r} of that text by its model alone; "
                     "wanted data.special_tokens_in_text: token"
                 )
+
+
+def dtype_of(tokenizer: TokenizerJson) -> str:
+    """What the ids of a tokenizer are kept as."""
+    return DTYPES[tokenizer.size > 1 << 16]
 
 
 def eos_of(tokenizer: TokenizerJson, where: str | Path) -> str | None:

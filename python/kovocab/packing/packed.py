@@ -11,9 +11,6 @@ from kovocab.errors import ArtefactError, CorpusError
 from kovocab.packing.splitting import PARTS, Part
 from kovocab.record import RECORD, Record, again, difference, read_record
 
-DTYPES = ("<u2", "<u4")
-"""What token ids are kept as: as many bytes as the largest needs."""
-
 ENDS = np.dtype("<u8")
 """What the ends of documents are kept as."""
 

@@ -2,68 +2,91 @@
 
 What is held out is written as text too, for other tools: JSON lines with the `text`, its `source` and the `hash` that
 it was chosen by, 16 hexadecimal digits. What a share holds out depends on the texts alone, not on the tokenizer.
+
+Almost all of it is done for a batch of documents at once; one by one are looked at those that may be held out only to
+make up a block, and those are few.
 """
 
-import hashlib
+import base64
 import heapq
 import json
-from contextlib import ExitStack
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
+import polars as pl
+from zlib_ng.zlib_ng import crc32
 
-from kovocab.packing.encoding import AT_ONCE, Document, Encoder
+from kovocab.packing.encoders import AT_ONCE, Encoded
+from kovocab.packing.encoding import Encoder
 
 Part = Literal["train", "validation"]
 PARTS: tuple[Part, Part] = ("train", "validation")
 
+COUNTED = ("documents", "tokens", "words", "bytes", "text_tokens")
+"""What is counted of each part."""
+
 HELD_OUT = "validation.jsonl"
 """The texts that are held out, in the order of their tokens."""
 
-COUNTED = ("documents", "tokens", "words", "bytes", "text_tokens")
-"""What is counted of each part."""
+NAMES = (*(f"{part}.{kind}" for part in PARTS for kind in ("bin", "ends")), HELD_OUT)
+"""The files that are written."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Documents:
+    """Documents on their way to a part: their ids as bytes, and of each what is counted, [documents, 4], and its hash.
+
+    Texts of those that will not be held out are left out.
+    """
+
+    ids: bytes
+    counts: npt.NDArray[np.uint64]
+    hashes: npt.NDArray[np.uint64]
+    texts: list[str]
 
 
 class Split:
     """Writes each document to its part; keeps the lowest hashes back until a block is sure to be held out.
 
     Args:
-        folder: Where the files are written.
-        dtype: Of the token ids.
+        folder: Where the files are written, behind what `state` says of them.
         encoder: What gave the documents, for what its base makes of those held out.
+        source: What the documents' source is called.
         length: Tokens of a block.
         share: The share of documents to hold out.
-        source: What the documents' source is called.
+        state: Of an earlier `Split` of the same, which this one carries on.
     """
 
     def __init__(
         self,
         folder: Path,
-        dtype: np.dtype[Any],
         encoder: Encoder,
         *,
+        source: str,
         length: int,
         share: float,
-        source: str,
+        state: Mapping[str, Any] | None = None,
     ) -> None:
-        self._open = ExitStack()
-        self._files = {part: self._open.enter_context((folder / f"{part}.bin").open("wb")) for part in PARTS}
-        self._ends = {part: self._open.enter_context((folder / f"{part}.ends").open("wb")) for part in PARTS}
-        self._texts = self._open.enter_context((folder / HELD_OUT).open("w", encoding="utf-8"))
         self._source = source
+        self._length, self._below, self._encoder = length, np.uint64(int(share * 2**64)), encoder
+        self._size = np.dtype(encoder.dtype).itemsize
         self._counts: dict[str, dict[str, int]] = {part: dict.fromkeys(COUNTED, 0) for part in PARTS}
-        self._dtype, self._length = dtype, length
-        self._below = int(share * 2**64)
-        # The reserve: documents above the share, of which the lowest hashes reach one block. By hash, so that
-        # copies of one text never stand on both sides.
-        self._reserve: dict[int, list[Document]] = {}
-        self._highest: list[int] = []
-        self._reserved = 0
-        self._encoder = encoder
-        self._for_base: list[str] = []
         if encoder.has_base:
             self._counts["validation"]["base_text_tokens"] = 0
+        # The reserve: documents above the share, of which the lowest hashes reach one block. By hash, so that
+        # copies of one text never stand on both sides.
+        self._reserve: dict[int, list[_Documents]] = {}
+        self._highest: list[int] = []
+        self._reserved = 0
+        self._for_base: list[str] = []
+        self._sums = dict.fromkeys(NAMES, 0)
+        if state is not None:
+            self._carry_on(state)
+        self._files = {name: (folder / name).open("ab") for name in NAMES}
 
     def __enter__(self) -> "Split":
         """Files are open."""
@@ -71,19 +94,25 @@ class Split:
 
     def __exit__(self, *_: object) -> None:
         """Files are closed."""
-        self._open.close()
+        for file in self._files.values():
+            file.close()
 
-    def add(self, document: Document) -> None:
-        """Write the document to its part, or keep it back."""
-        key = int.from_bytes(_hash(document.text))
-        if key < self._below:
-            self._write("validation", document)
-        else:
-            if key not in self._reserve:
-                heapq.heappush(self._highest, -key)
-            self._reserve.setdefault(key, []).append(document)
-            self._reserved += len(document.ids)
-        self._release(0 if self._enough() else self._length)
+    def add(self, encoded: Encoded) -> None:
+        """Write the documents to their parts, or keep some back."""
+        hashes, held = encoded.hashes, encoded.hashes < self._below
+        at, stop = 0, len(hashes)
+        while at < stop:
+            end = stop
+            if not self._enough():
+                # Where the reserve reaches one block, whatever is above it goes to training, in its turn.
+                settled = self._reserved >= self._length
+                others = held[at:] | (hashes[at:] <= np.uint64(-self._highest[0])) if settled else None
+                end = at if others is None else at + int(others.argmax()) if others.any() else stop
+            self._write_all(encoded, at, end, held)
+            at = end
+            if at < stop:
+                self._add_one(encoded, at, bool(held[at]))
+                at += 1
 
     def finish(self) -> dict[str, dict[str, int]]:
         """Hold the reserve out if that is needed; give what was counted by part."""
@@ -93,14 +122,49 @@ class Split:
         self._ask_base()
         return self._counts
 
+    def state(self) -> dict[str, Any]:
+        """What another `Split` needs to carry on: files have what it says of them, at least, when this returns."""
+        self._ask_base()
+        for file in self._files.values():
+            file.flush()
+        return {
+            "counts": self._counts,
+            "sums": self._sums,
+            "reserve": [
+                [key, base64.b85encode(one.ids).decode(), one.counts.tolist(), one.texts]
+                for key, documents in self._reserve.items()
+                for one in documents
+            ],
+        }
+
+    def _carry_on(self, state: Mapping[str, Any]) -> None:
+        self._counts, self._sums = state["counts"], state["sums"]
+        for key, ids, counts, texts in state["reserve"]:
+            hashes = np.asarray([key], np.uint64)
+            self._keep_back(key, _Documents(base64.b85decode(ids), np.asarray(counts, np.uint64), hashes, texts))
+
     def _enough(self) -> bool:
         return self._counts["validation"]["tokens"] >= self._length
+
+    def _add_one(self, encoded: Encoded, at: int, held: bool) -> None:
+        document = self._chosen(encoded, np.asarray([at]), texts=True)
+        if held:
+            self._write("validation", document)
+        else:
+            self._keep_back(int(encoded.hashes[at]), document)
+        self._release(0 if self._enough() else self._length)
+
+    def _keep_back(self, key: int, document: _Documents) -> None:
+        if key not in self._reserve:
+            heapq.heappush(self._highest, -key)
+        self._reserve.setdefault(key, []).append(document)
+        self._reserved += len(document.ids) // self._size
 
     def _release(self, wanted: int) -> None:
         """Give the highest hashes of the reserve to training while `wanted` tokens are left without them."""
         while self._highest:
             highest = self._reserve[-self._highest[0]]
-            left = self._reserved - sum(len(document.ids) for document in highest)
+            left = self._reserved - sum(len(document.ids) for document in highest) // self._size
             if left < wanted:
                 return
             del self._reserve[-heapq.heappop(self._highest)]
@@ -108,30 +172,56 @@ class Split:
             for document in highest:
                 self._write("train", document)
 
-    def _write(self, part: Part, document: Document) -> None:
-        # Not numpy's tofile: on a full disk it does not say why.
-        self._files[part].write(np.asarray(document.ids, dtype=self._dtype).tobytes())
+    def _write_all(self, encoded: Encoded, start: int, stop: int, held: npt.NDArray[np.bool_]) -> None:
+        """Write documents to the parts that their hashes say."""
+        for part, wanted in (("train", ~held[start:stop]), ("validation", held[start:stop])):
+            chosen = np.flatnonzero(wanted) + start
+            if len(chosen):
+                self._write(part, self._chosen(encoded, chosen, texts=part == "validation"))
+
+    def _chosen(self, encoded: Encoded, chosen: npt.NDArray[np.int64], *, texts: bool) -> _Documents:
+        """Some documents, in order."""
+        ends = encoded.ends
+        begins = np.concatenate([np.zeros(1, ends.dtype), ends[:-1]])
+        last = np.flatnonzero(np.diff(chosen, append=-1) != 1)  # of each run of neighbours
+        first = np.concatenate([[0], last[:-1] + 1])
+        runs = zip(begins[chosen[first]].tolist(), ends[chosen[last]].tolist(), strict=True)
+        counts = (ends - begins, encoded.words, encoded.bytes, encoded.text_tokens)
+        return _Documents(
+            b"".join([encoded.ids[begin:end].data for begin, end in runs]),
+            np.stack([count[chosen] for count in counts], axis=1),
+            encoded.hashes[chosen],
+            encoded.texts.gather(pl.Series(chosen)).to_list() if texts else [],
+        )
+
+    def _write(self, part: str, documents: _Documents) -> None:
         counts = self._counts[part]
-        counts["documents"] += 1
-        counts["tokens"] += len(document.ids)
-        self._ends[part].write(counts["tokens"].to_bytes(8, "little"))
-        counts["words"] += document.words
-        counts["bytes"] += document.bytes
-        counts["text_tokens"] += document.text_tokens
+        ends = np.cumsum(documents.counts[:, 0], dtype=np.uint64) + np.uint64(counts["tokens"])
+        # Not numpy's tofile: on a full disk it does not say why.
+        data = {f"{part}.bin": documents.ids, f"{part}.ends": ends.astype("<u8").tobytes()}
         if part == "validation":
-            said = {"text": document.text, "source": self._source, "hash": _hash(document.text).hex()}
-            self._texts.write(json.dumps(said, ensure_ascii=False) + "\n")
+            data[HELD_OUT] = self._as_lines(documents)
+        for name, bytes_ in data.items():
+            self._files[name].write(bytes_)
+            self._sums[name] = crc32(bytes_, self._sums[name])
+        counts["documents"] += len(ends)
+        for key, count in zip(COUNTED[1:], documents.counts.sum(axis=0).tolist(), strict=True):
+            counts[key] += count
         if part == "validation" and self._encoder.has_base:
-            self._for_base.append(document.text)
-            if len(self._for_base) == AT_ONCE:
+            self._for_base += documents.texts
+            if len(self._for_base) >= AT_ONCE:
                 self._ask_base()
+
+    def _as_lines(self, documents: _Documents) -> bytes:
+        said = (
+            {"text": text, "source": self._source, "hash": f"{hash_:016x}"}
+            for text, hash_ in zip(documents.texts, documents.hashes.tolist(), strict=True)
+        )
+        return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in said).encode()
 
     def _ask_base(self) -> None:
         """Count what the base makes of the held-out texts that are at hand."""
         if self._for_base:
-            self._counts["validation"]["base_text_tokens"] += self._encoder.base_tokens(self._for_base)
+            texts = pl.Series(self._for_base, dtype=pl.String)
+            self._counts["validation"]["base_text_tokens"] += self._encoder.base_tokens(texts)
             self._for_base.clear()
-
-
-def _hash(text: str) -> bytes:
-    return hashlib.blake2b(text.encode(), digest_size=8).digest()

@@ -9,13 +9,12 @@ import hashlib
 import json
 import logging
 import re
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
+import polars as pl
 
 from kovocab.artefact import new_folder
 from kovocab.corpus.contents import Fingerprint, Standing
@@ -23,18 +22,23 @@ from kovocab.corpus.files import File
 from kovocab.corpus.remote import shown
 from kovocab.corpus.settings import Encoding, Normalize, Reading
 from kovocab.errors import CorpusError, UsageError, quantity
-from kovocab.packing.encoding import Document, Encoder, SpecialTokens, eos_of
+from kovocab.machine.memory import bound
+from kovocab.machine.threads import threads_of
+from kovocab.packing.encoding import Encoder, SpecialTokens, dtype_of, eos_of
+from kovocab.packing.kept import Kept, kept
 from kovocab.packing.memo import Memo
-from kovocab.packing.packed import DTYPES, PackedSource
+from kovocab.packing.packed import PackedSource
+from kovocab.packing.reading import Position, read_in_order
 from kovocab.packing.splitting import PARTS, Split
-from kovocab.reading.documents import check_readable, corpus_files, fingerprint_of, local_files, read_file
+from kovocab.progress import Progress, progress
+from kovocab.reading.documents import check_readable, corpus_files, fingerprint_of, local_files
 from kovocab.record import RECORD, Record, read_record, write_record
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.workplace import turn
 
 log = logging.getLogger(__name__)
 
-EVERY = 10.0  # seconds between two lines of progress
+_SHARE = 4  # of the memory, for words that were encoded before; the rest is what is read, and written
 _WEIGHTS = 1e-18, 1e18  # beyond them, sums and quotients of weights would be no numbers
 
 
@@ -119,14 +123,25 @@ class TokenFiles:
         packing: How documents become blocks.
         fingerprint: By what a corpus is known again: "quick" reads all of a file but once, until somebody touches it;
             "full" every time.
+        threads: How many threads encode; all processors when None. What is written does not depend on it.
+        memory: Bytes that packing may use, or a size such as 4GB; half of the machine's when None.
 
     Raises:
         TokenizerError: the tokenizer cannot be read.
+        UsageError: `threads` or `memory` is out of range.
     """
 
     def __init__(
-        self, tokenizer: str | Path, folder: str | Path, packing: Packing, fingerprint: Fingerprint = "quick"
+        self,
+        tokenizer: str | Path,
+        folder: str | Path,
+        packing: Packing,
+        fingerprint: Fingerprint = "quick",
+        *,
+        threads: int | None = None,
+        memory: str | int | None = None,
     ) -> None:
+        self._threads, self._memory = threads_of(threads), bound(memory)
         self._tokenizer, self._folder, self._packing = Path(tokenizer), Path(folder), packing
         self._full = fingerprint == "full"
         self._hashes = Memo(self._folder, fingerprint)
@@ -145,14 +160,16 @@ class TokenFiles:
             CorpusError: a file or a column is not there; names the source.
             ArtefactError: token files are not of the size that their record says.
         """
-        looked_at = set()
+        # Those whose hashes are known cost nothing to tell; and all is looked at before any file is read whole.
+        known = {
+            source.name: source.name in self._known or self._hashes.knows(local_files(source.corpus))
+            for source in sources
+        }
         for source in sources:
-            if source.name not in self._known and not self._hashes.knows(local_files(source.corpus)):
+            if not known[source.name] or self._packed(self.identity(source)) is None:
                 check_readable(source.corpus, source.reading)
-                looked_at.add(source.name)
         for source in sources:
-            if self._packed(self.identity(source)) is None and source.name not in looked_at:
-                check_readable(source.corpus, source.reading)
+            self._packed(self.identity(source))
 
     def pack(self, source: Source) -> PackedSource:
         """Write the token files of `source`, or find the ones that are there.
@@ -185,18 +202,36 @@ class TokenFiles:
         log.info("packing %s into %s", source.name, folder)
         standing.check("since the run began", listed=corpus_files(source.corpus))
         encoder = Encoder(
-            self._loaded, made_from["eos"], self._packing.special_tokens_in_text, made_from["first_new_id"]
+            self._loaded,
+            made_from["eos"],
+            self._packing.special_tokens_in_text,
+            made_from["first_new_id"],
+            threads=self._threads,
+            memory=self._memory // _SHARE,
         )
+        with kept(folder) as keeping:  # one process at a time; the next finds what it was to pack
+            if (packed := self._packed(made_from)) is None:
+                self._write(source, standing, encoder, made_from, keeping)
+        return packed or self._open(folder, made_from)
+
+    def _write(self, source: Source, standing: Standing, encoder: Encoder, made_from: Record, keeping: Kept) -> None:
+        """Write the token files, and give them their name."""
+        folder = self._place(made_from)
         with suppress(_PackedByAnother), ExitStack() as held:
-            with new_folder(folder) as beside:
-                _write(source, standing.files, encoder, self._dtype, made_from, self._packing, beside)
+            said = _Packing(source, standing.files, encoder, self._packing, self._threads).write(keeping)
+            try:
                 standing.check("while it was packed", whole=self._full, listed=corpus_files(source.corpus))
+            except CorpusError:  # what is kept is of nothing that is there
+                keeping.forget()
+                raise
+            with new_folder(folder) as beside:
+                keeping.give(beside)
+                write_record(beside, {"verb": "pack", **made_from, "dtype": self._dtype, **said})
                 held.enter_context(turn(self._folder))  # until the folder has its name
                 if (folder / RECORD).is_file():
                     log.info("%s was packed by another process meanwhile", source.name)
                     raise _PackedByAnother
             self._checked.add(source.name)
-        return self._open(folder, made_from)
 
     def check_contents(self, source: Source) -> None:
         """Check, once, that the token files of a packed source hold what was written.
@@ -227,7 +262,7 @@ class TokenFiles:
 
     @property
     def _dtype(self) -> str:
-        return DTYPES[self._loaded.size > 1 << 16]
+        return dtype_of(self._loaded)
 
     def _place(self, made_from: Record) -> Path:
         return self._folder / f"{made_from['source']}.{digest(made_from)[:16]}"
@@ -254,63 +289,78 @@ def _first_new_id(tokenizer: Path) -> int | None:
     return first
 
 
-def _write(
-    source: Source,
-    files: Iterable[File],
-    encoder: Encoder,
-    dtype: str,
-    made_from: Record,
-    packing: Packing,
-    beside: Path,
-) -> None:
-    """Encode, split and write the files of the source into the folder `beside`, with the record."""
-    progress = _Progress(source.name)
-    length, share = packing.length, packing.validation_share
-    with Split(beside, np.dtype(dtype), encoder, length=length, share=share, source=source.name) as split:
-        for series in (part for path in files for part in read_file(path, source.reading)):
-            for document in encoder.documents(series):
-                split.add(document)
-                progress.add(document)
-        counts = split.finish()
-    for part in PARTS:
-        blocks, dropped = divmod(counts[part]["tokens"], packing.length)
-        if not blocks:
-            tokens, documents = (sum(c[key] for c in counts.values()) for key in ("tokens", "documents"))
-            raise CorpusError(
-                f"data.sources: {source.name} ({shown(source.corpus)}) has {tokens} tokens in {documents} "
-                f"documents; wanted at least one block of {packing.length} for training and one held out"
+class _Packing:
+    """A source on its way into token files.
+
+    Args:
+        source: The source.
+        files: Its files.
+        encoder: What encodes it.
+        packing: How documents become blocks.
+        threads: How many threads encode.
+    """
+
+    def __init__(self, source: Source, files: Sequence[File], encoder: Encoder, packing: Packing, threads: int) -> None:
+        self._source, self._files, self._encoder = source, files, encoder
+        self._packing, self._threads = packing, threads
+
+    def write(self, kept: Kept) -> Record:
+        """Encode, split and write what is not in the kept files yet; give what the record says of it."""
+        length, share, at = self._packing.length, self._packing.validation_share, kept.position
+        if at != Position():
+            log.info("packing of %s goes on behind %s", self._source.name, _said(at))
+        self._encoder.with_special_tokens = kept.with_special_tokens
+        verb, rest = f"pack {self._source.name}", self._files[at.files :]
+        with (
+            Split(
+                kept.folder, self._encoder, source=self._source.name, length=length, share=share, state=kept.state
+            ) as split,
+            progress(verb, rest, self._source.reading.columns) as bar,
+        ):
+            bar.resumed(at.bytes)
+            for series, now in read_in_order(self._files, self._source.reading, self._threads, at):
+                documents = pl.concat(series, rechunk=False) if series else pl.Series(dtype=pl.String)
+                size = int(documents.str.len_bytes().sum())
+                if size:
+                    split.add(self._encoder.encode(documents))
+                    bar.update(size)
+                at = self._read(at, now, size, bar)
+                if kept.is_time():
+                    kept.keep(at, split.state(), self._encoder.with_special_tokens)
+            counts = split.finish()
+        return self._checked(counts)
+
+    def _read(self, at: Position, now: Position, size: int, bar: Progress) -> Position:
+        """Tell of a file that was read to its end."""
+        if now.files > at.files:
+            bar.finished(self._files[at.files], at.bytes + size)
+        return now
+
+    def _checked(self, counts: dict[str, dict[str, int]]) -> Record:
+        source, length = self._source, self._packing.length
+        for part in PARTS:
+            blocks, dropped = divmod(counts[part]["tokens"], length)
+            if not blocks:
+                tokens, documents = (sum(c[key] for c in counts.values()) for key in ("tokens", "documents"))
+                raise CorpusError(
+                    f"data.sources: {source.name} ({shown(source.corpus)}) has {tokens} tokens in {documents} "
+                    f"documents; wanted at least one block of {length} for training and one held out"
+                )
+            counts[part] |= {"blocks": blocks, "dropped_tokens": dropped}
+        found, special = self._encoder.with_special_tokens, self._encoder.special_tokens
+        if found:
+            log.info(
+                "%s: %s with the text of a special token (%s), read as %s; see data.special_tokens_in_text",
+                source.name,
+                quantity(found, "document"),
+                ", ".join(special[:4]) + (" …" if len(special) > 4 else ""),
+                "text" if self._packing.special_tokens_in_text == "text" else "that token",
             )
-        counts[part] |= {"blocks": blocks, "dropped_tokens": dropped}
-    found = encoder.with_special_tokens
-    if found:
-        log.info(
-            "%s: %s with the text of a special token (%s), read as %s; see data.special_tokens_in_text",
-            source.name,
-            quantity(found, "document"),
-            ", ".join(encoder.special_tokens[:4]) + (" …" if len(encoder.special_tokens) > 4 else ""),
-            "text" if packing.special_tokens_in_text == "text" else "that token",
-        )
-    record = {"verb": "pack", **made_from, "dtype": dtype, "documents_with_special_tokens": found, **counts}
-    write_record(beside, record)
+        return {"documents_with_special_tokens": found, **counts}
 
 
-class _Progress:
-    """A line every few seconds."""
-
-    def __init__(self, name: str) -> None:
-        self._name, self._documents, self._bytes = name, 0, 0
-        self._start = self._last = time.monotonic()
-
-    def add(self, document: Document) -> None:
-        """Count it, and say how many there were if it is time."""
-        self._documents += 1
-        self._bytes += document.bytes
-        now = time.monotonic()
-        if now - self._last >= EVERY:
-            self._last = now
-            speed = self._bytes / 1e6 / (now - self._start)
-            done = f"{self._documents:,} documents, {self._bytes / 1e6:,.0f} MB of text"
-            log.info("packing %s: %s, %.1f MB/s", self._name, done, speed)
+def _said(at: Position) -> str:
+    return f"{quantity(at.files, 'file')} and {quantity(at.documents, 'document')} of the next"
 
 
 def digest(record: Record) -> str:

@@ -8,6 +8,7 @@ spelling             how a file writes its tokens, and how all else does
 tokenizer_json       the file as a typed document: looked up, changed, written
 parsing              the file read, every part that decides ids checked
 companions           what the files beside it say of tokens
+engine               what the engine makes of it, to cut and encode
 reference            the one door to the library that encodes for proofs
 sentencepiece_model  tokenizer.model: read, converted
 tokenizer            load a base; what it makes of a text by its model alone

@@ -12,11 +12,11 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
+from kovocab import progress as room
 from kovocab.corpus.settings import Reading
-from kovocab.counting import progress as room
-from kovocab.counting.progress import progress
 from kovocab.counting.word_counts import read_counted
 from kovocab.example.text import write_sample
+from kovocab.progress import progress
 from kovocab.reading.documents import Corpus, batches, corpus_files
 
 TEXT = "가나다라 마바사 " * 40

@@ -1,0 +1,305 @@
+//! Documents into token ids, in their order: the ids that the tokenizer gives of each, between those that its template
+//! puts round a document. They depend on nothing else: not on threads, nor on what came before.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use aho_corasick::AhoCorasick;
+use blake2b_simd::Params;
+use blake2b_simd::many::{HashManyJob, hash_many};
+
+use crate::bpe::encode::{Encoder, Scratch};
+use crate::bpe::model::Bpe;
+use crate::counting::counter::tasks;
+use crate::counting::cutter::Cutter;
+use crate::counting::keys::{Key, PADDING, SHORT, hash_short, short_key};
+use crate::error::{Error, Result};
+use crate::packing::known::{Id, Known, Lines};
+use crate::text::spaces::words_between_space;
+use crate::threads::{join, start};
+
+/// Words that are looked up side by side.
+const BATCH: usize = 64;
+/// The id of no token: where a document ends.
+const END: u32 = u32::MAX;
+/// The most bytes of words that are worth keeping to a thread.
+const MOST: usize = 64 << 20;
+
+/// What stands round a document, and what its text may be.
+#[derive(Clone, Debug, Default)]
+pub struct Round {
+    /// Ids before it.
+    pub before: Vec<u32>,
+    /// Ids behind it.
+    pub behind: Vec<u32>,
+    /// The id that has to be its last, if any.
+    pub last: Option<u32>,
+    /// Texts that are looked for in it.
+    pub sought: Vec<String>,
+    /// Whether the text of a special token is text as any other.
+    pub special_as_text: bool,
+}
+
+/// The ids of documents, and of each document what is to be known of it.
+#[derive(Debug, Default)]
+pub struct Packed<T> {
+    /// All ids, document after document.
+    pub ids: Vec<T>,
+    /// How many ids there are up to the end of each document.
+    pub ends: Vec<u64>,
+    /// How many of a document's ids are its text's.
+    pub text_tokens: Vec<u64>,
+    /// The first eight bytes of its BLAKE2b of that length.
+    pub hashes: Vec<u64>,
+    /// Words between white space.
+    pub words: Vec<u64>,
+    /// Bytes of text.
+    pub bytes: Vec<u64>,
+    /// How many documents hold one of the texts that are sought.
+    pub found: u64,
+}
+
+/// Turns documents into ids, over any number of batches.
+pub struct Packer {
+    cutter: Cutter,
+    round: Round,
+    sought: Option<AhoCorasick>,
+    workers: Vec<Worker>,
+}
+
+struct Worker {
+    known: Known,
+    sections: Vec<u8>,
+    /// Added tokens and ends of documents, each with its place in the sections, in order.
+    marks: Vec<(usize, u32)>,
+    scratch: Scratch,
+}
+
+impl Packer {
+    /// A packer that works in `threads` threads, and keeps words in at most `memory` bytes.
+    ///
+    /// # Errors
+    /// If the tokenizer's added tokens, or what is sought, cannot be searched for.
+    pub fn new(bpe: &Bpe, round: Round, threads: usize, memory: usize) -> Result<Self> {
+        let sought = (!round.sought.is_empty()).then(|| AhoCorasick::new(&round.sought)).transpose();
+        let sought = sought.map_err(|e| Error::Argument(format!("what is sought: {e}")))?;
+        let threads = threads.max(1);
+        let worker = |_| Worker {
+            known: Known::new((memory / threads).min(MOST)),
+            sections: Vec::new(),
+            marks: Vec::new(),
+            scratch: Scratch::default(),
+        };
+        let cutter = Cutter::reading(bpe, round.special_as_text)?;
+        Ok(Self { cutter, round, sought, workers: (0..threads).map(worker).collect() })
+    }
+
+    /// The ids of `documents`; a thread that is free takes the next of them. O(bytes).
+    pub fn pack<T: Id>(&mut self, bpe: &Bpe, documents: &[&str]) -> Packed<T> {
+        let Self { cutter, round, sought, workers } = self;
+        let (tasks, encoder, next) = (tasks(documents), Encoder::new(bpe), AtomicUsize::new(0));
+        let mut done: Vec<(usize, Packed<T>)> = thread::scope(|scope| {
+            let (tasks, encoder, next, cutter, round, sought) = (&tasks, &encoder, &next, &*cutter, &*round, &*sought);
+            let work = |worker: &mut Worker| {
+                let (mut done, mut ids) = (vec![], vec![]);
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(task) = tasks.get(at) else { return done };
+                    let mut packed = Packed::of(task, sought.as_ref());
+                    worker.encode(cutter, round, encoder, task, &mut ids, &mut packed);
+                    done.push((at, packed));
+                }
+            };
+            let running: Vec<_> = workers.iter_mut().map(|worker| start(scope, move || work(worker))).collect();
+            running.into_iter().flat_map(join).collect()
+        });
+        done.sort_unstable_by_key(|(at, _)| *at);
+        Packed::joined(done.into_iter().map(|(_, packed)| packed).collect())
+    }
+}
+
+impl<T: Id> Packed<T> {
+    /// What documents are known by without a tokenizer.
+    fn of(documents: &[&str], sought: Option<&AhoCorasick>) -> Self {
+        let mut params = Params::new();
+        params.hash_length(8);
+        let mut jobs: Vec<_> = documents.iter().map(|text| HashManyJob::new(&params, text.as_bytes())).collect();
+        hash_many(&mut jobs);
+        let hash = |job: &HashManyJob<'_>| job.to_hash().as_bytes().iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
+        let finds = |text: &&&str| sought.is_some_and(|sought| sought.is_match(**text));
+        Self {
+            hashes: jobs.iter().map(hash).collect(),
+            words: documents.iter().map(|text| words_between_space(text.as_bytes())).collect(),
+            bytes: documents.iter().map(|text| text.len() as u64).collect(),
+            found: documents.iter().filter(finds).count() as u64,
+            ..Self::default()
+        }
+    }
+
+    /// Parts one after another.
+    fn joined(parts: Vec<Self>) -> Self {
+        let mut all = Self::default();
+        all.ids.reserve_exact(parts.iter().map(|part| part.ids.len()).sum());
+        for mut part in parts {
+            let before = all.ids.len() as u64;
+            all.ends.extend(part.ends.iter().map(|end| before + end));
+            all.ids.append(&mut part.ids);
+            all.text_tokens.append(&mut part.text_tokens);
+            all.hashes.append(&mut part.hashes);
+            all.words.append(&mut part.words);
+            all.bytes.append(&mut part.bytes);
+            all.found += part.found;
+        }
+        all
+    }
+}
+
+impl Worker {
+    /// Add the ids of `documents` to `packed`; `ids` is space to work in.
+    fn encode<T: Id>(
+        &mut self,
+        cutter: &Cutter,
+        round: &Round,
+        encoder: &Encoder<'_>,
+        documents: &[&str],
+        ids: &mut Vec<T>,
+        packed: &mut Packed<T>,
+    ) {
+        let Self { known, sections, marks, scratch } = self;
+        sections.clear();
+        marks.clear();
+        for text in documents {
+            cutter.sections(text, sections, |token, place| marks.push((place, token.id)));
+            marks.push((sections.len(), END));
+        }
+        let length = sections.len();
+        sections.extend_from_slice(&[0; PADDING]);
+        let mut out = Out { round, packed, ids, length: 0, begin: 0, marks: marks.iter() };
+        out.begin();
+        let (mut waiting, mut known) = (Waiting::new(), known.lines());
+        cutter.words(&sections[..length], |start, end| {
+            waiting.push(sections, start..end);
+            if waiting.number == BATCH {
+                waiting.encode(sections, &mut known, scratch, encoder, &mut out);
+            }
+        });
+        waiting.encode(sections, &mut known, scratch, encoder, &mut out);
+        out.settle(usize::MAX);
+        out.packed.ids.extend_from_slice(&out.ids[..out.length]);
+    }
+}
+
+/// Words that are to be looked up together.
+struct Waiting {
+    words: [(Key, u64, usize, usize); BATCH],
+    number: usize,
+}
+
+impl Waiting {
+    fn new() -> Self {
+        Self { words: [([0; 3], 0, 0, 0); BATCH], number: 0 }
+    }
+
+    #[inline]
+    fn push(&mut self, sections: &[u8], Range { start, end }: Range<usize>) {
+        let short = end - start <= SHORT;
+        let key = if short { short_key(sections, start, end) } else { [0; 3] };
+        self.words[self.number] = (key, hash_short(&key), start, end);
+        self.number += 1;
+    }
+
+    fn encode<T: Id>(
+        &mut self,
+        sections: &[u8],
+        known: &mut Lines<'_>,
+        scratch: &mut Scratch,
+        encoder: &Encoder<'_>,
+        out: &mut Out<'_, T>,
+    ) {
+        let words = &self.words[..std::mem::take(&mut self.number)];
+        known.fetch(words.iter().map(|(_, hash, ..)| *hash));
+        out.reserve(BATCH * (T::ROOM + 1));
+        for (key, hash, start, end) in words {
+            out.settle(*start);
+            let short = end - start <= SHORT;
+            if short && let Some(number) = known.get(key, *hash, &mut out.ids[out.length..]) {
+                out.length += number;
+                continue;
+            }
+            let from = out.length;
+            encoder.encode_text(&sections[*start..*end], scratch, |ids| out.extend(ids));
+            if short {
+                known.put(key, *hash, &out.ids[from..out.length]);
+            }
+            out.reserve(BATCH * (T::ROOM + 1));
+        }
+    }
+}
+
+/// Where ids are written.
+struct Out<'a, T> {
+    round: &'a Round,
+    packed: &'a mut Packed<T>,
+    ids: &'a mut Vec<T>,
+    /// Ids that are written; there is room for more behind them.
+    length: usize,
+    /// Where the ids of the document's text begin.
+    begin: usize,
+    marks: std::slice::Iter<'a, (usize, u32)>,
+}
+
+impl<T: Id> Out<'_, T> {
+    /// See that there is room for `more` ids.
+    #[inline]
+    fn reserve(&mut self, more: usize) {
+        if self.ids.len() < self.length + more {
+            self.ids.resize((self.length + more).next_power_of_two(), T::default());
+        }
+    }
+
+    fn extend(&mut self, ids: &[u32]) {
+        self.reserve(ids.len());
+        for (to, id) in self.ids[self.length..].iter_mut().zip(ids) {
+            *to = T::of(*id);
+        }
+        self.length += ids.len();
+    }
+
+    fn begin(&mut self) {
+        let round = self.round;
+        self.extend(&round.before);
+        self.begin = self.length;
+    }
+
+    /// Write what stands before the word at `place`: added tokens, ends of documents.
+    #[inline]
+    fn settle(&mut self, place: usize) {
+        while self.marks.as_slice().first().is_some_and(|(at, _)| *at <= place) {
+            self.mark();
+        }
+    }
+
+    #[cold]
+    fn mark(&mut self) {
+        let round = self.round;
+        match self.marks.next() {
+            Some((_, END)) => {
+                self.packed.text_tokens.push((self.length - self.begin) as u64);
+                self.extend(&round.behind);
+                let begin = self.begin - round.before.len();
+                let last = self.ids[begin..self.length].last().map(|id| id.number());
+                if let Some(id) = round.last && last != Some(id) {
+                    self.extend(&[id]);
+                }
+                self.packed.ends.push(self.length as u64);
+                if !self.marks.as_slice().is_empty() {
+                    self.begin();
+                }
+            }
+            Some((_, id)) => self.extend(&[*id]),
+            None => {}
+        }
+        self.reserve(BATCH * (T::ROOM + 1)); // that a batch of words had, and these have taken of
+    }
+}
