@@ -12,7 +12,7 @@ GPU_ARGS ?=
 GPU_WHEELS = 64000000
 
 # What `make test-next` tests.
-NEXT ?= $(addprefix tests/,machine corpus tokenizer building counting refining example cli) tests/whole/test_interruptions.py
+NEXT ?= $(addprefix tests/,machine corpus reading tokenizer building counting refining example cli) tests/whole/test_interruptions.py
 # What an installed kovocab is made of.
 SOURCES := pyproject.toml constraints.txt Cargo.toml $(wildcard rust/*.rs rust/*/*.rs)
 

@@ -26,10 +26,10 @@ import sentencepiece
 
 import text
 from kovocab import _core
-from kovocab.corpus.documents import batches
 from kovocab.corpus.settings import Reading
 from kovocab.counting.count import count_words
 from kovocab.counting.token_counts import count_tokens
+from kovocab.reading.documents import batches
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from setting import BASE, THREADS, check_build

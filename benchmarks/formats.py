@@ -20,9 +20,9 @@ import polars as pl
 
 import text
 from kovocab import _core
-from kovocab.corpus.documents import Corpus, batches, corpus_files
-from kovocab.corpus.readers import read_files
 from kovocab.counting.tally import bpe_of
+from kovocab.reading.documents import Corpus, batches, corpus_files
+from kovocab.reading.readers import read_files
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from setting import BASE, THREADS, check_build
 

@@ -23,11 +23,11 @@ import polars as pl
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from kovocab.building.target import build_target
-from kovocab.corpus.documents import batches
 from kovocab.corpus.settings import Reading
 from kovocab.counting.count import count
 from kovocab.counting.token_counts import segments
 from kovocab.evaluating.fertility import fertility
+from kovocab.reading.documents import batches
 from kovocab.refining import intermediate
 from kovocab.refining.candidates import Vocabulary
 from kovocab.refining.recount import Recount

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import polars as pl
 
-from kovocab.corpus.documents import batches
 from kovocab.corpus.settings import Reading
 from kovocab.counting.count import count
 from kovocab.errors import KovocabError
 from kovocab.evaluating.fertility import fertility
+from kovocab.reading.documents import batches
 from kovocab.refining.refine import refine
 from kovocab.refining.settings import RefineSettings
 from kovocab.tokenizer.reference import Reference

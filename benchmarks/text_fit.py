@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 
 import polars as pl
 
-from kovocab.corpus.documents import batches
 from kovocab.counting.tally import Tally, bpe_of
 from kovocab.machine.memory import bound
+from kovocab.reading.documents import batches
 from kovocab.tokenizer.script import HANGUL
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from setting import BASE, THREADS

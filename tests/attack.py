@@ -21,10 +21,10 @@ from random import Random
 import torch
 
 from kovocab.cli.main import main as kovocab
-from kovocab.corpus import blocks
 from kovocab.counting import one_pass
 from kovocab.counting.resume import Done, Kept
 from kovocab.fitting import fit  # noqa: F401 - loaded once, for all that are forked
+from kovocab.reading import blocks
 from support.street import REFINE, walk
 
 SECONDS = 120  # that a verb may take: more is a hang

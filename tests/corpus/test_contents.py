@@ -10,9 +10,9 @@ import pytest
 
 from kovocab.corpus import contents
 from kovocab.corpus.contents import Standing, State, identities, whole_hashes
-from kovocab.corpus.documents import fingerprint
 from kovocab.corpus.files import files
 from kovocab.errors import CorpusError
+from kovocab.reading.documents import fingerprint
 
 WHEN = "while it was looked at"
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from kovocab.corpus.documents import fingerprint
 from kovocab.corpus.files import SUFFIXES, files
 from kovocab.errors import UsageError
+from kovocab.reading.documents import fingerprint
 from support.corpora import fault, read, write
 
 

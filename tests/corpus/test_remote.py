@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from kovocab.cli.main import main
 from kovocab.corpus import remote
 from kovocab.corpus.contents import identities
-from kovocab.corpus.documents import corpus_files, fingerprint, read_file
 from kovocab.corpus.faults import Fault
 from kovocab.corpus.files import SUFFIXES, files
 from kovocab.corpus.remote import Remote, shown
 from kovocab.counting.count import count
 from kovocab.errors import CorpusError
+from kovocab.reading.documents import corpus_files, fingerprint, read_file
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 from support.corpora import SAMPLE, fault, numbered, raw, read, write
 from support.servers import SECRET, put, signed

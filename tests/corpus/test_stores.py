@@ -12,11 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from kovocab.corpus import blocks, remote
-from kovocab.corpus.documents import fingerprint, read_file
+from kovocab.corpus import remote
 from kovocab.corpus.faults import Fault, Skip
 from kovocab.corpus.files import SUFFIXES, files
 from kovocab.errors import CorpusError
+from kovocab.reading import blocks
+from kovocab.reading.documents import fingerprint, read_file
 from support.corpora import SAMPLE, fault, numbered, read, write
 from support.servers import SECRET, Half, put
 

@@ -8,11 +8,15 @@ import pytest
 
 import kovocab
 from kovocab.cli.main import main
-from kovocab.corpus.documents import batches, check_readable
 from kovocab.corpus.faults import Fault
 from kovocab.corpus.settings import Reading
 from kovocab.corpus.templates import Templates
 from kovocab.errors import CorpusError, UsageError
+from kovocab.packing.splitting import HELD_OUT
+from kovocab.packing.token_files import Packing, Source
+from kovocab.reading.documents import batches, check_readable
+from support.base import pack
+from support.servers import put
 
 BOTH = ("{en}\n{ko}", "{ko}\n{en}")
 PAIRS = [{"en": f"The {n}th tree. {{a}}", "ko": f"{n}번째 나무 😀", "source": "made"} for n in range(1000)]
@@ -126,3 +130,17 @@ def test_counting_takes_it_from_a_flag_and_from_a_file(mistral, tmp_path, monkey
     said = json.loads(pl.read_parquet_metadata("flag.parquet")["kovocab"])
     assert said["corpus"]["template"] == list(BOTH)
     assert main([*args, "--out", "bad.parquet", "--template", "{en} {"]) == 2
+
+
+def test_a_remote_source_is_packed_as_a_local_one(s3, mistral, tmp_path):
+    rows = pl.DataFrame(PAIRS)
+    rows.write_parquet(tmp_path / "pairs.parquet")
+    packed = []
+    for corpus in (tmp_path / "pairs.parquet", lines(tmp_path, PAIRS)):
+        remote = put(s3, corpus, corpus.name)
+        for place in (str(corpus), remote):
+            source = Source("pairs", place, template=list(BOTH))
+            folder = tmp_path / f"tokens-{len(packed)}"
+            packed.append(pack(source, mistral, folder, Packing(64, 0.05)))
+    for name in ("train.bin", "train.ends", "validation.bin", "validation.ends", HELD_OUT):
+        assert len({(each.folder / name).read_bytes() for each in packed}) == 1

@@ -12,12 +12,12 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from kovocab.corpus.documents import Corpus, batches, corpus_files
 from kovocab.corpus.settings import Reading
 from kovocab.counting import progress as room
 from kovocab.counting.progress import progress
 from kovocab.counting.word_counts import read_counted
 from kovocab.example.text import write_sample
+from kovocab.reading.documents import Corpus, batches, corpus_files
 
 TEXT = "가나다라 마바사 " * 40
 
@@ -131,7 +131,7 @@ def test_lines_for_machines(tmp_path: Path, base_model_file: Path, fault: bytes)
     with (tmp_path / "0.txt").open("ab") as file:
         file.write(fault)
     code = (
-        "import sys; from kovocab.corpus import blocks; from kovocab.machine import memory\n"
+        "import sys; from kovocab.reading import blocks; from kovocab.machine import memory\n"
         "from kovocab.counting import one_pass, progress, tally; progress.EVERY = 0.0\n"
         "memory.LEAST, tally._LEAST, one_pass.BATCH_SIZE, blocks.BLOCK = 1, 0, 50_000, 50_000\n"
         "from kovocab.cli.main import main; sys.exit(main(sys.argv[1:]))"

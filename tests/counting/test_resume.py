@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from kovocab.cli.main import main
-from kovocab.corpus import blocks, contents
+from kovocab.corpus import contents
 from kovocab.corpus.faults import Fault
 from kovocab.counting import one_pass, resume
 from kovocab.counting.count import count, count_to
@@ -24,6 +24,7 @@ from kovocab.counting.resume import Done, FileProgress, Kept
 from kovocab.counting.word_counts import load_counted
 from kovocab.errors import ArtefactError, CorpusError
 from kovocab.example.text import write_sample
+from kovocab.reading import blocks
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 KILLABLE = Path(__file__).parents[1] / "support/killable.py"

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kovocab import _core
-from kovocab.corpus import blocks, documents
 from kovocab.counting import one_pass, tally, word_counts
 from kovocab.counting.count import combine, combine_to, count, count_to, count_words
 from kovocab.counting.tally import Tally
@@ -19,6 +18,7 @@ from kovocab.counting.word_counts import WORDS, load_counted
 from kovocab.errors import ArtefactError
 from kovocab.example.text import sample_documents, write_sample
 from kovocab.machine import memory
+from kovocab.reading import blocks, documents
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 from support.vocabularies import words_of
 

@@ -181,6 +181,74 @@ def test_batches_are_long_tensors(tokenizer, tmp_path):
     assert batch["input_ids"].shape == (4, LENGTH)
 
 
+def test_blocks_say_where_documents_begin(tokenizer, tmp_path):
+    made = mixture(tmp_path, tokenizer)
+    for packed in made.packed:
+        for part in ("train", "validation"):
+            begins = {0, *packed.ends(part).tolist()}
+            for index in range(packed.blocks(part)):
+                first = index * LENGTH
+                wanted = [place for place in range(LENGTH) if first + place in begins]
+                found = packed.boundaries(part, index)
+                assert found.dtype == np.int64
+                assert found.tolist() == wanted
+                assert all(packed.block(part, index)[found] == 1)  # <s>, which begins each document here
+
+
+@pytest.mark.parametrize("attention", ["across", "within"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_no_token_is_lost_or_doubled(tokenizer, tmp_path, attention, workers):
+    """Two sources of one weight a block: an epoch of both is each token of the token files once, but the tail."""
+    made = mixture(tmp_path, tokenizer, num_workers=workers, document_attention=attention)
+    sizes = [packed.blocks("train") for packed in made.packed]
+    made.sources = [Source(s.name, s.corpus, float(size)) for s, size in zip(made.sources, sizes, strict=True)]
+    made.trainer = None
+    made.batch_size = 1
+    served, blocks = Counter(), 0
+    for batch in made.train_dataloader():
+        blocks += 1
+        for row, number in enumerate(batch["input_ids"]):
+            served[tuple(number.tolist())] += 1
+            assert ("position_ids" in batch) == (attention == "within")
+            if attention == "within":  # positions count from 0 in each document: <s> begins one
+                place = 0
+                for token, position in zip(number.tolist(), batch["position_ids"][row].tolist(), strict=True):
+                    place = 0 if token == 1 else place
+                    assert position == place
+                    place += 1
+    wanted, tokens = Counter(), 0
+    for packed in made.packed:
+        stream = packed.tokens("train")
+        whole = len(stream) // LENGTH * LENGTH
+        assert packed.record["train"]["dropped_tokens"] == len(stream) - whole
+        assert packed.record["train"]["tokens"] == len(stream)
+        wanted.update(map(tuple, stream[:whole].reshape(-1, LENGTH).tolist()))
+        tokens += whole
+    assert served == wanted
+    assert blocks * LENGTH == tokens == sum(s["tokens"] for s in made.served(blocks)["sources"].values())
+    assert [source["epochs"] for source in made.served(blocks)["sources"].values()] == [1, 1]
+
+
+@pytest.mark.parametrize("attention", ["across", "within"])
+def test_resume_is_exact_over_many_epochs_of_a_small_source_and_from_a_later_stage(tokenizer, tmp_path, attention):
+    made = mixture(tmp_path, tokenizer, document_attention=attention)
+    loader = made.train_dataloader()
+    stream = [all_of(batch) for _ in range(40) for batch in loader]
+    counts = made.served(4 * len(stream))["sources"]
+    assert counts["en"]["epochs"] > 3
+    made.begin = 4 * 500
+    later = made.train_dataloader()
+    assert [all_of(batch) for _ in range(3) for batch in later] == stream[500 : 500 + 3 * 24]
+    resumed = made.train_dataloader()
+    resumed.load_state_dict({"blocks": 4 * 30, "epoch_began_at": 4 * 24})
+    assert [all_of(batch) for batch in resumed] == stream[530 : 500 + 2 * 24]
+    assert made.served(4 * 24)["begin"] == 4 * 500
+
+
+def all_of(batch):
+    return {name: value.tolist() for name, value in batch.items()}
+
+
 def test_the_record_says_where_the_text_came_from(tokenizer, tmp_path):
     record = mixture(tmp_path, tokenizer).record()
     assert record["length"] == LENGTH

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from kovocab.corpus.documents import batches
 from kovocab.errors import UsageError
 from kovocab.example.text import BATCH, Language, sample_batch, sample_documents, write_sample
+from kovocab.reading.documents import batches
 
 HASHES: dict[Language, str] = {
     "ko": "3b947508fe048a6f",

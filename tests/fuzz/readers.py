@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fuzz.trying import damaged, seen, text
-from kovocab.corpus import blocks
-from kovocab.corpus.documents import read_file
 from kovocab.corpus.faults import Fault
 from kovocab.corpus.files import SUFFIXES
 from kovocab.errors import CorpusError
+from kovocab.reading import blocks
+from kovocab.reading.documents import read_file
 from support import fuzzing
 from support.corpora import raw
 from support.fuzzing import skipping

@@ -116,6 +116,17 @@ def test_distillation_compares_document_by_document(most, tmp_path):
         assert (module(batch, batch, "distill") - loss).abs() > 1e-6  # with documents that see each other
 
 
+def test_compiled_layers_keep_documents_apart_too(tmp_path):
+    batch, losses = ids(shape=(3, 12)), []
+    expanded(tmp_path)
+    for compiler in (None, "eager"):
+        module = CausalLM(str(tmp_path), compiler=compiler)
+        module.configure_model()
+        with torch.no_grad():
+            losses.append([module(batch, batch, position_ids=packed()), module(batch, batch)])
+    assert losses[0] == losses[1]
+
+
 def test_positions_of_another_spelling():
     ends = torch.tensor([[1, 2, 5, 6], [0, 1, 2, 3]])  # of tokens of 2, 1, 3 and 1 pieces
     positions = torch.tensor([[0, 1, 0, 0], [0, 0, 1, 2]])

@@ -10,12 +10,12 @@ import pytest
 
 from kovocab.building.placement import base_of
 from kovocab.building.target import build_target
-from kovocab.corpus.documents import batches
 from kovocab.data.mix import Mixture
 from kovocab.errors import CorpusError, TokenizerError, UsageError
 from kovocab.packing import token_files
 from kovocab.packing.encoding import Encoder, eos_of
 from kovocab.packing.token_files import Packing, Source
+from kovocab.reading.documents import batches
 from kovocab.record import write_record
 from kovocab.tokenizer.parsing import parse
 from kovocab.tokenizer.reference import Reference

@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+import tracemalloc
 
+import numpy as np
 import pytest
 
 from kovocab.data.mix import Mixture
@@ -12,6 +14,7 @@ from kovocab.packing.memo import Memo
 from kovocab.packing.packed import PackedSource
 from kovocab.packing.splitting import PARTS
 from kovocab.packing.token_files import Packing, Source
+from kovocab.record import read_record, write_record
 from support.base import LENGTH, corpus, pack, save_tokenizer, texts
 
 
@@ -164,3 +167,21 @@ def test_a_worker_process_opens_it_by_name(made):
     sent = pickle.dumps(packed)
     assert len(sent) < 1_000
     assert pickle.loads(sent).block("train", 0).tolist() == packed.block("train", 0).tolist()
+
+
+def test_where_documents_begin_is_found_without_reading_all_their_ends(folder):
+    """Of 5 M documents numpy would make 40 MB of floats, were the place that is looked for no unsigned number."""
+    documents, record = 5_000_000, read_record(folder, "pack")
+    np.arange(7, 7 * documents + 7, 7, dtype="<u8").tofile(folder / "train.ends")
+    with (folder / "train.bin").open("r+b") as file:
+        file.truncate(2 * 7 * documents)
+    record["train"] |= {"tokens": 7 * documents, "documents": documents}
+    write_record(folder, record)
+    packed = PackedSource(folder)
+    packed.boundaries("train", 0)
+    tracemalloc.start()
+    for index in (1, 1_000_000, packed.blocks("train") - 1):
+        wanted = [place for place in range(LENGTH) if (LENGTH * index + place) % 7 == 0]
+        assert packed.boundaries("train", index).tolist() == wanted
+    assert tracemalloc.get_traced_memory()[1] < 1e6
+    tracemalloc.stop()

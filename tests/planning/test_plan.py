@@ -182,7 +182,7 @@ def test_what_cannot_be_planned_is_a_usage_error(capsys, args, said):
 
 def solar_in_4_bits(capsys, *args):
     """The preset, over SOLAR's shape."""
-    files = ("configs/fit.yaml", "configs/stages/eeve.yaml", "configs/fit/qlora.yaml")
+    files = ("configs/fit.yaml", "configs/data/cards.yaml", "configs/stages/eeve.yaml", "configs/fit/qlora.yaml")
     given = [part for file in files for part in ("--config", str(ROOT / file))]
     capsys.readouterr()
     assert cli.main(["plan", *given, "--model.model", "solar", *args]) == 0

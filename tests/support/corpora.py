@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from kovocab.corpus.documents import Corpus, batches
 from kovocab.corpus.files import SUFFIXES
 from kovocab.corpus.settings import Reading
 from kovocab.errors import CorpusError
+from kovocab.reading.documents import Corpus, batches
 
 SAMPLE = ["안녕하세요", "", "  두 칸  ", 'He said "hi", \\n, {"text": 5}', "5", "true", "null", "[1]", "끝"]
 TEXT = [suffix for suffix in SUFFIXES if suffix != ".parquet"]

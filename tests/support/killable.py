@@ -11,10 +11,10 @@ import time
 from itertools import count
 
 from kovocab.cli import main as cli
-from kovocab.corpus import blocks, readers
 from kovocab.counting import count as counts
 from kovocab.counting import one_pass, progress, resume, tally, word_counts
 from kovocab.machine import memory
+from kovocab.reading import blocks, readers
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # the shell that runs the tests may ignore it
 one_pass.EVERY, one_pass._WORTH, progress.EVERY = 0.0, 0, 0.0

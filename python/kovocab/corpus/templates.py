@@ -10,6 +10,7 @@ from functools import cached_property
 from hashlib import blake2b
 from string import Formatter
 
+import numpy as np
 import polars as pl
 
 from kovocab.errors import UsageError
@@ -50,7 +51,7 @@ class Templates:
     def fill(self, row: Mapping[str, str]) -> str:
         """The document of a row of strings."""
         first, *others = ("".join(row[name] if is_column else name for is_column, name in parts) for parts in self._all)
-        return (first, *others)[_choice(first, len(self.texts))]
+        return (first, *others)[int.from_bytes(_hash(first.encode()), "little") % len(self.texts)]
 
     def expression(self) -> pl.Expr:
         """The documents of a frame's rows: String; null where a column is null or empty."""
@@ -73,8 +74,8 @@ class Templates:
 
     def _choices(self, firsts: pl.Series) -> pl.Series:
         """Which template each row has."""
-        many = len(self.texts)
-        return pl.Series([None if text is None else _choice(text, many) for text in firsts], dtype=pl.UInt32)
+        hashes = b"".join(map(_hash, firsts.fill_null("").cast(pl.Binary).to_list()))
+        return pl.Series(np.frombuffer(hashes, dtype="<u8") % len(self.texts), dtype=pl.UInt32)
 
 
 def templates_of(given: str | Sequence[str] | None) -> Templates | None:
@@ -84,10 +85,9 @@ def templates_of(given: str | Sequence[str] | None) -> Templates | None:
     return Templates((given,) if isinstance(given, str) else tuple(given))
 
 
-def _choice(first: str, many: int) -> int:
-    # Not the hash by which documents are held out: those would all have the same template.
-    digest = blake2b(first.encode(), digest_size=8, person=b"template").digest()
-    return int.from_bytes(digest, "little") % many
+def _hash(first: bytes) -> bytes:
+    # Not the one by which documents are held out: those would all have the same template.
+    return blake2b(first, digest_size=8, person=b"template").digest()
 
 
 def _parts(text: str) -> list[Part]:

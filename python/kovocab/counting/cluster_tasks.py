@@ -16,12 +16,12 @@ from kovocab import _core
 from kovocab.corpus.contents import identities, whole_hashes
 from kovocab.corpus.faults import Fault
 from kovocab.corpus.files import File
-from kovocab.corpus.readers import read_files
 from kovocab.corpus.settings import Reading
 from kovocab.counting.one_pass import READERS
 from kovocab.counting.resume import Done
 from kovocab.counting.tally import Tally
 from kovocab.errors import CorpusError, UsageError
+from kovocab.reading.readers import read_files
 
 Listed = tuple[File, dict[str, Any]]
 """A file of the corpus and its identity, see `contents.identities`, with a name that no other has."""

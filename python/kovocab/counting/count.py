@@ -18,7 +18,6 @@ import polars as pl
 
 from kovocab.artefact import check_file, scratch_beside
 from kovocab.corpus.contents import Fingerprint, check_fingerprint
-from kovocab.corpus.documents import Corpus, fingerprint_of, local_files
 from kovocab.corpus.faults import REPORT_FILE, Fault, is_report, write_report
 from kovocab.corpus.settings import Encoding, Normalize, Reading, Template
 from kovocab.counting import cluster
@@ -43,6 +42,7 @@ from kovocab.counting.word_counts import (
 from kovocab.errors import CorpusError, UsageError, quantity
 from kovocab.machine.memory import bound
 from kovocab.ownership import check_apart
+from kovocab.reading.documents import Corpus, fingerprint_of, local_files
 from kovocab.record import Record
 from kovocab.tokenizer.tokenizer import Source, load_tokenizer
 
@@ -76,7 +76,7 @@ def count(
     tokenizer meets a `▁` of the text, that is written as a space.
 
     Args:
-        corpus: What `kovocab.corpus.documents.Corpus` lists.
+        corpus: What `kovocab.reading.documents.Corpus` lists.
         tokenizer: Whose vocabulary decides where text may be cut.
         column: The Parquet column or JSON key that holds the text, or a path to it, see `docs/corpora.md`.
         encoding: Of text files, utf-8, cp949 or utf-16.

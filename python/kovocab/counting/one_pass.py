@@ -15,15 +15,15 @@ import polars as pl
 
 from kovocab import _core
 from kovocab.corpus.contents import Fingerprint, Standing, whole_hashes
-from kovocab.corpus.documents import BATCH_SIZE, Corpus, batches, corpus_files, no_documents
 from kovocab.corpus.faults import Fault
 from kovocab.corpus.files import File
-from kovocab.corpus.readers import read_files
 from kovocab.corpus.settings import Reading
 from kovocab.counting.progress import Form, Progress, progress
 from kovocab.counting.resume import Done, Kept
 from kovocab.counting.tally import Tally
 from kovocab.machine import memory
+from kovocab.reading.documents import BATCH_SIZE, Corpus, batches, corpus_files, no_documents
+from kovocab.reading.readers import read_files
 
 EVERY = 10.0  # seconds of counting, at least, between two times that progress is kept
 _WORTH = 20  # and so many times as long as keeping it took

@@ -9,7 +9,6 @@ import polars as pl
 
 from kovocab import _core
 from kovocab.artefact import check_file, new_file
-from kovocab.corpus.documents import Corpus
 from kovocab.corpus.settings import Encoding, Normalize, Reading, Template
 from kovocab.counting.one_pass import Pass, run
 from kovocab.counting.tally import Tally, bpe_of, threads_of
@@ -17,6 +16,7 @@ from kovocab.counting.word_counts import check_words, tables_of
 from kovocab.errors import TokenizerError
 from kovocab.machine.memory import bound
 from kovocab.ownership import MARK, parquet_of
+from kovocab.reading.documents import Corpus
 from kovocab.tokenizer.script import HANGUL
 from kovocab.tokenizer.tokenizer import Source, load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson

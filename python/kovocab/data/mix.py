@@ -190,8 +190,8 @@ class Mixture(lightning.LightningDataModule):
         sources = {}
         for source, share in zip(self.sources, weights, strict=True):
             made_from = self.token_files.identity(source)
-            # A corpus may be of a million files: its column and size by value, the rest by a digest.
-            corpus = {key: made_from["corpus"].get(key) for key in ("kind", "column", "bytes")}
+            # A corpus may be of a million files: its size and how it is read by value, the rest by a digest.
+            corpus = {key: value for key, value in made_from["corpus"].items() if key != "files"}
             sources[source.name] = {
                 "share": share,
                 **made_from,

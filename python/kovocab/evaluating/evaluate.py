@@ -5,10 +5,10 @@ from pathlib import Path
 
 import polars as pl
 
-from kovocab.corpus.documents import Corpus, batches
 from kovocab.corpus.settings import Encoding, Normalize, Reading, Template
 from kovocab.errors import UsageError
 from kovocab.evaluating.fertility import Fertility, fertility
+from kovocab.reading.documents import Corpus, batches
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import Source, load_tokenizer
 
@@ -37,7 +37,7 @@ def evaluate(
     """Measure tokenizers on held-out text.
 
     Args:
-        corpus: What `kovocab.corpus.documents.Corpus` lists; read once for each tokenizer, so no iterator.
+        corpus: What `kovocab.reading.documents.Corpus` lists; read once for each tokenizer, so no iterator.
         tokenizers: Each as `load_tokenizer` takes it.
         column: The Parquet column or JSON key that holds the text.
         encoding: Of text files, utf-8, cp949 or utf-16.

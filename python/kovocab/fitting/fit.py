@@ -350,6 +350,6 @@ def _shown(losses: Losses) -> str:
 
 def _taken(served: Record) -> str:
     return "; ".join(
-        f"{name}: {each['tokens']:,} tokens, {each['share']:.2%}, {each['epochs']:.2f} epochs"
+        f"{name}: {each['tokens']:,} tokens, {each['share']:.2%}, {each['epochs']:.3g} epochs"
         for name, each in served["sources"].items()
     )

@@ -1,7 +1,12 @@
-"""Which documents are held out, each written to its part and counted there, with where it ends."""
+"""Which documents are held out, each written to its part and counted there, with where it ends.
+
+What is held out is written as text too, for other tools: JSON lines with the `text`, its `source` and the `hash` that
+it was chosen by, 16 hexadecimal digits. What a share holds out depends on the texts alone, not on the tokenizer.
+"""
 
 import hashlib
 import heapq
+import json
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +17,9 @@ from kovocab.packing.encoding import AT_ONCE, Document, Encoder
 
 Part = Literal["train", "validation"]
 PARTS: tuple[Part, Part] = ("train", "validation")
+
+HELD_OUT = "validation.jsonl"
+"""The texts that are held out, in the order of their tokens."""
 
 COUNTED = ("documents", "tokens", "words", "bytes", "text_tokens")
 """What is counted of each part."""
@@ -26,6 +34,7 @@ class Split:
         encoder: What gave the documents, for what its base makes of those held out.
         length: Tokens of a block.
         share: The share of documents to hold out.
+        source: What the documents' source is called.
     """
 
     def __init__(
@@ -36,10 +45,13 @@ class Split:
         *,
         length: int,
         share: float,
+        source: str,
     ) -> None:
         self._open = ExitStack()
         self._files = {part: self._open.enter_context((folder / f"{part}.bin").open("wb")) for part in PARTS}
         self._ends = {part: self._open.enter_context((folder / f"{part}.ends").open("wb")) for part in PARTS}
+        self._texts = self._open.enter_context((folder / HELD_OUT).open("w", encoding="utf-8"))
+        self._source = source
         self._counts: dict[str, dict[str, int]] = {part: dict.fromkeys(COUNTED, 0) for part in PARTS}
         self._dtype, self._length = dtype, length
         self._below = int(share * 2**64)
@@ -63,7 +75,7 @@ class Split:
 
     def add(self, document: Document) -> None:
         """Write the document to its part, or keep it back."""
-        key = int.from_bytes(hashlib.blake2b(document.text.encode(), digest_size=8).digest())
+        key = int.from_bytes(_hash(document.text))
         if key < self._below:
             self._write("validation", document)
         else:
@@ -106,6 +118,9 @@ class Split:
         counts["words"] += document.words
         counts["bytes"] += document.bytes
         counts["text_tokens"] += document.text_tokens
+        if part == "validation":
+            said = {"text": document.text, "source": self._source, "hash": _hash(document.text).hex()}
+            self._texts.write(json.dumps(said, ensure_ascii=False) + "\n")
         if part == "validation" and self._encoder.has_base:
             self._for_base.append(document.text)
             if len(self._for_base) == AT_ONCE:
@@ -116,3 +131,7 @@ class Split:
         if self._for_base:
             self._counts["validation"]["base_text_tokens"] += self._encoder.base_tokens(self._for_base)
             self._for_base.clear()
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=8).digest()

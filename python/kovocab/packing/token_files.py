@@ -19,7 +19,6 @@ import numpy as np
 
 from kovocab.artefact import new_folder
 from kovocab.corpus.contents import Fingerprint, Standing
-from kovocab.corpus.documents import check_readable, corpus_files, fingerprint_of, local_files, read_file
 from kovocab.corpus.files import File
 from kovocab.corpus.remote import shown
 from kovocab.corpus.settings import Encoding, Normalize, Reading
@@ -28,6 +27,7 @@ from kovocab.packing.encoding import Document, Encoder, SpecialTokens, eos_of
 from kovocab.packing.memo import Memo
 from kovocab.packing.packed import DTYPES, PackedSource
 from kovocab.packing.splitting import PARTS, Split
+from kovocab.reading.documents import check_readable, corpus_files, fingerprint_of, local_files, read_file
 from kovocab.record import RECORD, Record, read_record, write_record
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.workplace import turn
@@ -167,7 +167,8 @@ class TokenFiles:
         Returns:
             The folder `NAME.FINGERPRINT` with `train.bin`, `validation.bin` (flat uint16 or uint32, little endian),
             `train.ends` and `validation.ends` (uint64, little endian: of each document, how many tokens of the part
-            there are up to its end) and their record, opened. That has of each part its documents, tokens, words
+            there are up to its end), `validation.jsonl` (what is held out, as text, see `splitting`) and their record,
+            opened. That has of each part its documents, tokens, words
             (between white space), bytes and
             `text_tokens` (without those that the template and eos add), and of what is held out `base_text_tokens`,
             what the base makes of it, where that is known.
@@ -265,7 +266,7 @@ def _write(
     """Encode, split and write the files of the source into the folder `beside`, with the record."""
     progress = _Progress(source.name)
     length, share = packing.length, packing.validation_share
-    with Split(beside, np.dtype(dtype), encoder, length=length, share=share) as split:
+    with Split(beside, np.dtype(dtype), encoder, length=length, share=share, source=source.name) as split:
         for series in (part for path in files for part in read_file(path, source.reading)):
             for document in encoder.documents(series):
                 split.add(document)

@@ -11,14 +11,14 @@ from typing import Any, TypeAlias, TypeGuard
 
 import polars as pl
 
-from kovocab.corpus.blocks import ahead, blocks
 from kovocab.corpus.contents import Hashes, identities
 from kovocab.corpus.faults import POLARS_ERRORS, Fault, Skip, fail, half_pair, line_documents
 from kovocab.corpus.files import File, files, kind
 from kovocab.corpus.remote import is_url, shown
 from kovocab.corpus.settings import TEXT, Reading
-from kovocab.corpus.tables import check_parquet, read_frame, read_parquet
 from kovocab.errors import CorpusError, UsageError, quantity
+from kovocab.reading.blocks import ahead, blocks
+from kovocab.reading.tables import check_parquet, read_frame, read_parquet
 
 Corpus: TypeAlias = str | Path | Sequence[str | Path] | pl.DataFrame | pl.LazyFrame | pl.Series | Iterable[str]
 """What can be read as a corpus.

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kovocab.corpus.documents import read_file
 from kovocab.errors import CorpusError
+from kovocab.reading.documents import read_file
 from support.corpora import SAMPLE, fault, numbered, read, write
 from support.fuzzing import FUZZ, fuzzed, hangul, skipping
 from support.reference import rows as rows_slowly

@@ -8,10 +8,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from kovocab.corpus import blocks
 from kovocab.corpus.faults import Fault
-from kovocab.corpus.readers import read_files
 from kovocab.errors import CorpusError
+from kovocab.reading import blocks
+from kovocab.reading.readers import read_files
 
 
 @pytest.fixture(autouse=True)

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kovocab.corpus import blocks
-from kovocab.corpus.documents import read_file
 from kovocab.corpus.files import SUFFIXES
 from kovocab.errors import CorpusError
+from kovocab.reading import blocks
+from kovocab.reading.documents import read_file
 from support.corpora import SAMPLE, TEXT, fault, numbered, raw, read, write
 from support.fuzzing import WRONG, fuzzed, hangul, skipping
 from support.reference import documents as documents_slowly

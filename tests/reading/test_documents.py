@@ -14,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kovocab.corpus.documents import Corpus, batches, corpus_files, fingerprint, read_file
 from kovocab.corpus.faults import Fault
 from kovocab.corpus.files import SUFFIXES
 from kovocab.errors import CorpusError
+from kovocab.reading.documents import Corpus, batches, corpus_files, fingerprint, read_file
 from support.corpora import SAMPLE, fault, read, write
 from support.fuzzing import hangul, skipping
 
@@ -160,7 +160,7 @@ def test_a_folder_that_vanishes_while_it_is_read(tmp_path: Path) -> None:
 def test_a_reader_that_is_left_half_way_leaves_nothing_behind(tmp_path: Path) -> None:
     path = write(tmp_path, ".jsonl.zst", ["가나다라 " * 20] * 50_000)
     code = (
-        "import sys, threading; from kovocab.corpus.documents import batches\n"
+        "import sys, threading; from kovocab.reading.documents import batches\n"
         "stream = batches(sys.argv[1], batch_size=1000); next(stream); stream.close()\n"
         "del stream; assert threading.active_count() == 1\n"
         "kept = batches(sys.argv[1]); next(kept)\n"

@@ -1,0 +1,10 @@
+"""A corpus, whatever it is kept in, as batches of documents.
+
+In: files, a frame, an iterable, and how they are to be read. Out: documents in a fixed order, and each fault by its
+file and place. It never knows what a tokenizer is, and never leaves out a document in silence.
+
+blocks     a file of lines → blocks of whole lines, up to where it is damaged
+tables     a Parquet file or a frame → documents
+readers    several files of a corpus at a time
+documents  a corpus → batches of documents
+"""
