@@ -13,13 +13,13 @@ import numpy.typing as npt
 import polars as pl
 
 from kovocab.artefact import new_folder
-from kovocab.data.passages import Numbers, Passages
-from kovocab.data.pieces import Pieces, writing
-from kovocab.data.rates import Bias, Rates, by_need
-from kovocab.errors import ArtefactError, UsageError, quantity
+from kovocab.errors import UsageError, quantity
+from kovocab.favouring.passages import Numbers, Passages
+from kovocab.favouring.pieces import Pieces, check_found, writing
+from kovocab.favouring.rates import Bias, Rates, by_need
 from kovocab.packing.packed import PackedSource
 from kovocab.packing.token_files import digest
-from kovocab.record import RECORD, Record, again, difference, read_record, write_record
+from kovocab.record import RECORD, Record, write_record
 
 log = logging.getLogger(__name__)
 
@@ -61,14 +61,13 @@ def biased(packed: PackedSource, size: int, bias: Bias, blocks: int, seed: int) 
 
     Raises:
         UsageError: `min_seen` is more than the budget allows, or it is not known which tokens are new.
-        ArtefactError: what is there is of something else.
+        ArtefactError: what is there is of something else, or damaged.
     """
     name = packed.record["source"]
     made_from = {"of": packed.folder.name, "blocks": blocks, "seed": seed, "size": size, "rule": RULE, **asdict(bias)}
     folder = packed.folder.parent / f"{name}.bias.{digest(made_from)[:16]}"
     if (folder / RECORD).is_file():
-        if differs := difference(read_record(folder, "bias"), made_from):
-            raise ArtefactError(f"{folder} is of something else: {differs}; {again(folder, 'fit')}")
+        check_found(folder, "bias", made_from)
         return Pieces(folder, name, packed)
     log.info("%s: how often to read each of %s", name, quantity(packed.record["train"]["documents"], "document"))
     passages = Passages(packed, size, bias.passage)
