@@ -152,9 +152,18 @@ def test_resume_is_exact_in_the_middle_of_an_epoch_and_past_it(tokenizer, tmp_pa
         assert ids(resumed) == stream[stop + to_the_end :][:24]
 
 
-def test_ranks_share_the_order_of_one(tokenizer, tmp_path):
-    alone = ids(mixture(tmp_path, tokenizer).train_dataloader())
-    parts = [ids(mixture(tmp_path, tokenizer, r, 2, batch_size=2).train_dataloader()) for r in (0, 1)]
+@pytest.mark.parametrize("attention", ["across", "within"])
+def test_ranks_share_the_order_of_one(tokenizer, tmp_path, attention):
+    def rows(rank, world):
+        """Of five epochs as training counts them, and of several times round each source: the rows of each step."""
+        made = mixture(tmp_path, tokenizer, rank, world, batch_size=4 // world, document_attention=attention)
+        made.begin = 40
+        loader = made.train_dataloader()
+        batches = [all_of(batch) for _ in range(5) for batch in loader]
+        assert made.served(5 * 24 * 4)["sources"]["en"]["epochs"] > 1
+        return [[*zip(*batch.values(), strict=True)] for batch in batches]
+
+    alone, parts = rows(0, 1), [rows(rank, 2) for rank in (0, 1)]
     assert [sorted(step) for step in alone] == [sorted(a + b) for a, b in zip(*parts, strict=True)]
     held = [mixture(tmp_path, tokenizer, r, 2).val_dataloader() for r in (0, 1)]
     assert len(ids(held[0])) == len(ids(held[1])) == len(held[0])

@@ -104,12 +104,16 @@ def test_a_resumed_run_is_one_that_was_never_stopped(in_place, tmp_path, monkeyp
     assert_equal(tmp_path / "whole", tmp_path / "struck", [1, 2, 3])
 
 
-def test_documents_kept_apart_are_another_training(in_place, tmp_path):
+def test_documents_kept_apart_are_another_training(in_place, tmp_path, capsys):
     losses = []
     for attention in ("across", "within"):
         args = ["--data.document_attention", attention, "--schedule", "kosolar", "--stages", "{}"]
         assert fit(tmp_path / attention, *args) == 0
         losses.append(read_record(tmp_path / attention / "stages/1")["loss"])
+        capsys.readouterr()
+        model = ["--model.model", str(tmp_path / attention / "stages/1")]
+        assert main(["validate", "--config", "fit.yaml", *args[:2], *model]) == 0
+        assert float(capsys.readouterr().out.split()[-1]) == pytest.approx(losses[-1]["val"], abs=1e-5)
     assert losses[0] != losses[1]
     with pytest.raises(ArtefactError, match=r"trained with data.document_attention .?across.?; the configuration now"):
         fit(tmp_path / "across", *args)

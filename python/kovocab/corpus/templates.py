@@ -10,7 +10,6 @@ from functools import cached_property
 from hashlib import blake2b
 from string import Formatter
 
-import numpy as np
 import polars as pl
 
 from kovocab.errors import UsageError
@@ -74,8 +73,8 @@ class Templates:
 
     def _choices(self, firsts: pl.Series) -> pl.Series:
         """Which template each row has."""
-        hashes = b"".join(map(_hash, firsts.fill_null("").cast(pl.Binary).to_list()))
-        return pl.Series(np.frombuffer(hashes, dtype="<u8") % len(self.texts), dtype=pl.UInt32)
+        hashes = pl.Series(map(_hash, firsts.fill_null("").cast(pl.Binary).to_list()), dtype=pl.Binary)
+        return (hashes.bin.reinterpret(dtype=pl.UInt64, endianness="little") % len(self.texts)).cast(pl.UInt32)
 
 
 def templates_of(given: str | Sequence[str] | None) -> Templates | None:
