@@ -72,6 +72,13 @@ def test_a_packed_block_gives_what_each_document_gives_alone(family, attention, 
     torch.testing.assert_close(module.predict_step(given, 0)["loss"], torch.stack(each), atol=1e-5, rtol=1e-5)
 
 
+def test_a_block_of_documents_of_one_token_has_no_loss(tmp_path):
+    module, _ = module_of(tmp_path, "llama")
+    batch = {"input_ids": ids(shape=(2, 12)), "position_ids": torch.zeros(2, 12, dtype=torch.int64)}
+    assert module.training_step(batch, 0) == 0
+    assert module.predict_step(batch, 0)["loss"].tolist() == [0, 0]
+
+
 @pytest.mark.parametrize("family", ["llama", "phi"])
 def test_gradients_are_those_of_the_documents(family, tmp_path):
     module, plain = module_of(tmp_path, family)

@@ -170,12 +170,12 @@ class CausalLM(LightningModule):
         return self._logged_loss(batch, "loss/test")
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002
-        """The mean next-token loss of each sequence: `loss`, `[batch]`, fp32."""
+        """The mean next-token loss of each sequence: `loss`, `[batch]`, fp32; 0 of one without labels."""
         input_ids, position_ids = batch["input_ids"], batch.get("position_ids")
         wanted = _shifted(input_ids, position_ids)
         hidden = self._hidden(input_ids, position_ids).flatten(0, 1)
         losses = token_losses(hidden, self._head, wanted.flatten(), form=self._form)
-        return {"loss": losses.view(input_ids.shape).sum(dim=-1) / (wanted != IGNORE).sum(dim=-1)}
+        return {"loss": losses.view(input_ids.shape).sum(dim=-1) / (wanted != IGNORE).sum(dim=-1).clamp(min=1)}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimizer of what trains, and of nothing else, with its schedule."""
