@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from kovocab.errors import ArtefactError, UsageError
+from kovocab.favouring import bias as bias_file
 from kovocab.favouring import passages as passages_file
 from kovocab.favouring import pieces
 from kovocab.favouring.bias import SEEN, biased, choose
@@ -104,6 +105,16 @@ def test_what_most_passages_are_read_stays_whole_documents(tmp_path):
     per_document = found.times[:-1].reshape(400, -1)
     assert (per_document == per_document[:, :1]).all()
     assert 150 < per_document[:, 0].sum() < 250
+
+
+def test_a_corpus_of_one_book_is_read_in_parts(tmp_path, monkeypatch):
+    packed = token_files(tmp_path / "web", [[1, 2] * 2_000], OLD)
+    with pytest.raises(UsageError, match="the documents of web do not fit in the 1,000 tokens that the run takes"):
+        choose(Passages(packed, SIZE, 8), Bias(passage=8), 1_000, 0)
+    monkeypatch.setattr(bias_file, "WHOLE", 80)
+    times = choose(Passages(packed, SIZE, 8), Bias(passage=8), 1_000, 0).times.reshape(50, 10)
+    assert (times == times[:, :1]).all()
+    assert times[:, 0].sum() == 12
 
 
 def test_two_kinds_in_turn_are_both_read(tmp_path):

@@ -31,6 +31,9 @@ RULE = 1
 
 TRIES = 60
 
+WHOLE = 1 << 16
+"""Tokens of a document that are drawn together: a corpus may be one book."""
+
 
 @dataclass(frozen=True)
 class Readings:
@@ -122,7 +125,7 @@ def choose(passages: Passages, bias: Bias, budget: int, seed: int) -> Readings:
         seen = passages.counts(times)
         _top_up(passages, times, seen, np.minimum(min_seen, most * counts), most=most, seed=seed)
         read = passages.read(times)
-        if read <= budget:
+        if 0 < read <= budget:
             said = {
                 "n": min_seen,
                 "most": most,
@@ -134,10 +137,13 @@ def choose(passages: Passages, bias: Bias, budget: int, seed: int) -> Readings:
             }
             return Readings(times, counts, seen, said)
         aim -= read - budget
+    name, takes = passages.packed.record["source"], f"the {budget:,} tokens that the run takes from it"
+    if bias.min_seen is None:
+        raise UsageError(f"data.bias: the documents of {name} do not fit in {takes}; wanted a longer run, or no bias")
     fits = choose(passages, replace(bias, min_seen=None, share=0.99), budget, seed).said["n"]
     raise UsageError(
-        f"data.bias: {passages.packed.record['source']} cannot show each new token {min_seen:,} times in the "
-        f"{budget:,} tokens that the run takes from it; wanted min_seen of at most {fits:,}, a longer run, or none"
+        f"data.bias: {name} cannot show each new token {min_seen:,} times in {takes}; wanted min_seen of at most "
+        f"{fits:,}, a longer run, or none"
     )
 
 
@@ -152,8 +158,11 @@ def _drawn(passages: Passages, deciding: Numbers, rate: npt.NDArray[np.float64],
     whole, more = _Drawing(np.array([level])), _Drawing(rate - level)
     for stretch in passages.stretches():
         random = np.random.default_rng([seed, stretch.rows.start])
-        documents = whole(np.zeros(stretch.document[-1] + 1, dtype=np.int64), random)
-        drawn = documents[stretch.document] + more(deciding[stretch.rows], random)
+        first = np.append(True, np.diff(stretch.document) != 0)
+        offset = stretch.begins - np.repeat(stretch.begins[first], np.diff(np.flatnonzero(np.append(first, True))))
+        first |= offset // WHOLE != np.append(-1, offset[:-1] // WHOLE)
+        documents = whole(np.zeros(first.sum(), dtype=np.int64), random)
+        drawn = documents[np.cumsum(first) - 1] + more(deciding[stretch.rows], random)
         times[stretch.rows] = np.minimum(drawn, most)
     return times
 
