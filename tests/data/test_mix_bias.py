@@ -4,11 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kovocab.data.bias import SEEN
-from kovocab.data.contexts import CONTEXTS, Contexts
 from kovocab.data.mix import Mixture
-from kovocab.data.rates import Bias
 from kovocab.errors import UsageError
+from kovocab.favouring.bias import SEEN
+from kovocab.favouring.contexts import CONTEXTS, Contexts
+from kovocab.favouring.rates import Bias
 from kovocab.packing.token_files import Source
 from kovocab.record import read_record, write_record
 from support.base import BASE_TOKENS, LENGTH, NEW_TOKENS, corpus, save_tokenizer, texts

@@ -1,12 +1,14 @@
 """`kovocab coverage`: what it foretells is what the run then reads, and it says what falls short and why."""
 
 import json
+from pathlib import Path
 
 import polars as pl
 import pytest
 
 from kovocab.cli import main as cli
 from kovocab.data.block_loader import _Blocks
+from kovocab.errors import ArtefactError
 from kovocab.record import read_record
 from support.base import BASE_TOKENS, NEW_TOKENS, corpus
 from support.runs import fit, make_place
@@ -98,8 +100,25 @@ def test_a_stage_that_distills_tells_its_contexts(capsys):
 
 
 def test_too_much_is_a_usage_error(capsys):
-    said = tell(capsys, "--data.bias", "{ko: {min_seen: 1000000}}", code=2)
+    too_much = ("--data.bias", "{ko: {min_seen: 1000000}}")
+    said = tell(capsys, *too_much, code=2)
     assert "kovocab coverage: data.bias: ko cannot show each new token 1,000,000 times" in said
+    assert cli.main(["fit", "--config", "fit.yaml", "--run", "too_much", *too_much]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("kovocab fit: data.bias: ko cannot show each new token 1,000,000 times")
+    assert not Path("too_much/stages/1").exists()
+
+
+def test_a_run_that_is_to_go_on_longer_is_refused_where_its_bias_depends_on_that():
+    longer = ("--stages", "{2: {steps: 31}}")
+    assert fit("short", *BIAS) == 0
+    told = r"short/stages/1 was trained with data\.sources\.ko\.bias\.blocks 480; the configuration now gives 488"
+    with pytest.raises(ArtefactError, match=told):
+        fit("short", *BIAS, *longer)
+    fixed = ("--data.bias", "{ko: {tokens: 7680}}")
+    assert fit("fixed", *fixed) == 0
+    with pytest.raises(ArtefactError, match=r"fixed/stages/2 was trained with stage\.steps 30"):
+        fit("fixed", *fixed, *longer)
 
 
 def test_another_file_is_not_written_over(capsys, tmp_path):

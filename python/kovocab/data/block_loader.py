@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from kovocab.data.block_order import Address, HeldOutOrder, TrainOrder
-from kovocab.data.pieces import Blocks
+from kovocab.favouring.pieces import Blocks
 from kovocab.machine.stopping import ASKS
 from kovocab.packing.splitting import Part
 

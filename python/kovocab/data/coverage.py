@@ -6,10 +6,10 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from kovocab.data.bias import SEEN
-from kovocab.data.contexts import CONTEXTS
 from kovocab.data.mix import Mixture
-from kovocab.data.passages import Passages
+from kovocab.favouring.bias import SEEN
+from kovocab.favouring.contexts import CONTEXTS
+from kovocab.favouring.passages import Passages
 from kovocab.record import Record, read_record
 from kovocab.tokenizer.tokenizer import load_tokenizer
 

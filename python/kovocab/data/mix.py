@@ -13,13 +13,13 @@ from typing import Literal
 import lightning
 
 from kovocab.corpus.contents import Fingerprint, check_fingerprint
-from kovocab.data.bias import biased
 from kovocab.data.block_loader import BlockLoader
 from kovocab.data.block_order import ORDER, HeldOutOrder, Schedule, TrainOrder
-from kovocab.data.contexts import Contexts, mined
-from kovocab.data.pieces import Blocks, Pieces
-from kovocab.data.rates import Bias
 from kovocab.errors import CorpusError, UsageError
+from kovocab.favouring.bias import biased
+from kovocab.favouring.contexts import Contexts, mined
+from kovocab.favouring.pieces import Blocks, Pieces
+from kovocab.favouring.rates import Bias
 from kovocab.packing.encoding import SpecialTokens
 from kovocab.packing.packed import PackedSource
 from kovocab.packing.token_files import Packing, Source, TokenFiles, digest

@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kovocab.data import passages as passages_file
-from kovocab.data.contexts import CONTEXTS, Contexts, mined
 from kovocab.errors import CorpusError, UsageError
+from kovocab.favouring import passages as passages_file
+from kovocab.favouring.contexts import CONTEXTS, Contexts, mined
 from support.documents import token_files, zipf
 
 OLD, NEW, LENGTH = 20, 40, 16

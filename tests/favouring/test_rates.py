@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from kovocab.data.rates import Bias, Rates, by_need
 from kovocab.errors import UsageError
+from kovocab.favouring.rates import Bias, Rates, by_need
 from support.documents import passages_of, rates_of, zipf
 
 OLD, NEW = 20, 40

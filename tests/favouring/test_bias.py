@@ -9,11 +9,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from kovocab.data import passages as passages_file
-from kovocab.data.bias import SEEN, biased, choose
-from kovocab.data.passages import Passages
-from kovocab.data.rates import Bias
 from kovocab.errors import ArtefactError, UsageError
+from kovocab.favouring import bias as bias_file
+from kovocab.favouring import passages as passages_file
+from kovocab.favouring import pieces
+from kovocab.favouring.bias import SEEN, biased, choose
+from kovocab.favouring.passages import Passages
+from kovocab.favouring.rates import Bias
 from kovocab.record import read_record
 from support.documents import passages_of, token_files, zipf
 
@@ -105,6 +107,16 @@ def test_what_most_passages_are_read_stays_whole_documents(tmp_path):
     assert 150 < per_document[:, 0].sum() < 250
 
 
+def test_a_corpus_of_one_book_is_read_in_parts(tmp_path, monkeypatch):
+    packed = token_files(tmp_path / "web", [[1, 2] * 2_000], OLD)
+    with pytest.raises(UsageError, match="the documents of web do not fit in the 1,000 tokens that the run takes"):
+        choose(Passages(packed, SIZE, 8), Bias(passage=8), 1_000, 0)
+    monkeypatch.setattr(bias_file, "WHOLE", 80)
+    times = choose(Passages(packed, SIZE, 8), Bias(passage=8), 1_000, 0).times.reshape(50, 10)
+    assert (times == times[:, :1]).all()
+    assert times[:, 0].sum() == 12
+
+
 def test_two_kinds_in_turn_are_both_read(tmp_path):
     """As pairs in both directions are: every second document would be one of them alone."""
     packed = token_files(tmp_path / "web", [[kind] * 10 for _ in range(500) for kind in (1, 2)], OLD)
@@ -121,7 +133,7 @@ def test_the_same_files_with_any_number_of_threads(tmp_path):
     documents = zipf(3, 500, OLD, NEW)
     program = (
         "import sys; from pathlib import Path; from kovocab.packing.packed import PackedSource\n"
-        "from kovocab.data.bias import biased; from kovocab.data.rates import Bias\n"
+        "from kovocab.favouring.bias import biased; from kovocab.favouring.rates import Bias\n"
         f"print(biased(PackedSource(Path(sys.argv[1])), {SIZE}, Bias(), 100, 7).folder)"
     )
     found = []
@@ -146,6 +158,13 @@ def test_it_is_built_once_and_is_of_its_settings(tmp_path):
     others = [(Bias(share=0.3), 50, 0), (Bias(), 51, 0), (Bias(), 50, 1)]
     assert len({first, *(biased(packed, SIZE, *other).folder for other in others)}) == 4
     assert read_record(first, "bias")["of"] == "web"
+    data = (first / "web.ends").read_bytes()
+    (first / "web.ends").write_bytes(data[:-1] + b"1")
+    pieces._CHECKED.clear()
+    with pytest.raises(ArtefactError, match=r"web\.ends does not hold what was written; remove"):
+        biased(packed, SIZE, Bias(), 50, 0)
+    (first / "web.ends").write_bytes(data)
+    biased(packed, SIZE, Bias(), 50, 0)
     (first / "web.ends").write_bytes(b"1234567")
     with pytest.raises(ArtefactError, match="are not of one length; remove"):
         biased(packed, SIZE, Bias(), 50, 0)

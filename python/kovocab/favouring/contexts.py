@@ -14,12 +14,12 @@ import numpy.typing as npt
 import polars as pl
 
 from kovocab.artefact import new_folder
-from kovocab.data.passages import Numbers, Passages
-from kovocab.data.pieces import Pieces, writing
-from kovocab.errors import ArtefactError, CorpusError, UsageError
+from kovocab.errors import CorpusError, UsageError
+from kovocab.favouring.passages import Numbers, Passages
+from kovocab.favouring.pieces import Pieces, check_found, writing
 from kovocab.packing.packed import PackedSource
 from kovocab.packing.token_files import digest
-from kovocab.record import RECORD, again, difference, read_record, write_record
+from kovocab.record import RECORD, write_record
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +70,7 @@ def mined(sources: Sequence[PackedSource], size: int, contexts: Contexts, seed: 
     Raises:
         CorpusError: no new token is in any of them.
         UsageError: it is not known which tokens are new.
+        ArtefactError: what is there is of something else, or damaged.
     """
     made_from = {"of": [packed.folder.name for packed in sources], "seed": seed, "size": size, "rule": RULE}
     made_from |= asdict(contexts)
@@ -83,8 +84,8 @@ def mined(sources: Sequence[PackedSource], size: int, contexts: Contexts, seed: 
         with new_folder(folder) as beside:
             _write(parts, pool, contexts, beside, seed)
             write_record(beside, {"verb": "contexts", **made_from})
-    elif differs := difference(read_record(folder, "contexts"), made_from):
-        raise ArtefactError(f"{folder} is of something else: {differs}; {again(folder, 'fit')}")
+    else:
+        check_found(folder, "contexts", made_from)
     names = [packed.record["source"] for packed in sources]
     return [
         Pieces(folder, name, packed) if (folder / f"{name}.ends").is_file() else None

@@ -62,7 +62,7 @@ class Passages:
         first = packed.record["first_new_id"]
         if first is None:
             raise UsageError(
-                f"{packed.folder} was packed by a tokenizer that has no record of kovocab: it is not known which tokens "
+                f"{packed.folder} was packed by a tokenizer without kovocab's record: it is not known which tokens "
                 "are new; wanted what `refine` or `expand` left"
             )
         self.packed, self.first, self.new = packed, int(first), size - int(first)

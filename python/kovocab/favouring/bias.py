@@ -13,13 +13,13 @@ import numpy.typing as npt
 import polars as pl
 
 from kovocab.artefact import new_folder
-from kovocab.data.passages import Numbers, Passages
-from kovocab.data.pieces import Pieces, writing
-from kovocab.data.rates import Bias, Rates, by_need
-from kovocab.errors import ArtefactError, UsageError, quantity
+from kovocab.errors import UsageError, quantity
+from kovocab.favouring.passages import Numbers, Passages
+from kovocab.favouring.pieces import Pieces, check_found, writing
+from kovocab.favouring.rates import Bias, Rates, by_need
 from kovocab.packing.packed import PackedSource
 from kovocab.packing.token_files import digest
-from kovocab.record import RECORD, Record, again, difference, read_record, write_record
+from kovocab.record import RECORD, Record, write_record
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,9 @@ RULE = 1
 """Another rule, another order: what an earlier version left is not taken for this one's."""
 
 TRIES = 60
+
+WHOLE = 1 << 16
+"""Tokens of a document that are drawn together: a corpus may be one book."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +64,13 @@ def biased(packed: PackedSource, size: int, bias: Bias, blocks: int, seed: int) 
 
     Raises:
         UsageError: `min_seen` is more than the budget allows, or it is not known which tokens are new.
-        ArtefactError: what is there is of something else.
+        ArtefactError: what is there is of something else, or damaged.
     """
     name = packed.record["source"]
     made_from = {"of": packed.folder.name, "blocks": blocks, "seed": seed, "size": size, "rule": RULE, **asdict(bias)}
     folder = packed.folder.parent / f"{name}.bias.{digest(made_from)[:16]}"
     if (folder / RECORD).is_file():
-        if differs := difference(read_record(folder, "bias"), made_from):
-            raise ArtefactError(f"{folder} is of something else: {differs}; {again(folder, 'fit')}")
+        check_found(folder, "bias", made_from)
         return Pieces(folder, name, packed)
     log.info("%s: how often to read each of %s", name, quantity(packed.record["train"]["documents"], "document"))
     passages = Passages(packed, size, bias.passage)
@@ -123,7 +125,7 @@ def choose(passages: Passages, bias: Bias, budget: int, seed: int) -> Readings:
         seen = passages.counts(times)
         _top_up(passages, times, seen, np.minimum(min_seen, most * counts), most=most, seed=seed)
         read = passages.read(times)
-        if read <= budget:
+        if 0 < read <= budget:
             said = {
                 "n": min_seen,
                 "most": most,
@@ -135,10 +137,13 @@ def choose(passages: Passages, bias: Bias, budget: int, seed: int) -> Readings:
             }
             return Readings(times, counts, seen, said)
         aim -= read - budget
+    name, takes = passages.packed.record["source"], f"the {budget:,} tokens that the run takes from it"
+    if bias.min_seen is None:
+        raise UsageError(f"data.bias: the documents of {name} do not fit in {takes}; wanted a longer run, or no bias")
     fits = choose(passages, replace(bias, min_seen=None, share=0.99), budget, seed).said["n"]
     raise UsageError(
-        f"data.bias: {passages.packed.record['source']} cannot show each new token {min_seen:,} times in the "
-        f"{budget:,} tokens that the run takes from it; wanted min_seen of at most {fits:,}, a longer run, or none"
+        f"data.bias: {name} cannot show each new token {min_seen:,} times in {takes}; wanted min_seen of at most "
+        f"{fits:,}, a longer run, or none"
     )
 
 
@@ -153,8 +158,11 @@ def _drawn(passages: Passages, deciding: Numbers, rate: npt.NDArray[np.float64],
     whole, more = _Drawing(np.array([level])), _Drawing(rate - level)
     for stretch in passages.stretches():
         random = np.random.default_rng([seed, stretch.rows.start])
-        documents = whole(np.zeros(stretch.document[-1] + 1, dtype=np.int64), random)
-        drawn = documents[stretch.document] + more(deciding[stretch.rows], random)
+        first = np.append(True, np.diff(stretch.document) != 0)
+        offset = stretch.begins - np.repeat(stretch.begins[first], np.diff(np.flatnonzero(np.append(first, True))))
+        first |= offset // WHOLE != np.append(-1, offset[:-1] // WHOLE)
+        documents = whole(np.zeros(first.sum(), dtype=np.int64), random)
+        drawn = documents[np.cumsum(first) - 1] + more(deciding[stretch.rows], random)
         times[stretch.rows] = np.minimum(drawn, most)
     return times
 

@@ -12,11 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from kovocab.errors import ArtefactError
+from kovocab.ownership import changed
 from kovocab.packing.packed import ENDS, PackedSource
 from kovocab.packing.splitting import Part
-from kovocab.record import again
+from kovocab.record import Record, again, difference, read_record
 
 Numbers = npt.NDArray[Any]
+
+_CHECKED: set[Path] = set()
+"""Folders whose files this process has hashed."""
 
 
 class Blocks(Protocol):
@@ -102,6 +106,22 @@ class Pieces:
                 yield int(self._starts[piece]) + at - begin, length, at == begin
                 at, left, piece = at + length, left - length, piece + 1
             at = 0  # behind the last piece comes the first
+
+
+def check_found(folder: Path, verb: str, made_from: Record) -> None:
+    """See that what is in a folder was made from that and holds what was written: by a hash of all, once a process.
+
+    Raises:
+        ArtefactError: it is of something else, or damaged; names it.
+    """
+    record = read_record(folder, verb)
+    if differs := difference(record, made_from):
+        raise ArtefactError(f"{folder} is of something else: {differs}; {again(folder, 'fit')}")
+    if folder not in _CHECKED:
+        gone = [name for name in record["files"] if not (folder / name).is_file()]
+        for name in [*gone, *changed(folder, record["files"])]:
+            raise ArtefactError(f"{folder / name} does not hold what was written; {again(folder, 'fit')}")
+        _CHECKED.add(folder)
 
 
 class PieceWriter:
