@@ -50,7 +50,7 @@ pub struct Packed<T> {
     pub ends: Vec<u64>,
     /// How many of a document's ids are its text's.
     pub text_tokens: Vec<u64>,
-    /// The first eight bytes of its BLAKE2b of that length.
+    /// Its `BLAKE2b` of eight bytes, the first of them the highest.
     pub hashes: Vec<u64>,
     /// Words between white space.
     pub words: Vec<u64>,
@@ -126,7 +126,8 @@ impl<T: Id> Packed<T> {
         params.hash_length(8);
         let mut jobs: Vec<_> = documents.iter().map(|text| HashManyJob::new(&params, text.as_bytes())).collect();
         hash_many(&mut jobs);
-        let hash = |job: &HashManyJob<'_>| job.to_hash().as_bytes().iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
+        let hash =
+            |job: &HashManyJob<'_>| job.to_hash().as_bytes().iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
         let finds = |text: &&&str| sought.is_some_and(|sought| sought.is_match(**text));
         Self {
             hashes: jobs.iter().map(hash).collect(),
@@ -289,7 +290,9 @@ impl<T: Id> Out<'_, T> {
                 self.extend(&round.behind);
                 let begin = self.begin - round.before.len();
                 let last = self.ids[begin..self.length].last().map(|id| id.number());
-                if let Some(id) = round.last && last != Some(id) {
+                if let Some(id) = round.last
+                    && last != Some(id)
+                {
                     self.extend(&[id]);
                 }
                 self.packed.ends.push(self.length as u64);
@@ -301,5 +304,67 @@ impl<T: Id> Out<'_, T> {
             None => {}
         }
         self.reserve(BATCH * (T::ROOM + 1)); // that a batch of words had, and these have taken of
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counting::cutter::tests::bpe;
+    use proptest::prelude::*;
+
+    const TWO: Round =
+        Round { before: vec![], behind: vec![], last: Some(260), sought: vec![], special_as_text: false };
+
+    #[test]
+    fn added_tokens_stand_where_they_were() {
+        // As in the cutter's own tests: 257 is a syllable, 258 one behind a space, 256 a space, 260 `<s>`, 261 `<s>x`.
+        let bpe = bpe(None);
+        let round = Round { before: vec![1], behind: vec![2], sought: vec!["<s>".into()], ..TWO };
+        let packed: Packed<u16> = Packer::new(&bpe, round, 1, 0).unwrap().pack(&bpe, &["가<s>가 a<s>", "<s>x", "a"]);
+        assert_eq!(packed.ids, [1, 258, 260, 258, 256, 259, 260, 2, 260, 1, 261, 2, 260, 1, 256, 259, 2, 260]);
+        assert_eq!((packed.ends, packed.text_tokens), (vec![9, 13, 18], vec![6, 1, 2]));
+        assert_eq!((packed.found, packed.words, packed.bytes), (2, vec![2, 1, 1], vec![14, 4, 1]));
+        let known = "a".to_owned() + "b";
+        let hash: Packed<u32> = Packer::new(&bpe, TWO, 1, 0).unwrap().pack(&bpe, &[&known]);
+        let wanted = blake2b_simd::Params::new().hash_length(8).hash(b"ab");
+        assert_eq!(hash.hashes[0].to_be_bytes(), wanted.as_bytes());
+    }
+
+    #[test]
+    fn the_text_of_a_special_token_may_be_text_and_an_end_is_not_doubled() {
+        let bpe = bpe(None);
+        let pack = |special_as_text| {
+            let mut packer = Packer::new(&bpe, Round { special_as_text, ..TWO }, 1, 1 << 20).unwrap();
+            packer.pack::<u32>(&bpe, &["a<s>", "a"])
+        };
+        assert_eq!((pack(false).ids, pack(false).ends), (vec![256, 259, 260, 256, 259, 260], vec![3, 6]));
+        let spelled = ["<", "s", ">"].map(|c| u32::from(c.as_bytes()[0]));
+        assert_eq!(pack(true).ids, [[256, 259].as_slice(), &spelled, &[260, 256, 259, 260]].concat());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn threads_batches_and_what_came_before_do_not_matter(
+            texts in prop::collection::vec("([a-c가나 \n]{0,12}|<s>x?){1,4}", 1..8), threads in 1usize..4,
+        ) {
+            let bpe = bpe(None);
+            let texts: Vec<String> = texts.iter().map(|text| text.repeat(if threads == 3 { 3_000 } else { 1 })).collect();
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let mut packer = Packer::new(&bpe, TWO, threads, 1 << 12).unwrap();
+            let packed: Packed<u16> = packer.pack(&bpe, &texts);
+            let mut begin = 0;
+            for (number, text) in texts.iter().enumerate() {
+                let one: Packed<u16> = Packer::new(&bpe, TWO, 1, 0).unwrap().pack(&bpe, &[text]);
+                let end = usize::try_from(packed.ends[number]).unwrap();
+                prop_assert_eq!(&packed.ids[begin..end], &one.ids);
+                prop_assert_eq!(packed.hashes[number], one.hashes[0]);
+                prop_assert_eq!(packed.text_tokens[number], one.text_tokens[0]);
+                begin = end;
+            }
+            prop_assert_eq!(begin, packed.ids.len());
+        }
     }
 }

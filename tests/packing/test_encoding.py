@@ -2,18 +2,20 @@
 
 import json
 import logging
+import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
 import pytest
 
+from kovocab import progress as told
 from kovocab.building.placement import base_of
 from kovocab.building.target import build_target
 from kovocab.corpus.documents import batches
 from kovocab.data.mix import Mixture
 from kovocab.errors import CorpusError, TokenizerError, UsageError
-from kovocab.packing import token_files
 from kovocab.packing.encoding import Encoder, eos_of
 from kovocab.packing.token_files import Packing, Source
 from kovocab.record import write_record
@@ -26,6 +28,23 @@ from support.reference import zstd
 from support.vocabularies import changed, train_vocabulary
 
 STRUCK = ["<s>old</s> new", "{eos}", "가{eos}나", "  두 칸{eos}\n    if x:\n        y", "a {eos}", "{eos} b{eos}{eos}"]
+
+
+def documents_of(encoder, texts):
+    """Each document that was encoded, by itself."""
+    made = encoder.encode(pl.Series(texts, dtype=pl.String))
+    ids = np.split(made.ids, made.ends[:-1].astype(int))
+    columns = (
+        made.texts,
+        map(np.ndarray.tolist, ids),
+        made.words.tolist(),
+        made.bytes.tolist(),
+        made.text_tokens.tolist(),
+    )
+    return [
+        SimpleNamespace(text=text, ids=ids, words=words, bytes=size, text_tokens=own)
+        for text, ids, words, size, own in zip(*columns, strict=True)
+    ]
 
 
 def real(data, name):
@@ -42,7 +61,7 @@ def test_a_special_token_in_a_text_is_text(data, name):
     special = {token.id for token in tokenizer.added_tokens if token.special}
     struck = [text.replace("{eos}", eos).replace("<s>", "<s>" if name == "mistral_v1" else eos) for text in STRUCK]
     encoder, reference = Encoder(tokenizer, eos, "text", None), Reference(tokenizer)
-    found = list(encoder.documents(pl.Series(["", *struck, "plain"])))
+    found = documents_of(encoder, ["", *struck, "plain"])
     begins = tokenizer.ids["<s>"] if name == "mistral_v1" else None
     for document, text in zip(found, [*struck, "plain"], strict=True):
         ids = document.ids
@@ -69,13 +88,13 @@ def test_they_are_encoded_as_by_the_model_alone(data):
     tokenizer = real(data, "mistral_v1")
     alone = Reference(replace(tokenizer, added_tokens=()))
     struck = [text.replace("{eos}", "</s>") for text in STRUCK]
-    found = Encoder(tokenizer, "</s>", "text", None).documents(pl.Series(struck))
+    found = documents_of(Encoder(tokenizer, "</s>", "text", None), struck)
     assert [document.ids[1:-1] for document in found] == alone.encode(struck)
 
 
 def test_they_are_tokens_where_that_is_wanted(data):
     encoder = Encoder(real(data, "mistral_v1"), "</s>", "token", None)
-    (document,) = encoder.documents(pl.Series(["<s>old</s> new"]))
+    (document,) = documents_of(encoder, ["<s>old</s> new"])
     assert (document.ids.count(1), document.ids.count(2)) == (2, 2)
     assert document.text_tokens == len(document.ids) - 2
     assert encoder.with_special_tokens == 1
@@ -84,7 +103,7 @@ def test_they_are_tokens_where_that_is_wanted(data):
 def test_an_end_that_only_the_folder_calls_one_is_text_too(data):
     tokenizer = real(data, "gpt2")
     plain = replace(tokenizer, added_tokens=tuple(replace(token, special=False) for token in tokenizer.added_tokens))
-    (document,) = Encoder(plain, "<|endoftext|>", "text", None).documents(pl.Series(["a<|endoftext|>b"]))
+    (document,) = documents_of(Encoder(plain, "<|endoftext|>", "text", None), ["a<|endoftext|>b"])
     assert document.ids.count(plain.ids["<|endoftext|>"]) == 1
 
 
@@ -196,13 +215,14 @@ def test_a_source_that_cannot_be_read_is_said_before_the_first_is_packed(tmp_pat
 
 def test_packing_says_where_it_is(tmp_path, caplog, monkeypatch):
     with caplog.at_level(logging.INFO):
-        pack_struck(tmp_path, "text")
-        assert not [line for line in caplog.messages if "MB/s" in line]
-        monkeypatch.setattr(token_files, "EVERY", 0.0)
+        documents, _ = pack_struck(tmp_path, "text")
+        size = sum(len(text.encode()) for text in documents)
+        (said,) = [line for line in caplog.messages if "B/s" in line]
+        assert said.startswith(f"pack web: {size:,} bytes of text, ")
+        monkeypatch.setattr(told, "EVERY", 0.0)
         pack_struck(tmp_path, "token")
-    said = [line for line in caplog.messages if "MB/s" in line]
-    assert len(said) == 120
-    assert said[99].startswith("packing web: 100 documents, 0 MB of text, ")
+    (said,) = [line for line in caplog.messages if "s left" in line]
+    assert re.fullmatch(r"pack web: [\d.]+ kB of text, [\d.]+ [kM]B/s, \d+%, \d+ s left", said)
 
 
 def test_a_model_without_bytes_may_not_know_a_token_s_text():
@@ -211,7 +231,7 @@ def test_a_model_without_bytes_may_not_know_a_token_s_text():
     with pytest.raises(TokenizerError, match="makes the special token '</s>' of that text by its model alone"):
         Encoder(tokenizer, "</s>", "text", None)
     cut = replace(tokenizer, pre_tokenizer={"type": "Whitespace"})
-    (document,) = Encoder(cut, "</s>", "text", None).documents(pl.Series(["a </s> a [UNK]"]))
+    (document,) = documents_of(Encoder(cut, "</s>", "text", None), ["a </s> a [UNK]"])
     assert document.ids == [1, 0, 0, 0, 1, 0, 0, 0, 2]
 
 

@@ -10,10 +10,11 @@ import sys
 import time
 from itertools import count
 
+from kovocab import progress
 from kovocab.cli import main as cli
 from kovocab.corpus import blocks, readers
 from kovocab.counting import count as counts
-from kovocab.counting import one_pass, progress, resume, tally, word_counts
+from kovocab.counting import one_pass, resume, tally, word_counts
 from kovocab.machine import memory
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # the shell that runs the tests may ignore it

@@ -23,12 +23,26 @@ VERBS: dict[str, Callable[..., int | None]] = {
     "refine": verbs.refine_words,
     "expand": verbs.expand_model,
     "export": verbs.export_stage,
+    "pack": verbs.pack_corpus,
     "evaluate": verbs.evaluate_tokenizers,
     "sample": verbs.sample,
     "quickstart": verbs.quickstart,
 }
 
-STREET = ("count", "combine", "refine", "expand", "plan", "fit", "validate", "test", "predict", "export", "evaluate")
+STREET = (
+    "count",
+    "combine",
+    "refine",
+    "expand",
+    "pack",
+    "plan",
+    "fit",
+    "validate",
+    "test",
+    "predict",
+    "export",
+    "evaluate",
+)
 
 
 def main(args: Sequence[str] | None = None) -> int:
