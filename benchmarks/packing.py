@@ -5,18 +5,21 @@
 
 Contenders take turns in each round, with as many threads as there are processors. Each reads the file, encodes it and
 leaves its ids in a file: kovocab as `kovocab pack` does, which also splits and hashes documents and counts words;
-gigatoken by `encode_files`, of a tokenizer just made (first call) and of one that has the words of the first call in its
-cache (second call), and `numpy.tofile`; `tokenizers`, which would take minutes, by `encode_batch_fast` of the first MB
-from memory, and `numpy.tofile`. How long tokenizers take to be made is not counted, nor the hash by which kovocab knows
-a corpus again. ids are compared: of all documents with gigatoken, of the first with `tokenizers`. --times repeats the
-corpus so often, as so many files; gigatoken, which holds all ids at once, is then left out where --alone says so.
+gigatoken by `encode_files`, of a tokenizer just made (first call) and of one that has the words of the first call in
+its cache (second call), and `numpy.tofile`; `tokenizers`, which would take minutes, by `encode_batch_fast` of the first
+MB from memory, and `numpy.tofile`. How long tokenizers take to be made is not counted, nor the hash by which kovocab
+knows a corpus again. ids are compared, document by document: all with gigatoken's, the first with `tokenizers`'.
+--times repeats the corpus so often, as so many files; --alone leaves out gigatoken, which holds all ids at once.
 """
 
 import argparse
+import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ import polars as pl
 from kovocab.machine.memory import peak
 from kovocab.packing import token_files
 from kovocab.packing.encoding import Encoder, dtype_of, eos_of
+from kovocab.packing.packed import PackedSource
 from kovocab.packing.splitting import PARTS
 from kovocab.packing.token_files import Packing, Source, TokenFiles
 from kovocab.tokenizer.reference import Reference
@@ -33,7 +37,7 @@ from kovocab.tokenizer.tokenizer import load_tokenizer
 from setting import THREADS, check_build
 
 OURS, FIRST, SECOND, SLOW = "kovocab pack", "gigatoken, first call", "gigatoken, second call", "tokenizers"
-PACKING = Packing(2048, 0.01)
+PACKING = Packing(2048, 0.01, "token")  # as the others read special tokens
 
 
 def main() -> None:
@@ -49,9 +53,7 @@ def main() -> None:
         lengths = pl.read_parquet(arguments.file, columns=[arguments.column])[arguments.column].str.len_bytes()
         size = int(lengths.sum()) * arguments.times / 1e6
         print(f"{size:,.0f} MB of text; tokenizers {arguments.slice} MB; {THREADS} threads\n")
-        print(
-            "| tokenizer | contender | MB/s | kovocab is faster by | MB a processor second | by | documents that differ |"
-        )
+        print("| tokenizer | contender | MB/s | kovocab is faster by | MB a processor second | by | that differ |")
         print("|---|---|---:|---:|---:|---:|---:|")
         for source in arguments.tokenizers:
             compare(source, paths, size, arguments, Path(folder))
@@ -68,7 +70,7 @@ def compare(source: Path, paths: list[Path], size: float, arguments: argparse.Na
 
     def ours() -> None:
         # The encoder is made beforehand, as the others' tokenizers are.
-        encoder = Encoder(document, eos_of(document, source), "text", None, threads=THREADS, memory=512 << 20)
+        encoder = Encoder(document, eos_of(document, source), "token", None, threads=THREADS, memory=512 << 20)
         tokens = Path(folder, "tokens")
         files = TokenFiles(source, tokens, PACKING, memory=arguments.memory)
         corpus = Source("corpus", [str(path) for path in paths], column=column)
@@ -80,10 +82,9 @@ def compare(source: Path, paths: list[Path], size: float, arguments: argparse.Na
             times[OURS].append((time.perf_counter() - start[0], time.process_time() - start[1]))
         finally:
             token_files.Encoder = before  # type: ignore[misc]
-        found[OURS] = {name: (packed.tokens(name), packed.ends(name)) for name in PARTS}
-        for path in packed.folder.iterdir():  # mapped, and so still there to be compared
-            path.unlink()
-        packed.folder.rmdir()
+        if OURS not in found:
+            found[OURS] = ours_of(packed, document, source)
+        shutil.rmtree(packed.folder)
 
     def gigatoken_files() -> Any:
         import gigatoken
@@ -117,12 +118,13 @@ def compare(source: Path, paths: list[Path], size: float, arguments: argparse.Na
             timed(FIRST, gigatoken_files)
             timed(SECOND, gigatoken_files)
         timed(SLOW, slow)
-    differs = {OURS: 0, SLOW: differ(found[OURS], (np.asarray(one.ids) for one in found[SLOW]), document, source)}
+    whole = found[OURS]
+    differs = {OURS: 0, SLOW: (digests(one.ids for one in found[SLOW]) - whole).total()}
     if not arguments.alone:
-        offsets = np.asarray(found[FIRST].layout.offsets.data)
+        offsets = np.asarray(found[FIRST].layout.offsets.data).tolist()
         ids = np.asarray(found[FIRST].layout.content.data)
-        each = (ids[begin:end] for begin, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True))
-        differs[FIRST] = differs[SECOND] = differ(found[OURS], each, document, source)
+        theirs = digests(ids[begin:end] for begin, end in pairwise(offsets))
+        differs[FIRST] = differs[SECOND] = (theirs - whole).total() + (whole - theirs).total()
     rates = {
         name: [(small if name == SLOW else size) / statistics.median(kind) for kind in zip(*seconds, strict=True)]
         for name, seconds in times.items()
@@ -134,36 +136,22 @@ def compare(source: Path, paths: list[Path], size: float, arguments: argparse.Na
         print(f"| {base} | {name} | {cells} | {differs[name]} |", flush=True)
 
 
-def differ(ours: dict[str, Any], theirs: Any, document: Any, source: Path) -> int:
-    """Of their documents, in order, those that are neither the next of ours for training nor the next held out."""
-    reference, eos = Reference(document), document.ids[eos_of(document, source)]
-    round_ = len(reference.encode(["a"], template=True)[0]) - len(reference.encode(["a"])[0])  # all of it before
-    at, lost = dict.fromkeys(PARTS, 0), 0
+def digests(documents: Iterable[Any]) -> Counter[int]:
+    """How often each document is there, by its ids; empty ones are not."""
+    return Counter(hash(np.ascontiguousarray(ids, np.uint32).tobytes()) for ids in documents if len(ids))
 
-    def next_is(name: str, wanted: Any) -> bool:
-        tokens, ends = ours[name]
-        if at[name] == len(ends):
-            return False
-        begin = int(ends[at[name] - 1]) if at[name] else 0
-        found = tokens[begin + round_ : int(ends[at[name]])]
-        return bool(found[-1] == eos) and np.array_equal(found[:-1], wanted)
 
-    # The first documents may have come later, while it was not sure yet that a block is held out.
-    waiting: list[Any] = []
-    for wanted in theirs:
-        if not len(wanted):
-            continue
-        name = next((name for name in PARTS if next_is(name, wanted)), None)
-        if name is None:
-            waiting.append(wanted)
-            continue
-        at[name] += 1
-    for wanted in waiting:
-        name = next((name for name in PARTS if next_is(name, wanted)), None)
-        lost += name is None
-        if name is not None:
-            at[name] += 1
-    return lost
+def ours_of(packed: PackedSource, document: Any, source: Path) -> Counter[int]:
+    """`digests` of what is packed, without what the template and eos put round each document: it is all before it."""
+    reference = Reference(document)
+    round_ = len(reference.encode(["a"], template=True)[0]) - len(reference.encode(["a"])[0])
+    eos = document.ids[eos_of(document, source)]
+    found: Counter[int] = Counter()
+    for part in PARTS:
+        tokens, ends = packed.tokens(part), packed.ends(part).tolist()
+        assert all(tokens[end - 1] == eos for end in ends)
+        found += digests(tokens[begin + round_ : end - 1] for begin, end in pairwise([0, *ends]))
+    return found
 
 
 def parse() -> argparse.Namespace:

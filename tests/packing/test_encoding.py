@@ -1,9 +1,11 @@
 """What a document holds is text: the ids of packing on real tokenizers, its counts, what the base makes of it."""
 
+import gzip
 import json
 import logging
 import re
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,11 +15,14 @@ import pytest
 from kovocab import progress as told
 from kovocab.building.placement import base_of
 from kovocab.building.target import build_target
+from kovocab.cli.main import main
 from kovocab.corpus.documents import batches
 from kovocab.data.mix import Mixture
 from kovocab.errors import CorpusError, TokenizerError, UsageError
+from kovocab.packing import token_files
 from kovocab.packing.encoding import Encoder, eos_of
-from kovocab.packing.token_files import Packing, Source
+from kovocab.packing.memo import Memo
+from kovocab.packing.token_files import Packing, Source, check_sources
 from kovocab.record import write_record
 from kovocab.tokenizer.parsing import parse
 from kovocab.tokenizer.reference import Reference
@@ -197,19 +202,104 @@ def test_the_record_has_what_the_base_makes_of_what_is_held_out(tmp_path, base, 
     assert "base_text_tokens" not in made.record()["sources"][0]["train"]
 
 
-@pytest.mark.parametrize("kind", ["parquet", "jsonl", "gone"])
-def test_a_source_that_cannot_be_read_is_said_before_the_first_is_packed(tmp_path, kind):
-    save_tokenizer(tmp_path)
-    good = str(corpus(tmp_path, "good", texts(100)))
-    bad = tmp_path / f"bad.{kind.replace('gone', 'jsonl')}"
-    if kind == "parquet":
-        pl.DataFrame({"body": ["a"]}).write_parquet(bad)
-    elif kind == "jsonl":
-        bad.write_text('{"body": "a"}\n')
-    sources = [Source("one", good), Source("two", good), Source("three", str(bad))]
+BAD = {
+    "parquet": lambda path: pl.DataFrame({"body": ["a"]}).write_parquet(path),
+    "jsonl": lambda path: path.write_text('{"body": "a"}\n'),
+    "jsonl.gz": lambda path: path.write_bytes(gzip.compress(b'{"body": "a"}\n')),
+    "jsonl.zst": lambda path: path.write_bytes(zstd.compress(b'{"body": "a"}\n')),
+    "txt": lambda path: path.write_bytes(b"\xff\xfe\n"),
+    "xlsx": lambda path: path.write_bytes(b"PK"),
+}
+
+
+def three(folder, kind):
+    """Settings of two sources that can be read, and a third that cannot."""
+    save_tokenizer(folder)
+    good, bad = str(corpus(folder, "good", texts(100))), folder / f"bad.{kind}"
+    if kind in BAD:
+        BAD[kind](bad)
+    return [Source("one", good), Source("two", good), Source("three", str(bad))]
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["first", "known"])
+@pytest.mark.parametrize("kind", [*BAD, "gone.jsonl"])
+def test_a_source_that_cannot_be_read_is_said_before_the_first_is_read_whole(tmp_path, monkeypatch, kind, known):
+    sources = three(tmp_path, kind)
     made = Mixture(str(tmp_path), sources, length=LENGTH, tokens_dir=str(tmp_path / "tokens"))
-    with pytest.raises(CorpusError, match=r"bad\..*(text|no such file)"):
+    if known and kind in BAD and kind != "xlsx":  # all of it was hashed, with another column say
+        monkeypatch.setattr("kovocab.packing.memo.RACY", 0)
+        Memo(tmp_path / "tokens", "quick")([tmp_path / f"bad.{kind}"])
+    monkeypatch.setattr(token_files.Memo, "__call__", only_known(Memo.__call__, tmp_path / "good.jsonl"))
+    with pytest.raises(CorpusError, match=r"bad\..*(text|no such file|UTF-8|suffix)"):
         made.prepare_data()
+    assert not list((tmp_path / "tokens").glob("[!.]*"))
+
+
+def only_known(hashes, never):
+    """Hashes of files, none of which is read whole."""
+
+    def call(self, paths):
+        assert never not in paths
+        return hashes(self, paths)
+
+    return call
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_plan_says_so_too(tmp_path, kind):
+    with pytest.raises(CorpusError, match=r"bad\."):
+        check_sources(three(tmp_path, kind))
+
+
+def test_a_plan_needs_no_data(tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        check_sources(three(tmp_path, "gone.jsonl"))
+    (said,) = caplog.messages
+    assert said.startswith("data.sources: three was not looked at: ")
+    assert said.endswith("bad.gone.jsonl is not here")
+
+
+def test_fit_finds_what_pack_left(tmp_path, base, target, ko_small, capsys):
+    """The same folder for the same settings, whichever of the two comes first."""
+    folder = tmp_path / "expanded"
+    folder.mkdir()
+    (folder / "tokenizer.json").write_text(target.text)
+    write_record(folder, {"verb": "refine", "first_new_id": base.size})
+    path, tokens = corpus(tmp_path, "ko", ko_small.tail(1500).to_list()), tmp_path / "tokens"
+    settings = {"corpus": path, "tokenizer": folder, "out": tokens, "name": "ko", "length": 64, "threads": 1}
+    flags = [part for name, value in settings.items() for part in (f"--{name}", str(value))]
+    assert main(["pack", *flags, "--validation_share", "0.2", "--memory", "600MB"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    made = Mixture(str(folder), [Source("ko", str(path))], length=64, validation_share=0.2, tokens_dir=str(tokens))
+    before = {path: path.stat() for path in Path(said[-1]).iterdir()}
+    made.prepare_data()
+    made.setup("fit")
+    assert str(made.packed[0].folder) == said[-1]
+    assert {path: path.stat() for path in Path(said[-1]).iterdir()} == before
+    assert said[0].startswith("train: 1,")
+    assert len(said) == 3
+    assert "base_text_tokens" in made.record()["sources"][0]["validation"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--length", "1"], "length is 1; wanted at least 2"),
+        (["--validation_share", "1"], "validation_share is 1.0; wanted a share between 0 and 1"),
+        (["--threads", "0"], "threads is 0; wanted 1 to 1,024"),
+        (["--memory", "some"], "memory is 'some'; wanted bytes, or a size"),
+        (["--name", "a/b"], "the name 'a/b' is not letters"),
+        (["--format", "nemo"], "format"),
+    ],
+)
+def test_what_pack_cannot_use_is_one_line(flags, says, tmp_path, capsys):
+    save_tokenizer(tmp_path)
+    path = corpus(tmp_path, "web", texts(100))
+    settings = ["--corpus", str(path), "--tokenizer", str(tmp_path), "--out", str(tmp_path / "tokens")]
+    assert main(["pack", *settings, *flags]) == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert said.count("\n") == 1
     assert not (tmp_path / "tokens").exists()
 
 
