@@ -120,6 +120,8 @@ bench: build ## The benchmarks, against the peers, on generated text; some ten m
 	$(BIN)/python benchmarks/text.py target/generated.parquet --gigabytes 0.1
 	$(BIN)/python benchmarks/refining.py target/generated.parquet --counts 50 \
 		--tokenizer .venv/lib/*/site-packages/mistral_common/data/tokenizer.model.v1
+	$(BIN)/python benchmarks/packing.py target/generated.parquet --times 2 --slice 2 \
+		--tokenizers .venv/lib/*/site-packages/mistral_common/data/tokenizer.model.v1
 	rm target/generated.parquet
 	$(BIN)/python benchmarks/freezing.py --layers 2 --length 128 --rounds 2 --stages 1 2 5
 

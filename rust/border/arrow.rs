@@ -112,11 +112,11 @@ pub fn trained(tokens: &[Trained]) -> Result<RecordBatch> {
     ])
 }
 
-/// Ids of two bytes each, and `end, text_tokens, hash, words, bytes: u64` of each document.
+/// Ids of two bytes each, `end, text_tokens, hash, words, bytes: u64` of each document, and how many hold what is sought.
 ///
 /// # Errors
 /// None that the caller can cause.
-pub fn narrow(packed: Packed<u16>) -> Result<(ArrayRef, RecordBatch)> {
+pub fn narrow(packed: Packed<u16>) -> Result<(ArrayRef, RecordBatch, u64)> {
     packed_as::<UInt16Type>(packed)
 }
 
@@ -124,16 +124,16 @@ pub fn narrow(packed: Packed<u16>) -> Result<(ArrayRef, RecordBatch)> {
 ///
 /// # Errors
 /// None that the caller can cause.
-pub fn wide(packed: Packed<u32>) -> Result<(ArrayRef, RecordBatch)> {
+pub fn wide(packed: Packed<u32>) -> Result<(ArrayRef, RecordBatch, u64)> {
     packed_as::<UInt32Type>(packed)
 }
 
-fn packed_as<T: ArrowPrimitiveType>(packed: Packed<T::Native>) -> Result<(ArrayRef, RecordBatch)> {
-    let Packed { ids, ends, text_tokens, hashes, words, bytes, .. } = packed;
+fn packed_as<T: ArrowPrimitiveType>(packed: Packed<T::Native>) -> Result<(ArrayRef, RecordBatch, u64)> {
+    let Packed { ids, ends, text_tokens, hashes, words, bytes, found } = packed;
     let columns = [("end", ends), ("text_tokens", text_tokens), ("hash", hashes), ("words", words), ("bytes", bytes)];
     let of = |values: Vec<u64>| -> ArrayRef { Arc::new(UInt64Array::new(values.into(), None)) };
     let documents = table(columns.map(|(name, values)| (name, of(values))))?;
-    Ok((Arc::new(PrimitiveArray::<T>::new(ids.into(), None)), documents))
+    Ok((Arc::new(PrimitiveArray::<T>::new(ids.into(), None)), documents, found))
 }
 
 fn strings<'a>(values: impl Iterator<Item = Option<&'a str>>) -> ArrayRef {

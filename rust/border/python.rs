@@ -205,8 +205,13 @@ impl PySegments {
 #[pyclass(module = "kovocab._core", name = "Packer")]
 struct PyPacker {
     bpe: Py<PyBpe>,
-    packer: Packer,
-    wide: bool,
+    packer: Ids,
+}
+
+/// By how many bytes an id has.
+enum Ids {
+    Two(Packer<u16>),
+    Four(Packer<u32>),
 }
 
 #[pymethods]
@@ -232,26 +237,26 @@ impl PyPacker {
             sought: table::texts(sought.chunks())?.into_iter().map(String::from).collect(),
             special_as_text,
         };
-        let packer = Packer::new(&bpe.get().bpe, round, threads, memory)?;
-        Ok(Self { bpe, packer, wide })
+        let of = &bpe.get().bpe;
+        let packer = if wide {
+            Ids::Four(Packer::new(of, round, threads, memory)?)
+        } else {
+            Ids::Two(Packer::new(of, round, threads, memory)?)
+        };
+        Ok(Self { bpe, packer })
     }
 
     /// The ids of documents one after another, what is known of each document, and how many hold what is sought.
     fn pack(&mut self, py: Python<'_>, documents: PyChunkedArray) -> PyResult<(PyArray, PyRecordBatch, u64)> {
         let bpe = &self.bpe.get().bpe;
-        let (ids, found_documents, found) = py.detach(|| {
+        let (ids, of_documents, found) = py.detach(|| {
             let texts = table::texts(documents.chunks())?;
-            if self.wide {
-                let packed = self.packer.pack(bpe, &texts);
-                let found = packed.found;
-                table::wide(packed).map(|(ids, documents)| (ids, documents, found))
-            } else {
-                let packed = self.packer.pack(bpe, &texts);
-                let found = packed.found;
-                table::narrow(packed).map(|(ids, documents)| (ids, documents, found))
+            match &mut self.packer {
+                Ids::Two(packer) => table::narrow(packer.pack(bpe, &texts)),
+                Ids::Four(packer) => table::wide(packer.pack(bpe, &texts)),
             }
         })?;
-        Ok((PyArray::from_array_ref(ids), found_documents.into(), found))
+        Ok((PyArray::from_array_ref(ids), of_documents.into(), found))
     }
 }
 

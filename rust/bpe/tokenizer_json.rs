@@ -66,6 +66,7 @@ pub enum Prefix {
 }
 
 /// A special or other added token, which is found in text before anything else happens to it.
+#[allow(clippy::struct_excessive_bools)] // the file's format, not ours
 pub struct Added {
     /// Its id.
     pub id: u32,

@@ -144,21 +144,17 @@ mod tests {
             let key = short_key(word.as_bytes(), 0, word.len());
             let ids: Vec<T> = ids.iter().map(|&id| T::of(id.into())).collect();
             let mut to = vec![T::default(); T::ROOM + 1];
-            match known.get(&key, hash_short(&key), &mut to) {
-                Some(number) => {
-                    // The ids are those that the word had when it was put there.
-                    assert_eq!(to[..number].first().map(|id| id.number()), Some(word.parse().unwrap()));
-                    found += 1;
-                }
-                None => {
-                    let mut ids = ids;
-                    ids.insert(0, T::of(word.parse().unwrap()));
-                    known.put(&key, hash_short(&key), &ids);
-                    let room = ids.len() <= T::ROOM;
-                    assert_eq!(known.get(&key, hash_short(&key), &mut to), room.then_some(ids.len()));
-                    assert!(!room || to[..ids.len()] == ids[..]);
-                }
+            if let Some(number) = known.get(&key, hash_short(&key), &mut to) {
+                // The ids are those that the word had when it was put there.
+                assert_eq!(to[..number].first().map(|id| id.number()), Some(word.parse().unwrap()));
+                found += 1;
+                continue;
             }
+            let ids = [&[T::of(word.parse().unwrap())], ids.as_slice()].concat();
+            known.put(&key, hash_short(&key), &ids);
+            let room = ids.len() <= T::ROOM;
+            assert_eq!(known.get(&key, hash_short(&key), &mut to), room.then_some(ids.len()));
+            assert!(!room || to[..ids.len()] == ids[..]);
         }
         assert!(words.len() < 3_000 || found > 0);
     }

@@ -50,7 +50,7 @@ pub struct Packed<T> {
     pub ends: Vec<u64>,
     /// How many of a document's ids are its text's.
     pub text_tokens: Vec<u64>,
-    /// The first eight bytes of its BLAKE2b of that length.
+    /// Its `BLAKE2b` of eight bytes, the first of them the highest.
     pub hashes: Vec<u64>,
     /// Words between white space.
     pub words: Vec<u64>,
@@ -61,22 +61,24 @@ pub struct Packed<T> {
 }
 
 /// Turns documents into ids, over any number of batches.
-pub struct Packer {
+pub struct Packer<T> {
     cutter: Cutter,
     round: Round,
     sought: Option<AhoCorasick>,
-    workers: Vec<Worker>,
+    workers: Vec<Worker<T>>,
 }
 
-struct Worker {
+struct Worker<T> {
     known: Known,
+    /// Ids of documents that it did last.
+    ids: Vec<T>,
     sections: Vec<u8>,
     /// Added tokens and ends of documents, each with its place in the sections, in order.
     marks: Vec<(usize, u32)>,
     scratch: Scratch,
 }
 
-impl Packer {
+impl<T: Id> Packer<T> {
     /// A packer that works in `threads` threads, and keeps words in at most `memory` bytes.
     ///
     /// # Errors
@@ -87,6 +89,7 @@ impl Packer {
         let threads = threads.max(1);
         let worker = |_| Worker {
             known: Known::new((memory / threads).min(MOST)),
+            ids: Vec::new(),
             sections: Vec::new(),
             marks: Vec::new(),
             scratch: Scratch::default(),
@@ -96,26 +99,33 @@ impl Packer {
     }
 
     /// The ids of `documents`; a thread that is free takes the next of them. O(bytes).
-    pub fn pack<T: Id>(&mut self, bpe: &Bpe, documents: &[&str]) -> Packed<T> {
+    pub fn pack(&mut self, bpe: &Bpe, documents: &[&str]) -> Packed<T> {
         let Self { cutter, round, sought, workers } = self;
         let (tasks, encoder, next) = (tasks(documents), Encoder::new(bpe), AtomicUsize::new(0));
-        let mut done: Vec<(usize, Packed<T>)> = thread::scope(|scope| {
+        let mut done: Vec<(usize, usize, Range<usize>, Packed<T>)> = thread::scope(|scope| {
             let (tasks, encoder, next, cutter, round, sought) = (&tasks, &encoder, &next, &*cutter, &*round, &*sought);
-            let work = |worker: &mut Worker| {
-                let (mut done, mut ids) = (vec![], vec![]);
+            let work = |number: usize, worker: &mut Worker<T>| {
+                let (mut done, mut begin) = (vec![], 0);
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some(task) = tasks.get(at) else { return done };
                     let mut packed = Packed::of(task, sought.as_ref());
-                    worker.encode(cutter, round, encoder, task, &mut ids, &mut packed);
-                    done.push((at, packed));
+                    let end = worker.encode(cutter, round, encoder, task, begin, &mut packed);
+                    done.push((at, number, begin..end, packed));
+                    begin = end;
                 }
             };
-            let running: Vec<_> = workers.iter_mut().map(|worker| start(scope, move || work(worker))).collect();
+            let running = workers.iter_mut().enumerate();
+            let running: Vec<_> = running.map(|(number, worker)| start(scope, move || work(number, worker))).collect();
             running.into_iter().flat_map(join).collect()
         });
-        done.sort_unstable_by_key(|(at, _)| *at);
-        Packed::joined(done.into_iter().map(|(_, packed)| packed).collect())
+        done.sort_unstable_by_key(|(at, ..)| *at);
+        let mut all = Packed::default();
+        all.ids.reserve_exact(done.iter().map(|(_, _, ids, _)| ids.len()).sum());
+        for (_, number, ids, packed) in done {
+            all.append(packed, &workers[number].ids[ids]);
+        }
+        all
     }
 }
 
@@ -126,7 +136,8 @@ impl<T: Id> Packed<T> {
         params.hash_length(8);
         let mut jobs: Vec<_> = documents.iter().map(|text| HashManyJob::new(&params, text.as_bytes())).collect();
         hash_many(&mut jobs);
-        let hash = |job: &HashManyJob<'_>| job.to_hash().as_bytes().iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
+        let hash =
+            |job: &HashManyJob<'_>| job.to_hash().as_bytes().iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
         let finds = |text: &&&str| sought.is_some_and(|sought| sought.is_match(**text));
         Self {
             hashes: jobs.iter().map(hash).collect(),
@@ -137,36 +148,31 @@ impl<T: Id> Packed<T> {
         }
     }
 
-    /// Parts one after another.
-    fn joined(parts: Vec<Self>) -> Self {
-        let mut all = Self::default();
-        all.ids.reserve_exact(parts.iter().map(|part| part.ids.len()).sum());
-        for mut part in parts {
-            let before = all.ids.len() as u64;
-            all.ends.extend(part.ends.iter().map(|end| before + end));
-            all.ids.append(&mut part.ids);
-            all.text_tokens.append(&mut part.text_tokens);
-            all.hashes.append(&mut part.hashes);
-            all.words.append(&mut part.words);
-            all.bytes.append(&mut part.bytes);
-            all.found += part.found;
-        }
-        all
+    /// Add what comes next, and its ids.
+    fn append(&mut self, mut next: Self, ids: &[T]) {
+        let before = self.ids.len() as u64;
+        self.ends.extend(next.ends.iter().map(|end| before + end));
+        self.ids.extend_from_slice(ids);
+        self.text_tokens.append(&mut next.text_tokens);
+        self.hashes.append(&mut next.hashes);
+        self.words.append(&mut next.words);
+        self.bytes.append(&mut next.bytes);
+        self.found += next.found;
     }
 }
 
-impl Worker {
-    /// Add the ids of `documents` to `packed`; `ids` is space to work in.
-    fn encode<T: Id>(
+impl<T: Id> Worker<T> {
+    /// Write the ids of `documents` from `begin` on, and where each ends to `packed`, from there; returns their end.
+    fn encode(
         &mut self,
         cutter: &Cutter,
         round: &Round,
         encoder: &Encoder<'_>,
         documents: &[&str],
-        ids: &mut Vec<T>,
+        begin: usize,
         packed: &mut Packed<T>,
-    ) {
-        let Self { known, sections, marks, scratch } = self;
+    ) -> usize {
+        let Self { known, ids, sections, marks, scratch } = self;
         sections.clear();
         marks.clear();
         for text in documents {
@@ -175,7 +181,7 @@ impl Worker {
         }
         let length = sections.len();
         sections.extend_from_slice(&[0; PADDING]);
-        let mut out = Out { round, packed, ids, length: 0, begin: 0, marks: marks.iter() };
+        let mut out = Out { round, packed, ids, first: begin, length: begin, begin, marks: marks.iter() };
         out.begin();
         let (mut waiting, mut known) = (Waiting::new(), known.lines());
         cutter.words(&sections[..length], |start, end| {
@@ -186,7 +192,7 @@ impl Worker {
         });
         waiting.encode(sections, &mut known, scratch, encoder, &mut out);
         out.settle(usize::MAX);
-        out.packed.ids.extend_from_slice(&out.ids[..out.length]);
+        out.length
     }
 }
 
@@ -242,6 +248,8 @@ struct Out<'a, T> {
     round: &'a Round,
     packed: &'a mut Packed<T>,
     ids: &'a mut Vec<T>,
+    /// Where the ids begin.
+    first: usize,
     /// Ids that are written; there is room for more behind them.
     length: usize,
     /// Where the ids of the document's text begin.
@@ -289,10 +297,12 @@ impl<T: Id> Out<'_, T> {
                 self.extend(&round.behind);
                 let begin = self.begin - round.before.len();
                 let last = self.ids[begin..self.length].last().map(|id| id.number());
-                if let Some(id) = round.last && last != Some(id) {
+                if let Some(id) = round.last
+                    && last != Some(id)
+                {
                     self.extend(&[id]);
                 }
-                self.packed.ends.push(self.length as u64);
+                self.packed.ends.push((self.length - self.first) as u64);
                 if !self.marks.as_slice().is_empty() {
                     self.begin();
                 }
@@ -301,5 +311,68 @@ impl<T: Id> Out<'_, T> {
             None => {}
         }
         self.reserve(BATCH * (T::ROOM + 1)); // that a batch of words had, and these have taken of
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counting::cutter::tests::bpe;
+    use proptest::prelude::*;
+
+    const TWO: Round =
+        Round { before: vec![], behind: vec![], last: Some(260), sought: vec![], special_as_text: false };
+
+    #[test]
+    fn added_tokens_stand_where_they_were() {
+        // As in the cutter's own tests: 257 is a syllable, 258 one behind a space, 256 a space, 260 `<s>`, 261 `<s>x`.
+        let bpe = bpe(None);
+        let round = Round { before: vec![1], behind: vec![2], sought: vec!["<s>".into()], ..TWO };
+        let packed: Packed<u16> = Packer::new(&bpe, round, 1, 0).unwrap().pack(&bpe, &["가<s>가 a<s>", "<s>x", "a"]);
+        assert_eq!(packed.ids, [1, 258, 260, 258, 256, 259, 260, 2, 260, 1, 261, 2, 260, 1, 256, 259, 2, 260]);
+        assert_eq!((packed.ends, packed.text_tokens), (vec![9, 13, 18], vec![6, 1, 2]));
+        assert_eq!((packed.found, packed.words, packed.bytes), (2, vec![2, 1, 1], vec![14, 4, 1]));
+        let known = "a".to_owned() + "b";
+        let hash: Packed<u32> = Packer::new(&bpe, TWO, 1, 0).unwrap().pack(&bpe, &[&known]);
+        let wanted = blake2b_simd::Params::new().hash_length(8).hash(b"ab");
+        assert_eq!(hash.hashes[0].to_be_bytes(), wanted.as_bytes());
+    }
+
+    #[test]
+    fn the_text_of_a_special_token_may_be_text_and_an_end_is_not_doubled() {
+        let bpe = bpe(None);
+        let pack = |special_as_text| {
+            let mut packer = Packer::new(&bpe, Round { special_as_text, ..TWO }, 1, 1 << 20).unwrap();
+            let packed: Packed<u32> = packer.pack(&bpe, &["a<s>", "a"]);
+            packed
+        };
+        assert_eq!((pack(false).ids, pack(false).ends), (vec![256, 259, 260, 256, 259, 260], vec![3, 6]));
+        let spelled = ["<", "s", ">"].map(|c| u32::from(c.as_bytes()[0]));
+        assert_eq!(pack(true).ids, [[256, 259].as_slice(), &spelled, &[260, 256, 259, 260]].concat());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn threads_batches_and_what_came_before_do_not_matter(
+            texts in prop::collection::vec("([a-c가나 \n]{0,12}|<s>x?){1,4}", 1..8), threads in 1usize..4,
+        ) {
+            let bpe = bpe(None);
+            let texts: Vec<String> = texts.iter().map(|text| text.repeat(if threads == 3 { 3_000 } else { 1 })).collect();
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let mut packer = Packer::new(&bpe, TWO, threads, 1 << 12).unwrap();
+            let packed: Packed<u16> = packer.pack(&bpe, &texts);
+            let mut begin = 0;
+            for (number, text) in texts.iter().enumerate() {
+                let one: Packed<u16> = Packer::new(&bpe, TWO, 1, 0).unwrap().pack(&bpe, &[text]);
+                let end = usize::try_from(packed.ends[number]).unwrap();
+                prop_assert_eq!(&packed.ids[begin..end], &one.ids);
+                prop_assert_eq!(packed.hashes[number], one.hashes[0]);
+                prop_assert_eq!(packed.text_tokens[number], one.text_tokens[0]);
+                begin = end;
+            }
+            prop_assert_eq!(begin, packed.ids.len());
+        }
     }
 }

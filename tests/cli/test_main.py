@@ -14,7 +14,7 @@ from support.corpora import numbered, write
 from support.front import answer, tree
 from support.street import TRAINS, skip_training
 
-TEXT_VERBS = ["count", "combine", "refine", "evaluate", "sample"]
+TEXT_VERBS = ["count", "combine", "refine", "pack", "evaluate", "sample"]
 EVERY_VERB = [*VERBS, *TRAINING]
 
 
@@ -59,6 +59,7 @@ def test_text_verbs_run_without_torch(street: Path, here: Path) -> None:
         f"count --corpus {street}/ko.txt --tokenizer {base} --out w.parquet --tokens t.parquet",
         "combine --words [w.parquet,w.parquet] --out two.parquet",
         f"refine --words {words} --base {base} --out tokenizer --min_count 50 --min_syllable_count 50",
+        f"pack --corpus {street}/ko.txt --tokenizer {base} --out tokens --length 64 --format megatron",
         f"evaluate --corpus {street}/ko.txt --tokenizers [{base},tokenizer]",
         "sample --out s.jsonl --megabytes 0.01",
     ]

@@ -1,20 +1,27 @@
 """What a document holds is text: the ids of packing on real tokenizers, its counts, what the base makes of it."""
 
+import gzip
 import json
 import logging
+import re
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
 import pytest
 
+from kovocab import progress as told
 from kovocab.building.placement import base_of
 from kovocab.building.target import build_target
+from kovocab.cli.main import main
 from kovocab.data.mix import Mixture
 from kovocab.errors import CorpusError, TokenizerError, UsageError
 from kovocab.packing import token_files
 from kovocab.packing.encoding import Encoder, eos_of
-from kovocab.packing.token_files import Packing, Source
+from kovocab.packing.memo import Memo
+from kovocab.packing.token_files import Packing, Source, check_sources
 from kovocab.reading.documents import batches
 from kovocab.record import write_record
 from kovocab.tokenizer.parsing import parse
@@ -26,6 +33,23 @@ from support.reference import zstd
 from support.vocabularies import changed, train_vocabulary
 
 STRUCK = ["<s>old</s> new", "{eos}", "가{eos}나", "  두 칸{eos}\n    if x:\n        y", "a {eos}", "{eos} b{eos}{eos}"]
+
+
+def documents_of(encoder, texts):
+    """Each document that was encoded, by itself."""
+    made = encoder.encode(pl.Series(texts, dtype=pl.String))
+    ids = np.split(made.ids, made.ends[:-1].astype(int))
+    columns = (
+        made.texts,
+        map(np.ndarray.tolist, ids),
+        made.words.tolist(),
+        made.bytes.tolist(),
+        made.text_tokens.tolist(),
+    )
+    return [
+        SimpleNamespace(text=text, ids=ids, words=words, bytes=size, text_tokens=own)
+        for text, ids, words, size, own in zip(*columns, strict=True)
+    ]
 
 
 def real(data, name):
@@ -42,7 +66,7 @@ def test_a_special_token_in_a_text_is_text(data, name):
     special = {token.id for token in tokenizer.added_tokens if token.special}
     struck = [text.replace("{eos}", eos).replace("<s>", "<s>" if name == "mistral_v1" else eos) for text in STRUCK]
     encoder, reference = Encoder(tokenizer, eos, "text", None), Reference(tokenizer)
-    found = list(encoder.documents(pl.Series(["", *struck, "plain"])))
+    found = documents_of(encoder, ["", *struck, "plain"])
     begins = tokenizer.ids["<s>"] if name == "mistral_v1" else None
     for document, text in zip(found, [*struck, "plain"], strict=True):
         ids = document.ids
@@ -69,13 +93,13 @@ def test_they_are_encoded_as_by_the_model_alone(data):
     tokenizer = real(data, "mistral_v1")
     alone = Reference(replace(tokenizer, added_tokens=()))
     struck = [text.replace("{eos}", "</s>") for text in STRUCK]
-    found = Encoder(tokenizer, "</s>", "text", None).documents(pl.Series(struck))
+    found = documents_of(Encoder(tokenizer, "</s>", "text", None), struck)
     assert [document.ids[1:-1] for document in found] == alone.encode(struck)
 
 
 def test_they_are_tokens_where_that_is_wanted(data):
     encoder = Encoder(real(data, "mistral_v1"), "</s>", "token", None)
-    (document,) = encoder.documents(pl.Series(["<s>old</s> new"]))
+    (document,) = documents_of(encoder, ["<s>old</s> new"])
     assert (document.ids.count(1), document.ids.count(2)) == (2, 2)
     assert document.text_tokens == len(document.ids) - 2
     assert encoder.with_special_tokens == 1
@@ -84,7 +108,7 @@ def test_they_are_tokens_where_that_is_wanted(data):
 def test_an_end_that_only_the_folder_calls_one_is_text_too(data):
     tokenizer = real(data, "gpt2")
     plain = replace(tokenizer, added_tokens=tuple(replace(token, special=False) for token in tokenizer.added_tokens))
-    (document,) = Encoder(plain, "<|endoftext|>", "text", None).documents(pl.Series(["a<|endoftext|>b"]))
+    (document,) = documents_of(Encoder(plain, "<|endoftext|>", "text", None), ["a<|endoftext|>b"])
     assert document.ids.count(plain.ids["<|endoftext|>"]) == 1
 
 
@@ -178,31 +202,117 @@ def test_the_record_has_what_the_base_makes_of_what_is_held_out(tmp_path, base, 
     assert "base_text_tokens" not in made.record()["sources"][0]["train"]
 
 
-@pytest.mark.parametrize("kind", ["parquet", "jsonl", "gone"])
-def test_a_source_that_cannot_be_read_is_said_before_the_first_is_packed(tmp_path, kind):
-    save_tokenizer(tmp_path)
-    good = str(corpus(tmp_path, "good", texts(100)))
-    bad = tmp_path / f"bad.{kind.replace('gone', 'jsonl')}"
-    if kind == "parquet":
-        pl.DataFrame({"body": ["a"]}).write_parquet(bad)
-    elif kind == "jsonl":
-        bad.write_text('{"body": "a"}\n')
-    sources = [Source("one", good), Source("two", good), Source("three", str(bad))]
+BAD = {
+    "parquet": lambda path: pl.DataFrame({"body": ["a"]}).write_parquet(path),
+    "jsonl": lambda path: path.write_text('{"body": "a"}\n'),
+    "jsonl.gz": lambda path: path.write_bytes(gzip.compress(b'{"body": "a"}\n')),
+    "jsonl.zst": lambda path: path.write_bytes(zstd.compress(b'{"body": "a"}\n')),
+    "txt": lambda path: path.write_bytes(b"\xff\xfe\n"),
+    "xlsx": lambda path: path.write_bytes(b"PK"),
+}
+
+
+def three(folder, kind):
+    """Settings of two sources that can be read, and a third that cannot."""
+    save_tokenizer(folder)
+    good, bad = str(corpus(folder, "good", texts(100))), folder / f"bad.{kind}"
+    if kind in BAD:
+        BAD[kind](bad)
+    return [Source("one", good), Source("two", good), Source("three", str(bad))]
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["first", "known"])
+@pytest.mark.parametrize("kind", [*BAD, "gone.jsonl"])
+def test_a_source_that_cannot_be_read_is_said_before_the_first_is_read_whole(tmp_path, monkeypatch, kind, known):
+    sources = three(tmp_path, kind)
     made = Mixture(str(tmp_path), sources, length=LENGTH, tokens_dir=str(tmp_path / "tokens"))
-    with pytest.raises(CorpusError, match=r"bad\..*(text|no such file)"):
+    if known and kind in BAD and kind != "xlsx":  # all of it was hashed, with another column say
+        monkeypatch.setattr("kovocab.packing.memo.RACY", 0)
+        Memo(tmp_path / "tokens", "quick")([tmp_path / f"bad.{kind}"])
+    monkeypatch.setattr(token_files.Memo, "__call__", only_known(Memo.__call__, tmp_path / "good.jsonl"))
+    with pytest.raises(CorpusError, match=r"bad\..*(text|no such file|UTF-8|suffix)"):
         made.prepare_data()
+    assert not list((tmp_path / "tokens").glob("[!.]*"))
+
+
+def only_known(hashes, never):
+    """Hashes of files, none of which is read whole."""
+
+    def call(self, paths):
+        assert never not in paths
+        return hashes(self, paths)
+
+    return call
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_plan_says_so_too(tmp_path, kind):
+    with pytest.raises(CorpusError, match=r"bad\."):
+        check_sources(three(tmp_path, kind))
+
+
+def test_a_plan_needs_no_data(tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        check_sources(three(tmp_path, "gone.jsonl"))
+    (said,) = caplog.messages
+    assert said.startswith("data.sources: three was not looked at: ")
+    assert said.endswith("bad.gone.jsonl is not here")
+
+
+def test_fit_finds_what_pack_left(tmp_path, base, target, ko_small, capsys):
+    """The same folder for the same settings, whichever of the two comes first."""
+    folder = tmp_path / "expanded"
+    folder.mkdir()
+    (folder / "tokenizer.json").write_text(target.text)
+    write_record(folder, {"verb": "refine", "first_new_id": base.size})
+    path, tokens = corpus(tmp_path, "ko", ko_small.tail(1500).to_list()), tmp_path / "tokens"
+    settings = {"corpus": path, "tokenizer": folder, "out": tokens, "name": "ko", "length": 64, "threads": 1}
+    flags = [part for name, value in settings.items() for part in (f"--{name}", str(value))]
+    assert main(["pack", *flags, "--validation_share", "0.2", "--memory", "600MB"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    made = Mixture(str(folder), [Source("ko", str(path))], length=64, validation_share=0.2, tokens_dir=str(tokens))
+    before = {path: path.stat() for path in Path(said[-1]).iterdir()}
+    made.prepare_data()
+    made.setup("fit")
+    assert str(made.packed[0].folder) == said[-1]
+    assert {path: path.stat() for path in Path(said[-1]).iterdir()} == before
+    assert said[0].startswith("train: 1,")
+    assert len(said) == 3
+    assert "base_text_tokens" in made.record()["sources"][0]["validation"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--length", "1"], "length is 1; wanted at least 2"),
+        (["--validation_share", "1"], "validation_share is 1.0; wanted a share between 0 and 1"),
+        (["--threads", "0"], "threads is 0; wanted 1 to 1,024"),
+        (["--memory", "some"], "memory is 'some'; wanted bytes, or a size"),
+        (["--name", "a/b"], "the name 'a/b' is not letters"),
+        (["--format", "nemo"], "format"),
+    ],
+)
+def test_what_pack_cannot_use_is_one_line(flags, says, tmp_path, capsys):
+    save_tokenizer(tmp_path)
+    path = corpus(tmp_path, "web", texts(100))
+    settings = ["--corpus", str(path), "--tokenizer", str(tmp_path), "--out", str(tmp_path / "tokens")]
+    assert main(["pack", *settings, *flags]) == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert said.count("\n") == 1
     assert not (tmp_path / "tokens").exists()
 
 
 def test_packing_says_where_it_is(tmp_path, caplog, monkeypatch):
     with caplog.at_level(logging.INFO):
-        pack_struck(tmp_path, "text")
-        assert not [line for line in caplog.messages if "MB/s" in line]
-        monkeypatch.setattr(token_files, "EVERY", 0.0)
+        documents, _ = pack_struck(tmp_path, "text")
+        size = sum(len(text.encode()) for text in documents)
+        (said,) = [line for line in caplog.messages if "B/s" in line]
+        assert said.startswith(f"pack web: {size:,} bytes of text, ")
+        monkeypatch.setattr(told, "EVERY", 0.0)
         pack_struck(tmp_path, "token")
-    said = [line for line in caplog.messages if "MB/s" in line]
-    assert len(said) == 120
-    assert said[99].startswith("packing web: 100 documents, 0 MB of text, ")
+    (said,) = [line for line in caplog.messages if "s left" in line]
+    assert re.fullmatch(r"pack web: [\d.]+ kB of text, [\d.]+ [kM]B/s, \d+%, \d+ s left", said)
 
 
 def test_a_model_without_bytes_may_not_know_a_token_s_text():
@@ -211,7 +321,7 @@ def test_a_model_without_bytes_may_not_know_a_token_s_text():
     with pytest.raises(TokenizerError, match="makes the special token '</s>' of that text by its model alone"):
         Encoder(tokenizer, "</s>", "text", None)
     cut = replace(tokenizer, pre_tokenizer={"type": "Whitespace"})
-    (document,) = Encoder(cut, "</s>", "text", None).documents(pl.Series(["a </s> a [UNK]"]))
+    (document,) = documents_of(Encoder(cut, "</s>", "text", None), ["a </s> a [UNK]"])
     assert document.ids == [1, 0, 0, 0, 1, 0, 0, 0, 2]
 
 

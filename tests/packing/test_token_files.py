@@ -13,7 +13,7 @@ import pytest
 
 from kovocab.data.mix import Mixture
 from kovocab.errors import ArtefactError, CorpusError, UsageError
-from kovocab.packing import token_files
+from kovocab.packing import reading
 from kovocab.packing.splitting import PARTS
 from kovocab.packing.token_files import Packing, Source, TokenFiles
 from support.base import LENGTH, corpus, pack, save_tokenizer, texts
@@ -140,15 +140,15 @@ CHANGES = {
 @pytest.mark.parametrize("what", CHANGES)
 def test_a_corpus_that_changes_while_it_is_packed(what, fingerprint, source, folder, tokenizer, tmp_path, monkeypatch):
     change, says = CHANGES[what]
-    read = token_files.read_file
+    read = reading.read_file
 
-    def meanwhile(path, reading):
-        yield from read(path, reading)
+    def meanwhile(path, how, start):
+        yield from read(path, how, start=start)
         if path.name == "0.jsonl":  # it was read to its end
             change(path)
 
     with monkeypatch.context() as patched:
-        patched.setattr(token_files, "read_file", meanwhile)
+        patched.setattr(reading, "read_file", meanwhile)
         with pytest.raises(CorpusError, match=rf"{says} while it was packed; wanted files that stand still"):
             pack(source, tokenizer, tmp_path / "tokens", PACKING, fingerprint)
     assert list((tmp_path / "tokens").glob("*")) == []
@@ -178,20 +178,20 @@ def test_what_is_packed_serves_a_run_to_its_end(source, folder, tokenizer, tmp_p
 
 
 PACKS = """
-import sys, time
+import logging, sys, time
 from pathlib import Path
-from kovocab.packing import token_files
-from kovocab.packing.splitting import PARTS
+from kovocab.packing import reading
 from kovocab.packing.token_files import Packing, Source, TokenFiles
 tokenizer, corpus, tokens, length = sys.argv[1:]
-read = token_files.read_file
+logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
+read = reading.read_file
 
-def together(path, reading):
+def waiting(path, how, start):
     print("reads", flush=True)
     sys.stdin.readline()
-    yield from read(path, reading)
+    yield from read(path, how, start=start)
 
-token_files.read_file = together
+reading.read_file = waiting
 packed = TokenFiles(tokenizer, tokens, Packing(int(length), 0.1)).pack(Source("web", corpus))
 print((packed.folder / "train.bin").stat().st_ino, packed.block("train", 0).tolist(), flush=True)
 """
@@ -202,9 +202,10 @@ def test_two_that_pack_the_same_at_once(tokenizer, tmp_path):
     command = [sys.executable, "-c", PACKS, tokenizer, path, tmp_path / "tokens", str(LENGTH)]
     pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
     children = [subprocess.Popen([str(part) for part in command], text=True, **pipes) for _ in range(2)]
-    for child in children:
-        assert child.stdout.readline() == "reads\n"
-    said = [child.communicate("\n", timeout=60)[0] for child in children]  # one ends while the other reads
+    said = [[child.stdout.readline(), child.stdout.readline()] for child in children]
+    assert sum(lines[1] == "reads\n" for lines in said) == 1
+    assert sum(lines[1].startswith("waiting for another process that packs the same into") for lines in said) == 1
+    said = [child.communicate("\n", timeout=60)[0].splitlines()[-1] for child in children]
     assert [child.returncode for child in children] == [0, 0]
     assert len(set(said)) == 1, "both have the first's files open"
     (folder,) = (tmp_path / "tokens").glob("web.*")

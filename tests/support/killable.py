@@ -10,9 +10,10 @@ import sys
 import time
 from itertools import count
 
+from kovocab import progress
 from kovocab.cli import main as cli
 from kovocab.counting import count as counts
-from kovocab.counting import one_pass, progress, resume, tally, word_counts
+from kovocab.counting import one_pass, resume, tally, word_counts
 from kovocab.machine import memory
 from kovocab.reading import blocks, readers
 

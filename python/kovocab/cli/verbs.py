@@ -239,6 +239,77 @@ def export_stage(
     print(f"opened with AutoModelForCausalLM and AutoTokenizer: logits equal, generates{said}\n{out}")
 
 
+def pack_corpus(
+    corpus: str | list[str],
+    tokenizer: str,
+    out: str,
+    name: str = "corpus",
+    column: str = "text",
+    encoding: Literal["utf-8", "cp949", "utf-16"] = "utf-8",
+    normalize: Literal["nfc"] | None = None,
+    deduplicate: bool = False,
+    template: str | list[str] | None = None,
+    length: int = 2048,
+    validation_share: float = 0.01,
+    special_tokens_in_text: Literal["text", "token"] = "text",
+    format: Literal["kovocab", "megatron"] = "kovocab",
+    threads: int | None = None,
+    memory: int | str | None = None,
+    fingerprint: Literal["quick", "full"] = "quick",
+) -> None:
+    """Encode a corpus into token files, as fit would: it finds them where its settings are the same.
+
+    A run that was stopped goes on where it was: give the same command again.
+
+    Args:
+        corpus: File, folder, glob or URL, or a list of them, as for count.
+        tokenizer: The target: a tokenizer.json or a folder with one; for fit the folder of the model that it trains.
+        out: The folder of token files, which is data.tokens_dir to fit; a folder in it, named by all that the files
+            depend on, is written.
+        name: What fit calls the source.
+        column: Parquet column or JSON key that holds the text, or a path to it: data[].ko, say.
+        encoding: Of text files; cp949 has EUC-KR in it.
+        normalize: nfc makes syllables of conjoining jamo; by default text is read as it stands.
+        deduplicate: Leave out documents that stood in the corpus before.
+        template: In place of a column: {en} {ko}, say, with columns in braces; of several each row has one.
+        length: Tokens per block.
+        validation_share: Share of the documents to hold out, by a hash of their text; at least one block.
+        special_tokens_in_text: What a literal special token in a document is: text as any other, or that token.
+        format: megatron writes an .idx beside each .bin, as Megatron-LM has it.
+        threads: How many threads encode; all processors, if not given.
+        memory: How much memory to use, 4GB say. By default half of it.
+        fingerprint: By what the corpus is known again: quick, each file is read whole but once, until somebody touched
+            it; full, every time.
+    """
+    from kovocab.corpus.contents import check_fingerprint
+    from kovocab.packing.megatron import write_indexes
+    from kovocab.packing.token_files import Packing, Source, TokenFiles
+
+    check_fingerprint("fingerprint", fingerprint)
+    source = Source(
+        name,
+        corpus,
+        column=column,
+        encoding=encoding,
+        normalize=normalize,
+        deduplicate=deduplicate,
+        template=template,
+    )
+    packing = Packing(length, validation_share, special_tokens_in_text)
+    files = TokenFiles(tokenizer, out, packing, fingerprint, threads=threads, memory=memory)
+    files.check([source])
+    packed = files.pack(source)
+    if format == "megatron":
+        write_indexes(packed)
+    for part in ("train", "validation"):
+        said = packed.record[part]
+        print(
+            f"{part}: {quantity(said['documents'], 'document')}, {quantity(said['tokens'], 'token')}, "
+            f"{quantity(said['blocks'], 'block')} of {length:,}"
+        )
+    print(packed.folder)
+
+
 def evaluate_tokenizers(
     corpus: str | list[str],
     tokenizers: list[str],

@@ -79,15 +79,17 @@ class Encoder:
             reference=self._reference,
         )
         base = None if first_new_id is None else base_of(tokenizer, first_new_id)
-        self._base = base and encoder_of(
-            base,
-            dtype_of(base),
-            template=False,
-            eos_id=None,
-            sought=[],
-            threads=threads,
-            memory=memory // 8,
-        )
+        self._base = None
+        if base is not None:
+            self._base = encoder_of(
+                base,
+                dtype_of(base),
+                template=False,
+                eos_id=None,
+                sought=[],
+                threads=threads,
+                memory=memory // 8,
+            )
 
     @property
     def has_base(self) -> bool:

@@ -103,13 +103,13 @@ class Kept:
     def _read(self) -> dict[str, Any] | None:
         """What is kept; None where nothing is, or what is there is damaged."""
         path = self.folder / PROGRESS
+        if not path.exists():
+            return None
         try:
             said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             whole = said.pop("seal") == _seal(said) and all(
                 _crc32(self.folder / name, size) == said["state"]["sums"][name] for name, size in said["sizes"].items()
             )
-        except FileNotFoundError:
-            return None
         except (OSError, ValueError, TypeError, LookupError, AttributeError):
             whole = False
         if not whole:

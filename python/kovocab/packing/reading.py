@@ -1,7 +1,7 @@
 """The files of a corpus, several read at a time and given one after another: documents come in one order."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from queue import Queue
 from threading import Event, Thread
@@ -27,7 +27,7 @@ class Position:
 
 def read_in_order(
     files: Sequence[File], reading: Reading, at_once: int, start: Position
-) -> Iterator[tuple[list[pl.Series], Position]]:
+) -> Generator[tuple[list[pl.Series], Position]]:
     """Read files, some megabytes of documents at a time.
 
     Args:

@@ -11,7 +11,7 @@ import base64
 import heapq
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +29,8 @@ PARTS: tuple[Part, Part] = ("train", "validation")
 COUNTED = ("documents", "tokens", "words", "bytes", "text_tokens")
 """What is counted of each part."""
 
+_BUFFER = 1 << 20  # bytes that are written at once
+
 HELD_OUT = "validation.jsonl"
 """The texts that are held out, in the order of their tokens."""
 
@@ -38,15 +40,20 @@ NAMES = (*(f"{part}.{kind}" for part in PARTS for kind in ("bin", "ends")), HELD
 
 @dataclass(frozen=True, slots=True)
 class _Documents:
-    """Documents on their way to a part: their ids as bytes, and of each what is counted, [documents, 4], and its hash.
+    """Documents on their way to a part: ids, run by run, and of each what is counted, [documents, 4], and its hash.
 
     Texts of those that will not be held out are left out.
     """
 
-    ids: bytes
+    ids: "list[memoryview | bytes]"
     counts: npt.NDArray[np.uint64]
     hashes: npt.NDArray[np.uint64]
     texts: list[str]
+
+    @property
+    def tokens(self) -> int:
+        """How many ids they are."""
+        return int(self.counts[:, 0].sum())
 
 
 class Split:
@@ -86,7 +93,7 @@ class Split:
         self._sums = dict.fromkeys(NAMES, 0)
         if state is not None:
             self._carry_on(state)
-        self._files = {name: (folder / name).open("ab") for name in NAMES}
+        self._files = {name: (folder / name).open("ab", _BUFFER) for name in NAMES}
 
     def __enter__(self) -> "Split":
         """Files are open."""
@@ -131,7 +138,7 @@ class Split:
             "counts": self._counts,
             "sums": self._sums,
             "reserve": [
-                [key, base64.b85encode(one.ids).decode(), one.counts.tolist(), one.texts]
+                [key, base64.b85encode(b"".join(one.ids)).decode(), one.counts.tolist(), one.texts]
                 for key, documents in self._reserve.items()
                 for one in documents
             ],
@@ -141,7 +148,7 @@ class Split:
         self._counts, self._sums = state["counts"], state["sums"]
         for key, ids, counts, texts in state["reserve"]:
             hashes = np.asarray([key], np.uint64)
-            self._keep_back(key, _Documents(base64.b85decode(ids), np.asarray(counts, np.uint64), hashes, texts))
+            self._keep_back(key, _Documents([base64.b85decode(ids)], np.asarray(counts, np.uint64), hashes, texts))
 
     def _enough(self) -> bool:
         return self._counts["validation"]["tokens"] >= self._length
@@ -151,20 +158,20 @@ class Split:
         if held:
             self._write("validation", document)
         else:
-            self._keep_back(int(encoded.hashes[at]), document)
+            self._keep_back(int(encoded.hashes[at]), replace(document, ids=[b"".join(document.ids)]))
         self._release(0 if self._enough() else self._length)
 
     def _keep_back(self, key: int, document: _Documents) -> None:
         if key not in self._reserve:
             heapq.heappush(self._highest, -key)
         self._reserve.setdefault(key, []).append(document)
-        self._reserved += len(document.ids) // self._size
+        self._reserved += document.tokens
 
     def _release(self, wanted: int) -> None:
         """Give the highest hashes of the reserve to training while `wanted` tokens are left without them."""
         while self._highest:
             highest = self._reserve[-self._highest[0]]
-            left = self._reserved - sum(len(document.ids) for document in highest) // self._size
+            left = self._reserved - sum(document.tokens for document in highest)
             if left < wanted:
                 return
             del self._reserve[-heapq.heappop(self._highest)]
@@ -186,9 +193,10 @@ class Split:
         last = np.flatnonzero(np.diff(chosen, append=-1) != 1)  # of each run of neighbours
         first = np.concatenate([[0], last[:-1] + 1])
         runs = zip(begins[chosen[first]].tolist(), ends[chosen[last]].tolist(), strict=True)
+        data, size = encoded.ids.data.cast("B"), self._size
         counts = (ends - begins, encoded.words, encoded.bytes, encoded.text_tokens)
         return _Documents(
-            b"".join([encoded.ids[begin:end].data for begin, end in runs]),
+            [data[begin * size : end * size] for begin, end in runs],
             np.stack([count[chosen] for count in counts], axis=1),
             encoded.hashes[chosen],
             encoded.texts.gather(pl.Series(chosen)).to_list() if texts else [],
@@ -198,12 +206,14 @@ class Split:
         counts = self._counts[part]
         ends = np.cumsum(documents.counts[:, 0], dtype=np.uint64) + np.uint64(counts["tokens"])
         # Not numpy's tofile: on a full disk it does not say why.
-        data = {f"{part}.bin": documents.ids, f"{part}.ends": ends.astype("<u8").tobytes()}
+        data: dict[str, list[memoryview | bytes]] = {f"{part}.bin": documents.ids}
+        data[f"{part}.ends"] = [ends.astype("<u8").tobytes()]
         if part == "validation":
-            data[HELD_OUT] = self._as_lines(documents)
-        for name, bytes_ in data.items():
-            self._files[name].write(bytes_)
-            self._sums[name] = crc32(bytes_, self._sums[name])
+            data[HELD_OUT] = [self._as_lines(documents)]
+        for name, pieces in data.items():
+            self._files[name].writelines(pieces)
+            for piece in pieces:
+                self._sums[name] = crc32(piece, self._sums[name])
         counts["documents"] += len(ends)
         for key, count in zip(COUNTED[1:], documents.counts.sum(axis=0).tolist(), strict=True):
             counts[key] += count

@@ -9,9 +9,11 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass
+from glob import glob
 from pathlib import Path
 
 import polars as pl
@@ -19,11 +21,12 @@ import polars as pl
 from kovocab.artefact import new_folder
 from kovocab.corpus.contents import Fingerprint, Standing
 from kovocab.corpus.files import File
-from kovocab.corpus.remote import shown
+from kovocab.corpus.remote import is_url, shown
 from kovocab.corpus.settings import Encoding, Normalize, Reading
 from kovocab.errors import CorpusError, UsageError, quantity
 from kovocab.machine.memory import bound
 from kovocab.machine.threads import threads_of
+from kovocab.packing.encoders import Encoded
 from kovocab.packing.encoding import Encoder, SpecialTokens, dtype_of, eos_of
 from kovocab.packing.kept import Kept, kept
 from kovocab.packing.memo import Memo
@@ -278,6 +281,20 @@ class TokenFiles:
         return packed
 
 
+def check_sources(sources: Sequence[Source]) -> None:
+    """See that those of the sources that are here can be read; of one that is not, a line says so.
+
+    Raises:
+        CorpusError: a file has no such column, or is none that can be read; names it.
+    """
+    for source in sources:
+        items = [source.corpus] if isinstance(source.corpus, str) else source.corpus
+        if any(not is_url(item) and glob(item, recursive=True) for item in items):  # noqa: PTH207 - as `files` does
+            check_readable(source.corpus, source.reading)
+        else:
+            log.info("data.sources: %s was not looked at: %s is not here", source.name, shown(source.corpus))
+
+
 class _PackedByAnother(Exception):
     """The same token files are there: whoever has them mapped keeps them."""
 
@@ -318,17 +335,33 @@ class _Packing:
             progress(verb, rest, self._source.reading.columns) as bar,
         ):
             bar.resumed(at.bytes)
-            for series, now in read_in_order(self._files, self._source.reading, self._threads, at):
-                documents = pl.concat(series, rechunk=False) if series else pl.Series(dtype=pl.String)
-                size = int(documents.str.len_bytes().sum())
-                if size:
-                    split.add(self._encoder.encode(documents))
-                    bar.update(size)
+            for encoded, now, special in self._encoded(at):
+                split.add(encoded)
+                size = int(encoded.bytes.sum())
+                bar.update(size)
                 at = self._read(at, now, size, bar)
                 if kept.is_time():
-                    kept.keep(at, split.state(), self._encoder.with_special_tokens)
+                    kept.keep(at, split.state(), special)
             counts = split.finish()
         return self._checked(counts)
+
+    def _encoded(self, at: Position) -> Iterator[tuple[Encoded, Position, int]]:
+        """Documents encoded, how far that is, and how many held a special token by then: the next are on their way."""
+
+        def encode(series: list[pl.Series], now: Position) -> tuple[Encoded, Position, int]:
+            documents = pl.concat(series, rechunk=False) if series else pl.Series(dtype=pl.String)
+            return self._encoder.encode(documents), now, self._encoder.with_special_tokens
+
+        with ThreadPoolExecutor(1) as pool:
+            before: Future[tuple[Encoded, Position, int]] | None = None
+            with closing(read_in_order(self._files, self._source.reading, self._threads, at)) as parts:
+                for series, now in parts:
+                    after = pool.submit(encode, series, now)
+                    if before is not None:
+                        yield before.result()
+                    before = after
+            if before is not None:
+                yield before.result()
 
     def _read(self, at: Position, now: Position, size: int, bar: Progress) -> Position:
         """Tell of a file that was read to its end."""

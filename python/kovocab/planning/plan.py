@@ -1,6 +1,7 @@
 """`kovocab plan`: what each stage of a fit would cost, from the files that fit reads.
 
-Nothing of the data is opened, no weight is read and no GPU touched, so a run for eight GPUs is planned anywhere.
+No weight is read and no GPU touched, so a run for eight GPUs is planned anywhere. Of the data that is at hand it is
+seen that it can be read, as `fit` does before anything else; data that is not here is no fault of a plan.
 """
 
 import json
@@ -11,6 +12,7 @@ from typing import Any
 from kovocab.expanding.expand import check_length
 from kovocab.model.documents import check_family
 from kovocab.model.qlora import no_shards, qlora_of
+from kovocab.packing.token_files import check_sources
 from kovocab.planning.costs import Skeleton
 from kovocab.planning.setup import SHARDED, Machine, Setup, machine_of, setup_of, strategy_of, weights_dtype
 from kovocab.planning.table import header, lacking, readable, row_of, table
@@ -27,6 +29,7 @@ def plan(configuration: Configuration) -> None:
     Raises:
         UsageError: a number or a combination of them that cannot be.
         ModelError: there is no model's configuration.
+        CorpusError: a source is there, and has no such column or cannot be read.
     """
     config = configuration.config
     trainer = config.trainer.clone()
@@ -41,6 +44,7 @@ def plan(configuration: Configuration) -> None:
     check_length(skeleton.model.config, data.packing.length)
     if data.document_attention == "within":
         check_family(skeleton.model.config, config.model.model)
+    check_sources(data.sources)
     tokens = data.packing.length * data.batch_size * machine.devices * trainer.accumulate_grad_batches
     stages = stage_plans(given.schedule, given.stages, given.defaults, tokens)
     whole = any(qlora_of(module.qlora, stage.stage) for stage in stages)  # on each device
