@@ -66,8 +66,14 @@ def test_without_names_there_is_an_unknown_id_alone(base: TokenizerJson) -> None
     assert (spec.unk_id, spec.bos_id, spec.eos_id, spec.pad_id) == (0, -1, -1, -1)
 
 
+def as_gemma(config: dict[str, Any]) -> None:
+    """Cuts at spaces, of which the normaliser leaves none."""
+    cut = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
+    config.update(normalizer=config["normalizer"]["normalizers"][1], pre_tokenizer=cut)
+
+
 @pytest.mark.parametrize(
-    "change", [metaspace("never"), lambda c: c.update(normalizer=c["normalizer"]["normalizers"][1])]
+    "change", [metaspace("never"), lambda c: c.update(normalizer=c["normalizer"]["normalizers"][1]), as_gemma]
 )
 def test_no_space_before_a_text(change: Callable[[dict[str, Any]], object], base: TokenizerJson) -> None:
     bare = changed(base, change)

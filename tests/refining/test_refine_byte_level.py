@@ -18,9 +18,10 @@ from kovocab.expanding.checks import check_spelling, check_vocabulary
 from kovocab.refining.candidates import Decisions
 from kovocab.refining.intermediate import tokens_of
 from kovocab.tokenizer.reference import Reference
-from kovocab.tokenizer.script import HANGUL
+from kovocab.tokenizer.script import HANGUL, script_of
 from kovocab.tokenizer.tokenizer import load_tokenizer
-from kovocab.tokenizer.tokenizer_json import TokenizerJson
+from kovocab.tokenizer.tokenizer_json import BpeModel, TokenizerJson
+from support.vocabularies import with_added
 
 ByName = Callable[[str], TokenizerJson]
 SETTINGS = RefineSettings(20, 20, 4_000)
@@ -121,6 +122,32 @@ def test_training_goes_on_from_the_base_s_own_tokens(byte_level: ByName, texts: 
     assert begin == [token for token in own if token in begin]  # in the base's order, before all that is learned
     assert len(begin) > 600
     assert record["promises"]["base_tokens_reachable"] == sum(token in base.texts for token in rows) >= len(begin)
+
+
+def test_it_does_not_go_on_from_tokens_that_the_base_never_gives(byte_level: ByName) -> None:
+    base = byte_level("qwen2")
+    assert "ที่" in base.texts  # and its pattern parts it at the vowel sign
+    thai = script_of("Thai").in_bytes
+    own = tokens_of(base, thai)
+    assert "ที่" not in own
+    assert len(own) > 100
+    encoded = Reference(base).encode([token.replace("▁", " ") for token in own])
+    assert encoded == [[base.texts[token]] for token in own]
+    assert "▁한국" in tokens_of(base, HANGUL.in_bytes)
+    assert "▁한국" not in tokens_of(with_added(base, "한국", special=False), HANGUL.in_bytes)
+
+
+def test_an_added_token_that_the_vocabulary_spells_in_bytes_too(
+    byte_level: ByName, texts: pl.Series, tmp_path: Path
+) -> None:
+    base = with_added(byte_level("gpt2"), "\n\n", special=False)
+    assert isinstance(base.model, BpeModel)
+    assert [i for i, text in base.text_of.items() if text == "\n\n"] == [base.model.vocab["ĊĊ"], base.size - 1]
+    result = refine(count(texts, base), base, SETTINGS)
+    record = result.save(tmp_path / "tokenizer")
+    saved = Reference(load_tokenizer(tmp_path / "tokenizer"))
+    assert sum(map(len, saved.encode(texts.to_list()))) == record["rounds"][-1]["tokens"]
+    assert record["new_tokens"] > 100
 
 
 def test_on_a_base_that_has_only_characters_both_sources_are_one(mistral: Path, texts: pl.Series) -> None:

@@ -12,7 +12,7 @@ from kovocab.errors import TokenizerError
 from kovocab.tokenizer.script import SPACE, Script
 from kovocab.tokenizer.tokenizer_json import BpeModel, Merge, TokenizerJson
 
-_NO_CUT = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
+NO_CUT = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
 """Gemma's: at spaces, of which its normaliser leaves none."""
 
 
@@ -45,7 +45,7 @@ def check_style(base: TokenizerJson) -> BpeModel:
         f"it cuts text into words ({cut and cut['type']})": (
             cut is not None
             and (cut["type"], cut.get("split"), cut.get("replacement")) != ("Metaspace", False, SPACE)
-            and not (cut == _NO_CUT and "Replace" in steps)
+            and not (cut == NO_CUT and "Replace" in steps)
         ),
         f"it normalises text ({', '.join(sorted(steps))})": not steps <= {"Prepend", "Replace"},
     }

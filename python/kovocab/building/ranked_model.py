@@ -10,6 +10,7 @@ is to compare; what happens before the merges (the leading space, bytes, added t
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from kovocab.building.placement import NO_CUT
 from kovocab.errors import TokenizerError
 from kovocab.tokenizer import sentencepiece_model
 from kovocab.tokenizer.reference import Reference
@@ -138,7 +139,7 @@ def _of_text(tokenizer: TokenizerJson) -> Iterator[str]:
         if step not in ({"type": "Prepend", "prepend": SPACE}, _SPACES):
             yield f"it normalises text ({step.get('type')})"
     cut = tokenizer.pre_tokenizer
-    if cut is not None:
+    if cut is not None and not (cut == NO_CUT and _SPACES in _steps(tokenizer.normalizer)):
         if (cut.get("type"), cut.get("split"), cut.get("replacement")) != ("Metaspace", False, SPACE):
             yield f"it cuts text into words ({cut.get('type')})"
         elif cut.get("prepend_scheme", "always") != "never":

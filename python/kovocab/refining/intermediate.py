@@ -10,7 +10,8 @@ import polars as pl
 
 from kovocab import _core
 from kovocab.errors import UsageError
-from kovocab.tokenizer.script import HANGUL, Script
+from kovocab.tokenizer.reference import Reference
+from kovocab.tokenizer.script import HANGUL, SPACE, Script
 from kovocab.tokenizer.tokenizer_json import BpeModel, TokenizerJson
 
 
@@ -52,8 +53,15 @@ def train(words: pl.DataFrame, vocab_size: int, min_count: int = 1, first: Seque
 
 
 def tokens_of(base: TokenizerJson, script: Script) -> list[str]:
-    """What a base merges of the script, in the order of its merges: where continued training begins."""
+    """What a base merges of the script, in the order of its merges: where continued training begins.
+
+    Tokens that a byte-level base never gives are passed over: its pattern parts them, or an added token is in them.
+    """
     if not isinstance(base.model, BpeModel):
         return []
     made = dict.fromkeys(base.text_of[base.model.vocab["".join(merge)]] for merge in base.model.merges)
-    return [token for token in made if len(token) > 1 and script.can_be_new(token)]
+    tokens = [token for token in made if len(token) > 1 and script.can_be_new(token)]
+    if not base.spelling.byte_level:
+        return tokens
+    encoded = Reference(base).encode([token.replace(SPACE, " ") for token in tokens])
+    return [token for token, ids in zip(tokens, encoded, strict=True) if ids == [base.texts[token]]]

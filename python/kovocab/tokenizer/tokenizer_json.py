@@ -138,8 +138,8 @@ class TokenizerJson:
 
     @cached_property
     def tokens(self) -> dict[int, str]:
-        """The token of every id that has one."""
-        return {i: token for token, i in self.ids.items()}
+        """The token of every id that has one, also where an added token of another id has its text."""
+        return {i: token for token, i in (*self.model.vocab.items(), *self._added_ids.items())}
 
     @cached_property
     def spelling(self) -> Spelling:
@@ -155,13 +155,14 @@ class TokenizerJson:
 
     @cached_property
     def text_of(self) -> dict[int, str]:
-        """The token of every id that has one, as in `texts`."""
-        return {i: text for text, i in self.texts.items()}
+        """The token of every id that has one, as in `texts`; also where an added token of another id has its text."""
+        read = self.spelling.read
+        return {i: read(token) for token, i in self.model.vocab.items()} | {t.id: t.content for t in self.added_tokens}
 
     @property
     def size(self) -> int:
         """One more than the highest id: the rows that a model needs, and the id of the first new token."""
-        return max(self.ids.values(), default=-1) + 1
+        return max(self.tokens, default=-1) + 1
 
     def model_alone(self) -> "TokenizerJson":
         """The model by itself: text is taken as it stands, and merges have to reach each token."""
