@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from kovocab.errors import UsageError, quantity
 from kovocab.refining.settings import RefineSettings
+from kovocab.tokenizer.script import script_names
 
 SKIPPED = 3
 """The exit code of a run that is done, but for what it was told to skip."""
@@ -132,14 +133,14 @@ def refine_words(
     record = refined.save(out, overwrite=overwrite)
     checked = record["promises"]
     again = checked["base_tokens_reachable"]
-    script = chosen.script if isinstance(chosen.script, str) else " and ".join(chosen.script)
+    scripts = script_names(chosen.script)
     remade = f", and {quantity(again, 'token')} of the base by merges that are new" if again else ""
     print(refined.summary())
     print(
         f"promises kept: {quantity(checked['base_tokens'], 'base id')} as before; "
-        f"{quantity(checked['texts_without_hangul'], 'text')} without {script} encoded as before; "
+        f"{quantity(checked['texts_without_hangul'], 'text')} without {' or '.join(scripts)} encoded as before; "
         f"{quantity(checked['new_tokens'], 'new token')} reachable{remade}; "
-        f"{quantity(checked['texts_with_hangul'], 'text')} with {script} decoded as before\n{out}"
+        f"{quantity(checked['texts_with_hangul'], 'text')} with {' or '.join(scripts)} decoded as before\n{out}"
     )
 
 
