@@ -276,6 +276,7 @@ def quickstart(
     corpus: str | None = None,
     min_count: int | None = None,
     base: Literal["llama", "phi-2"] = "llama",
+    overwrite: bool = False,
 ) -> None:
     """Walk the whole street on a small example, from raw text to a folder for the hub, in some minutes.
 
@@ -285,11 +286,12 @@ def quickstart(
         min_count: Threshold of refine; by default one that suits the size of the text.
         base: What is adapted: llama, with a real tokenizer of 32,000 tokens, or phi-2, byte-level, with a bias for each
             row and rows to spare; both small, with random weights.
+        overwrite: Replace what a quickstart left in out of another base, corpus or min_count.
     """
     from kovocab.example.quickstart import walk
 
     place = out or ("runs/quickstart" if base == "llama" else f"runs/quickstart-{base}")
-    walk(Path(place), corpus, min_count, base)
+    walk(Path(place), corpus, min_count, base, overwrite=overwrite)
 
 
 def _without_bars() -> None:
