@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kovocab.artefact import check_replaceable, new_folder
 from kovocab.building.ranked_model import is_sentencepiece_style
-from kovocab.errors import ArtefactError, ModelError, UsageError
+from kovocab.errors import ArtefactError, ModelError, UsageError, model_errors
 from kovocab.expanding.checks import PROMPTS, check_finite, check_tokenizer, open_tokenizer, refined_of
 from kovocab.expanding.config_files import CONFIG, GENERATION, read_json, reader_needed, save_model
 from kovocab.expanding.expand import Dtype, copy_tokenizer, load_plain
@@ -226,5 +226,6 @@ def _check(folder: Path, before: list[torch.Tensor]) -> None:
 @torch.no_grad()
 def _logits(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompt: str) -> torch.Tensor:
     ids = tokenizer(prompt, return_tensors="pt")["input_ids"]
-    logits: torch.Tensor = model(input_ids=ids).logits
+    with model_errors(f"transformers cannot run the {type(model).__name__} of {model.name_or_path}"):
+        logits: torch.Tensor = model(input_ids=ids).logits
     return logits
