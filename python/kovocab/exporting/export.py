@@ -10,13 +10,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kovocab.artefact import check_replaceable, new_folder
 from kovocab.building.ranked_model import is_sentencepiece_style
-from kovocab.errors import ArtefactError, ModelError, UsageError
-from kovocab.expanding.checks import PROMPTS, check_finite, check_tokenizer, open_tokenizer
+from kovocab.errors import ArtefactError, ModelError, UsageError, model_errors
+from kovocab.expanding.checks import PROMPTS, check_finite, check_tokenizer, open_tokenizer, refined_of
 from kovocab.expanding.config_files import CONFIG, GENERATION, read_json, reader_needed, save_model
 from kovocab.expanding.expand import Dtype, copy_tokenizer, load_plain
 from kovocab.expanding.row_counts import check_multiple, meaning, rows_for, set_rows, without_token
 from kovocab.expanding.split_rows import plain_embeddings
 from kovocab.exporting.card import model_card
+from kovocab.exporting.languages import Scripts
 from kovocab.hub import HUB_ID
 from kovocab.record import RECORD, Record, check_files, read_record, write_record
 from kovocab.tokenizer.companions import CONFIG as TOKENIZER_CONFIG
@@ -96,6 +97,7 @@ def export(
     if not (stage / RECORD).is_file():
         stage = stage_of(stage)
     source = read_record(stage, "fit")
+    refined = refined_of(source)
     name = name or out.resolve().name
     settings: Record = {"dtype": dtype, "license": license, "base_model": base_model}
     if pad_to_multiple_of is not None:
@@ -141,7 +143,10 @@ def export(
         if tokenizer_class != FAST:
             _name_class(folder, tokenizer_class)
         record["notes"] = [note for note in said if note is not None]
-        card = model_card(source, name, base_model=base_model, licence=license, reader=reader, notes=record["notes"])
+        prompt = Scripts.of(refined).prompt(target, source["first_new_id"])
+        card = model_card(
+            source, name, base_model=base_model, licence=license, reader=reader, notes=record["notes"], prompt=prompt
+        )
         (folder / "README.md").write_bytes(
             card.encode("utf-8", errors="backslashreplace")
         )  # a token may be half a pair
@@ -221,5 +226,6 @@ def _check(folder: Path, before: list[torch.Tensor]) -> None:
 @torch.no_grad()
 def _logits(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompt: str) -> torch.Tensor:
     ids = tokenizer(prompt, return_tensors="pt")["input_ids"]
-    logits: torch.Tensor = model(input_ids=ids).logits
+    with model_errors(f"transformers cannot run the {type(model).__name__} of {model.name_or_path}"):
+        logits: torch.Tensor = model(input_ids=ids).logits
     return logits

@@ -17,7 +17,7 @@ from kovocab.planning.costs import Skeleton
 from kovocab.planning.setup import SHARDED, Machine, Setup, machine_of, setup_of, strategy_of, weights_dtype
 from kovocab.planning.table import header, lacking, readable, row_of, table
 from kovocab.run.configuration import Configuration
-from kovocab.run.stage_plan import stage_plans
+from kovocab.run.stage_plan import check_tied, stage_plans
 from kovocab.stages import Stage
 
 MOST_SHARDS = 1024
@@ -28,7 +28,8 @@ def plan(configuration: Configuration) -> None:
 
     Raises:
         UsageError: a number or a combination of them that cannot be.
-        ModelError: there is no model's configuration.
+        ModelError: there is no model's configuration, or it is tied and a stage would train one embedding without the
+            other.
         CorpusError: a source is there, and has no such column or cannot be read.
     """
     config = configuration.config
@@ -47,6 +48,8 @@ def plan(configuration: Configuration) -> None:
     check_sources(data.sources)
     tokens = data.packing.length * data.batch_size * machine.devices * trainer.accumulate_grad_batches
     stages = stage_plans(given.schedule, given.stages, given.defaults, tokens)
+    if skeleton.tied:
+        check_tied(config.model.model, stages)
     whole = any(qlora_of(module.qlora, stage.stage) for stage in stages)  # on each device
     if whole and strategy_of(trainer) == SHARDED:
         raise no_shards(SHARDED.rpartition(".")[2])
