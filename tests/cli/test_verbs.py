@@ -197,7 +197,7 @@ def test_a_second_export_leaves_what_was_put_beside_it(
     expand = ["expand", "--model", str(street / "base"), "--tokenizer", str(street / "tokenizer"), "--out", "E"]
     code, said = answer(capsys, [*expand, "--pad_to_multiple_of", "64"])
     assert (code, said.count("\n")) == (1, 1)
-    assert "settings.pad_to_multiple_of was null and is 64; --overwrite replaces it" in said
+    assert "settings.pad_to_multiple_of was not given and is 64; --overwrite replaces it" in said
     assert main([*expand, "--pad_to_multiple_of", "64", "--overwrite"]) == 0
     assert read_record("E")["vocab_size"] % 64 == 0
     assert Path("E/notes").exists()
