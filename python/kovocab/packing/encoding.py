@@ -98,7 +98,8 @@ class Encoder:
 
     def encode(self, documents: "pl.Series") -> Encoded:
         """Encode those of `documents` that are not empty."""
-        encoded, found = self._encoder.encode(documents.filter(documents.str.len_bytes() > 0))
+        filled = documents.str.len_bytes() > 0
+        encoded, found = self._encoder.encode(documents if filled.all() else documents.filter(filled))
         self.with_special_tokens += found
         return encoded
 
