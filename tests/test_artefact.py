@@ -174,6 +174,8 @@ def test_an_artefact_is_removed_and_what_else_there_is_stays(tmp_path: Path) -> 
         ({"a": {"b": 1, "c": 2}}, {"a": {"b": 1}}, "a.c was 2 and is null"),
         ({}, {"a": "가"}, 'a was null and is "가"'),
         ({"a": [1]}, {"a": [1, 2]}, "a.1 was null and is 2"),
+        ({"settings": {"a": 1}}, {"settings": {"a": 1, "b": "x"}}, 'settings.b was not given and is "x"'),
+        ({"settings": {"a": 1, "b": "x"}}, {"settings": {"a": 1}}, 'settings.b was "x" and is not given'),
         ({"a": (1, 2)}, {"a": [1, 2]}, None),
         ({"a": {}}, {"a": []}, "a was {} and is []"),
     ],

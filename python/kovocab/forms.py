@@ -114,13 +114,20 @@ class Decided(TypedDict, total=False):
     drop: list[str]
 
 
+class RefineSettings(TypedDict):
+    """What of refine's settings is looked at again; all of them are told."""
+
+    script: NotRequired[str | list[str]]
+
+
 class Refine(TypedDict):
     """A folder that refine left."""
 
     verb: Literal["refine"]
     first_new_id: Size
     new_tokens: Size
-    settings: dict[str, Any]
+    scaffolds: NotRequired[Size]
+    settings: RefineSettings
     decisions: NotRequired[Decided]
     base_tokens_per_word: Number | None
     rounds: Annotated[list[RefineRound], Meta(min_length=1)]

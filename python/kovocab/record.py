@@ -31,8 +31,13 @@ def difference(before: Record, now: Record) -> str | None:
     old, new = flat({key: before.get(key) for key in now}), flat(now)
     for name in dict.fromkeys([*new, *old]):
         if old.get(name) != new.get(name):
-            return f"{name} was {short(old.get(name))} and is {short(new.get(name))}"
+            return f"{name} was {_said(name, old.get(name))} and is {_said(name, new.get(name))}"
     return None
+
+
+def _said(name: str, value: Any) -> str:
+    """A value as people are told; a setting that a record leaves out, or has as null, was left to its default."""
+    return "not given" if value is None and name.startswith("settings.") else short(value)
 
 
 def write_record(folder: str | Path, record: Record) -> None:

@@ -31,13 +31,62 @@ def test_each_way_to_name_it(preset):
     assert own_parts("count", ["--corpus", preset, "--out=" + preset], VERBS) == ["--corpus", preset, "--out=" + preset]
 
 
-@pytest.mark.parametrize("verb", ["evaluate", "refine"])  # none, and one that is a number
-def test_a_verb_without_a_part_is_told_which_there_are(preset, verb):
-    with pytest.raises(UsageError, match=rf"has parts for count, fit, refine and none for {verb}; wanted {verb}: "):
-        own_parts(verb, ["--config", preset], VERBS)
+def test_a_verb_without_a_part_is_told_which_there_are(preset):
+    with pytest.raises(UsageError, match="has parts for count, fit, refine and none for evaluate; wanted evaluate: "):
+        own_parts("evaluate", ["--config", preset], VERBS)
 
 
-@pytest.mark.parametrize("text", ["corpus: a.txt\nout: w", "", "- count", "count: {", "count: 1\ncorpus: a", "\x00"])
+@pytest.mark.parametrize(("part", "said"), [("null", "null"), ("[1, 2]", r"\[1, 2\]"), ("3", "3"), ("", "null")])
+def test_a_part_that_is_no_settings_is_told(tmp_path, part, said):
+    path = tmp_path / "base.yaml"
+    path.write_text(f"count: {part}\n")
+    with pytest.raises(UsageError, match=rf"^--config {path}: count is {said}; wanted count: {{SETTING: VALUE}}$"):
+        own_parts("count", ["--config", str(path)], VERBS)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("count: {out: w}\nrefin: {words: w}", "refin is no verb (is it refine?), beside the part for count"),
+        ("count: {out: w}\nrefine: {}\ncorpus: a", "corpus is no verb, beside the parts for count, refine"),
+        ("count: 1\ncorpus: a", "corpus is no verb, beside the part for count"),
+        ("refin: {words: w}", "refin is no verb (is it refine?)"),
+    ],
+)
+def test_what_stands_beside_parts_is_told(tmp_path, text, said):
+    path = tmp_path / "base.yaml"
+    path.write_text(text)
+    for verb in ("count", "refine"):
+        with pytest.raises(UsageError) as caught:
+            own_parts(verb, [f"--config={path}"], VERBS)
+        assert str(caught.value) == f"--config {path}: {said}; wanted parts for verbs alone, or a verb's settings alone"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "line"),
+    [
+        ("{tokenizer: a, tokenizer: b}", "tokenizer", 1),
+        ("count:\n  out: w\n  corpus: a\n  out: v\n", "out", 4),
+        ("model: {model: a}\ndata:\n  sources:\n  - {name: a, corpus: b, name: c}\n", "name", 4),
+        ("run: a\nmodel: {model: a}\nrun: a\n", "run", 3),
+    ],
+)
+@pytest.mark.parametrize("verb", ["count", "fit"])
+def test_a_key_that_is_there_twice_is_refused(tmp_path, capsys, verb, text, key, line):
+    path = tmp_path / "twice.yaml"
+    path.write_text(text)
+    assert main([verb, "--config", str(path)]) == 2
+    said = f"--config {path}: {key} is there a second time, in line {line}; wanted each key once\n"
+    assert capsys.readouterr().err == f"kovocab {verb}: {said}"
+
+
+def test_what_an_alias_repeats_is_there_once(tmp_path):
+    path = tmp_path / "settings.yaml"
+    path.write_text("defaults: &a {lr: 1}\nstages: {1: *a, 2: {<<: *a, lr: 2}}\n")
+    assert own_parts("fit", ["-c", str(path)], VERBS) == ["-c", str(path)]
+
+
+@pytest.mark.parametrize("text", ["corpus: a.txt\nout: w", "", "- count", "count: {", "\x00"])
 def test_other_files_are_the_parser_s(tmp_path, text):
     path = tmp_path / "settings.yaml"
     path.write_text(text)
@@ -56,8 +105,14 @@ def test_later_files_and_flags_win(preset, tmp_path, capsys):
     assert (said["corpus"], said["tokenizer"], said["column"], said["out"]) == (long, "t", "body", "last")
 
 
-def test_what_is_wrong_in_a_part_is_told(tmp_path, capsys):
-    path = tmp_path / "base.yaml"
-    path.write_text("count: {corpsu: a.txt}\n")
-    assert main(["count", "--config", str(path)]) == 2
-    assert "corpsu" in capsys.readouterr().err
+@pytest.mark.parametrize("text", ["{part}: {{{key}: a.txt}}", "{key}: a.txt"])
+@pytest.mark.parametrize(("verb", "part", "key"), [("count", "count", "corpsu"), ("plan", "fit", "runn")])
+def test_what_is_wrong_in_a_file_is_told_with_the_file(tmp_path, capsys, text, verb, part, key):
+    path, other = tmp_path / "base.yaml", tmp_path / "other.yaml"
+    path.write_text(text.format(part=part, key=key))
+    other.write_text("{}")
+    assert main([verb, f"--config={path}", "-c", str(other)]) == 2
+    said = f"kovocab {verb}: --config {path}: Option '{key}' is not accepted (see `kovocab {verb} --help`)\n"
+    assert capsys.readouterr().err == said
+    assert main([verb, f"--{key}", "a"]) == 2
+    assert "--config" not in capsys.readouterr().err

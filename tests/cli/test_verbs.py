@@ -197,7 +197,7 @@ def test_a_second_export_leaves_what_was_put_beside_it(
     expand = ["expand", "--model", str(street / "base"), "--tokenizer", str(street / "tokenizer"), "--out", "E"]
     code, said = answer(capsys, [*expand, "--pad_to_multiple_of", "64"])
     assert (code, said.count("\n")) == (1, 1)
-    assert "settings.pad_to_multiple_of was null and is 64; --overwrite replaces it" in said
+    assert "settings.pad_to_multiple_of was not given and is 64; --overwrite replaces it" in said
     assert main([*expand, "--pad_to_multiple_of", "64", "--overwrite"]) == 0
     assert read_record("E")["vocab_size"] % 64 == 0
     assert Path("E/notes").exists()
@@ -266,3 +266,14 @@ def test_where_all_was_skipped_the_report_says_why(
     assert [fault["place"] for fault in faults] == ["line 1", "line 2"]
     assert "no such key in ['txet']" in faults[0]["what"]
     assert not Path("w").exists()
+
+
+def test_scripts_that_are_added_to_the_default_are_said_once(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = "refine --words w.parquet --base base --out both --min_count 20 --min_syllable_count 20"
+    code, _ = answer(capsys, [*line.split(), "--script+", "Thai", "--script+", "Hangul"])
+    assert code == 0
+    assert read_record("both")["settings"]["script"] == ["Hangul", "Thai"]
+    assert main([*line.split(), "--script", "[Hangul, thai, Thai]", "--overwrite"]) == 0
+    said = capsys.readouterr().out
+    assert " without Hangul or thai encoded as before" in said
+    assert " with Hangul or thai decoded as before" in said

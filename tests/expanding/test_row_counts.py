@@ -39,9 +39,14 @@ def test_a_count_with_a_meaning_is_said_of_the_models_that_it_is_read_of():
 
 
 def test_rows_without_a_token_are_said():
-    assert without_token(100, 100) is None
-    assert without_token(101, 100).startswith("Id 100 has a row and no token (101 rows, 100 tokens).")
-    assert without_token(34_304, 34_241).startswith("Ids 34,241 to 34,303 have a row and no token")
+    assert without_token(100, 100, sentencepiece=True) is None
+    said = without_token(101, 100, sentencepiece=True)
+    assert said.startswith("Id 100 has a row and no token (101 rows, 100 tokens).")
+    assert "as many rows as tokens, and so does llama.cpp without a tokenizer.model; trl adds" in said
+    said = without_token(34_304, 34_241, sentencepiece=False)
+    assert said.startswith("Ids 34,241 to 34,303 have a row and no token")
+    assert "as many rows as tokens; trl adds" in said
+    assert "llama.cpp" not in said
 
 
 @pytest.mark.parametrize("architecture", ["llama", "phi", "tied"])

@@ -1,15 +1,20 @@
 """The model card: true after several runs, and silent on the machine that it was made on."""
 
 import copy
+import shutil
 from contextlib import chdir
 
 import pytest
+import yaml
 
 from kovocab.cli.main import main
 from kovocab.errors import UsageError
 from kovocab.exporting.card import MOST_DECISIONS, model_card
 from kovocab.exporting.export import export
-from kovocab.record import read_record
+from kovocab.exporting.languages import Scripts
+from kovocab.forms import fault
+from kovocab.record import read_record, write_record
+from kovocab.tokenizer.tokenizer import load_tokenizer
 from support.base import BASE_TOKENS, corpus, texts
 from support.runs import fit, make_place
 
@@ -175,3 +180,75 @@ def test_where_tokenizer_model_is_from_is_said(place):
     del record["base"]["tokenizer"]["tokenizer_model_made"]
     record["base"]["tokenizer"]["tokenizer_model_left_out"] = "why"
     assert " There is no tokenizer.model: SentencePiece cannot say" in model_card(record, "some-model")
+
+
+def head(card):
+    """Lists of a card's YAML, by their keys."""
+    return yaml.safe_load(card.split("---")[1])
+
+
+@pytest.mark.parametrize(
+    ("script", "called", "languages", "tags"),
+    [
+        (None, "Korean", ["ko", "en"], ["korean"]),
+        ("Hang", "Korean", ["ko", "en"], ["korean"]),
+        ("Thai", "Thai", ["th", "en"], ["thai"]),
+        ("grek", "Grek", ["el", "en"], ["grek"]),
+        ("Ethiopic", "Ethiopic", ["en"], ["ethiopic"]),
+        ("cyrillic", "Cyrillic", ["en"], ["cyrillic"]),
+        (
+            ["Hiragana", "katakana", "Han"],
+            "Hiragana and Katakana and Han",
+            ["ja", "en"],
+            ["hiragana", "katakana", "han"],
+        ),
+        (["Thai", "Hangul", "thai"], "Thai and Hangul", ["th", "ko", "en"], ["thai", "korean"]),
+    ],
+)
+def test_the_card_says_the_script_of_the_record(place, script, called, languages, tags):
+    record = copy.deepcopy(read_record(place / "first/stages/3", "fit"))
+    refined = record["base"]["tokenizer"]
+    refined["settings"] = {"min_count": 5} | ({} if script is None else {"script": script})
+    card = model_card(record, "some-model")
+    assert f"with 32 new {called} tokens" in card
+    assert head(card)["language"] == languages
+    assert head(card)["tags"] == [*tags, "vocabulary-expansion", "continued-pretraining", "kovocab"]
+    if "ko" not in languages:
+        assert "orean" not in card
+    refined["settings"]["script"] = 5
+    assert "settings.script is 5" in fault(refined, "refine")
+
+
+def test_the_example_of_another_script_goes_on_from_a_token_of_its_own(place, tmp_path):
+    export(place / "first", tmp_path / "korean")
+    card = (tmp_path / "korean/README.md").read_text()
+    assert 'inputs = tokenizer("안녕하세요", return_tensors="pt")' in card
+    stage = tmp_path / "stage"
+    shutil.copytree(place / "first/stages/3", stage)
+    record = read_record(stage, "fit")
+    record["base"]["tokenizer"]["settings"]["script"] = "Latin"
+    write_record(stage, record)
+    export(stage, tmp_path / "latin")
+    target = load_tokenizer(stage)
+    new = [target.tokens[i].removeprefix("▁") for i in range(BASE_TOKENS, target.size)]
+    word = next(token for token in new if token.isascii() and token.isalpha() and len(token) >= 3)
+    card = (tmp_path / "latin/README.md").read_text()
+    assert f'inputs = tokenizer("{word}", return_tensors="pt")' in card
+    assert "안녕" not in card
+    assert Scripts(["Gothic"]).prompt(target, BASE_TOKENS) is None
+    assert "inputs =" not in model_card(record, "some-model", prompt=None)
+
+
+@pytest.mark.parametrize(
+    ("held", "said"), [(0, None), (1, "1 is a scaffold"), (7, "7 are scaffolds"), (31, "31 are scaffolds")]
+)
+def test_scaffolds_are_on_the_card(place, held, said):
+    record = copy.deepcopy(read_record(place / "first/stages/3", "fit"))
+    record["base"]["tokenizer"]["scaffolds"] = held
+    card = model_card(record, "some-model")
+    assert ("scaffold" in card) == (held > 0)
+    if said is not None:
+        text = f"{32 - held} {'is' if held == 31 else 'are'} text"
+        assert (
+            f" Of the new tokens {said}, the first two bytes of characters and no text by themselves; {text}. " in card
+        )

@@ -1,6 +1,7 @@
 """What export is told for those who serve: how many rows, and which class; each is said in output, record and card."""
 
 import json
+import shutil
 from contextlib import chdir
 
 import pytest
@@ -77,6 +78,28 @@ def test_the_class_is_a_choice_that_is_said(run, tmp_path, capsys):
             assert ("names the class LlamaTokenizer, which onnxruntime-extensions wants" in said) == (name[0] == "L")
     assert main([*arguments[:-1], "GPT2Tokenizer"]) == 2
     assert "tokenizer_class" in capsys.readouterr().err
+
+
+def test_a_class_that_reads_the_tokenizer_otherwise_is_refused_first(run, tmp_path, capsys):
+    """As of Gemma, which puts no space before a text."""
+    stage = tmp_path / "stage"
+    shutil.copytree(run / "stages/1", stage)
+    tokenizer = json.loads((stage / "tokenizer.json").read_text())
+    tokenizer["normalizer"] = tokenizer["normalizer"]["normalizers"][1]
+    tokenizer["decoder"]["decoders"].pop()
+    (stage / "tokenizer.json").write_text(json.dumps(tokenizer))
+    record = read_record(stage, "fit")
+    record.pop("files")
+    record["base"]["tokenizer"].pop("target_tokenizer", None)
+    write_record(stage, record)
+    arguments = ["export", "--stage", str(stage), "--out", str(tmp_path / "hub"), "--tokenizer_class"]
+    assert main([*arguments, "LlamaTokenizer"]) == 2
+    assert capsys.readouterr().err == (
+        "kovocab export: tokenizer_class is LlamaTokenizer, and under that transformers gives other ids than the "
+        f"tokenizer.json of {stage}, which is not as a Llama's; wanted PreTrainedTokenizerFast\n"
+    )
+    assert not (tmp_path / "hub").exists()
+    assert main([*arguments, "PreTrainedTokenizerFast"]) == 0
 
 
 def test_a_row_count_with_a_meaning_is_said(run, tmp_path, monkeypatch):

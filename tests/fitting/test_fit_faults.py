@@ -7,13 +7,16 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
-from transformers import BertConfig, LlamaConfig, MambaConfig, T5Config, ViTConfig
+from transformers import BertConfig, LlamaConfig, LlamaForCausalLM, MambaConfig, T5Config, ViTConfig
 
 from kovocab.cli.main import main
+from kovocab.errors import ArtefactError
 from kovocab.expanding.spelling import PIECES
+from kovocab.model.causal_lm import CausalLM
 from kovocab.record import read_record
 from kovocab.run.folder import identity
 from support.base import BASE_TOKENS
+from support.expanded import save_expanded
 from support.runs import make_place
 
 pytestmark = pytest.mark.usefixtures("in_place")
@@ -53,6 +56,30 @@ def refused(capsys, verb, *args, code=1):
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith(f"kovocab {verb}: ")
     return said
+
+
+@pytest.mark.parametrize("verb", ["fit", "validate", "test", "predict"])
+def test_a_model_that_transformers_cannot_run_is_told_in_a_line(capsys, tmp_path, verb):
+    """Its config.json and its weights belong together, so `expand` takes it; and no text goes through it."""
+    model = save_expanded(tmp_path / "model", "qwen2", num_key_value_heads=32)
+    args = ["--run", tmp_path / "run"] if verb == "fit" else []
+    args += ["--data.tokens_dir", tmp_path / "tokens"]
+    said = refused(capsys, verb, "--model.model", model, *args)
+    assert f"transformers cannot run the Qwen2ForCausalLM of {model}, on four tokens: " in said
+    assert said.partition("on four tokens: ")[2]  # and its own words
+    assert not (tmp_path / "run/stages/1").exists()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ArtefactError("ours")])
+def test_what_is_no_fault_of_the_model_comes_through(monkeypatch, error):
+    def forward(*args, **kwargs):
+        raise error
+
+    module = CausalLM("expanded")
+    monkeypatch.setattr(LlamaForCausalLM, "forward", forward)
+    with pytest.raises(error if isinstance(error, type) else type(error)) as caught:
+        module.configure_model()
+    assert "four tokens" not in str(caught.value)
 
 
 # ── settings ──

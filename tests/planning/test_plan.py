@@ -253,3 +253,22 @@ def test_what_layers_in_4_bits_need_is_said(capsys, monkeypatch):
 
 def test_a_model_that_is_not_there_is_said(capsys):
     assert "there is no nowhere" in plan(capsys, "--model.model", "nowhere", code=1)
+
+
+@pytest.mark.parametrize("kind", ["Qwen2", "Gemma"])
+def test_tied_embeddings_are_refused_in_the_words_of_fit(capsys, tmp_path, kind):
+    """A base that expand has not grown yet, as people plan for it, and what expand left of one."""
+    import transformers
+
+    sizes = {"num_attention_heads": 4, "num_key_value_heads": 2, "hidden_size": 32, "num_hidden_layers": 2}
+    made = getattr(transformers, f"{kind}Config")(vocab_size=100, tie_word_embeddings=True, head_dim=8, **sizes)
+    made.save_pretrained(tmp_path)
+    same = "stages 1, 2 and 3 would be one and the same, and so would 4 and 5"
+    said = plan(capsys, "--model.model", str(tmp_path), "--schedule", "eeve", code=1).splitlines()[-1]
+    assert said == (
+        f"kovocab plan: stage 1 has input_rows new and output_rows none, and the embeddings of {tmp_path} are tied, "
+        f"one matrix: {same}; wanted the same rows of both in 1, 2, 4 and 5, as in a `schedule` of eeve's stages 3, 6 "
+        "and 7, or a base with two matrices: `kovocab expand --untie true`"
+    )
+    both = "[{input_rows: new, output_rows: new}, {input_rows: all, output_rows: all, layers: true}]"
+    assert len(rows(capsys, "--model.model", str(tmp_path), "--schedule", both)) == 2

@@ -9,7 +9,8 @@ import pytest
 
 from kovocab import _core
 from kovocab.errors import UsageError
-from kovocab.tokenizer.script import HANGUL, script_of
+from kovocab.refining.settings import RefineSettings
+from kovocab.tokenizer.script import HANGUL, script_names, script_of
 
 EVERY = [chr(i) for i in range(sys.maxunicode + 1) if not 0xD800 <= i <= 0xDFFF]
 
@@ -133,3 +134,15 @@ def test_the_engine_counts_the_kinds_of_the_unicode_database() -> None:
     all_, *kinds = _core.count_hangul(everything, counts)
     assert kinds == [2**60 * len(characters) for characters in of_kind.values()]
     assert all_ == 2**60 * sum(map(HANGUL.holds, EVERY))
+
+
+def test_each_script_is_said_once_in_order() -> None:
+    """As `--script+ Thai --script+ Hangul` gives them, behind the default."""
+    assert RefineSettings(script=["Hangul", "Thai", "Hangul"]).script == ["Hangul", "Thai"]
+    assert script_names(["old_italic", "Thai", "Old Italic", "THAI", "hang", "Hangul"]) == [
+        "old_italic",
+        "Thai",
+        "hang",
+    ]
+    assert script_names("Thai") == ["Thai"]
+    assert script_of(["Thai", "thai"]) == script_of("Thai")

@@ -8,11 +8,12 @@ What takes time to load is loaded inside `main`, where Ctrl-C is heard.
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 
 from kovocab.cli import verbs
-from kovocab.cli.presets import own_parts
+from kovocab.cli.presets import own_parts, place_of
 from kovocab.errors import KovocabError, UsageError, training_installed
 from kovocab.machine.stopping import drop_output, exit_code, listening, tell
 from kovocab.run.stage_plan import TRAINING
@@ -27,6 +28,9 @@ VERBS: dict[str, Callable[..., int | None]] = {
     "sample": verbs.sample,
     "quickstart": verbs.quickstart,
 }
+
+_UNKNOWN = re.compile(r"(?:Option '(.+?)' is not accepted|([\w.]+): there is no such setting)")
+"""What the parser says of a setting that it does not know."""
 
 STREET = ("count", "combine", "refine", "expand", "plan", "fit", "validate", "test", "predict", "export", "evaluate")
 
@@ -78,6 +82,12 @@ def _run(args: list[str]) -> int:
     try:
         with training_installed():
             return _run_verb(verb, own_parts(verb, args[1:], _summaries()))
+    except UsageError as error:
+        unknown = _UNKNOWN.match(str(error))
+        path = place_of(unknown[1] or unknown[2], verb, args[1:]) if unknown else None
+        if path is None:
+            raise
+        raise UsageError(f"--config {path}: {error}") from error
     except SystemExit as end:  # after --help and --print_config
         return end.code if isinstance(end.code, int) else int(end.code is not None)
 

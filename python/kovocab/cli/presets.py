@@ -5,16 +5,20 @@
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from kovocab.errors import UsageError
+from kovocab.forms import short
 from kovocab.run.stage_plan import TRAINING
 
 _FLAGS = ("--config", "-c")
+_NONE = object()
 
 
 def own_parts(verb: str, args: list[str], verbs: Collection[str]) -> list[str]:
@@ -26,7 +30,8 @@ def own_parts(verb: str, args: list[str], verbs: Collection[str]) -> list[str]:
         verbs: All of them. A file is a preset if its keys are nothing but verbs.
 
     Raises:
-        UsageError: a preset has no part for the verb, or one that is no settings.
+        UsageError: a file says a key twice; or a preset has no part for the verb, one that is no settings, or
+            something else beside its parts.
     """
     name = "fit" if verb in TRAINING else verb
     found: list[str] = []
@@ -39,8 +44,9 @@ def own_parts(verb: str, args: list[str], verbs: Collection[str]) -> list[str]:
             continue
         path = arg if is_path else inline
         if not isinstance(preset.get(name), dict):
-            wanted = f"{name}: {{SETTING: VALUE}}"
-            raise UsageError(f"--config {path} has parts for {', '.join(preset)} and none for {name}; wanted {wanted}")
+            parts = f"has parts for {', '.join(preset)} and none for {name}"
+            said = f": {name} is {short(preset[name])}" if name in preset else f" {parts}"
+            raise UsageError(f"--config {path}{said}; wanted {name}: {{SETTING: VALUE}}")
         part = json.dumps(preset[name])
         found.append(part if is_path else f"{flag}={part}")
     return found
@@ -48,8 +54,70 @@ def own_parts(verb: str, args: list[str], verbs: Collection[str]) -> list[str]:
 
 def _preset(path: str, verbs: Collection[str]) -> dict[str, Any] | None:
     """What a file holds, if it is a preset; of what cannot be read the parser says what is wrong."""
-    try:
-        said = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+    said = _read(path)
+    if not isinstance(said, dict):
         return None
-    return said if isinstance(said, dict) and said and all(key in verbs for key in said) else None
+    parts = [key for key in said if key in verbs]
+    others = {key: get_close_matches(str(key), verbs, n=1, cutoff=0.8) for key in said if key not in verbs}
+    slips = [key for key, near in others.items() if near and isinstance(said[key], dict)]
+    if slips or (parts and others):
+        key = (slips or list(others))[0]
+        meant = f" (is it {others[key][0]}?)" if others[key] else ""
+        beside = f", beside the part{'s' * (len(parts) > 1)} for {', '.join(parts)}" if parts else ""
+        raise UsageError(
+            f"--config {path}: {key} is no verb{meant}{beside}; wanted parts for verbs alone, or a verb's settings "
+            "alone"
+        )
+    return said if parts else None
+
+
+def _read(path: str) -> Any:
+    """What a file of YAML holds; None of what is none.
+
+    Raises:
+        UsageError: it says a key twice, of which the parser would take the last in silence.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        said = yaml.safe_load(text)
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        return None
+    if (twice := next(_twice(node, set()), None)) is not None:
+        line = f"in line {twice.start_mark.line + 1}"
+        raise UsageError(f"--config {path}: {twice.value} is there a second time, {line}; wanted each key once")
+    return said
+
+
+def _twice(node: yaml.Node | None, seen: set[int]) -> Iterator[yaml.ScalarNode]:
+    """The keys that a mapping has already, wherever they are."""
+    if id(node) in seen:  # what an alias repeats
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        for part in node.value:
+            yield from _twice(part, seen)
+    elif isinstance(node, yaml.MappingNode):
+        keys: set[tuple[str, str]] = set()
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in keys:
+                    yield key
+                keys.add((key.tag, key.value))
+            yield from _twice(value, seen)
+
+
+def place_of(setting: str, verb: str, args: list[str]) -> str | None:
+    """Which of a command line's files says a setting, by its dotted name: the last; None where none does."""
+    name = "fit" if verb in TRAINING else verb
+    paths = [after for flag, after in pairwise(args) if flag in _FLAGS]
+    paths += [arg.partition("=")[2] for arg in args if arg.partition("=")[0] in _FLAGS and "=" in arg]
+    for path in reversed(paths):
+        said = _read(path)
+        for root in ((name, *setting.split(".")), setting.split(".")):
+            found = said
+            for key in root:
+                found = found.get(key, _NONE) if isinstance(found, dict) else _NONE
+            if found is not _NONE:
+                return path
+    return None

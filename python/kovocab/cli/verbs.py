@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from kovocab.errors import UsageError, quantity
 from kovocab.refining.settings import RefineSettings
+from kovocab.tokenizer.script import script_names
 
 SKIPPED = 3
 """The exit code of a run that is done, but for what it was told to skip."""
@@ -132,14 +133,14 @@ def refine_words(
     record = refined.save(out, overwrite=overwrite)
     checked = record["promises"]
     again = checked["base_tokens_reachable"]
-    script = chosen.script if isinstance(chosen.script, str) else " and ".join(chosen.script)
+    scripts = script_names(chosen.script)
     remade = f", and {quantity(again, 'token')} of the base by merges that are new" if again else ""
     print(refined.summary())
     print(
         f"promises kept: {quantity(checked['base_tokens'], 'base id')} as before; "
-        f"{quantity(checked['texts_without_hangul'], 'text')} without {script} encoded as before; "
+        f"{quantity(checked['texts_without_hangul'], 'text')} without {' or '.join(scripts)} encoded as before; "
         f"{quantity(checked['new_tokens'], 'new token')} reachable{remade}; "
-        f"{quantity(checked['texts_with_hangul'], 'text')} with {script} decoded as before\n{out}"
+        f"{quantity(checked['texts_with_hangul'], 'text')} with {' or '.join(scripts)} decoded as before\n{out}"
     )
 
 
@@ -275,6 +276,7 @@ def quickstart(
     corpus: str | None = None,
     min_count: int | None = None,
     base: Literal["llama", "phi-2"] = "llama",
+    overwrite: bool = False,
 ) -> None:
     """Walk the whole street on a small example, from raw text to a folder for the hub, in some minutes.
 
@@ -284,11 +286,12 @@ def quickstart(
         min_count: Threshold of refine; by default one that suits the size of the text.
         base: What is adapted: llama, with a real tokenizer of 32,000 tokens, or phi-2, byte-level, with a bias for each
             row and rows to spare; both small, with random weights.
+        overwrite: Replace what a quickstart left in out of another base, corpus or min_count.
     """
     from kovocab.example.quickstart import walk
 
     place = out or ("runs/quickstart" if base == "llama" else f"runs/quickstart-{base}")
-    walk(Path(place), corpus, min_count, base)
+    walk(Path(place), corpus, min_count, base, overwrite=overwrite)
 
 
 def _without_bars() -> None:

@@ -14,10 +14,10 @@ from typing import Any
 
 from kovocab.artefact import check_file, check_replaceable, new_folder, remove_artefact
 from kovocab.corpus.remote import shown
-from kovocab.errors import KovocabError, UsageError, quantity
+from kovocab.errors import ArtefactError, KovocabError, UsageError, quantity
 from kovocab.example.bases import BASES
 from kovocab.ownership import is_marked, marked
-from kovocab.record import read_record, write_record
+from kovocab.record import RECORD, Record, read_record, write_record
 from kovocab.refining.settings import suited_min_count
 from kovocab.stages import Stage
 
@@ -46,16 +46,21 @@ checkpoint_every: {steps}
 """
 
 
-def walk(out: Path, corpus: str | None, min_count: int | None, base_name: str = "llama") -> None:
+def walk(
+    out: Path, corpus: str | None, min_count: int | None, base_name: str = "llama", *, overwrite: bool = False
+) -> None:
     """Run every verb into `out` and print what was made.
 
     Args:
-        out: Folder of all artefacts; those of an earlier walk are replaced, and what else is in it stays.
+        out: Folder of all artefacts; those of an earlier walk with the same settings are replaced, and what else is in
+            it stays.
         corpus: A corpus of your own; sample text when None.
         min_count: Threshold of refine; one for each 100 kB of text, from 10 to 6,000, when None.
         base_name: Of `kovocab.example.bases.BASES`.
+        overwrite: Whether those of an earlier walk with other settings are replaced too.
 
     Raises:
+        ArtefactError: `out` is of an earlier walk with other settings, or holds files that are not kovocab's.
         UsageError: the package that carries the base tokenizer is not installed, or `corpus` is a URL with secrets.
         KovocabError: a verb failed; it said why.
     """
@@ -67,11 +72,14 @@ def walk(out: Path, corpus: str | None, min_count: int | None, base_name: str = 
     words, base, korean = f"{out}/words.parquet", f"{out}/base", corpus or f"{out}/korean.txt"
     english = f"{out}/english.txt"
     config = out / "fit.yaml"
+    settings: Record = {"base": base_name, "corpus": corpus, "min_count": min_count}
     check_replaceable(out / "base", "quickstart")
+    if not overwrite:
+        _check_same(out, settings)
     check_file(config, is_marked, "configuration")
     if (out / "stages").is_dir() and not (out / "base").is_dir():
         raise UsageError(f"{out} holds stages that are not the quickstart's; choose another folder")
-    _make_base(out / "base", base_name)
+    _make_base(out / "base", settings)
     _run("sample", out=english, megabytes=0.5, language="en")
     if corpus is None:
         _run("sample", out=korean, megabytes=2, language="ko")
@@ -113,10 +121,27 @@ def _run(verb: str, **settings: Any) -> None:
         raise KovocabError(f"`kovocab {verb}` failed with exit code {code}")
 
 
-def _make_base(folder: Path, base: str) -> None:
-    save = BASES[base]()
+def _check_same(out: Path, settings: Record) -> None:
+    """What an earlier walk left is of the same settings: of others its stages would be lost."""
+    if not (out / "base" / RECORD).is_file():
+        return
+    record = read_record(out / "base", "quickstart")
+    # A record without settings is of an earlier kovocab, and says in words which base it is of.
+    before = record.get("settings") or {"base": next((b for b in BASES if b in str(record).lower()), None)}
+    for name, now in settings.items():
+        if before.get(name) != now:
+            flag = f"--{name} {now}" if now is not None else f"no --{name}"
+            was = f"--{name} {before[name]}" if before.get(name) is not None else f"no --{name}"
+            raise ArtefactError(
+                f"{out} is of an earlier quickstart with {was}, and this one has {flag}; wanted another --out, or "
+                "--overwrite to replace it"
+            )
+
+
+def _make_base(folder: Path, settings: Record) -> None:
+    save = BASES[settings["base"]]()
     with new_folder(folder) as beside:
-        write_record(beside, {"verb": "quickstart", "base_model": save(beside)})
+        write_record(beside, {"verb": "quickstart", "base_model": save(beside), "settings": settings})
 
 
 def _report(out: Path) -> str:

@@ -62,15 +62,22 @@ def meaning(rows: int, architecture: str) -> str | None:
     )
 
 
-def without_token(rows: int, tokens: int) -> str | None:
-    """What is said of rows without a token; None where there are none."""
+def without_token(rows: int, tokens: int, *, sentencepiece: bool) -> str | None:
+    """What is said of rows without a token; None where there are none.
+
+    Args:
+        rows: Of the model.
+        tokens: Of its tokenizer.
+        sentencepiece: Whether that is SentencePiece-style: of a byte-level one llama.cpp fills the rows up itself.
+    """
     if rows <= tokens:
         return None
     ids = f"Id {tokens:,} has" if rows == tokens + 1 else f"Ids {tokens:,} to {rows - 1:,} have"
+    converter = ", and so does llama.cpp without a tokenizer.model" if sentencepiece else ""
     return (
         f"{ids} a row and no token ({rows:,} rows, {tokens:,} tokens). Sampling can choose them, which "
         "`suppress_tokens` in a generation config prevents, at some milliseconds a step; outlines with xgrammar wants "
-        "as many rows as tokens, and so does llama.cpp without a tokenizer.model; trl adds dummy tokens for them."
+        f"as many rows as tokens{converter}; trl adds dummy tokens for them."
     )
 
 

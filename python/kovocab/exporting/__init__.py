@@ -6,4 +6,5 @@ takes its name. It never says in the card what is not in a record.
 export  the verb: write, open again, compare
 card    the model card, filled from the records
 tables  tables of Markdown
+languages  what it says of the script of new tokens
 """

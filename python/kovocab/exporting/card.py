@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from kovocab.errors import quantity
+from kovocab.exporting.languages import Scripts
 from kovocab.exporting.tables import cell, table
 from kovocab.hub import HUB_ID
 from kovocab.record import Record
@@ -25,6 +27,7 @@ def model_card(
     licence: str | None = None,
     reader: str | None = None,
     notes: Sequence[str] = (),
+    prompt: str | None = None,
 ) -> str:
     """The README.md of an exported model.
 
@@ -35,6 +38,7 @@ def model_card(
         licence: The identifier of the model's licence, as the hub has them.
         reader: What is needed to read the model, where not every reader can.
         notes: What else is to be known of the folder, a paragraph each.
+        prompt: A text for the example to go on from; without it the example only opens the model.
 
     Returns:
         Markdown, headed by the YAML that the hub reads. What a record does not hold is left out.
@@ -43,10 +47,10 @@ def model_card(
     expanded = runs[0]["base"]
     base = base_model or _hub_id(expanded)
     parts = [
-        _front_matter(base, licence),
+        _front_matter(base, licence, Scripts.of(expanded["tokenizer"])),
         f"# {name}",
         _summary(base, licence, expanded, runs),
-        _usage(name),
+        _usage(name, prompt),
         "" if reader is None else f"Reading it needs {reader}.",
         *notes,
         _tokenizer(expanded["tokenizer"], runs),
@@ -57,12 +61,13 @@ def model_card(
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _front_matter(base: str | None, licence: str | None) -> str:
-    lines = ["language:", "- ko", "- en"]
+def _front_matter(base: str | None, licence: str | None, scripts: Scripts) -> str:
+    lines = ["language:", *(f"- {code}" for code in scripts.languages)]
     lines += [] if licence is None else [f"license: {licence}"]
     lines += ["library_name: transformers", "pipeline_tag: text-generation"]
     lines += [] if base is None else [f"base_model: {base}"]
-    lines += ["tags:", "- korean", "- vocabulary-expansion", "- continued-pretraining", "- kovocab"]
+    tags = [*scripts.tags, "vocabulary-expansion", "continued-pretraining", "kovocab"]
+    lines += ["tags:", *(f"- {tag}" for tag in tags)]
     return "\n".join(["---", *lines, "---"])
 
 
@@ -77,11 +82,12 @@ def _hub_id(expanded: Record) -> str | None:
 
 def _summary(base: str | None, licence: str | None, expanded: Record, runs: list[Record]) -> str:
     first, stages = expanded["first_new_id"], [stage for run in runs for stage in _stages(run)]
-    tokens = sum(stage["tokens"] for stage in stages)
+    tokens, refined = sum(stage["tokens"] for stage in stages), expanded["tokenizer"]
+    called = f"{expanded['new_tokens']:,} new {Scripts.of(refined).called} tokens"
     said = (
-        f"{base or 'Its base'} with {expanded['new_tokens']:,} new Korean tokens: ids {first:,} to "
+        f"{base or 'Its base'} with {called}: ids {first:,} to "
         f"{first + expanded['new_tokens'] - 1:,}, behind the base's own, which keep their meaning. "
-        f"Trained on {tokens:,} tokens in {len(stages)} stage{'s' * (len(stages) > 1)}"
+        f"{_scaffolds(refined)}Trained on {tokens:,} tokens in {len(stages)} stage{'s' * (len(stages) > 1)}"
     )
     last = runs[-1]
     if len(runs) > 1:
@@ -92,15 +98,28 @@ def _summary(base: str | None, licence: str | None, expanded: Record, runs: list
     return said + "." + (" The base's licence applies to what was made from it." if licence is None else "")
 
 
-def _usage(name: str) -> str:
-    return f"""```python
-from transformers import AutoModelForCausalLM, AutoTokenizer
+def _scaffolds(refined: Record) -> str:
+    """How many new tokens of a byte-level base are no text."""
+    if not (held := refined.get("scaffolds", 0)):
+        return ""
+    are = "is a scaffold" if held == 1 else "are scaffolds"
+    text = quantity(refined["new_tokens"] - held, "is text", "are text")
+    return f"Of the new tokens {held:,} {are}, the first two bytes of characters and no text by themselves; {text}. "
 
-tokenizer = AutoTokenizer.from_pretrained("{name}")
-model = AutoModelForCausalLM.from_pretrained("{name}")
-inputs = tokenizer("안녕하세요", return_tensors="pt")
-print(tokenizer.decode(model.generate(**inputs, max_new_tokens=40)[0]))
-```"""
+
+def _usage(name: str, prompt: str | None) -> str:
+    lines = [
+        "from transformers import AutoModelForCausalLM, AutoTokenizer",
+        "",
+        f'tokenizer = AutoTokenizer.from_pretrained("{name}")',
+        f'model = AutoModelForCausalLM.from_pretrained("{name}")',
+    ]
+    if prompt is not None:
+        lines += [
+            f'inputs = tokenizer("{prompt}", return_tensors="pt")',
+            "print(tokenizer.decode(model.generate(**inputs, max_new_tokens=40)[0]))",
+        ]
+    return "\n".join(["```python", *lines, "```"])
 
 
 def _tokenizer(refined: Record, runs: list[Record]) -> str:

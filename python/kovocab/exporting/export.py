@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import torch
@@ -10,18 +11,20 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from kovocab.artefact import check_replaceable, new_folder
 from kovocab.building.ranked_model import is_sentencepiece_style
-from kovocab.errors import ArtefactError, ModelError, UsageError
-from kovocab.expanding.checks import PROMPTS, check_finite, check_tokenizer, open_tokenizer
+from kovocab.errors import ArtefactError, ModelError, TokenizerError, UsageError, model_errors
+from kovocab.expanding.checks import PROMPTS, check_finite, check_tokenizer, open_tokenizer, refined_of
 from kovocab.expanding.config_files import CONFIG, GENERATION, read_json, reader_needed, save_model
 from kovocab.expanding.expand import Dtype, copy_tokenizer, load_plain
 from kovocab.expanding.row_counts import check_multiple, meaning, rows_for, set_rows, without_token
 from kovocab.expanding.split_rows import plain_embeddings
 from kovocab.exporting.card import model_card
+from kovocab.exporting.languages import Scripts
 from kovocab.hub import HUB_ID
 from kovocab.record import RECORD, Record, check_files, read_record, write_record
 from kovocab.tokenizer.companions import CONFIG as TOKENIZER_CONFIG
 from kovocab.tokenizer.companions import read_config
 from kovocab.tokenizer.tokenizer import load_tokenizer
+from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 _YIELDS = ("README.md",)
 """A card that somebody edited is theirs."""
@@ -107,9 +110,9 @@ def export(
     check_files(stage, source)
     target = load_tokenizer(stage / "tokenizer.json")
     check_tokenizer(stage, source, target)
-    if tokenizer_class != FAST and not is_sentencepiece_style(target):
-        raise UsageError(f"tokenizer_class is {tokenizer_class}, and the tokenizer is byte-level; wanted {FAST}")
     tokenizer = open_tokenizer(stage)
+    if tokenizer_class != FAST:
+        _check_class(stage, target, tokenizer_class)
     model = load_plain(str(stage), dtype)
     check_finite(model, stage)
     if (rows := plain_embeddings(model)[0].num_embeddings) != source["vocab_size"]:
@@ -130,7 +133,8 @@ def export(
         "notes": [],
         "model": source,
     }
-    said = without_token(rows, target.size), meaning(rows, type(model).__name__), _CLASSES[tokenizer_class]
+    padded = without_token(rows, target.size, sentencepiece=is_sentencepiece_style(target))
+    said = padded, meaning(rows, type(model).__name__), _CLASSES[tokenizer_class]
     with new_folder(out, made_from, overwrite=overwrite, yields=_YIELDS) as folder:
         save_model(model, folder, stage, max_shard_size=SHARD)
         _fill_generation(folder, tokenizer)
@@ -141,11 +145,14 @@ def export(
         if tokenizer_class != FAST:
             _name_class(folder, tokenizer_class)
         record["notes"] = [note for note in said if note is not None]
-        card = model_card(source, name, base_model=base_model, licence=license, reader=reader, notes=record["notes"])
+        prompt = Scripts.of(refined_of(source)).prompt(target, source["first_new_id"])
+        card = model_card(
+            source, name, base_model=base_model, licence=license, reader=reader, notes=record["notes"], prompt=prompt
+        )
         (folder / "README.md").write_bytes(
             card.encode("utf-8", errors="backslashreplace")
         )  # a token may be half a pair
-        _check(folder, before)
+        _check(folder, out, before)
         write_record(folder, record)
     return read_record(out)
 
@@ -175,6 +182,28 @@ def stage_of(run: str | Path, number: int | None = None) -> Path:
     return finished[last]
 
 
+def _check_class(stage: Path, target: TokenizerJson, name: str) -> None:
+    """See, before weights are read, that transformers opens the tokenizer as it is under a class of another name.
+
+    Raises:
+        UsageError: it is byte-level, or transformers gives other ids, or does not open it.
+    """
+    if not is_sentencepiece_style(target):
+        raise UsageError(f"tokenizer_class is {name}, and the tokenizer is byte-level; wanted {FAST}")
+    with TemporaryDirectory() as made:
+        folder = Path(made)
+        copy_tokenizer(stage, folder)
+        (folder / CONFIG).write_bytes((stage / CONFIG).read_bytes())
+        _name_class(folder, name)
+        try:
+            open_tokenizer(folder, stage)
+        except TokenizerError as error:
+            raise UsageError(
+                f"tokenizer_class is {name}, and under that transformers gives other ids than the tokenizer.json of "
+                f"{stage}, which is not as a Llama's; wanted {FAST}"
+            ) from error
+
+
 def _name_class(folder: Path, name: str) -> None:
     """Write the class that tokenizer_config.json names."""
     path = folder / TOKENIZER_CONFIG
@@ -201,9 +230,9 @@ def _fill_generation(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
         (folder / GENERATION).write_text(json.dumps(filled, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
-def _check(folder: Path, before: list[torch.Tensor]) -> None:
+def _check(folder: Path, out: Path, before: list[torch.Tensor]) -> None:
     """Open what was written as its user will, and compare."""
-    tokenizer = open_tokenizer(folder)
+    tokenizer = open_tokenizer(folder, out)
     model = load_plain(str(folder))
     for prompt, wanted in zip(PROMPTS, before, strict=True):
         if not torch.equal(_logits(model, tokenizer, prompt), wanted):
@@ -221,5 +250,6 @@ def _check(folder: Path, before: list[torch.Tensor]) -> None:
 @torch.no_grad()
 def _logits(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompt: str) -> torch.Tensor:
     ids = tokenizer(prompt, return_tensors="pt")["input_ids"]
-    logits: torch.Tensor = model(input_ids=ids).logits
+    with model_errors(f"transformers cannot run the {type(model).__name__} of {model.name_or_path}"):
+        logits: torch.Tensor = model(input_ids=ids).logits
     return logits

@@ -21,7 +21,7 @@ from kovocab.model.qlora import check_qlora, no_shards, qlora_of
 from kovocab.record import check_files
 from kovocab.run.folder import base_record
 from kovocab.run.processes import rank
-from kovocab.run.stage_plan import StagePlan
+from kovocab.run.stage_plan import StagePlan, check_tied
 from kovocab.tokenizer.tokenizer import load_tokenizer
 
 MOST_PROCESSES = 1 << 20
@@ -86,37 +86,17 @@ def check_start(folder: Path) -> None:
         check_files(folder, base_record(folder))
 
 
-def check_tied(folder: Path, stages: list[StagePlan]) -> None:
-    """Where both embeddings are one matrix, a stage trains the same rows of both.
+def check_base_tied(folder: Path, stages: list[StagePlan]) -> None:
+    """Where both embeddings are one matrix, by the record of `expand`, a stage trains the same rows of both.
 
     Raises:
-        ModelError: names the stages that would not, and those that would then be one and the same.
+        ModelError: as `check_tied`.
     """
     record = base_record(folder)
     while record["verb"] == "fit":
         record = record["base"]
-    apart = [each for each in stages if each.stage.input_rows != each.stage.output_rows]
-    if not record.get("tied") or not apart:
-        return
-    # All that can be trained of one matrix is what a stage says of either.
-    alike: dict[tuple[str, bool], list[int]] = {}
-    for each in stages:
-        rows = max(each.stage.input_rows, each.stage.output_rows, key=("none", "new", "all").index)
-        alike.setdefault((rows, each.stage.layers), []).append(each.number)
-    same = [_listed(numbers) for numbers in alike.values() if len(numbers) > 1]
-    told = f": stages {same[0]} would be one and the same" if same else ""
-    told += "".join(f", and so would {more}" for more in same[1:])
-    first = apart[0]
-    raise ModelError(
-        f"stage {first.number} has input_rows {first.stage.input_rows} and output_rows {first.stage.output_rows}, and "
-        f"the embeddings of {folder} are tied, one matrix{told}; wanted the same rows of both in "
-        f"{_listed([each.number for each in apart])}, as in a `schedule` of eeve's stages 3, 6 and 7, or a base with "
-        "two matrices: `kovocab expand --untie true`"
-    )
-
-
-def _listed(numbers: list[int]) -> str:
-    return " and ".join(filter(None, (", ".join(map(str, numbers[:-1])), str(numbers[-1]))))
+    if record.get("tied"):
+        check_tied(folder, stages)
 
 
 def check_labels(folder: Path, stages: list[StagePlan], done: int) -> None:

@@ -28,7 +28,14 @@ from kovocab.expanding.expand import copy_tokenizer
 from kovocab.expanding.spelling import copy_pieces
 from kovocab.expanding.split_rows import fused_state_dict, save_plain
 from kovocab.fitting.callbacks import HeldOutLines, Losses, PlainLines, StageBar, StepSeed
-from kovocab.fitting.checks import check_labels, check_model, check_qlora_stages, check_start, check_tied, check_trainer
+from kovocab.fitting.checks import (
+    check_base_tied,
+    check_labels,
+    check_model,
+    check_qlora_stages,
+    check_start,
+    check_trainer,
+)
 from kovocab.fitting.finite import Finite, NoHeldOutNumber, NoNumber
 from kovocab.fitting.held_out import evaluate
 from kovocab.fitting.meters import Meters, loggers
@@ -108,7 +115,7 @@ class Fit:
         )
         given = configuration.config_init
         self.stages = stage_plans(given.schedule, given.stages, given.defaults, self.tokens_per_step)
-        check_tied(self.run.base, self.stages)
+        check_base_tied(self.run.base, self.stages)
         check_qlora_stages(module, self.stages, trainer)
         self.data.check()  # after all else: it may read all of the corpus
         of_all = configuration.run_settings(self.data, self.tokens_per_step)

@@ -18,7 +18,7 @@ from torch.distributed.fsdp import FSDPModule
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from kovocab.errors import ArtefactError, ModelError, UsageError
+from kovocab.errors import ArtefactError, ModelError, UsageError, model_errors
 from kovocab.expanding.expand import Dtype
 from kovocab.expanding.logits import LogitForm
 from kovocab.expanding.split_rows import SplitLinear, block_of, split_rows
@@ -279,11 +279,13 @@ class CausalLM(LightningModule):
         self.loaded.train(False)  # dropout would give two different hidden states
         input_ids = torch.arange(4, device=self._head.output_old.device).unsqueeze(0)
         kind = type(self.loaded).__name__
-        try:
-            theirs = self.loaded(input_ids=input_ids, labels=input_ids, use_cache=False)
-        except AttributeError as error:  # Mamba and xLSTM ask the head for its weight
-            raise ModelError(f"{kind} reaches into its embeddings, which are in two blocks here: {error}") from error
-        hidden = self._hidden(input_ids)
+        with model_errors(f"transformers cannot run the {kind} of {self.folder}, on four tokens"):
+            try:
+                theirs = self.loaded(input_ids=input_ids, labels=input_ids, use_cache=False)
+            except AttributeError as error:  # Mamba and xLSTM ask the head for its weight
+                said = f"{kind} reaches into its embeddings, which are in two blocks here: {error}"
+                raise ModelError(said) from error
+            hidden = self._hidden(input_ids)
         ours = self._form.apply_(self._head(self._form.states(hidden)))
         # NaN is no head of another kind; that the weights are broken is said of their loss.
         if theirs.logits.shape != ours.shape or not torch.equal(theirs.logits.nan_to_num(), ours.nan_to_num()):

@@ -14,7 +14,7 @@ from kovocab.planning.costs import Skeleton
 from kovocab.planning.setup import SHARDED, Machine, Setup, machine_of, setup_of, strategy_of, weights_dtype
 from kovocab.planning.table import header, lacking, readable, row_of, table
 from kovocab.run.configuration import Configuration
-from kovocab.run.stage_plan import stage_plans
+from kovocab.run.stage_plan import check_tied, stage_plans
 from kovocab.stages import Stage
 
 MOST_SHARDS = 1024
@@ -25,7 +25,8 @@ def plan(configuration: Configuration) -> None:
 
     Raises:
         UsageError: a number or a combination of them that cannot be.
-        ModelError: there is no model's configuration.
+        ModelError: there is no model's configuration, or it is tied and a stage would train one embedding without the
+            other.
     """
     config = configuration.config
     trainer = config.trainer.clone()
@@ -40,6 +41,8 @@ def plan(configuration: Configuration) -> None:
     check_length(skeleton.model.config, data.packing.length)
     tokens = data.packing.length * data.batch_size * machine.devices * trainer.accumulate_grad_batches
     stages = stage_plans(given.schedule, given.stages, given.defaults, tokens)
+    if skeleton.tied:
+        check_tied(config.model.model, stages)
     whole = any(qlora_of(module.qlora, stage.stage) for stage in stages)  # on each device
     if whole and strategy_of(trainer) == SHARDED:
         raise no_shards(SHARDED.rpartition(".")[2])

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kovocab.errors import UsageError
+from kovocab.tokenizer.script import script_names
 
 CARDS = 6000
 """The thresholds of the model cards, for 100 GB of text."""
@@ -50,6 +51,8 @@ class RefineSettings:
             value = getattr(self, name)
             if value is not None and not 1 <= value < 1 << 64:  # counts are 64 bits wide
                 raise UsageError(f"{name} is {value}; wanted {'1 or more' if value < 1 else 'less than 2^64'}")
+        if not isinstance(self.script, str):  # `--script+ Hangul` adds to the default
+            object.__setattr__(self, "script", script_names(self.script))
         kinds = {"prune": ("threshold", "leaf"), "candidates": ("intermediate", "continued")}
         for name, known in kinds.items():
             if getattr(self, name) not in known:

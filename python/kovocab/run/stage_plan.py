@@ -2,9 +2,10 @@
 
 import math
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
-from kovocab.errors import UsageError
+from kovocab.errors import ModelError, UsageError
 from kovocab.record import Record
 from kovocab.stages import STAGES, LabelMode, Stage
 
@@ -163,3 +164,37 @@ def _fill(number: int, stage: Stage, own: StageSettings, defaults: StageSettings
         if filled[key] is None:
             raise UsageError(f"stage {number} has no {key}; give {what} in stages.{number} or in defaults")
     return StagePlan(number=number, stage=stage, **filled)
+
+
+def check_tied(model: str | Path, stages: list[StagePlan]) -> None:
+    """See that each stage trains the same rows of both embeddings, of a model in which they are one matrix.
+
+    Args:
+        model: The folder of the model, for the error.
+        stages: All of a run's.
+
+    Raises:
+        ModelError: names the stages that do not, and those that would then be one and the same.
+    """
+    apart = [each for each in stages if each.stage.input_rows != each.stage.output_rows]
+    if not apart:
+        return
+    # All that can be trained of one matrix is what a stage says of either.
+    alike: dict[tuple[str, bool], list[int]] = {}
+    for each in stages:
+        rows = max(each.stage.input_rows, each.stage.output_rows, key=("none", "new", "all").index)
+        alike.setdefault((rows, each.stage.layers), []).append(each.number)
+    same = [_listed(numbers) for numbers in alike.values() if len(numbers) > 1]
+    told = f": stages {same[0]} would be one and the same" if same else ""
+    told += "".join(f", and so would {more}" for more in same[1:])
+    first = apart[0]
+    raise ModelError(
+        f"stage {first.number} has input_rows {first.stage.input_rows} and output_rows {first.stage.output_rows}, and "
+        f"the embeddings of {model} are tied, one matrix{told}; wanted the same rows of both in "
+        f"{_listed([each.number for each in apart])}, as in a `schedule` of eeve's stages 3, 6 and 7, or a base with "
+        "two matrices: `kovocab expand --untie true`"
+    )
+
+
+def _listed(numbers: list[int]) -> str:
+    return " and ".join(filter(None, (", ".join(map(str, numbers[:-1])), str(numbers[-1]))))

@@ -121,26 +121,40 @@ def script_of(names: str | Sequence[str]) -> Script:
     Raises:
         UsageError: there is no such script; names those whose names are near.
     """
-    wanted = [names] if isinstance(names, str) else list(dict.fromkeys(names))
+    wanted = script_names(names)
     if not wanted:
         raise UsageError("script is empty; wanted the name of a script, or a list of names")
     scripts = [_script(name) for name in wanted]
     if len(scripts) == 1:
         return scripts[0]
     return Script(
-        " and ".join(script.name for script in scripts),
+        " or ".join(script.name for script in scripts),
         "".join(script.characters for script in scripts),
         "".join(script.candidates for script in scripts),
-        " and ".join(script.wanted for script in scripts),
+        " or ".join(script.wanted for script in scripts),
     )
+
+
+def script_names(names: str | Sequence[str]) -> list[str]:
+    """The name, or the names, of one or several scripts: each once, in order, as it is first spelled."""
+    found: dict[str, str] = {}
+    for name in [names] if isinstance(names, str) else names:
+        found.setdefault(folded_name(name), name)
+    return list(found.values())
+
+
+def folded_name(name: str) -> str:
+    """A script's name as Unicode compares it: without case, blanks and hyphens; Hangul's code is its name."""
+    folded = re.sub("[-_ ]", "", name).casefold()
+    return "hangul" if folded == "hang" else folded
 
 
 @lru_cache
 def _script(name: str) -> Script:
     import polars as pl
 
-    folded = re.sub("[-_ ]", "", name).casefold()
-    if folded in ("hangul", "hang"):
+    folded = folded_name(name)
+    if folded == "hangul":
         return HANGUL
     if folded not in _OF_NO_SCRIPT and folded.isalpha():
         try:

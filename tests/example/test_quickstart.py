@@ -1,0 +1,89 @@
+"""The quickstart goes into a folder of its own: what another one trained there stays unless it is told otherwise."""
+
+import shutil
+
+import pytest
+
+from kovocab.artefact import new_folder
+from kovocab.cli.main import main
+from kovocab.errors import KovocabError
+from kovocab.example import quickstart
+from kovocab.record import read_record, write_record
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Bases of one small file, and a street whose first verb fails; which verbs were run."""
+
+    def base(called):
+        def save(folder):
+            (folder / "config.json").write_text(called)
+            return f"a {called} with random weights"
+
+        return lambda: save
+
+    run = []
+
+    def stop(verb, **settings):
+        run.append(verb)
+        raise KovocabError("stop")
+
+    monkeypatch.setattr(quickstart, "BASES", {"llama": base("Llama"), "phi-2": base("phi-2")})
+    monkeypatch.setattr(quickstart, "_run", stop)
+    return run
+
+
+def tree(folder):
+    """Every file with its content and its time."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [(path, path.read_bytes(), path.stat().st_mtime_ns) for path in files]
+
+
+@pytest.fixture
+def walked(tmp_path, quick):
+    """What a walk left: its base, and a finished stage."""
+    out = tmp_path / "q"
+    assert main(["quickstart", "--out", str(out), "--base", "phi-2", "--min_count", "20"]) == 1
+    with new_folder(out / "stages/1") as folder:
+        (folder / "model.safetensors").write_bytes(b"weights")
+        write_record(folder, {"verb": "fit"})
+    quick.clear()
+    return out
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ([], "--base phi-2, and this one has --base llama"),
+        (["--base", "phi-2"], "--min_count 20, and this one has no --min_count"),
+        (["--base", "phi-2", "--min_count", "20", "--corpus", "a.txt"], "no --corpus, and this one has --corpus a.txt"),
+    ],
+)
+def test_another_walk_is_not_replaced_in_silence(walked, capsys, quick, args, said):
+    before = tree(walked)
+    assert main(["quickstart", "--out", str(walked), *args]) == 1
+    told = capsys.readouterr().err
+    assert f"{walked} is of an earlier quickstart with {said}; wanted another --out, or --overwrite" in told
+    assert told.count("\n") == 1
+    assert (tree(walked), quick) == (before, [])
+    assert main(["quickstart", "--out", str(walked), *args, "--overwrite"]) == 1
+    assert quick == ["sample"]
+    assert read_record(walked / "base")["settings"]["base"] == ("phi-2" if args else "llama")
+
+
+def test_the_same_walk_goes_again(walked, quick):
+    assert main(["quickstart", "--out", str(walked), "--base", "phi-2", "--min_count", "20"]) == 1
+    assert quick == ["sample"]
+
+
+def test_a_record_of_an_earlier_kovocab_says_its_base_in_words(walked, capsys, quick):
+    record = read_record(walked / "base")
+    del record["settings"]
+    write_record(walked / "base", record)
+    assert main(["quickstart", "--out", str(walked)]) == 1
+    assert "with --base phi-2, and this one has --base llama" in capsys.readouterr().err
+    assert main(["quickstart", "--out", str(walked), "--base", "phi-2"]) == 1
+    assert quick == ["sample"]
+    shutil.rmtree(walked / "base")
+    assert main(["quickstart", "--out", str(walked)]) == 2
+    assert "holds stages that are not the quickstart's" in capsys.readouterr().err
