@@ -266,3 +266,14 @@ def test_where_all_was_skipped_the_report_says_why(
     assert [fault["place"] for fault in faults] == ["line 1", "line 2"]
     assert "no such key in ['txet']" in faults[0]["what"]
     assert not Path("w").exists()
+
+
+def test_scripts_that_are_added_to_the_default_are_said_once(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = "refine --words w.parquet --base base --out both --min_count 20 --min_syllable_count 20"
+    code, _ = answer(capsys, [*line.split(), "--script+", "Thai", "--script+", "Hangul"])
+    assert code == 0
+    assert read_record("both")["settings"]["script"] == ["Hangul", "Thai"]
+    assert main([*line.split(), "--script", "[Hangul, thai, Thai]", "--overwrite"]) == 0
+    said = capsys.readouterr().out
+    assert " without Hangul or thai encoded as before" in said
+    assert " with Hangul or thai decoded as before" in said

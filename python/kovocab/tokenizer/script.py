@@ -128,10 +128,10 @@ def script_of(names: str | Sequence[str]) -> Script:
     if len(scripts) == 1:
         return scripts[0]
     return Script(
-        " and ".join(script.name for script in scripts),
+        " or ".join(script.name for script in scripts),
         "".join(script.characters for script in scripts),
         "".join(script.candidates for script in scripts),
-        " and ".join(script.wanted for script in scripts),
+        " or ".join(script.wanted for script in scripts),
     )
 
 
