@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_array::builder::{StringViewBuilder, UInt64Builder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, UInt32Type, UInt64Type};
-use arrow_array::{Array, ArrayRef, RecordBatch, StringViewArray, UInt32Array, UInt64Array};
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, StringViewArray, UInt32Array, UInt64Array};
 use arrow_schema::{DataType, Field, Schema};
 
 use crate::bpe::train::Trained;
@@ -109,6 +109,22 @@ pub fn trained(tokens: &[Trained]) -> Result<RecordBatch> {
         ("right", part(|parts| &parts.1)),
         ("count", u64s(tokens.iter().map(|token| token.count))),
     ])
+}
+
+/// `text: string`.
+///
+/// # Errors
+/// None that the caller can cause.
+pub fn documents<T: AsRef<str>>(texts: &[T]) -> Result<RecordBatch> {
+    table([("text", strings(texts.iter().map(|text| Some(text.as_ref()))))])
+}
+
+/// `first: bool`.
+///
+/// # Errors
+/// None that the caller can cause.
+pub fn flags(values: Vec<bool>) -> Result<RecordBatch> {
+    table([("first", Arc::new(BooleanArray::from(values)))])
 }
 
 fn strings<'a>(values: impl Iterator<Item = Option<&'a str>>) -> ArrayRef {

@@ -17,7 +17,8 @@ from kovocab.corpus.faults import Fault, Skip
 from kovocab.corpus.files import SUFFIXES, files
 from kovocab.errors import CorpusError
 from kovocab.reading import blocks
-from kovocab.reading.documents import fingerprint, read_file
+from kovocab.reading.documents import fingerprint
+from kovocab.reading.formats import read_file
 from support.corpora import SAMPLE, fault, numbered, read, write
 from support.servers import SECRET, Half, put
 

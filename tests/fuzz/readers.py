@@ -15,7 +15,7 @@ from kovocab.corpus.faults import Fault
 from kovocab.corpus.files import SUFFIXES
 from kovocab.errors import CorpusError
 from kovocab.reading import blocks
-from kovocab.reading.documents import read_file
+from kovocab.reading.formats import read_file
 from support import fuzzing
 from support.corpora import raw
 from support.fuzzing import skipping

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeAlias
 
+from kovocab.corpus.paths import is_path, steps_of
 from kovocab.errors import UsageError
 
 Encoding: TypeAlias = Literal["utf-8", "cp949", "utf-16"]
@@ -41,6 +42,8 @@ class Reading:
             raise UsageError(f"encoding is {self.encoding!r}; wanted {', '.join(ENCODINGS[:-1])} or {ENCODINGS[-1]}")
         if self.normalize not in (None, "nfc"):
             raise UsageError(f"normalize is {self.normalize!r}; wanted nfc, or nothing")
+        if is_path(self.column):
+            steps_of(self.column)
 
     def recorded(self) -> dict[str, Any]:
         """What a record says of it: the column, and whatever else is not as it is by default."""

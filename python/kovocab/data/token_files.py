@@ -27,7 +27,8 @@ from kovocab.data.memo import Memo
 from kovocab.data.packed import DTYPES, PackedSource
 from kovocab.data.splitting import PARTS, Split
 from kovocab.errors import CorpusError, UsageError, quantity
-from kovocab.reading.documents import check_readable, corpus_files, fingerprint_of, local_files, read_file
+from kovocab.reading.documents import check_readable, corpus_files, fingerprint_of, local_files
+from kovocab.reading.formats import read_file
 from kovocab.record import RECORD, Record, read_record, write_record
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.workplace import turn

@@ -1,0 +1,129 @@
+"""Tables as text, `.csv` and `.tsv`: read strictly, a record of another number of fields is a fault.
+
+Not left to Polars, to which a quote in the middle of a field opens a quoted one, and missing fields are nulls.
+"""
+
+import csv
+from collections.abc import Iterable, Iterator
+
+import polars as pl
+
+from kovocab.corpus.archives import Member
+from kovocab.corpus.faults import LONGEST, Fault, Skip, line_texts
+from kovocab.corpus.files import File
+
+MOST = 64 << 20
+"""Characters in a record, at most: a quote that nobody closes would take all that follows."""
+
+_BATCH = 4 << 20  # characters of text handed over at a time
+
+Line = tuple[int, str]
+
+
+def read_delimited(
+    path: File | Member, blocks: Iterable[tuple[int, bytes] | Fault], column: str, encoding: str, skip: Skip
+) -> Iterator[pl.Series]:
+    """Read a column of a file whose first record names them.
+
+    Fields are quoted by `"`, and may then hold newlines. In a `.tsv`, a field that begins with a quote and does not
+    end with one, as many files have them that know no quoting, is what it is.
+
+    Args:
+        path: the file.
+        blocks: its lines.
+        column: what the column is called.
+        encoding: of the lines.
+        skip: told of each fault.
+    """
+    csv.field_size_limit(LONGEST)  # of this process; by default it is 131,072
+    tabs = ".tsv" in path.name.lower()
+    lines = _Lines(blocks, str(path), encoding, skip)
+    records = _records(lines, "\t" if tabs else ",", tabs)
+    number, names = next(records, (0, []))
+    if isinstance(names, str):
+        skip(Fault(str(path), f"line {number}", names, 1))
+        return
+    if column not in names:
+        if number:
+            skip(Fault(str(path), "", f"no column {column!r}; it has {', '.join(names) or 'none'}"))
+        return
+    wanted, at = len(names), names.index(column)
+    lines.fields = wanted
+    texts: list[str] = []
+    size = 0
+    for number, record in records:
+        if isinstance(record, str) or len(record) != wanted:
+            found = record if isinstance(record, str) else f"{len(record)} fields"
+            skip(Fault(str(path), f"line {number}", f"{found}; wanted {wanted}: {', '.join(names)}", 1))
+            continue
+        texts.append(record[at])
+        size += len(record[at]) + 1
+        if size >= _BATCH:
+            yield pl.Series(texts, dtype=pl.String)
+            texts, size = [], 0
+    yield pl.Series(texts, dtype=pl.String)
+
+
+class _Lines:
+    """Lines with their numbers, of which some may be given back."""
+
+    def __init__(self, blocks: Iterable[tuple[int, bytes] | Fault], name: str, encoding: str, skip: Skip) -> None:
+        self._lines, self._back = self._all(blocks, name, encoding, skip), list[Line]()
+        self.fields = 0  # that a record has, when it is known
+
+    def __iter__(self) -> Iterator[Line]:
+        return self
+
+    def __next__(self) -> Line:
+        return self._back.pop() if self._back else next(self._lines)
+
+    def give_back(self, lines: list[Line]) -> None:
+        self._back += reversed(lines)
+
+    @staticmethod
+    def _all(blocks: Iterable[tuple[int, bytes] | Fault], name: str, encoding: str, skip: Skip) -> Iterator[Line]:
+        for item in blocks:
+            if isinstance(item, Fault):
+                skip(item)
+                continue
+            first, block = item
+            try:
+                texts = block.removesuffix(b"\n").decode(encoding).split("\n")
+            except UnicodeDecodeError:
+                yield from line_texts(block, first, name, encoding, skip)
+            else:
+                yield from enumerate(texts, first)
+
+
+def _records(lines: _Lines, separator: str, literal: bool) -> Iterator[tuple[int, list[str] | str]]:
+    """Records with the number of their first line; in place of one that is none, why."""
+    for number, line in lines:
+        text = line.removesuffix("\r")
+        if '"' in text:
+            yield number, _quoted((number, text), lines, separator, literal)
+        elif text:
+            yield number, text.split(separator)
+
+
+def _quoted(first: Line, lines: _Lines, separator: str, literal: bool) -> list[str] | str:
+    """The record that begins in a line with a quote; if it is none, only that line is taken."""
+    taken: list[Line] = []
+    plain = first[1].split(separator)
+
+    def given() -> Iterator[str]:
+        yield first[1] + "\n"
+        size = len(first[1])
+        for line in lines:
+            taken.append(line)
+            size += len(line[1]) + 1
+            # Where no quoting is known, this record and the next are whole.
+            if size > MOST or (literal and len(plain) == lines.fields == line[1].count(separator) + 1):
+                return
+            yield line[1] + "\n"
+
+    try:
+        record = next(csv.reader(given(), delimiter=separator, strict=True))
+    except csv.Error as error:
+        lines.give_back(taken)
+        return plain if literal else f"a quoted field that is none ({error})"
+    return [field.removesuffix("\r") if at == len(record) - 1 else field for at, field in enumerate(record)]

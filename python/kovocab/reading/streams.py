@@ -1,0 +1,145 @@
+"""Arrow's own files, `.arrow` and `.feather`, batch by batch: streams, as Hugging Face's `datasets` saves, and files.
+
+A file is a stream with a frame round it. Not left to Polars alone, which reads a stream whole. What stands in front of
+the batches, schema and dictionaries, is given to it with each.
+"""
+
+import io
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import polars as pl
+
+from kovocab.corpus.archives import Member
+from kovocab.corpus.faults import POLARS_ERRORS, Fault, Skip, first_line
+from kovocab.corpus.files import File
+from kovocab.corpus.paths import nested, texts_of
+from kovocab.errors import CorpusError
+from kovocab.reading.blocks import damage
+from kovocab.reading.tables import ROW, without_nulls
+
+_AT_ONCE = 8 << 20  # bytes of batches that are read together
+_MARK, _END = b"\xff\xff\xff\xff", b"\xff\xff\xff\xff\0\0\0\0"
+_SCHEMA, _DICTIONARY, _BATCH = 1, 2, 3
+
+
+def read_stream(path: File | Member, column: str, skip: Skip) -> Iterator[pl.Series]:
+    """Read a column, or what a path leads to, of a file of Arrow's; of a damaged one all batches before the damage.
+
+    Yields:
+        Series of type String, without nulls.
+
+    Raises:
+        CorpusError: a remote file cannot be reached.
+    """
+    name, row = str(path), 0
+    front, held, rows = b"", b"", 0
+    found: tuple[str, list[str]] | None = None
+
+    def texts() -> Iterator[pl.Series]:
+        assert found is not None
+        root, steps = found
+        try:
+            frame = pl.read_ipc_stream(io.BytesIO(front + held + _END), columns=[root], row_index_name=ROW)
+            part = texts_of(frame.select(pl.col(ROW) + row, root), ROW, root, steps)
+        except POLARS_ERRORS as error:
+            skip(Fault(name, f"rows {row + 1} to {row + rows}", f"cannot be read: {first_line(error)}", rows))
+        else:
+            yield without_nulls(part, column, name, skip)
+
+    fault = None
+    try:
+        with path.open("rb") as file:
+            size = path.size if isinstance(path, Member) else path.stat().st_size
+            for kind, count, message in _messages(file, size):
+                if kind == _SCHEMA:
+                    front = message
+                    schema = pl.read_ipc_stream(io.BytesIO(front + _END)).schema
+                    where = nested(schema, column)
+                    if isinstance(where, str):
+                        skip(Fault(name, "", where))
+                        return
+                    found = where
+                elif kind == _DICTIONARY:
+                    front += message
+                elif kind == _BATCH:
+                    held, rows = held + message, rows + count
+                    if len(held) >= _AT_ONCE:
+                        yield from texts()
+                        held, row, rows = b"", row + rows, 0
+    except CorpusError:
+        raise
+    except (OSError, EOFError, *POLARS_ERRORS) as error:
+        fault = error
+    if held:
+        yield from texts()
+    if fault is not None:
+        skip(damage(path, f"after row {row + rows}" if row + rows else "", fault))
+
+
+def _messages(file: BinaryIO, size: int) -> Iterator[tuple[int, int, bytes]]:
+    """The messages of a stream: kind, rows of a batch, and all its bytes.
+
+    Raises:
+        EOFError: it is broken, or no stream.
+    """
+    start = file.read(8)
+    framed = start[:6] == b"ARROW1"
+    if start[:4] == b"FEA1":
+        raise EOFError("a Feather file of version 1; wanted version 2, or Parquet")
+    if framed:
+        start = b""
+    at, first = 8 * framed, True
+
+    def take(count: int) -> bytes:
+        nonlocal start, at
+        if count > size - at:
+            raise EOFError(f"broken at byte {at}: the stream ends too early; wanted a whole Arrow file")
+        while len(start) < count and (more := file.read(count - len(start))):
+            start += more
+        if len(start) < count:
+            raise EOFError(f"broken at byte {at}: the stream ends too early; wanted a whole Arrow file")
+        data, start = start[:count], start[count:]
+        at += count
+        return data
+
+    while framed or first or at < size:
+        prefix = take(4)
+        marked = prefix == _MARK
+        prefix = take(4) if marked else prefix
+        length = int.from_bytes(prefix, "little")
+        if not length:
+            return
+        begun = at
+        try:
+            meta = take(length)
+            kind, rows, body = _header(meta)
+        except (struct.error, IndexError) as error:
+            raise EOFError(f"broken at byte {begun}: {error}; wanted an Arrow file") from error
+        if first and kind != _SCHEMA:
+            raise EOFError(f"broken at byte {begun}: no schema; wanted an Arrow file")
+        first = False
+        yield kind, rows, _MARK * marked + prefix + meta + take(body)
+
+
+def _header(meta: bytes) -> tuple[int, int, int]:
+    """Kind of a message, rows of its batch, and bytes of its body: three fields of its flatbuffer."""
+
+    def field(table: int, number: int) -> int:
+        entries = table - struct.unpack_from("<i", meta, table)[0]
+        if 4 + 2 * number >= struct.unpack_from("<H", meta, entries)[0]:
+            return 0
+        offset: int = struct.unpack_from("<H", meta, entries + 4 + 2 * number)[0]
+        return table + offset if offset else 0
+
+    root: int = struct.unpack_from("<I", meta)[0]
+    kind = meta[field(root, 1)] if field(root, 1) else 0
+    body: int = struct.unpack_from("<q", meta, field(root, 3))[0] if field(root, 3) else 0
+    rows = 0
+    if kind == _BATCH and (header := field(root, 2)):
+        inner = header + struct.unpack_from("<I", meta, header)[0]
+        rows = struct.unpack_from("<q", meta, field(inner, 0))[0] if field(inner, 0) else 0
+    if body < 0:
+        raise struct.error("a body of negative size")
+    return kind, rows, body
