@@ -52,28 +52,25 @@ pub fn read<R: Read>(source: R, steps: &[Step], put: &mut dyn FnMut(Found) -> io
     let line = Rc::new(Cell::new(1));
     let mut json = serde_json::Deserializer::from_reader(Counted { source, line: line.clone() });
     let mut sink = Sink { found: Found::default(), line, put: Some(put), failed: None };
-    let mut broken = None;
-    loop {
-        let ended = json.end();
-        match ended {
-            Ok(()) => break,
-            Err(error) if error.is_io() => return Err(error.into()),
+    let error = loop {
+        match json.end() {
+            Ok(()) => break None,
+            Err(error) if error.is_io() => break Some(error),
             Err(_) => {}
         }
         if let Err(error) = (At { steps, root: true, sink: &mut sink }).deserialize(&mut json) {
-            if let Some(failed) = sink.failed.take() {
-                return Err(failed);
-            }
-            if error.is_io() {
-                return Err(error.into());
-            }
-            broken = Some((error.line(), error.column(), why(&error)));
-            break;
+            break Some(error);
         }
+    };
+    let Sink { found, put, failed, .. } = sink;
+    if let Some(failed) = failed {
+        return Err(failed);
     }
-    let Sink { found, put, .. } = sink;
-    put.map_or(Ok(()), |put| put(found))?;
-    Ok(broken)
+    put.map_or(Ok(()), |put| put(found))?; // what was read before it broke
+    match error {
+        Some(error) if error.is_io() => Err(error.into()),
+        error => Ok(error.map(|error| (error.line(), error.column(), why(&error)))),
+    }
 }
 
 /// Read a block of lines, each a JSON value; a line that is broken gives nothing, and a reason.

@@ -87,7 +87,8 @@ def test_what_was_read_before_an_outage_comes_first(
     assert faults == []
     assert found == texts[: len(found)]
     assert len(found) < len(texts)
-    assert len(found) > len(texts) // 10 or suffix == ".parquet"  # how far Polars has read ahead is its own affair
+    # How far Polars has read ahead is its own affair, a block of bzip2 is large, and a zip has its list at its end.
+    assert len(found) > len(texts) // 10 or suffix.endswith((".parquet", ".feather", ".bz2", ".zip"))
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -90,12 +90,35 @@ def zip_members(file: BinaryIO, name: str) -> Iterator[Member]:
     Raises:
         zipfile.BadZipFile: it is none.
     """
-    with zipfile.ZipFile(file) as archive:
+    told = _Told(file)
+    try:
+        opened = zipfile.ZipFile(told)
+    except zipfile.BadZipFile as error:
+        raise told.error or error from None
+    with opened as archive:
         for info in archive.infolist():
             if info.is_dir():
                 continue
             fault = "is encrypted; wanted it unpacked" if info.flag_bits & _ENCRYPTED else None
             yield Member(name, PurePosixPath(_name(info)), info.file_size, fault, partial(archive.open, info))
+
+
+class _Told:
+    """A file that remembers that it could not be read, which `zipfile` takes for damage."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            return self._file.read(size)
+        except OSError as error:
+            self.error = error
+            raise
 
 
 def _name(info: zipfile.ZipInfo) -> str:

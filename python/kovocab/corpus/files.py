@@ -32,13 +32,11 @@ SUFFIXES = {
 """The suffixes that are read, and as what: a document a line, a JSON object a line, JSON, tables, archives of these."""
 
 _PAPERS = re.compile(
-    r"(readme|licen[cs]e|copying|notice|changelog|citation|authors)(\W.*)?|_success|dataset_infos?\.json"
+    r"(readme|licen[cs]e|copying|notice|changelog|citation|authors)(\W.*)?|_success"
     r"|(sha\d+|md5)sums?|.*\.(sha\d+|md5|crc)"
 )
 """Names of what lies beside a corpus and is none."""
 
-
-_SAVED = ("state.json", "dataset_info.json")
 
 _KINDS: dict[str, Callable[[Path], bool]] = {
     "a pipe": Path.is_fifo,
@@ -124,12 +122,11 @@ def corpus_of(names: Iterable[str], where: str, *, empty: bool = False) -> list[
     for name in names:
         if PurePath(name).name == "dataset_dict.json":
             raise _several_splits(PurePath(name), saved)
-    # What `datasets` saves beside its data.
-    names = [name for name in names if not (PurePath(name).name in _SAVED and PurePath(name).parent in saved)]
-    found = [name for name in names if _suffix(name)]
+    beside = {name for name in names if _is_beside(PurePath(name), saved)}
+    found = [name for name in names if _suffix(name) and name not in beside]
     if not found and not empty:
         raise CorpusError(f"{where} holds no file to read; wanted {_wanted()}")
-    papers = [name for name in names if not _suffix(name) and _PAPERS.fullmatch(PurePath(name).name.lower())]
+    papers = [name for name in names if name in beside or (not _suffix(name) and _is_paper(name))]
     if unknown := [name for name in names if not _suffix(name) and name not in papers]:
         more = f", and {len(unknown) - 1:,} more" if len(unknown) > 1 else ""
         raise CorpusError(
@@ -139,6 +136,17 @@ def corpus_of(names: Iterable[str], where: str, *, empty: bool = False) -> list[
     for name in papers:
         log.warning("%s is left out: it is no part of a corpus", name)
     return found
+
+
+def _is_paper(name: str) -> bool:
+    return _PAPERS.fullmatch(PurePath(name).name.lower()) is not None
+
+
+def _is_beside(path: PurePath, saved: Iterable[PurePath]) -> bool:
+    """Whether a file is what `datasets` writes of its data: beside data in one of `saved`, or of a repository."""
+    return path.name in ("dataset_info.json", "dataset_infos.json") or (
+        path.name == "state.json" and path.parent in saved
+    )
 
 
 def _several_splits(path: PurePath, saved: Iterable[PurePath]) -> CorpusError:

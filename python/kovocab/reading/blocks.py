@@ -8,7 +8,7 @@ import bz2
 import codecs
 import lzma
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from math import inf
@@ -86,7 +86,7 @@ def blocks(path: File | Member, data: Iterator[bytes] | None = None) -> Iterator
         yield damage(path, f"after line {number - 1}" if number > 1 else "", fault)
 
 
-def ahead(items: Iterator[Item]) -> Iterator[Item]:
+def ahead(items: Iterator[Item]) -> Generator[Item]:
     """Fetch each of `items` in another thread while the one before is worked on."""
     end = object()
     with ThreadPoolExecutor(1) as pool:

@@ -11,6 +11,7 @@ import polars as pl
 from kovocab.corpus.archives import Member
 from kovocab.corpus.faults import LONGEST, Fault, Skip, line_texts
 from kovocab.corpus.files import File
+from kovocab.errors import CorpusError
 
 MOST = 64 << 20
 """Characters in a record, at most: a quote that nobody closes would take all that follows."""
@@ -50,18 +51,23 @@ def read_delimited(
     wanted, at = len(names), names.index(column)
     lines.fields = wanted
     texts: list[str] = []
-    size = 0
-    for number, record in records:
-        if isinstance(record, str) or len(record) != wanted:
-            found = record if isinstance(record, str) else f"{len(record)} fields"
-            skip(Fault(str(path), f"line {number}", f"{found}; wanted {wanted}: {', '.join(names)}", 1))
-            continue
-        texts.append(record[at])
-        size += len(record[at]) + 1
-        if size >= _BATCH:
-            yield pl.Series(texts, dtype=pl.String)
-            texts, size = [], 0
+    size, failed = 0, None
+    try:
+        for number, record in records:
+            if isinstance(record, str) or len(record) != wanted:
+                found = record if isinstance(record, str) else f"{len(record)} fields"
+                skip(Fault(str(path), f"line {number}", f"{found}; wanted {wanted}: {', '.join(names)}", 1))
+                continue
+            texts.append(record[at])
+            size += len(record[at]) + 1
+            if size >= _BATCH:
+                yield pl.Series(texts, dtype=pl.String)
+                texts, size = [], 0
+    except CorpusError as error:  # what was read before comes first
+        failed = error
     yield pl.Series(texts, dtype=pl.String)
+    if failed is not None:
+        raise failed
 
 
 class _Lines:
@@ -122,8 +128,7 @@ def _quoted(first: Line, lines: _Lines, separator: str, literal: bool) -> list[s
             yield line[1] + "\n"
 
     try:
-        record = next(csv.reader(given(), delimiter=separator, strict=True))
+        return next(csv.reader(given(), delimiter=separator, strict=True))
     except csv.Error as error:
         lines.give_back(taken)
         return plain if literal else f"a quoted field that is none ({error})"
-    return [field.removesuffix("\r") if at == len(record) - 1 else field for at, field in enumerate(record)]

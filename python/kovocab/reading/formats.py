@@ -6,7 +6,7 @@ block again, slowly, to say which line is at fault.
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import polars as pl
 
@@ -17,7 +17,7 @@ from kovocab.corpus.files import File, corpus_of, kind
 from kovocab.corpus.paths import EACH, is_path, steps_of
 from kovocab.corpus.settings import TEXT, Reading
 from kovocab.errors import CorpusError
-from kovocab.reading.blocks import ahead, blocks, pieces, transcoded
+from kovocab.reading.blocks import Item, ahead, blocks, pieces, transcoded
 from kovocab.reading.delimited import read_delimited
 from kovocab.reading.streams import read_stream
 from kovocab.reading.tables import read_parquet
@@ -102,30 +102,35 @@ def _read(path: File | Member, reading: Reading, skip: Skip) -> Iterator[pl.Seri
             if not lines:
                 yield from read_values(path, data, column, skip)
                 return
-        parted = blocks(path, data)
-        parted = parted if _is_small(path) else ahead(parted)
-        if how in ("csv", "tsv"):
-            yield from read_delimited(path, parted, column, encoding, skip)
-        else:
-            yield from _read_lines(path, parted, None if how == "lines" else column, encoding, skip)
+        with _aside(path, blocks(path, data)) as parted:
+            if how in ("csv", "tsv"):
+                yield from read_delimited(path, parted, column, encoding, skip)
+            else:
+                yield from _read_lines(path, parted, None if how == "lines" else column, encoding, skip)
 
 
 def _read_archive(path: File | Member, reading: Reading, skip: Skip) -> Iterator[pl.Series]:
     """The documents of the files in an archive, those of small ones together."""
     held: list[pl.Series] = []
-    for member in _members(path, skip):
-        if kind(member) == "archive":
-            skip(Fault(str(member), "", "is an archive in an archive; wanted it unpacked"))
-        elif member.fault is not None:
-            skip(Fault(str(member), "", member.fault))
-        else:
-            for part in _read(member, reading, skip):
-                held.append(part)
-                if not _is_small(member) or len(held) >= _TOGETHER:
-                    yield pl.concat(held)
-                    held = []
+    failed: CorpusError | None = None
+    try:
+        for member in _members(path, skip):
+            if kind(member) == "archive":
+                skip(Fault(str(member), "", "is an archive in an archive; wanted it unpacked"))
+            elif member.fault is not None:
+                skip(Fault(str(member), "", member.fault))
+            else:
+                for part in _read(member, reading, skip):
+                    held.append(part)
+                    if not _is_small(member) or len(held) >= _TOGETHER:
+                        yield pl.concat(held)
+                        held = []
+    except CorpusError as error:  # what was read before comes first
+        failed = error
     if held:
         yield pl.concat(held)
+    if failed is not None:
+        raise failed
 
 
 def _members(path: File | Member, skip: Skip) -> Iterator[Member]:
@@ -140,18 +145,14 @@ def _members(path: File | Member, skip: Skip) -> Iterator[Member]:
             for member in found:
                 last = str(member)
                 if not any(part.startswith((".", "__MACOSX")) for part in member.path.parts) and corpus_of(
-                    [last], f"{path}: the archive", empty=True
+                    [str(member.path)], f"{path}: the archive", empty=True
                 ):
                     yield member
     except CorpusError:
         raise
     except (OSError, *DAMAGE) as error:
-        why = getattr(error, "strerror", None) or first_line(error)
-        skip(
-            Fault(
-                str(path), f"after {last}" if last else "", f"cannot be read: {why}; wanted a whole {path.suffix} file"
-            )
-        )
+        why = getattr(error, "strerror", None) or f"{first_line(error)}; wanted a whole {path.suffix} file"
+        skip(Fault(str(path), f"after {last}" if last else "", f"cannot be read: {why}"))
 
 
 def _is_small(path: File | Member) -> bool:
@@ -176,15 +177,28 @@ def _read_lines(
                 skip(Fault(name, f"line {line}", what, 1))
             yield pl.DataFrame(texts).to_series()
         return
-    parsed = _parsed(parted, column, encoding)
-    for part in parsed if _is_small(path) else ahead(parsed):
-        if isinstance(part, Fault):
-            skip(part)
-        elif isinstance(part, pl.Series):
-            yield part
-        else:
-            number, block = part
-            yield pl.Series(list(line_documents(block, number, name, column, skip, encoding)), dtype=pl.String)
+    with _aside(path, _parsed(parted, column, encoding)) as parsed:
+        for part in parsed:
+            if isinstance(part, Fault):
+                skip(part)
+            elif isinstance(part, pl.Series):
+                yield part
+            else:
+                number, block = part
+                yield pl.Series(list(line_documents(block, number, name, column, skip, encoding)), dtype=pl.String)
+
+
+@contextmanager
+def _aside(path: File | Member, items: Iterator[Item]) -> Iterator[Iterator[Item]]:
+    """`items`, fetched ahead where that is worth it, and closed here: the collector might do it in any thread."""
+    if _is_small(path):
+        yield items
+        return
+    fetched = ahead(items)
+    try:
+        yield fetched
+    finally:
+        fetched.close()
 
 
 def _utf8(block: bytes, first: int, name: str, encoding: str, skip: Skip) -> bytes:

@@ -1,12 +1,13 @@
-"""Arrow's own files, `.arrow` and `.feather`, batch by batch: streams, as Hugging Face's `datasets` saves, and files.
+"""Arrow's own files, `.arrow` and `.feather`: tables with an index, and streams, as Hugging Face's `datasets` saves.
 
-A file is a stream with a frame round it. Not left to Polars alone, which reads a stream whole. What stands in front of
-the batches, schema and dictionaries, is given to it with each.
+A stream is not left to Polars alone, which reads it whole: it gets batch by batch, and with each what stands in front
+of all, schema and dictionaries.
 """
 
 import io
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import BinaryIO
 
 import polars as pl
@@ -17,7 +18,7 @@ from kovocab.corpus.files import File
 from kovocab.corpus.paths import nested, texts_of
 from kovocab.errors import CorpusError
 from kovocab.reading.blocks import damage
-from kovocab.reading.tables import ROW, without_nulls
+from kovocab.reading.tables import ROW, read_parquet, without_nulls
 
 _AT_ONCE = 8 << 20  # bytes of batches that are read together
 _MARK, _END = b"\xff\xff\xff\xff", b"\xff\xff\xff\xff\0\0\0\0"
@@ -34,6 +35,12 @@ def read_stream(path: File | Member, column: str, skip: Skip) -> Iterator[pl.Ser
         CorpusError: a remote file cannot be reached.
     """
     name, row = str(path), 0
+    start = b""
+    with suppress(OSError, EOFError), path.open("rb") as file:  # which come again where it is read
+        start = file.read(6)
+    if start == b"ARROW1":
+        yield from read_parquet(path, column, skip, scan=pl.scan_ipc)
+        return
     front, held, rows = b"", b"", 0
     found: tuple[str, list[str]] | None = None
 
@@ -52,6 +59,8 @@ def read_stream(path: File | Member, column: str, skip: Skip) -> Iterator[pl.Ser
     try:
         with path.open("rb") as file:
             size = path.size if isinstance(path, Member) else path.stat().st_size
+            if start[:4] == b"FEA1":
+                raise EOFError("a Feather file of version 1; wanted version 2, or Parquet")
             for kind, count, message in _messages(file, size):
                 if kind == _SCHEMA:
                     front = message
@@ -68,12 +77,12 @@ def read_stream(path: File | Member, column: str, skip: Skip) -> Iterator[pl.Ser
                     if len(held) >= _AT_ONCE:
                         yield from texts()
                         held, row, rows = b"", row + rows, 0
-    except CorpusError:
-        raise
     except (OSError, EOFError, *POLARS_ERRORS) as error:
         fault = error
     if held:
         yield from texts()
+    if isinstance(fault, CorpusError):  # a remote file cannot be reached, which is no fault of the corpus
+        raise fault
     if fault is not None:
         skip(damage(path, f"after row {row + rows}" if row + rows else "", fault))
 
@@ -84,39 +93,29 @@ def _messages(file: BinaryIO, size: int) -> Iterator[tuple[int, int, bytes]]:
     Raises:
         EOFError: it is broken, or no stream.
     """
-    start = file.read(8)
-    framed = start[:6] == b"ARROW1"
-    if start[:4] == b"FEA1":
-        raise EOFError("a Feather file of version 1; wanted version 2, or Parquet")
-    if framed:
-        start = b""
-    at, first = 8 * framed, True
+    at, first = 0, True
 
     def take(count: int) -> bytes:
-        nonlocal start, at
-        if count > size - at:
+        nonlocal at
+        data = file.read(count) if count <= size - at else b""
+        if len(data) < count:
             raise EOFError(f"broken at byte {at}: the stream ends too early; wanted a whole Arrow file")
-        while len(start) < count and (more := file.read(count - len(start))):
-            start += more
-        if len(start) < count:
-            raise EOFError(f"broken at byte {at}: the stream ends too early; wanted a whole Arrow file")
-        data, start = start[:count], start[count:]
         at += count
         return data
 
-    while framed or first or at < size:
+    while at < size or first:
         prefix = take(4)
         marked = prefix == _MARK
         prefix = take(4) if marked else prefix
         length = int.from_bytes(prefix, "little")
-        if not length:
+        if not length and not first:
             return
         begun = at
         try:
             meta = take(length)
             kind, rows, body = _header(meta)
         except (struct.error, IndexError) as error:
-            raise EOFError(f"broken at byte {begun}: {error}; wanted an Arrow file") from error
+            raise EOFError(f"broken at byte {begun}: no message; wanted an Arrow file") from error
         if first and kind != _SCHEMA:
             raise EOFError(f"broken at byte {begun}: no schema; wanted an Arrow file")
         first = False

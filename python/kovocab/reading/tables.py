@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import polars as pl
 
@@ -13,15 +14,20 @@ from kovocab.corpus.remote import Remote, hidden
 from kovocab.corpus.stores import missing, said
 from kovocab.errors import CorpusError
 
+Scan: TypeAlias = Callable[..., pl.LazyFrame]
+"""`pl.scan_parquet` or its like."""
+
 ROW = "kovocab: row"  # a name that no column has
 LARGEST = 1 << 30
-"""Bytes of a Parquet file in an archive, at most: it is held in memory."""
+"""Bytes of a table in an archive, at most: it is held in memory."""
 
 MISSING = "cannot be read: what follows is missing"
 
 
-def read_parquet(path: File | Member, column: str, skip: Skip, start: int = 0) -> Iterator[pl.Series]:
-    """Read a Parquet file from row `start` on; of a damaged one all rows that Polars can decode.
+def read_parquet(
+    path: File | Member, column: str, skip: Skip, start: int = 0, scan: Scan = pl.scan_parquet
+) -> Iterator[pl.Series]:
+    """Read a Parquet file, or what `scan` reads, from row `start` on; of a damaged one all rows that can be decoded.
 
     Yields:
         Series of type String, without nulls; they may be empty.
@@ -32,7 +38,7 @@ def read_parquet(path: File | Member, column: str, skip: Skip, start: int = 0) -
     name = str(path)
     if isinstance(path, Remote):
         skip = _discreetly(path, skip)
-    found = _scan(path, column, skip)
+    found = _scan(path, column, skip, scan)
     if found is None:
         return
     query, told = found.query, found.told(name, skip)
@@ -101,11 +107,11 @@ class _Texts:
         return lambda rows: without_nulls(texts_of(rows, ROW, self.root, self.steps), self.column, name, skip)
 
 
-def _scan(path: File | Member, column: str, skip: Skip) -> _Texts | None:
+def _scan(path: File | Member, column: str, skip: Skip, scan: Scan = pl.scan_parquet) -> _Texts | None:
     if not isinstance(path, Member):
-        return _texts(pl.scan_parquet(**source(path), glob=False, row_index_name=ROW), column, str(path), skip)
+        return _texts(scan(**source(path), glob=False, row_index_name=ROW), column, str(path), skip)
     if path.size > LARGEST:
-        skip(Fault(str(path), "", f"is Parquet of {path.size / 1e9:.1f} GB in an archive; wanted it unpacked"))
+        skip(Fault(str(path), "", f"is a table of {path.size / 1e9:.1f} GB in an archive; wanted it unpacked"))
         return None
     try:
         with path.open() as file:
@@ -113,7 +119,7 @@ def _scan(path: File | Member, column: str, skip: Skip) -> _Texts | None:
     except (OSError, EOFError) as error:
         skip(Fault(str(path), "", f"cannot be read: {first_line(error)}"))
         return None
-    return _texts(pl.scan_parquet(held, row_index_name=ROW), column, str(path), skip)
+    return _texts(scan(held, row_index_name=ROW), column, str(path), skip)
 
 
 def _discreetly(path: Remote, skip: Skip) -> Skip:

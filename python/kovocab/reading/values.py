@@ -1,7 +1,8 @@
 """Whole values of JSON, of whatever size: the texts at a path in them, by the engine."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from itertools import chain
 from queue import Queue
 from threading import Thread
@@ -90,15 +91,16 @@ def read_values(path: File | Member, data: Iterator[bytes], column: str, skip: S
         return pl.DataFrame(batch).to_series(), lost
 
     small = isinstance(path, Member) and path.size <= SMALL
-    for item in (_at_once if small else _aside)(read, given, steps):
-        if isinstance(item, tuple) and len(item) == 2:
-            texts, lost = item
-            for line, what in lost:
-                skip(Fault(str(path), f"line {line}", what, 1))
-            yield texts
-        else:
-            for fault in told(item):
-                skip(fault)
+    with closing((_at_once if small else _aside)(read, given, steps)) as items:
+        for item in items:
+            if isinstance(item, tuple) and len(item) == 2:
+                texts, lost = item
+                for line, what in lost:
+                    skip(Fault(str(path), f"line {line}", what, 1))
+                yield texts
+            else:
+                for fault in told(item):
+                    skip(fault)
 
 
 def _without_bom(data: Iterator[bytes]) -> Iterator[bytes]:
@@ -109,14 +111,14 @@ def _without_bom(data: Iterator[bytes]) -> Iterator[bytes]:
             first = False
 
 
-def _at_once(read: Callable[[], bytes], given: Callable[..., Given], steps: list[str]) -> Iterator[Any]:
+def _at_once(read: Callable[[], bytes], given: Callable[..., Given], steps: list[str]) -> Generator[Any]:
     found: list[Given] = []
     broken = _core.read_json(read, lambda *item: found.append(given(*item)), steps)
     yield from found
     yield broken
 
 
-def _aside(read: Callable[[], bytes], given: Callable[..., Given], steps: list[str]) -> Iterator[Any]:
+def _aside(read: Callable[[], bytes], given: Callable[..., Given], steps: list[str]) -> Generator[Any]:
     """Read in another thread, some batches ahead."""
     items: Queue[tuple[str, Any]] = Queue(maxsize=2)
     stopped: list[bool] = []
