@@ -82,6 +82,9 @@ def count_corpus(
             token_counts.count_tokens_to(tokens, out, tokenizer, threads=threads)
     documents, size = quantity(record["documents"], "document"), quantity(record["bytes"], "byte")
     print(f"{documents}, {size}: {_words(record)}\n{out}")
+    if repeated := record.get("repeated"):
+        left = f"{quantity(repeated['documents'], 'document')}, {quantity(repeated['bytes'], 'byte')}"
+        print(f"left out, as they stood in the corpus before: {left}")
     if not skipped:
         return 0
     faults, lost = record["skipped"]["faults"], record["skipped"]["documents"]

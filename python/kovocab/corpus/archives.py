@@ -50,7 +50,10 @@ class Member:
     def open(self, mode: str = "rb") -> BinaryIO:
         """Open it for reading bytes; of a tar that is a stream, once, and before the next is asked for."""
         del mode
-        return io.BufferedReader(_Stream(self._open()), 256 << 10)
+        try:
+            return io.BufferedReader(_Stream(self._open()), 256 << 10)
+        except DAMAGE as error:
+            raise EOFError(f"broken in the archive: {error}") from error
 
 
 class _Stream(io.RawIOBase):

@@ -29,6 +29,7 @@ from kovocab.data.splitting import PARTS, Split
 from kovocab.errors import CorpusError, UsageError, quantity
 from kovocab.reading.documents import check_readable, corpus_files, fingerprint_of, local_files
 from kovocab.reading.formats import read_file
+from kovocab.reading.repeats import Seen
 from kovocab.record import RECORD, Record, read_record, write_record
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.workplace import turn
@@ -263,8 +264,13 @@ def _write(
     """Encode, split and write the files of the source into the folder `beside`, with the record."""
     progress = _Progress(source.name)
     length, share = packing.length, packing.validation_share
+    repeated = {"documents": 0, "bytes": 0}
     with Split(beside, np.dtype(dtype), encoder, length=length, share=share) as split:
-        for series in (part for path in files for part in read_file(path, source.reading)):
+        seen = Seen() if source.deduplicate else None
+        for read in (part for path in files for part in read_file(path, source.reading)):
+            series, left = (read, 0) if seen is None else seen.first(read)
+            repeated["documents"] += len(read) - len(series)
+            repeated["bytes"] += left
             for document in encoder.documents(series):
                 split.add(document)
                 progress.add(document)
@@ -288,6 +294,8 @@ def _write(
             "text" if packing.special_tokens_in_text == "text" else "that token",
         )
     record = {"verb": "pack", **made_from, "dtype": dtype, "documents_with_special_tokens": found, **counts}
+    if source.deduplicate:
+        record["repeated"] = repeated
     write_record(beside, record)
 
 

@@ -13,7 +13,7 @@ from kovocab.corpus.remote import is_url, shown
 from kovocab.corpus.settings import TEXT, Reading
 from kovocab.errors import CorpusError, UsageError, quantity
 from kovocab.reading.formats import normalized, read_file
-from kovocab.reading.repeats import Seen
+from kovocab.reading.repeats import first_of_each
 from kovocab.reading.tables import check_parquet, read_frame
 
 Corpus: TypeAlias = str | Path | Sequence[str | Path] | pl.DataFrame | pl.LazyFrame | pl.Series | Iterable[str]
@@ -101,8 +101,7 @@ def batches(
 
     parts = _parts(corpus, reading, None if skip is None else told)
     if reading.deduplicate:
-        seen = Seen()
-        parts = (seen.first(part) for part in parts)
+        parts = first_of_each(parts)
     for batch in _sized(parts, batch_size):
         empty = False
         yield batch

@@ -1,40 +1,63 @@
 """Documents that stood in a corpus before, known by a hash each."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import polars as pl
 
 from kovocab import _core
-from kovocab.errors import UsageError, quantity
+from kovocab.errors import ArtefactError, UsageError, quantity
 
 
 class Seen:
-    """The documents of a corpus that were met, in some 20 to 40 bytes each, whatever they hold.
+    """The documents of a corpus that were met: some 20 to 40 bytes for each, whatever it holds.
 
-    Args:
-        limit: Bytes that may be used, if that is bounded.
+    Two documents are the same if 128 bits of hash are: among a billion others one is taken for another with a chance
+    of 10^-21.
 
     Attributes:
-        documents: How many were left out.
-        bytes: How much text that was.
+        limit: Bytes that may be used, if that is bounded.
     """
 
-    def __init__(self, limit: int | None = None) -> None:
-        self._core, self._limit = _core.Seen(), limit
-        self.documents = self.bytes = 0
+    def __init__(self) -> None:
+        self._core = _core.Seen()
+        self.limit: int | None = None
 
-    def first(self, documents: pl.Series) -> pl.Series:
-        """Those of the documents that were not met before.
+    def first(self, documents: pl.Series) -> tuple[pl.Series, int]:
+        """Those of the documents that were not met before, and the bytes of text of the others.
 
         Raises:
             UsageError: what is known of them passes the limit.
         """
         kept = documents.filter(pl.DataFrame(self._core.first(documents)).to_series())
+        left = 0
         if len(kept) < len(documents):
-            self.documents += len(documents) - len(kept)
-            self.bytes += int(documents.str.len_bytes().sum()) - int(kept.str.len_bytes().sum())
+            left = int(documents.str.len_bytes().sum()) - int(kept.str.len_bytes().sum())
         known, size = self._core.size()
-        if self._limit is not None and size > self._limit:
+        if self.limit is not None and size > self.limit:
             raise UsageError(
-                f"deduplicate: the hashes of {quantity(known, 'document')} take {size / 1e9:.2f} GB, and they may take "
-                f"{self._limit / 1e9:.2f} GB, half of memory; wanted a larger --memory"
+                f"deduplicate: what is known of {quantity(known, 'document')} takes {size / 1e9:.2f} GB, and half of "
+                f"the memory that may be used is {self.limit / 1e9:.2f} GB; wanted a larger --memory"
             )
-        return kept
+        return kept, left
+
+    def keep(self, path: Path) -> int:
+        """Write what came since into a file that keeps it; how long that is."""
+        try:
+            with path.open("ab") as file:
+                file.write(self._core.take_new())
+                return file.tell()
+        except OSError as error:
+            raise ArtefactError(f"{path} cannot be written: {error.strerror}") from error
+
+    def load(self, path: Path) -> None:
+        """Know what was kept."""
+        with path.open("rb") as file:
+            while piece := file.read(1 << 20):
+                self._core.add(piece)
+
+
+def first_of_each(parts: Iterator[pl.Series]) -> Iterator[pl.Series]:
+    """Documents without those that came before."""
+    seen = Seen()
+    return (seen.first(part)[0] for part in parts)
