@@ -221,7 +221,9 @@ def _wanted() -> str:
 
 
 def _suffix(name: str) -> str | None:
-    return next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), None)
+    parts = name.lower().rsplit(".", 2)
+    ends = [".".join(["", *parts[-count:]]) for count in (2, 1) if len(parts) > count]
+    return next((end for end in ends if end in SUFFIXES), None)
 
 
 def kind(path: File | Member) -> str:

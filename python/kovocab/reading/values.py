@@ -18,7 +18,7 @@ from kovocab.corpus.paths import is_path, steps_of
 from kovocab.errors import CorpusError
 from kovocab.reading.blocks import BOM, damage
 
-SMALL = 1 << 20
+SMALL = 64 << 10
 """Bytes in memory that are not worth a thread."""
 
 _HEAD = 8 << 20  # bytes that a first line may have, if there is to be another
