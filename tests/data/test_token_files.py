@@ -87,7 +87,7 @@ def test_copies_and_normal_forms_are_the_source_s(folder, tokenizer, tmp_path):
         "bytes": once.record["corpus"]["bytes"],
         "files": None,
     }
-    with pytest.raises(UsageError, match="data.sources: web: encoding is 'latin-1'; wanted utf-8"):
+    with pytest.raises(UsageError, match=r"data\.sources: web: encoding is 'latin-1'; wanted utf-8"):
         Source("web", str(folder), encoding="latin-1")
 
 

@@ -40,7 +40,8 @@ def count_corpus(
     A run that was stopped goes on where it was: give the same command again.
 
     Args:
-        corpus: File, folder, glob or URL, or a list of them: .txt, .jsonl, .parquet, and .gz or .zst of the first two.
+        corpus: File, folder, glob or URL, or a list of them: .txt, .jsonl, .json, .csv, .tsv (or
+            these with .gz, .zst, .bz2 or .xz), .parquet, .arrow, .zip and .tar; see docs/corpora.md.
         tokenizer: The base: a tokenizer.json, a tokenizer.model, a folder with one, or a name on the hub. It
             decides where to cut.
         out: The Parquet file of word counts to write.
