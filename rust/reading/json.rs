@@ -112,7 +112,7 @@ impl<R: Read> Read for Counted<R> {
     #[inline]
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let size = self.source.read(buffer)?;
-        let more = buffer[..size].iter().filter(|&&byte| byte == b'\n').count();
+        let more = memchr::memchr_iter(b'\n', &buffer[..size]).count();
         if more > 0 {
             self.line.set(self.line.get() + more as u64);
         }

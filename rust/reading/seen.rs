@@ -42,7 +42,7 @@ impl Seen {
     }
 }
 
-/// Two runs of SipHash that begin differently.
+/// Two runs of `SipHash` that begin differently.
 fn hash(text: &str) -> u128 {
     let [low, high] = [0, 1].map(|half| {
         let mut hasher = DefaultHasher::new();
