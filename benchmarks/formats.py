@@ -9,17 +9,24 @@ newlines are spaces and its words a few less.
 """
 
 import argparse
+import bz2
+import io
+import lzma
 import statistics
+import tarfile
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 
 import text
 from kovocab import _core
+from kovocab.corpus.settings import Reading
 from kovocab.reading.documents import Corpus, batches, corpus_files
 from kovocab.reading.readers import read_files
 from kovocab.tokenizer.engine import bpe_of
@@ -27,6 +34,8 @@ from kovocab.tokenizer.tokenizer import load_tokenizer
 from setting import BASE, THREADS, check_build
 
 SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt", ".txt.gz", ".txt.zst")
+IN_ONE = (".json", ".csv", ".tsv", ".arrow", ".zip", ".tar", ".jsonl.bz2", ".jsonl.xz")
+"""Written here, as one file each."""
 
 
 def main() -> None:
@@ -37,7 +46,9 @@ def main() -> None:
     def documents(corpus: Corpus) -> Iterator[pl.Series]:
         if isinstance(corpus, pl.Series):
             return batches(corpus)
-        items = read_files(corpus_files(corpus), at_once=THREADS)
+        paths = corpus_files(corpus)
+        reading = Reading("document[].paragraph[].form" if paths[0].suffix == ".json" else "text")
+        items = read_files(paths, reading, at_once=THREADS)
         return (item for _, item in items if isinstance(item, pl.Series))
 
     def count(corpus: Corpus) -> None:
@@ -55,16 +66,49 @@ def main() -> None:
     print(f"{size:,.0f} MB of generated text, {THREADS} threads; MB of text a second\n")
     print("| format | files | MB on disk | read | counted from file | counted from memory | the file takes longer by |")
     print("|---|--:|--:|--:|--:|--:|--:|", flush=True)
-    for suffix, number in product(SUFFIXES, (1, arguments.shards)):
+    turns_of = [*product(SUFFIXES, (1, arguments.shards)), *((suffix, 1) for suffix in IN_ONE)]
+    for suffix, number in turns_of if not arguments.only else [(each, 1) for each in arguments.only]:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
             paths = text.shards(Path(folder) / f"text{suffix}", number)
-            text.write(paths, asked)
+            if suffix in IN_ONE:
+                write(paths[0], asked)
+            else:
+                text.write(paths, asked)
             disk = sum(path.stat().st_size for path in paths) / 1e6
             turns = [(read, paths), (count, paths), (count, held)]
             seconds = [[timed(work, corpus) for work, corpus in turns] for _ in range(arguments.rounds)]
         reading, counting, memory = (size / statistics.median(turn) for turn in zip(*seconds, strict=True))
         cells = f"{disk:,.0f} | {reading:.0f} | {counting:.0f} | {memory:.0f} | {memory / counting - 1:.0%}"
         print(f"| {suffix} | {number} | {cells} |", flush=True)
+
+
+def write(path: Path, asked: int) -> None:
+    """The same text in a format that `text` does not write: `.json` as the corpora of 모두의 말뭉치 are."""
+    blocks = list(text.blocks(asked))
+    lines = [block.to_frame().write_ndjson().encode() for block in blocks]
+    if path.suffix == ".json":
+        forms = b",\n".join(b",\n".join(part.splitlines()) for part in lines)
+        path.write_bytes(
+            b'{"id": "a",\n"document": [{"paragraph": [' + forms.replace(b'{"text":', b'{"form":') + b"]}]}\n"
+        )
+    elif path.suffix in (".csv", ".tsv"):
+        pl.concat(blocks).to_frame().write_csv(path, separator="," if path.suffix == ".csv" else "\t")
+    elif path.suffix == ".arrow":
+        with pa.ipc.new_stream(str(path), pa.schema([("text", pa.large_string())])) as out:
+            for block in blocks:
+                out.write_table(pa.table({"text": block.to_arrow().cast(pa.large_string())}), max_chunksize=1000)
+    elif path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            for number, part in enumerate(lines):
+                archive.writestr(f"{number}.jsonl", part)
+    elif path.suffix == ".tar":
+        with tarfile.open(path, "w") as tar:
+            for number, part in enumerate(lines):
+                info = tarfile.TarInfo(f"{number}.jsonl")
+                info.size = len(part)
+                tar.addfile(info, io.BytesIO(part))
+    else:
+        path.write_bytes((bz2.compress if path.suffix == ".bz2" else lzma.compress)(b"".join(lines)))
 
 
 def timed(work: Callable[[Corpus], None], corpus: Corpus) -> float:
@@ -78,6 +122,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--gigabytes", type=float, default=0.5)
     parser.add_argument("--shards", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="*", help="suffixes, in place of all")
     parser.add_argument("--folder", type=Path, help="where the files lie for a while")
     return parser.parse_args()
 

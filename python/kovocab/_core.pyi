@@ -1,17 +1,22 @@
 """The engine. Columns go in as anything with the Arrow PyCapsule interface (a Polars series), and come out so."""
 
+from collections.abc import Callable
 from os import PathLike
 from typing import Any, Protocol, final
 
 __all__ = [
     "Bpe",
     "Packer",
+    "Seen",
     "Segments",
     "SortedWords",
     "UnreadableTokenizer",
     "WordCounter",
     "build_profile",
     "count_hangul",
+    "json_lines",
+    "nfc",
+    "read_json",
     "sort_parts",
     "train_bpe",
 ]
@@ -72,6 +77,19 @@ class SortedWords:
     def totals(self) -> tuple[int, int]: ...
     def take(self, limit: int) -> Any: ...
 
+@final
+class Seen:
+    def __new__(cls) -> Seen: ...
+    def first(self, texts: _ArrowColumn) -> Any: ...
+    def size(self) -> tuple[int, int]: ...
+    def take_new(self) -> bytes: ...
+    def add(self, kept: bytes) -> None: ...
+
+def nfc(texts: _ArrowColumn) -> Any: ...
+def json_lines(block: bytes, first: int, steps: list[str]) -> tuple[Any, list[tuple[int, str]]]: ...
+def read_json(
+    read: Callable[[], bytes], put: Callable[[Any, list[tuple[int, str]]], None], steps: list[str]
+) -> tuple[int, int, str] | None: ...
 def count_hangul(words: _ArrowColumn, counts: _ArrowColumn) -> list[int]: ...
 def sort_parts(folder: str | PathLike[str], threads: int) -> tuple[int, int]: ...
 def train_bpe(

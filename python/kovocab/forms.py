@@ -64,11 +64,19 @@ class Skipped(TypedDict):
     documents: Natural
 
 
+class Repeated(TypedDict):
+    """What stood in a corpus before, and was left out."""
+
+    documents: Natural
+    bytes: Natural
+
+
 class _Noted(TypedDict, total=False):
     words_between_space: Natural
     hangul: dict[str, Natural]
     special_tokens: dict[str, Natural]
     skipped: Skipped
+    repeated: Repeated
 
 
 class Words(_Noted, total=False):
@@ -371,6 +379,8 @@ class Counted(TypedDict):
     faults: Natural
     lost: Natural
     words_between_space: Natural
+    repeated: NotRequired[Natural]
+    repeated_bytes: NotRequired[Natural]
 
 
 class SpilledPart(TypedDict):
@@ -385,7 +395,7 @@ class Counting(TypedDict):
 
     seal: str
     identity: dict[str, Any]
-    parts: dict[Annotated[str, Meta(pattern=r"^[0-9]{3}\.words\Z")], SpilledPart]
+    parts: dict[Annotated[str, Meta(pattern=r"^([0-9]{3}\.words|documents\.seen)\Z")], SpilledPart]
     done: Counted
 
 

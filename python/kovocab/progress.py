@@ -19,7 +19,7 @@ EVERY = 30.0  # seconds between two log lines
 
 Form: TypeAlias = Literal["text", "json"]
 
-RATIOS = {".gz": 2.8, ".zst": 3.5, ".parquet": 3.0}
+RATIOS = {".gz": 2.8, ".zst": 3.5, ".bz2": 4.0, ".xz": 4.0, ".parquet": 3.0, ".zip": 2.5, ".tgz": 2.5}
 """Bytes of text in a byte on disk, of Korean and English web text: the guess until a file was read."""
 
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use arrow_array::builder::{StringViewBuilder, UInt64Builder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, UInt16Type, UInt32Type, UInt64Type};
-use arrow_array::{Array, ArrayRef, PrimitiveArray, RecordBatch, StringViewArray, UInt32Array, UInt64Array};
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, PrimitiveArray, RecordBatch, StringViewArray, UInt32Array, UInt64Array,
+};
 use arrow_schema::{DataType, Field, Schema};
 
 use crate::bpe::train::Trained;
@@ -134,6 +136,22 @@ fn packed_as<T: ArrowPrimitiveType>(packed: Packed<T::Native>) -> Result<(ArrayR
     let of = |values: Vec<u64>| -> ArrayRef { Arc::new(UInt64Array::new(values.into(), None)) };
     let documents = table(columns.map(|(name, values)| (name, of(values))))?;
     Ok((Arc::new(PrimitiveArray::<T>::new(ids.into(), None)), documents, found))
+}
+
+/// `text: string`.
+///
+/// # Errors
+/// None that the caller can cause.
+pub fn documents<T: AsRef<str>>(texts: &[T]) -> Result<RecordBatch> {
+    table([("text", strings(texts.iter().map(|text| Some(text.as_ref()))))])
+}
+
+/// `first: bool`.
+///
+/// # Errors
+/// None that the caller can cause.
+pub fn flags(values: Vec<bool>) -> Result<RecordBatch> {
+    table([("first", Arc::new(BooleanArray::from(values)))])
 }
 
 fn strings<'a>(values: impl Iterator<Item = Option<&'a str>>) -> ArrayRef {

@@ -4,6 +4,8 @@
 // A `#[pyfunction]` takes its arguments by value.
 #![allow(clippy::needless_pass_by_value)]
 
+use std::borrow::Cow;
+use std::io;
 use std::path::PathBuf;
 
 use pyo3::exceptions::{PyOSError, PyOverflowError, PyValueError};
@@ -21,6 +23,9 @@ use crate::counting::sorted::Sorted;
 use crate::counting::spill;
 use crate::error::Error;
 use crate::packing::packer::{Packer, Round};
+use crate::reading::json::{self, Step};
+use crate::reading::seen::Seen;
+use crate::text::compose::nfc as composed;
 use crate::text::hangul::Kinds;
 
 pyo3::create_exception!(kovocab._core, UnreadableTokenizer, PyValueError);
@@ -260,6 +265,99 @@ impl PyPacker {
     }
 }
 
+/// The texts in NFC; nothing where all are.
+#[pyfunction]
+fn nfc(py: Python<'_>, texts: PyChunkedArray) -> PyResult<Option<PyRecordBatch>> {
+    Ok(py.detach(|| {
+        let found: Vec<_> = table::texts(texts.chunks())?.into_iter().map(composed).collect();
+        let any = found.iter().any(|text| matches!(text, Cow::Owned(_)));
+        any.then(|| table::documents(&found).map(PyRecordBatch::from)).transpose()
+    })?)
+}
+
+/// The documents that were seen.
+#[pyclass(module = "kovocab._core", name = "Seen")]
+struct PySeen(Seen);
+
+#[pymethods]
+impl PySeen {
+    #[new]
+    fn new() -> Self {
+        Self(Seen::default())
+    }
+
+    /// `first: bool`, of each text.
+    fn first(&mut self, py: Python<'_>, texts: PyChunkedArray) -> PyResult<PyRecordBatch> {
+        Ok(py.detach(|| table::flags(self.0.first(&table::texts(texts.chunks())?)).map(PyRecordBatch::from))?)
+    }
+
+    fn size(&self) -> (usize, usize) {
+        self.0.size()
+    }
+
+    fn take_new(&mut self) -> Cow<'static, [u8]> {
+        Cow::Owned(self.0.take_new())
+    }
+
+    fn add(&mut self, py: Python<'_>, kept: &[u8]) {
+        py.detach(|| self.0.add(kept));
+    }
+}
+
+/// The texts at a path in a block of lines of JSON, and what stood in place of others: line and reason.
+#[pyfunction]
+fn json_lines(
+    py: Python<'_>,
+    block: &[u8],
+    first: u64,
+    steps: Vec<String>,
+) -> PyResult<(PyRecordBatch, Vec<(u64, String)>)> {
+    let steps: Vec<Step> = steps.into_iter().map(Step::from).collect();
+    Ok(py.detach(|| {
+        let found = json::lines(block, first, &steps);
+        table::documents(&found.texts).map(|texts| (PyRecordBatch::from(texts), found.lost))
+    })?)
+}
+
+/// The texts at a path in JSON, which `read` gives piece by piece, and nothing at its end; `put` takes them as
+/// `json_lines` gives them. Returns where it is broken, if it is.
+#[pyfunction]
+fn read_json(
+    py: Python<'_>,
+    read: Py<PyAny>,
+    put: Py<PyAny>,
+    steps: Vec<String>,
+) -> PyResult<Option<(usize, usize, String)>> {
+    let steps: Vec<Step> = steps.into_iter().map(Step::from).collect();
+    Ok(py.detach(|| {
+        json::read(Pieces { read, piece: Vec::new(), at: 0 }, &steps, &mut |found| {
+            let texts = table::documents(&found.texts).map_err(io::Error::other)?;
+            Python::attach(|py| put.call1(py, (PyRecordBatch::from(texts), found.lost)))?;
+            Ok(())
+        })
+    })?)
+}
+
+struct Pieces {
+    read: Py<PyAny>,
+    piece: Vec<u8>,
+    at: usize,
+}
+
+impl io::Read for Pieces {
+    #[inline]
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.at == self.piece.len() {
+            self.piece = Python::attach(|py| self.read.call0(py)?.extract::<Vec<u8>>(py))?;
+            self.at = 0;
+        }
+        let size = buffer.len().min(self.piece.len() - self.at);
+        buffer[..size].copy_from_slice(&self.piece[self.at..self.at + size]);
+        self.at += size;
+        Ok(size)
+    }
+}
+
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("build_profile", if cfg!(debug_assertions) { "debug" } else { "release" })?;
@@ -271,5 +369,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(count_hangul, module)?)?;
     module.add_class::<PySegments>()?;
     module.add_class::<PyPacker>()?;
+    module.add_class::<PySeen>()?;
+    module.add_function(wrap_pyfunction!(nfc, module)?)?;
+    module.add_function(wrap_pyfunction!(json_lines, module)?)?;
+    module.add_function(wrap_pyfunction!(read_json, module)?)?;
     module.add_function(wrap_pyfunction!(train_bpe, module)?)
 }

@@ -238,7 +238,7 @@ def test_what_a_folder_holds_is_counted_or_refused(
             Path("c/README.md").unlink()  # a glob names it
         assert main([*line, *corpus]) == 0
         assert "3 documents" in capsys.readouterr().out
-    for name in ("c/a.csv", "c/deep/c.json", "c/LICENSES"):
+    for name in ("c/a.docx", "c/deep/c.xml", "c/LICENSES"):
         Path(name).write_text("x")
         for corpus in ("c", "c/*"):
             code, said = answer(capsys, [*line, corpus])

@@ -34,8 +34,8 @@ def test_what_is_not_a_corpus(tmp_path: Path) -> None:
     (tmp_path / "notes.md").touch()
     fault(tmp_path / "no.txt", str(tmp_path / "no.txt"), "no such file")
     fault(f"{tmp_path}/*.txt", f"{tmp_path}/*.txt", "matches no file")
-    fault(tmp_path, str(tmp_path), "holds no file to read", ".jsonl.zst")
-    fault(tmp_path / "notes.md", "notes.md", "unknown suffix", ".jsonl.zst", ".parquet")
+    fault(tmp_path, str(tmp_path), "holds no file to read", ".jsonl", ".zst", ".parquet")
+    fault(tmp_path / "notes.md", "notes.md", "unknown suffix", ".jsonl", ".zst", ".parquet")
     fault(f"{tmp_path}/*", "notes.md", "unknown suffix")
     fault([], "names no files")
     for url in ("ftp://a.b/c.txt", Path("s3://bucket/a.txt"), "s3:/bucket/a.txt"):
@@ -63,14 +63,14 @@ def test_a_folder_is_counted_whole_or_refused(tmp_path: Path, caplog: pytest.Log
     assert files(tmp_path / "in") == [tmp_path / "in/b.txt", tmp_path / "in/far/deep/c.jsonl"]
     left = {Path(message.split(" is left out")[0]).name for message in caplog.messages}
     assert left == {"README.md", "SHA256SUMS", "_SUCCESS"}
-    for name in ("in/a.csv", "far/deep/c.json", "far/notes", "far/deep/x.txt.bz2"):
+    for name in ("in/a.xml", "far/deep/c.docx", "far/notes", "far/deep/x.txt.lz4"):
         (tmp_path / name).touch()
         fault(tmp_path / "in", "the folder holds ", Path(name).name, "unknown suffix; wanted one of .txt")
         fault(f"{tmp_path}/i*", "the glob holds ", Path(name).name, "unknown suffix; wanted one of .txt")
         (tmp_path / name).unlink()
-    for name in ("a.csv", "c.json", "d.md"):
+    for name in ("a.docx", "c.xml", "d.md"):
         (tmp_path / "in" / name).touch()
-    fault(tmp_path / "in", "in/a.csv, and 2 more, of an unknown suffix")
+    fault(tmp_path / "in", "in/a.docx, and 2 more, of an unknown suffix")
 
 
 def socket_at(path: Path) -> None:

@@ -24,7 +24,8 @@ from kovocab.corpus.files import SUFFIXES, files
 from kovocab.corpus.remote import Remote, shown
 from kovocab.counting.count import count
 from kovocab.errors import CorpusError
-from kovocab.reading.documents import corpus_files, fingerprint, read_file
+from kovocab.reading.documents import corpus_files, fingerprint
+from kovocab.reading.formats import read_file
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 from support.corpora import SAMPLE, fault, numbered, raw, read, write
 from support.servers import SECRET, put, signed

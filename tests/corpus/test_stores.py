@@ -17,7 +17,8 @@ from kovocab.corpus.faults import Fault, Skip
 from kovocab.corpus.files import SUFFIXES, files
 from kovocab.errors import CorpusError
 from kovocab.reading import blocks
-from kovocab.reading.documents import fingerprint, read_file
+from kovocab.reading.documents import fingerprint
+from kovocab.reading.formats import read_file
 from support.corpora import SAMPLE, fault, numbered, read, write
 from support.servers import SECRET, Half, put
 
@@ -86,7 +87,8 @@ def test_what_was_read_before_an_outage_comes_first(
     assert faults == []
     assert found == texts[: len(found)]
     assert len(found) < len(texts)
-    assert len(found) > len(texts) // 10 or suffix == ".parquet"  # how far Polars has read ahead is its own affair
+    # How far Polars has read ahead is its own affair, a block of bzip2 is large, and a zip has its list at its end.
+    assert len(found) > len(texts) // 10 or suffix.endswith((".parquet", ".feather", ".bz2", ".zip"))
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -701,7 +701,7 @@ def test_hangul_of_which_no_token_can_be_made_is_said(
     assert warned(caplog)[0] == (
         f"{(jamo + other) / hangul['characters']:.1%} of the Hangul ({jamo + other:,} of {hangul['characters']:,} "
         f"characters) cannot become a token: {jamo:,} conjoining jamo (NFD), {other} old, enclosed or tone marks; "
-        "normalise the corpus to NFC and count it again"
+        "count it again with --normalize nfc, which makes syllables of conjoining jamo alone"
     )
     assert count(pl.Series(["가ﾡﾡ\ue0bc" * 3]), base).record["hangul"] == {
         "characters": 9, "conjoining": 0, "halfwidth": 6, "other": 0, "private_use": 3

@@ -15,14 +15,14 @@ from kovocab.corpus.faults import Fault
 from kovocab.corpus.files import SUFFIXES
 from kovocab.errors import CorpusError
 from kovocab.reading import blocks
-from kovocab.reading.documents import read_file
+from kovocab.reading.formats import read_file
 from support import fuzzing
-from support.corpora import raw
+from support.corpora import TEXT, raw
 from support.fuzzing import skipping
 from support.reference import documents, rows
 
 BATCH = 10
-FORMATS = [*(suffix for suffix in SUFFIXES if suffix != ".parquet"), ".txt", ".jsonl", ".parquet", ".parquet"]
+FORMATS = [*TEXT, ".txt", ".jsonl", ".parquet", ".parquet"]
 WRONG = [
     *fuzzing.WRONG,
     b'{"text": "a"} {"text": "b"}',

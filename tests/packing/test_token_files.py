@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 import time
+import unicodedata
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -62,6 +64,31 @@ def test_the_record_names_all_that_the_corpus_holds(source, folder, tokenizer, t
         }
     text = (packed.folder / "kovocab.json").read_text()
     assert str(tmp_path) not in text
+
+
+def test_copies_and_normal_forms_are_the_source_s(folder, tokenizer, tmp_path):
+    plain = pack(Source("web", str(folder)), tokenizer, tmp_path / "tokens", PACKING)
+    corpus(tmp_path / "web", "3", [unicodedata.normalize("NFD", text) for text in texts(60, seed=0)])
+    every = Source("web", str(folder), normalize="nfc")
+    twice = pack(every, tokenizer, tmp_path / "tokens", PACKING)
+    once = pack(replace(every, deduplicate=True), tokenizer, tmp_path / "tokens", PACKING)
+    assert len({packed.folder for packed in (plain, twice, once)}) == 3
+    whole = texts(60, seed=0) + texts(60, seed=1) + texts(60, seed=2)
+    left = 240 - len(dict.fromkeys(unicodedata.normalize("NFC", text) for text in whole))
+    assert once.record["repeated"]["documents"] == left >= 60
+    counted = [sum(packed.record[part]["documents"] for part in PARTS) for packed in (plain, twice, once)]
+    assert counted == [180, 240, 240 - left]
+    assert "repeated" not in plain.record
+    assert once.record["corpus"] | {"files": None} == {
+        "kind": "files",
+        "column": "text",
+        "normalize": "nfc",
+        "deduplicate": True,
+        "bytes": once.record["corpus"]["bytes"],
+        "files": None,
+    }
+    with pytest.raises(UsageError, match=r"data\.sources: web: encoding is 'latin-1'; wanted utf-8"):
+        Source("web", str(folder), encoding="latin-1")
 
 
 def test_ends_are_those_of_the_documents(source, tokenizer, tmp_path):

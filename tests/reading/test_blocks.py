@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kovocab.corpus.files import SUFFIXES
 from kovocab.errors import CorpusError
 from kovocab.reading import blocks
-from kovocab.reading.documents import read_file
+from kovocab.reading.formats import read_file
 from support.corpora import SAMPLE, TEXT, fault, numbered, raw, read, write
 from support.fuzzing import WRONG, fuzzed, hangul, skipping
 from support.reference import documents as documents_slowly

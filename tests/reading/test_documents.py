@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from kovocab.corpus.faults import Fault
 from kovocab.corpus.files import SUFFIXES
 from kovocab.errors import CorpusError
-from kovocab.reading.documents import Corpus, batches, corpus_files, fingerprint, read_file
+from kovocab.reading.documents import Corpus, batches, corpus_files, fingerprint
+from kovocab.reading.formats import read_file
 from support.corpora import SAMPLE, fault, read, write
 from support.fuzzing import hangul, skipping
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kovocab.errors import CorpusError
-from kovocab.reading.documents import read_file
+from kovocab.reading.formats import read_file
 from support.corpora import SAMPLE, fault, numbered, read, write
 from support.fuzzing import FUZZ, fuzzed, hangul, skipping
 from support.reference import rows as rows_slowly

@@ -507,7 +507,7 @@ def test_words_that_cannot_be_refined(sample: list[str], base: TokenizerJson) ->
         refine(count_words(pl.Series(["the end", "끝"[:0], "漢字"]), base), base)
     taken_apart = re.escape(
         "100.0% of the Hangul (4 of 4 characters) cannot become a token: 3 conjoining jamo (NFD), 1 old, enclosed or "
-        "tone marks; normalise the corpus to NFC and count it again"
+        "tone marks; count it again with --normalize nfc, which makes syllables of conjoining jamo alone"
     )
     with pytest.raises(UsageError, match=f"{none}{taken_apart}$"):
         refine(count_words(pl.Series(["the end", "漢字 ᄒ\u1161ᆫ ㉠"]), base), base)

@@ -1,7 +1,13 @@
 """Small corpora: the obvious writer of each format, all the documents of one, and how reading one fails."""
 
+import bz2
+import csv
 import gzip
+import io
 import json
+import lzma
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +21,10 @@ from kovocab.errors import CorpusError
 from kovocab.reading.documents import Corpus, batches
 
 SAMPLE = ["안녕하세요", "", "  두 칸  ", 'He said "hi", \\n, {"text": 5}', "5", "true", "null", "[1]", "끝"]
-TEXT = [suffix for suffix in SUFFIXES if suffix != ".parquet"]
+TEXT = [
+    suffix for suffix, kind in SUFFIXES.items() if kind in ("lines", "json") and not suffix.endswith((".bz2", ".xz"))
+]
+"""Of lines, as `support.reference` reads them."""
 
 
 def numbered(count: int) -> list[str]:
@@ -27,7 +36,13 @@ def zstd(data: bytes) -> bytes:
     return pa.Codec("zstd").compress(data, asbytes=True)
 
 
-COMPRESS: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".zst": zstd}
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    ".gz": gzip.compress,
+    ".tgz": gzip.compress,
+    ".zst": zstd,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+}
 
 
 def write(folder: Path, suffix: str, documents: list[str]) -> Path:
@@ -36,11 +51,51 @@ def write(folder: Path, suffix: str, documents: list[str]) -> Path:
     if suffix == ".parquet":
         pq.write_table(pa.table({"n": list(range(len(documents))), "text": pa.array(documents, pa.string())}), path)
         return path
-    if SUFFIXES[suffix] == "json":
-        lines = [json.dumps({"n": i, "text": text}, ensure_ascii=bool(i % 2)) for i, text in enumerate(documents)]
-    else:
-        lines = documents
-    return raw(folder, suffix, "".join(line + "\n" for line in lines).encode())
+    rows = [{"n": i, "text": text} for i, text in enumerate(documents)]
+    match SUFFIXES[suffix]:
+        case "json":
+            lines = [json.dumps(row, ensure_ascii=bool(i % 2)) for i, row in enumerate(rows)]
+            data = "".join(line + "\n" for line in lines).encode()
+        case "value":
+            data = json.dumps(rows, ensure_ascii=False, indent=1).encode()
+        case "csv" | "tsv":
+            out = io.StringIO(newline="")
+            writer = csv.writer(out, "excel" if SUFFIXES[suffix] == "csv" else "excel-tab")
+            writer.writerows([["n", "text"], *(row.values() for row in rows)])
+            data = out.getvalue().encode()
+        case "arrow":
+            made = pa.table({"n": list(range(len(documents))), "text": pa.array(documents, pa.string())})
+            sink = io.BytesIO()
+            new = pa.ipc.new_file if suffix == ".feather" else pa.ipc.new_stream
+            with new(sink, made.schema) as out_stream:
+                out_stream.write_table(made, max_chunksize=3)
+            data = sink.getvalue()
+        case "archive":
+            half = len(documents) // 2
+            data = archive(suffix, {"b/2.jsonl": _lines(documents[:half]), "a/1.jsonl": _lines(documents[half:])})
+        case _:
+            data = "".join(text + "\n" for text in documents).encode()
+    return raw(folder, suffix, data)
+
+
+def _lines(documents: list[str]) -> bytes:
+    return "".join(json.dumps({"text": text}) + "\n" for text in documents).encode()
+
+
+def archive(suffix: str, members: dict[str, bytes]) -> bytes:
+    """A zip, or a tar that is not compressed yet."""
+    out = io.BytesIO()
+    if suffix == ".zip":
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as zipped:
+            for name, data in members.items():
+                zipped.writestr(name, data)
+        return out.getvalue()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return out.getvalue()
 
 
 def raw(folder: Path, suffix: str, data: bytes) -> Path:

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from kovocab.corpus.faults import Fault
-from kovocab.reading.documents import read_file
+from kovocab.reading.formats import read_file
 
 FUZZ = int(os.environ.get("KOVOCAB_FUZZ", "20"))  # inputs of each kind
 fuzzed = settings(max_examples=FUZZ, deadline=None, suppress_health_check=list(HealthCheck))

@@ -42,7 +42,8 @@ def count_corpus(
     A run that was stopped goes on where it was: give the same command again.
 
     Args:
-        corpus: File, folder, glob or URL, or a list of them: .txt, .jsonl, .parquet, and .gz or .zst of the first two.
+        corpus: File, folder, glob or URL, or a list of them: .txt, .jsonl, .json, .csv, .tsv (or
+            these with .gz, .zst, .bz2 or .xz), .parquet, .arrow, .zip and .tar; see docs/corpora.md.
         tokenizer: The base: a tokenizer.json, a tokenizer.model, a folder with one, or a name on the hub. It
             decides where to cut.
         out: The Parquet file of word counts to write.
@@ -85,6 +86,9 @@ def count_corpus(
             token_counts.count_tokens_to(tokens, out, tokenizer, threads=threads)
     documents, size = quantity(record["documents"], "document"), quantity(record["bytes"], "byte")
     print(f"{documents}, {size}: {_words(record)}\n{out}")
+    if repeated := record.get("repeated"):
+        left = f"{quantity(repeated['documents'], 'document')}, {quantity(repeated['bytes'], 'byte')}"
+        print(f"left out, as they stood in the corpus before: {left}")
     if not skipped:
         return 0
     faults, lost = record["skipped"]["faults"], record["skipped"]["documents"]

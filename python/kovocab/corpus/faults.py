@@ -84,7 +84,9 @@ def half_pair(text: str) -> str | None:
     return f"\\u{ord(found.group()):04x}" if found else None
 
 
-def line_documents(block: bytes, first: int, file: str, reading: Reading | None, skip: Skip) -> Iterator[str]:
+def line_documents(
+    block: bytes, first: int, file: str, reading: Reading | None, skip: Skip, encoding: str = "utf-8"
+) -> Iterator[str]:
     """Read the documents of a block of whole lines, one by one.
 
     Args:
@@ -93,27 +95,53 @@ def line_documents(block: bytes, first: int, file: str, reading: Reading | None,
         file: what the file is called.
         reading: how the text is found in a line that is a JSON object; None where a line is a document.
         skip: told of each line that holds no document, though it should.
+        encoding: of the lines.
     """
+    for number, line in line_texts(block, first, file, encoding, skip):
+        text = line.removesuffix("\r")
+        if reading is not None:
+            if not text.strip(" \t\r"):
+                continue
+            try:
+                text = _json_text(text, reading)
+            except ValueError as error:
+                skip(Fault(file, f"line {number}", str(error), 1))
+                continue
+        yield text
+
+
+def line_texts(block: bytes, first: int, file: str, encoding: str, skip: Skip) -> Iterator[tuple[int, str]]:
+    """The lines of a block with their numbers; one that is no text is a fault."""
     for number, line in enumerate(block.removesuffix(b"\n").split(b"\n"), start=first):
         try:
             if len(line) > LONGEST:
                 raise ValueError(f"a line of {len(line)} bytes; wanted at most {LONGEST}")
-            text = _decoded(line.removesuffix(b"\r"))
-            if reading is not None:
-                if not text.strip(" \t\r"):
-                    continue
-                text = _json_text(text, reading)
+            yield number, _decoded(line, encoding)
         except ValueError as error:
             skip(Fault(file, f"line {number}", str(error), 1))
-        else:
-            yield text
 
 
-def _decoded(line: bytes) -> str:
+def _decoded(line: bytes, encoding: str) -> str:
     try:
-        return line.decode()
+        return line.decode(encoding)
     except UnicodeDecodeError as error:
-        raise ValueError(f"invalid UTF-8 at byte {error.start} of the line; wanted UTF-8") from error
+        called = encoding.upper() if encoding == "utf-8" else encoding
+        said = f"invalid {called} at byte {error.start} of the line; wanted {called}"
+        if encoding == "utf-8" and (others := guessed(line)):
+            said += f", or the setting encoding: {others} (--encoding {others}), as which it can be read"
+        raise ValueError(said) from error
+
+
+def guessed(data: bytes) -> str | None:
+    """What bytes that are not UTF-8 may be: cp949, if they are Hangul in it, or UTF-16, by its mark."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    try:
+        text = data.decode("cp949")
+    except UnicodeDecodeError:
+        return None
+    others = [character for character in text if character > "\x7f"]
+    return "cp949" if 2 * sum("가" <= character <= "힣" for character in others) > len(others) else None
 
 
 def _json_text(line: str, reading: Reading) -> str:

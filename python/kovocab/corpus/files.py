@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Any, TypeAlias
 
+from kovocab.corpus.archives import Member
 from kovocab.corpus.remote import Remote, expand, is_url
 from kovocab.corpus.stores import POLARS_RETRIES
 from kovocab.errors import CorpusError, UsageError
@@ -17,21 +18,21 @@ log = logging.getLogger(__name__)
 File: TypeAlias = Path | Remote
 """A file, here or at a URL."""
 
+_COMPRESSED = ("", ".gz", ".zst", ".bz2", ".xz")
+_TEXTS = {".txt": "lines", ".jsonl": "json", ".ndjson": "json", ".json": "value", ".csv": "csv", ".tsv": "tsv"}
 SUFFIXES = {
-    ".txt": "lines",
-    ".txt.gz": "lines",
-    ".txt.zst": "lines",
-    ".jsonl": "json",
-    ".ndjson": "json",
-    ".jsonl.gz": "json",
-    ".json.gz": "json",
-    ".jsonl.zst": "json",
+    **{suffix + more: kind for suffix, kind in _TEXTS.items() for more in _COMPRESSED},
     ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".zip": "archive",
+    **{".tar" + more: "archive" for more in _COMPRESSED},
+    ".tgz": "archive",
 }
-"""The suffixes that are read: a document a line, a JSON object a line, or a table."""
+"""The suffixes that are read, and as what: a document a line, a JSON object a line, JSON, tables, archives of these."""
 
 _PAPERS = re.compile(
-    r"(readme|licen[cs]e|copying|notice|changelog|citation|authors)(\W.*)?|_success|dataset_infos?\.json"
+    r"(readme|licen[cs]e|copying|notice|changelog|citation|authors)(\W.*)?|_success"
     r"|(sha\d+|md5)sums?|.*\.(sha\d+|md5|crc)"
 )
 """Names of what lies beside a corpus and is none."""
@@ -61,6 +62,8 @@ def files(corpus: str | Path | Sequence[str | Path]) -> list[File]:
         if not isinstance(item, str | Path):
             raise UsageError(f"a corpus in a list holds {item!r}; wanted paths, URLs, folders or globs")
         for path in _expand(item):
+            if path.name == "dataset_dict.json":
+                raise _several_splits(PurePath(str(path)), [])
             kind(path)
             found.setdefault(path.resolve() if isinstance(path, Path) else path, path)
     if not found:
@@ -115,10 +118,15 @@ def corpus_of(names: Iterable[str], where: str, *, empty: bool = False) -> list[
         CorpusError: there is none, or one that is neither a corpus nor one of its papers.
     """
     names = sorted(names)
-    found = [name for name in names if _suffix(name)]
+    saved = {PurePath(name).parent for name in names if name.lower().endswith(".arrow")}
+    for name in names:
+        if PurePath(name).name == "dataset_dict.json":
+            raise _several_splits(PurePath(name), saved)
+    beside = {name for name in names if _is_beside(PurePath(name), saved)}
+    found = [name for name in names if _suffix(name) and name not in beside]
     if not found and not empty:
         raise CorpusError(f"{where} holds no file to read; wanted {_wanted()}")
-    papers = [name for name in names if not _suffix(name) and _PAPERS.fullmatch(PurePath(name).name.lower())]
+    papers = [name for name in names if name in beside or (not _suffix(name) and _is_paper(name))]
     if unknown := [name for name in names if not _suffix(name) and name not in papers]:
         more = f", and {len(unknown) - 1:,} more" if len(unknown) > 1 else ""
         raise CorpusError(
@@ -128,6 +136,25 @@ def corpus_of(names: Iterable[str], where: str, *, empty: bool = False) -> list[
     for name in papers:
         log.warning("%s is left out: it is no part of a corpus", name)
     return found
+
+
+def _is_paper(name: str) -> bool:
+    return _PAPERS.fullmatch(PurePath(name).name.lower()) is not None
+
+
+def _is_beside(path: PurePath, saved: Iterable[PurePath]) -> bool:
+    """Whether a file is what `datasets` writes of its data: beside data in one of `saved`, or of a repository."""
+    return path.name in ("dataset_info.json", "dataset_infos.json") or (
+        path.name == "state.json" and path.parent in saved
+    )
+
+
+def _several_splits(path: PurePath, saved: Iterable[PurePath]) -> CorpusError:
+    splits = sorted(str(folder) for folder in saved if folder.parent == path.parent)
+    return CorpusError(
+        f"{path.parent} holds the splits of a data set, which are not mixed; wanted the folder of one: "
+        f"{', '.join(splits) or 'none is there'}"
+    )
 
 
 def _below(folder: Path) -> Iterator[str]:
@@ -186,15 +213,21 @@ def _no_text(path: Path) -> str:
 
 
 def _wanted() -> str:
-    return "one of " + ", ".join(SUFFIXES)
+    texts, others = (
+        ", ".join(_TEXTS),
+        [suffix for suffix in SUFFIXES if suffix.count(".") == 1 and suffix not in _TEXTS],
+    )
+    return f"one of {texts} (or these with {', '.join(_COMPRESSED[1:])}), {', '.join(others)}"
 
 
 def _suffix(name: str) -> str | None:
-    return next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), None)
+    parts = name.lower().rsplit(".", 2)
+    ends = [".".join(["", *parts[-count:]]) for count in (2, 1) if len(parts) > count]
+    return next((end for end in ends if end in SUFFIXES), None)
 
 
-def kind(path: File) -> str:
-    """Say how a file is read, by its suffix: as `lines`, `json` or `parquet`.
+def kind(path: File | Member) -> str:
+    """Say how a file is read, by its suffix: see `SUFFIXES`.
 
     Raises:
         CorpusError: the suffix is unknown.

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 import polars as pl
 
+from kovocab.corpus.paths import is_path, steps_of
 from kovocab.corpus.templates import Templates, templates_of
 from kovocab.errors import UsageError
 
@@ -54,6 +55,8 @@ class Reading:
             object.__setattr__(self, "template", tuple(self.template))
         if self.templates is not None and self.column != "text":
             raise UsageError(f"column is {self.column!r} and there is a template; wanted one of them")
+        if is_path(self.column):
+            steps_of(self.column)
 
     @cached_property
     def templates(self) -> Templates | None:

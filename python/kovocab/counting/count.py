@@ -34,8 +34,10 @@ from kovocab.counting.word_counts import (
     check_words,
     combined,
     new_record,
+    normalized_as,
     read_counted,
     tables_of,
+    tell_normalized,
     write_words,
 )
 from kovocab.errors import CorpusError, UsageError, quantity
@@ -246,6 +248,7 @@ def combine_to(out: str | Path, paths: Sequence[str | Path], *, memory: str | in
     check_apart({"out": out}, {"words": paths})
     parts = [read_counted(path) for path in paths]
     check_same_cut(paths, parts, parts[0], paths[0])
+    tell_normalized(paths, parts, (normalized_as(parts[0]["corpus"]) or [None])[0])
     with scratch_beside(out) as folder, Tally(threads_of(None), bound(memory), folder) as tally, _no_overflow():
         _add_files(tally, paths)
         distinct, total, tables = tally.finish()
@@ -278,6 +281,8 @@ class _Count:
             raise UsageError(f"engine is {engine!r}; wanted local or ray")
         check_fingerprint("fingerprint", fingerprint)
         if engine == "ray":
+            if reading.deduplicate:
+                raise UsageError("deduplicate is true, and the engine ray counts apart; wanted the engine local")
             cluster.load_ray()
         # What a cluster is asked for is not settled by this machine.
         self._asked: dict[str, Any] = {"threads": threads, "memory": memory, "address": address}
@@ -291,7 +296,9 @@ class _Count:
         self._add_to = [add_to] if isinstance(add_to, str | Path) else list(add_to)
         self._before = [read_counted(path) for path in self._add_to]
         check_same_cut(self._add_to, self._before, self._made_for, loaded.name)
+        tell_normalized(self._add_to, self._before, reading.normalize)
         self._pass = Pass(corpus, reading, threads, on_error == "skip", form, fingerprint)
+        self._pass.limit(limit // 2)
         self._kept: Kept | None = None
         self._scratch: Path | None = None
         self._stack = ExitStack()
@@ -306,6 +313,7 @@ class _Count:
             identity["add_to"] = [sha256(json.dumps(record).encode()).hexdigest() for record in self._before]
             self._kept = Kept(out, identity | {"files": self._pass.stood})
             spills, self._pass.done = self._kept.folder, self._kept.done
+            self._pass.goes_on(spills)
             if documents := self._pass.documents:
                 log.info("count: goes on after %s counted before", quantity(documents, "document"))
         self._forget = False
@@ -350,6 +358,8 @@ class _Count:
         now["words_between_space"] = done.words_between_space
         if self._pass.skip:
             now["skipped"] = {"faults": done.faults, "documents": done.lost}
+        if self._pass.seen is not None:
+            now["repeated"] = {"documents": done.repeated, "bytes": done.repeated_bytes}
         sums = combined([*self._before, now]) if self._before else now
         record = new_record(sums, self._made_for, self._distinct, total)
         return Contents(self._loaded, record).of(tables), record

@@ -8,7 +8,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -18,12 +19,13 @@ from kovocab.corpus.contents import Fingerprint, Standing, whole_hashes
 from kovocab.corpus.faults import Fault
 from kovocab.corpus.files import File
 from kovocab.corpus.settings import Reading
-from kovocab.counting.resume import Done, Kept
+from kovocab.counting.resume import SEEN, Done, Kept
 from kovocab.counting.tally import Tally
 from kovocab.machine import memory
 from kovocab.progress import Form, Progress, progress
 from kovocab.reading.documents import BATCH_SIZE, Corpus, batches, corpus_files, no_documents
 from kovocab.reading.readers import read_files
+from kovocab.reading.repeats import Seen
 
 EVERY = 10.0  # seconds of counting, at least, between two times that progress is kept
 _WORTH = 20  # and so many times as long as keeping it took
@@ -61,6 +63,17 @@ class Pass:
         self.identities = self._standing.identities
         self.names = dict(zip(self.files, _unique(row["name"] for row in self.identities), strict=True))
         self.bar: Progress | None = None
+        self.seen = Seen() if self.reading.deduplicate else None
+
+    def limit(self, size: int) -> None:
+        """Bound the bytes that may be used to know documents again."""
+        if self.seen is not None:
+            self.seen.limit = size
+
+    def goes_on(self, folder: Path) -> None:
+        """Know the documents that were counted before, as they were kept in a folder."""
+        if self.seen is not None and (folder / SEEN).is_file():
+            self.seen.load(folder / SEEN)
 
     @property
     def stood(self) -> list[dict[str, Any]]:
@@ -76,12 +89,12 @@ class Pass:
     @property
     def documents(self) -> int:
         """Documents that were counted."""
-        return sum(file.documents for file in self.done.files.values())
+        return sum(file.documents for file in self.done.files.values()) - self.done.repeated
 
     @property
     def bytes(self) -> int:
         """Bytes of text that were counted."""
-        return sum(file.bytes for file in self.done.files.values())
+        return sum(file.bytes for file in self.done.files.values()) - self.done.repeated_bytes
 
     @contextmanager
     def told(self, state: Callable[[], dict[str, int]]) -> Iterator[None]:
@@ -110,8 +123,10 @@ class Pass:
 
     def _in_memory(self) -> Iterator[tuple[pl.Series, int]]:
         seen = self.done.of("")
-        for batch in batches(self.corpus, self.reading, skip=self.done.skip if self.skip else None):
-            yield batch, seen.add(batch)
+        reading = replace(self.reading, deduplicate=False)  # which is done here, and counted
+        for batch in batches(self.corpus, reading, skip=self.done.skip if self.skip else None):
+            size = seen.add(batch)
+            yield self._first(batch), size
 
     def _of_files(self) -> Iterator[tuple[pl.Series, int]]:
         assert self.bar is not None
@@ -142,13 +157,22 @@ class Pass:
                     seen.faults += 1
                     self.done.skip(item)
             elif len(item):
-                held.append(item)
                 size += seen.add(item)
+                held.append(self._first(item))
                 if size >= BATCH_SIZE:
                     yield pl.concat(held, rechunk=False), size
                     held, size = [], 0
         if held:
             yield pl.concat(held, rechunk=False), size
+
+    def _first(self, documents: pl.Series) -> pl.Series:
+        """Those of the documents that are to be counted."""
+        if self.seen is None:
+            return documents
+        kept, size = self.seen.first(documents)
+        self.done.repeated += len(documents) - len(kept)
+        self.done.repeated_bytes += size
+        return kept
 
 
 def run(passing: Pass, tally: Tally, bpe: _core.Bpe, kept: Kept | None = None) -> None:
@@ -173,7 +197,10 @@ def run(passing: Pass, tally: Tally, bpe: _core.Bpe, kept: Kept | None = None) -
         if spills:
             tally.spill()
             if kept is not None:
-                kept.keep(passing.done, tally.parts())
+                parts = tally.parts()
+                if passing.seen is not None:
+                    parts[SEEN] = passing.seen.keep(kept.folder / SEEN)
+                kept.keep(passing.done, parts)
             last = time.monotonic()
             took = last - begun
 

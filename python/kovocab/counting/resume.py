@@ -35,7 +35,10 @@ PROGRESS = "progress.json"
 MARK = "kovocab keeps the progress of a count here\n"
 """What the file `lock` says, by which such a folder is known."""
 
-_PART = re.compile(r"\d{3}\.(words|sorted)")
+SEEN = "documents.seen"
+"""The hashes of documents, where copies are left out."""
+
+_PART = re.compile(r"\d{3}\.(words|sorted)|documents\.seen")
 _OURS = re.compile(rf"lock|progress\.json(\.part)?|{_PART.pattern}")
 """What kovocab writes into it."""
 
@@ -69,6 +72,8 @@ class Done:
         faults: How many there were.
         lost: Documents that were lost by them, where that is known.
         words_between_space: Runs of characters that are not white space: what people call words.
+        repeated: Documents that stood in the corpus before and were left out.
+        repeated_bytes: Their text.
     """
 
     files: dict[str, FileProgress] = field(default_factory=dict)
@@ -76,6 +81,8 @@ class Done:
     faults: int = 0
     lost: int = 0
     words_between_space: int = 0
+    repeated: int = 0
+    repeated_bytes: int = 0
 
     def skip(self, fault: Fault) -> None:
         """Note a fault; so many are listed, and those beyond are counted."""

@@ -173,6 +173,25 @@ def check_same_cut(paths: Sequence[str | Path], parts: Sequence[Record], wanted:
             )
 
 
+def normalized_as(corpus: Record) -> list[str | None]:
+    """What the corpora that were counted were brought into, each once."""
+    parts = corpus.get("parts") or [corpus]
+    return sorted({part.get("normalize") for part in parts}, key=str)
+
+
+def tell_normalized(paths: Sequence[str | Path], parts: Sequence[Record], wanted: str | None) -> None:
+    """Say which word counts are of text that was brought into another normal form."""
+    for path, part in zip(paths, parts, strict=True):
+        if (found := normalized_as(part["corpus"])) != [wanted]:
+            log.warning(
+                "%s was counted with normalize %s, and is added to words of normalize %s: the same text may be "
+                "different words",
+                path,
+                " and ".join(each or "none" for each in found),
+                wanted or "none",
+            )
+
+
 def combined(parts: Sequence[Record]) -> Record:
     """What the counts of several corpora were made from, by their records."""
     read: list[Record] = []  # flat: what is added to every day would be nested a year deep
@@ -183,8 +202,9 @@ def combined(parts: Sequence[Record]) -> Record:
         "documents": sum(part["documents"] for part in parts),
         "bytes": sum(part["bytes"] for part in parts),
     }
-    if skipped := [part["skipped"] for part in parts if "skipped" in part]:
-        together["skipped"] = _added(skipped)
+    for key in ("skipped", "repeated"):
+        if found := [part[key] for part in parts if key in part]:
+            together[key] = _added(found)
     # Counts of an earlier version lack these: then they are not known.
     if all("words_between_space" in part for part in parts):
         together["words_between_space"] = sum(part["words_between_space"] for part in parts)
@@ -279,7 +299,8 @@ def no_tokens(hangul: Record) -> str | None:
     said = []
     if none and none >= least:
         each = ", ".join(f"{hangul[kind]:,} {called}" for kind, called in _KINDS.items() if hangul[kind])
-        helps = "; normalise the corpus to NFC and count it again" if hangul["conjoining"] else ""
+        mends = "count it again with --normalize nfc, which makes syllables of conjoining jamo"
+        helps = f"; {mends}{' alone' if none > hangul['conjoining'] else ''}" if hangul["conjoining"] else ""
         said.append(
             f"{none / characters:.1%} of the Hangul ({none:,} of {quantity(characters, 'character')}) cannot become a "
             f"token: {each}{helps}"

@@ -10,7 +10,8 @@ import polars as pl
 
 from kovocab.corpus.files import File
 from kovocab.corpus.settings import Reading
-from kovocab.reading.documents import BATCH_SIZE, read_file
+from kovocab.reading.documents import BATCH_SIZE
+from kovocab.reading.formats import read_file
 
 READERS = 4  # files that are read at once, at most: each has some blocks of 8 MiB in memory
 _AHEAD = 2  # parts of a file that wait

@@ -35,6 +35,7 @@ from kovocab.packing.reading import Position, read_in_order
 from kovocab.packing.splitting import PARTS, Split
 from kovocab.progress import Progress, progress
 from kovocab.reading.documents import check_readable, corpus_files, fingerprint_of, local_files
+from kovocab.reading.repeats import Seen
 from kovocab.record import RECORD, Record, read_record, write_record
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.workplace import turn
@@ -320,6 +321,9 @@ class _Packing:
     def __init__(self, source: Source, files: Sequence[File], encoder: Encoder, packing: Packing, threads: int) -> None:
         self._source, self._files, self._encoder = source, files, encoder
         self._packing, self._threads = packing, threads
+        # Where copies are left out, progress is not kept: what was seen would have to be kept too.
+        self._seen = Seen() if source.deduplicate else None
+        self._repeated = {"documents": 0, "bytes": 0}
 
     def write(self, kept: Kept) -> Record:
         """Encode, split and write what is not in the kept files yet; give what the record says of it."""
@@ -340,7 +344,7 @@ class _Packing:
                 size = int(encoded.bytes.sum())
                 bar.update(size)
                 at = self._read(at, now, size, bar)
-                if kept.is_time():
+                if self._seen is None and kept.is_time():
                     kept.keep(at, split.state(), special)
             counts = split.finish()
         return self._checked(counts)
@@ -355,13 +359,21 @@ class _Packing:
         with ThreadPoolExecutor(1) as pool:
             before: Future[tuple[Encoded, Position, int]] | None = None
             with closing(read_in_order(self._files, self._source.reading, self._threads, at)) as parts:
-                for series, now in parts:
+                for read, now in parts:
+                    series = read if self._seen is None else [self._first(self._seen, part) for part in read]
                     after = pool.submit(encode, series, now)
                     if before is not None:
                         yield before.result()
                     before = after
             if before is not None:
                 yield before.result()
+
+    def _first(self, seen: Seen, part: pl.Series) -> pl.Series:
+        """The documents that were not seen before."""
+        kept, left = seen.first(part)
+        self._repeated["documents"] += len(part) - len(kept)
+        self._repeated["bytes"] += left
+        return kept
 
     def _read(self, at: Position, now: Position, size: int, bar: Progress) -> Position:
         """Tell of a file that was read to its end."""
@@ -389,7 +401,8 @@ class _Packing:
                 ", ".join(special[:4]) + (" …" if len(special) > 4 else ""),
                 "text" if self._packing.special_tokens_in_text == "text" else "that token",
             )
-        return {"documents_with_special_tokens": found, **counts}
+        repeated = {} if self._seen is None else {"repeated": self._repeated}
+        return {"documents_with_special_tokens": found, **counts, **repeated}
 
 
 def _said(at: Position) -> str:

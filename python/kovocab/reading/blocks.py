@@ -4,14 +4,19 @@ Not left to Polars, which does not say where a damaged stream breaks, and may le
 that it does.
 """
 
+import bz2
+import codecs
+import lzma
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from math import inf
 from typing import Any, BinaryIO, TypeVar
 
 from zlib_ng import zlib_ng
 
+from kovocab.corpus.archives import Member
 from kovocab.corpus.faults import Fault, first_line
 from kovocab.corpus.files import File
 from kovocab.errors import CorpusError
@@ -26,13 +31,17 @@ BLOCK = 8 << 20
 
 PIECE = 256 << 10  # bytes of a compressed file at a time
 BOM = b"\xef\xbb\xbf"
-BROKEN: tuple[type[Exception], ...] = (zlib_ng.error, zstd.ZstdError)  # type: ignore[assignment] # by its stub
+BROKEN: tuple[type[Exception], ...] = (zlib_ng.error, zstd.ZstdError, lzma.LZMAError)  # type: ignore[assignment] # by its stub
 UNREADABLE: tuple[type[Exception], ...] = (EOFError, *BROKEN)
 Item = TypeVar("Item")
 
 
-def blocks(path: File) -> Iterator[tuple[int, bytes] | Fault]:
+def blocks(path: File | Member, data: Iterator[bytes] | None = None) -> Iterator[tuple[int, bytes] | Fault]:
     """Read a file in blocks of whole lines, without a byte-order mark; a line that is longer is a block.
+
+    Args:
+        path: the file.
+        data: its bytes, if they are not what `pieces` gives.
 
     A compressed file may be of several streams. Of a damaged one all lines that end before the damage are
     given. Where gzip's damage shows only later, or in the checksum at the end, lines before that may be wrong.
@@ -47,10 +56,10 @@ def blocks(path: File) -> Iterator[tuple[int, bytes] | Fault]:
     size = 0
     number = 1
     fault = None
-    pieces = _pieces(path)
+    data = pieces(path) if data is None else data
     while True:
         try:
-            piece = next(pieces, None)
+            piece = next(data, None)
         except CorpusError:  # a remote file cannot be reached, which is no fault of the corpus
             raise
         except (OSError, EOFError) as error:
@@ -74,10 +83,10 @@ def blocks(path: File) -> Iterator[tuple[int, bytes] | Fault]:
         yield number, rest
         number += rest.count(b"\n")
     if fault is not None:
-        yield _damage(path, number - 1, fault)
+        yield damage(path, f"after line {number - 1}" if number > 1 else "", fault)
 
 
-def ahead(items: Iterator[Item]) -> Iterator[Item]:
+def ahead(items: Iterator[Item]) -> Generator[Item]:
     """Fetch each of `items` in another thread while the one before is worked on."""
     end = object()
     with ThreadPoolExecutor(1) as pool:
@@ -87,15 +96,34 @@ def ahead(items: Iterator[Item]) -> Iterator[Item]:
             yield item  # type: ignore[misc] # mypy takes it for the end
 
 
-def _damage(path: File, lines: int, error: Exception) -> Fault:
-    place = f"after line {lines}" if lines else ""
+def damage(path: File | Member, place: str, error: Exception) -> Fault:
+    """The fault that a file cannot be read on from a place."""
     if isinstance(error, EOFError):
         return Fault(str(path), place, str(error))
     return Fault(str(path), place, f"cannot be read: {getattr(error, 'strerror', None) or first_line(error)}")
 
 
-def _pieces(path: File) -> Iterator[bytes]:
-    """The bytes of a file, decompressed."""
+def transcoded(data: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+    """Bytes of an encoding as those of UTF-8; an EOFError tells where they are none of it."""
+    decoder, at = codecs.getincrementaldecoder(encoding)(), 0
+    for piece in chain(data, [None]):
+        held = len(decoder.getstate()[0])
+        try:
+            text = decoder.decode(piece or b"", final=piece is None)
+        except UnicodeDecodeError as error:
+            yield error.object[: error.start].decode(encoding, "ignore").encode() if at == held else b""
+            raise EOFError(f"invalid {encoding} at byte {at - held + error.start}; wanted {encoding}") from error
+        at += len(piece or b"")
+        yield text.encode("utf-8", "replace")
+
+
+def pieces(path: File | Member) -> Iterator[bytes]:
+    """The bytes of a file, decompressed.
+
+    Raises:
+        EOFError: it is damaged.
+        OSError: it cannot be read.
+    """
     new = DECOMPRESSORS.get(path.suffix.lower())
     with path.open("rb") as file:
         if new is None:
@@ -117,6 +145,8 @@ def _all(file: BinaryIO, new: Callable[[], Any]) -> Iterator[bytes]:
             given += len(piece)
             yield piece
     except BROKEN:
+        if not file.seekable():
+            raise
         # The call that failed gave nothing of what it was fed: go there again, and on by single bytes.
         careful = file.tell() - PIECE
         file.seek(0)
@@ -133,13 +163,18 @@ def _decompressed(file: BinaryIO, new: Callable[[], Any], careful: float = inf) 
     streams = 0
     while data or (data := file.read(PIECE if file.tell() < careful else 1)):
         if stream is None:
-            if streams and new is _gzip:  # between and after streams it may be padded
+            if streams and new in (_gzip, lzma.LZMADecompressor):  # between and after streams it may be padded
                 data = data.lstrip(b"\0")
             if not data:
                 continue
             stream = new()
             streams += 1
-        yield stream.decompress(data)
+        if new is _gzip:
+            yield stream.decompress(data)
+        else:
+            yield stream.decompress(data, BLOCK)
+            while not (stream.eof or stream.needs_input):
+                yield stream.decompress(b"", BLOCK)
         data = b""
         if stream.eof:
             data, stream = stream.unused_data, None
@@ -151,4 +186,26 @@ def _gzip() -> Any:
     return zlib_ng.decompressobj(wbits=31)
 
 
-DECOMPRESSORS: dict[str, Callable[[], Any]] = {".gz": _gzip, ".zst": zstd.ZstdDecompressor}
+class _Bzip2:
+    """One whose errors are not those of the disk."""
+
+    def __init__(self) -> None:
+        self._stream = bz2.BZ2Decompressor()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def decompress(self, data: bytes, most: int) -> bytes:
+        try:
+            return self._stream.decompress(data, most)
+        except OSError as error:
+            raise lzma.LZMAError(str(error)) from error
+
+
+DECOMPRESSORS: dict[str, Callable[[], Any]] = {
+    ".gz": _gzip,
+    ".tgz": _gzip,
+    ".zst": zstd.ZstdDecompressor,
+    ".bz2": _Bzip2,
+    ".xz": lzma.LZMADecompressor,
+}

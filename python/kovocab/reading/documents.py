@@ -1,9 +1,4 @@
-"""The reader: a corpus, whatever it is kept in, as batches of documents.
-
-Polars reads every format, at the speed of the disk. It is lenient where we are not, so each block of a file is
-read in a way that turns what it would let pass into a null or an error, and only then does `faults` read that
-block again, slowly, to say which line is at fault.
-"""
+"""The reader: a corpus, whatever it is kept in, as batches of documents."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,13 +7,14 @@ from typing import Any, TypeAlias, TypeGuard
 import polars as pl
 
 from kovocab.corpus.contents import Hashes, identities
-from kovocab.corpus.faults import POLARS_ERRORS, Fault, Skip, fail, half_pair, line_documents
+from kovocab.corpus.faults import Fault, Skip, fail, half_pair
 from kovocab.corpus.files import File, files, kind
 from kovocab.corpus.remote import is_url, shown
 from kovocab.corpus.settings import TEXT, Reading
 from kovocab.errors import CorpusError, UsageError, quantity
-from kovocab.reading.blocks import ahead, blocks
-from kovocab.reading.tables import check_parquet, read_frame, read_parquet
+from kovocab.reading.formats import normalized, read_file
+from kovocab.reading.repeats import first_of_each
+from kovocab.reading.tables import check_parquet, read_frame
 
 Corpus: TypeAlias = str | Path | Sequence[str | Path] | pl.DataFrame | pl.LazyFrame | pl.Series | Iterable[str]
 """What can be read as a corpus.
@@ -30,9 +26,6 @@ Corpus: TypeAlias = str | Path | Sequence[str | Path] | pl.DataFrame | pl.LazyFr
 
 A list of strings is therefore a list of *paths*: pass texts in a list as `pl.Series(texts)` or `iter(texts)`.
 """
-
-MAGIC = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"x\x01", b"x^", b"x\x9c", b"x\xda")
-"""By these Polars would take text for a compressed stream, and may give nothing at all for it."""
 
 BATCH_SIZE = 16 << 20  # the work on a batch outweighs handing it over, and it is small beside the counts
 
@@ -54,17 +47,18 @@ def local_files(corpus: Corpus) -> list[Path]:
 def check_readable(corpus: Corpus, reading: Reading = TEXT) -> None:
     """See, without reading it all, that the files of a corpus are there and hold texts.
 
-    Of each Parquet file the columns are looked at, of other files the beginning of the first.
+    Of each Parquet file the columns are looked at, of other files the beginning of the first of each kind.
 
     Raises:
         CorpusError: one is missing, or has no such column; names it.
     """
-    seen = False
+    seen = set()
     for path in corpus_files(corpus):
-        if kind(path) == "parquet":
+        how = kind(path)
+        if how == "parquet":
             check_parquet(path, reading)
-        elif not seen:
-            seen = True
+        elif how not in seen:
+            seen.add(how)
             next(read_file(path, reading), None)
 
 
@@ -105,51 +99,14 @@ def batches(
         faults += 1
         (skip or fail)(fault)
 
-    for batch in _sized(_parts(corpus, reading, None if skip is None else told), batch_size):
+    parts = _parts(corpus, reading, None if skip is None else told)
+    if reading.deduplicate:
+        parts = first_of_each(parts)
+    for batch in _sized(parts, batch_size):
         empty = False
         yield batch
     if empty:
         raise no_documents(corpus, faults)
-
-
-def read_file(path: File, reading: Reading = TEXT, *, start: int = 0, skip: Skip | None = None) -> Iterator[pl.Series]:
-    """Read the documents of one file, in order, as series of whatever size is at hand.
-
-    With `skip`, each fault is handed over and reading goes on with the next document that can be read. Lost is:
-
-    - of a line that is not UTF-8, not JSON or without a text, and of a row that is null: that line or row;
-    - of a damaged compressed file: what follows the last whole line before the damage;
-    - of a damaged Parquet file: the rows that Polars cannot decode, mostly those of a row group, and with them
-      what lies between two such groups if it is shorter than 512 rows; of one whose footer is damaged, or that
-      lacks the column: all.
-
-    Faults come in the order of the file, and are the same each time; with a `start`, those before it come again.
-    Damage that leaves valid text is not noticed in an uncompressed file, in Parquet, and in a `.zst` without
-    checksums. There is Parquet damage, rare, that makes Polars ask for more memory than there is, which ends the
-    process.
-
-    Args:
-        path: the file; its suffix says how it is read.
-        reading: how documents are found in it.
-        start: how many documents to pass over, as this function gives them: a reader that was stopped after N
-            documents goes on with `start=N`.
-        skip: told of each fault; None: the first fault is an error.
-
-    Yields:
-        Series of type String, without nulls; they may be empty.
-
-    Raises:
-        CorpusError: the suffix is unknown; or a remote file cannot be reached, which says nothing of the corpus; or
-            `skip` is None and there is a fault: names the file and the place.
-    """
-    how = kind(path)
-    if how == "lines" and reading.templates is not None:
-        raise UsageError(f"{path} is of lines, which have no columns; wanted no template, or .jsonl or .parquet files")
-    if how != "parquet":
-        return _after(_read_text(path, reading if how == "json" else None, skip or fail), start)
-    if skip is None:  # there was no null, so documents are rows
-        return read_parquet(path, reading, fail, start)
-    return _after(read_parquet(path, reading, skip, 0), start)
 
 
 def fingerprint(corpus: Corpus, reading: Reading = TEXT, hashes: Hashes | None = None) -> dict[str, Any]:
@@ -195,11 +152,11 @@ def _parts(corpus: Corpus, reading: Reading, skip: Skip | None) -> Iterator[pl.S
         for path in files(corpus):
             yield from read_file(path, reading, skip=skip)
     elif isinstance(corpus, pl.DataFrame | pl.LazyFrame):
-        yield from read_frame(corpus, reading, "the frame", skip or fail)
+        yield from normalized(read_frame(corpus, reading, "the frame", skip or fail), reading)
     elif isinstance(corpus, pl.Series):
-        yield from read_frame(corpus.alias("text").to_frame(), TEXT, "the series", skip or fail)
+        yield from normalized(read_frame(corpus.alias("text").to_frame(), TEXT, "the series", skip or fail), reading)
     elif isinstance(corpus, Iterable) and not isinstance(corpus, bytes | bytearray):
-        yield from _read_iterable(corpus, skip or fail)
+        yield from normalized(_read_iterable(corpus, skip or fail), reading)
     else:
         wanted = "a path, a glob, a list of them, a Polars frame or series, or an iterable of strings"
         raise UsageError(f"a corpus cannot be of type {type(corpus).__name__}; wanted {wanted}")
@@ -226,53 +183,6 @@ def _sized(parts: Iterator[pl.Series], limit: int) -> Iterator[pl.Series]:
                 size += bytes_
     if held:
         yield pl.concat(held, rechunk=False)
-
-
-def _after(parts: Iterator[pl.Series], start: int) -> Iterator[pl.Series]:
-    """`parts` without their first `start` documents."""
-    for part in parts:
-        if start < len(part):
-            yield part[start:]
-        start = max(0, start - len(part))
-
-
-def _read_text(path: File, reading: Reading | None, skip: Skip) -> Iterator[pl.Series]:
-    """A file of JSON lines; of lines where there is no `reading`."""
-    for part in ahead(_parsed(path, reading)):
-        if isinstance(part, Fault):
-            skip(part)
-        elif isinstance(part, pl.Series):
-            yield part
-        else:
-            number, block = part
-            yield pl.Series(list(line_documents(block, number, str(path), reading, skip)), dtype=pl.String)
-
-
-def _parsed(path: File, reading: Reading | None) -> Iterator[pl.Series | tuple[int, bytes] | Fault]:
-    """The blocks of a file as documents, but for those that are to be read slowly, and a fault at the end."""
-    for item in ahead(blocks(path)):
-        if isinstance(item, Fault) or item[1].startswith(MAGIC):
-            yield item
-            continue
-        try:
-            part = _lines(item[1]) if reading is None else _json(item[1], reading)
-        except POLARS_ERRORS:
-            yield item
-        else:
-            yield item if part is None else part
-
-
-def _lines(block: bytes) -> pl.Series:
-    return pl.scan_lines(block).collect().to_series()
-
-
-def _json(block: bytes, reading: Reading) -> pl.Series | None:
-    # As String, Polars would read 5 as "5" and true as "true". As Binary, what is not a JSON string is null;
-    # with ignore_errors that goes for lists and objects too, while a line that is not JSON remains an error.
-    query = pl.scan_ndjson(block, schema=dict.fromkeys(reading.columns, pl.Binary), ignore_errors=True)
-    part = query.select(reading.expression()).collect().to_series()
-    # Polars reads half a surrogate pair, \ud800, as \0: where there is a \0, see which of the two it was.
-    return None if part.null_count() or part.str.contains("\0", literal=True).any() else part
 
 
 def _read_iterable(texts: Iterable[object], skip: Skip) -> Iterator[pl.Series]:

@@ -10,7 +10,7 @@ import polars as pl
 from kovocab.corpus.faults import Fault
 from kovocab.corpus.files import File
 from kovocab.corpus.settings import TEXT, Reading
-from kovocab.reading.documents import read_file
+from kovocab.reading.formats import read_file
 
 Item: TypeAlias = pl.Series | Fault | BaseException | None
 """Documents of a file, a fault in it, what ended its reading, or None at its end."""

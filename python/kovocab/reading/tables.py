@@ -1,23 +1,34 @@
 """Tables: a Parquet file or a Polars frame as series of documents, a row each."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import polars as pl
 
+from kovocab.corpus.archives import Member
 from kovocab.corpus.faults import POLARS_ERRORS, Fault, Skip, fail, first_line
 from kovocab.corpus.files import File, source
+from kovocab.corpus.paths import nested, texts_of
 from kovocab.corpus.remote import Remote, hidden
 from kovocab.corpus.settings import Reading
 from kovocab.corpus.stores import missing, said
 from kovocab.errors import CorpusError
 
+Scan: TypeAlias = Callable[..., pl.LazyFrame]
+"""`pl.scan_parquet` or its like."""
+
 ROW = "kovocab: row"  # a name that no column has
+LARGEST = 1 << 30
+"""Bytes of a table in an archive, at most: it is held in memory."""
+
 MISSING = "cannot be read: what follows is missing"
 
 
-def read_parquet(path: File, reading: Reading, skip: Skip, start: int = 0) -> Iterator[pl.Series]:
-    """Read a Parquet file from row `start` on; of a damaged one all rows that Polars can decode.
+def read_parquet(
+    path: File | Member, reading: Reading, skip: Skip, start: int = 0, scan: Scan = pl.scan_parquet
+) -> Iterator[pl.Series]:
+    """Read a Parquet file, or what `scan` reads, from row `start` on; of a damaged one all rows that can be decoded.
 
     Yields:
         Series of type String, without nulls; they may be empty.
@@ -28,9 +39,10 @@ def read_parquet(path: File, reading: Reading, skip: Skip, start: int = 0) -> It
     name = str(path)
     if isinstance(path, Remote):
         skip = _discreetly(path, skip)
-    query = _scan(path, reading, skip)
-    if query is None:
+    found = _scan(path, reading, skip, scan)
+    if found is None:
         return
+    query, told = found.query, found.told(name, skip)
     try:
         total = query.select(pl.len()).collect().item()
     except POLARS_ERRORS as error:
@@ -40,11 +52,11 @@ def read_parquet(path: File, reading: Reading, skip: Skip, start: int = 0) -> It
     for batch in _batches(query.slice(start), start, name):
         if isinstance(batch, str):
             break
-        yield _without_nulls(batch["text"], reading, row, name, skip)
+        yield told(batch)
         row += batch.height
     for part in _each(query, row, total, name):  # also where no error was raised, see `_batches`
-        if isinstance(part, pl.Series):
-            yield _without_nulls(part, reading, row, name, skip)
+        if isinstance(part, pl.DataFrame):
+            yield told(part)
             row += len(part)
         else:
             end, why = part
@@ -54,25 +66,26 @@ def read_parquet(path: File, reading: Reading, skip: Skip, start: int = 0) -> It
 
 def read_frame(frame: pl.DataFrame | pl.LazyFrame, reading: Reading, name: str, skip: Skip) -> Iterator[pl.Series]:
     """Read a frame, as `read_parquet`; what cannot be read ends it. `name` is what faults call it."""
-    query = _texts(frame.lazy().with_row_index(ROW), reading, name, skip)
-    if query is None:
+    texts = _texts(frame.lazy().with_row_index(ROW), reading, name, skip)
+    if texts is None:
         return
+    query, told = texts.query, texts.told(name, skip)
     row = 0
-    found: pl.Series | str | None = None
+    found: pl.DataFrame | str | None = None
     for batch in _batches(query, 0, name):
         if isinstance(batch, str):
             found = batch
             break
-        yield _without_nulls(batch["text"], reading, row, name, skip)
+        yield told(batch)
         row += batch.height
     else:
         rest = _slice(query, row, 1, name) if isinstance(frame, pl.LazyFrame) else None
-        found = MISSING if isinstance(rest, pl.Series) and len(rest) else rest
+        found = MISSING if isinstance(rest, pl.DataFrame) and len(rest) else rest
     if isinstance(found, str):
         skip(Fault(name, f"after row {row}" if row else "", found))
 
 
-def check_parquet(path: File, reading: Reading) -> None:
+def check_parquet(path: File | Member, reading: Reading) -> None:
     """See that a Parquet file has a column of texts, without reading them.
 
     Raises:
@@ -81,8 +94,33 @@ def check_parquet(path: File, reading: Reading) -> None:
     _scan(path, reading, _discreetly(path, fail) if isinstance(path, Remote) else fail)
 
 
-def _scan(path: File, reading: Reading, skip: Skip) -> pl.LazyFrame | None:
-    return _texts(pl.scan_parquet(**source(path), glob=False, row_index_name=ROW), reading, str(path), skip)
+@dataclass(frozen=True)
+class _Texts:
+    """Where the texts of a table are: rows with their numbers, and the path from a column to what a row holds."""
+
+    query: pl.LazyFrame
+    reading: Reading
+    root: str
+    steps: list[str]
+
+    def told(self, name: str, skip: Skip) -> Callable[[pl.DataFrame], pl.Series]:
+        """What makes documents of rows."""
+        return lambda rows: without_nulls(texts_of(rows, ROW, self.root, self.steps), self.reading, name, skip)
+
+
+def _scan(path: File | Member, reading: Reading, skip: Skip, scan: Scan = pl.scan_parquet) -> _Texts | None:
+    if not isinstance(path, Member):
+        return _texts(scan(**source(path), glob=False, row_index_name=ROW), reading, str(path), skip)
+    if path.size > LARGEST:
+        skip(Fault(str(path), "", f"is a table of {path.size / 1e9:.1f} GB in an archive; wanted it unpacked"))
+        return None
+    try:
+        with path.open() as file:
+            held = file.read()
+    except (OSError, EOFError) as error:
+        skip(Fault(str(path), "", f"cannot be read: {first_line(error)}"))
+        return None
+    return _texts(scan(held, row_index_name=ROW), reading, str(path), skip)
 
 
 def _discreetly(path: Remote, skip: Skip) -> Skip:
@@ -90,25 +128,31 @@ def _discreetly(path: Remote, skip: Skip) -> Skip:
     return lambda fault: skip(replace(fault, what=hidden(path, fault.what)))
 
 
-def _texts(frame: pl.LazyFrame, reading: Reading, name: str, skip: Skip) -> pl.LazyFrame | None:
+def _texts(frame: pl.LazyFrame, reading: Reading, name: str, skip: Skip) -> _Texts | None:
     """The row numbers and the texts of `frame`; or the fault that it has no texts."""
-    what = None
     try:
         schema = frame.collect_schema()
     except POLARS_ERRORS as error:
-        what = _why(error, name)
-    else:
-        for column in reading.columns:
-            if column not in schema or column == ROW:
-                what = f"no column {column!r}; it has {', '.join(name for name in schema if name != ROW) or 'none'}"
-                break
-            if schema[column] not in (pl.String, pl.Categorical, pl.Enum):
-                what = f"column {column!r} is of type {schema[column]}; wanted String"
-                break
-    if what is None:
-        return frame.select(ROW, reading.expression())
-    skip(Fault(name, "", what))
-    return None
+        skip(Fault(name, "", _why(error, name)))
+        return None
+    what = place_of(pl.Schema({key: type_ for key, type_ in schema.items() if key != ROW}), reading)
+    if isinstance(what, str):
+        skip(Fault(name, "", what))
+        return None
+    root, steps = what
+    return _Texts(frame.select(ROW, pl.col(root) if steps else reading.expression()), reading, root, steps)
+
+
+def place_of(schema: pl.Schema, reading: Reading) -> tuple[str, list[str]] | str:
+    """The column that texts are in and the path in it, `text` and none where they are columns; or what is missing."""
+    for column in reading.columns:
+        found = nested(schema, column)
+        if isinstance(found, str):
+            return found
+        root, steps = found
+        if steps and reading.templates is not None:
+            return f"column {column!r} is a path, and a template takes whole columns; it has {', '.join(schema)}"
+    return (root, steps) if steps else ("text", [])
 
 
 def _why(error: BaseException, name: str) -> str:
@@ -136,19 +180,19 @@ def _batches(query: pl.LazyFrame, row: int, name: str) -> Iterator[pl.DataFrame 
         yield _why(error, name)
 
 
-def _slice(query: pl.LazyFrame, first: int, count: int, name: str) -> pl.Series | str:
+def _slice(query: pl.LazyFrame, first: int, count: int, name: str) -> pl.DataFrame | str:
     try:
-        return query.slice(first, count).collect().to_series(1)
+        return query.slice(first, count).collect()
     except POLARS_ERRORS as error:
         return _why(error, name)
 
 
-def _each(query: pl.LazyFrame, row: int, total: int, name: str) -> Iterator[pl.Series | tuple[int, str]]:
+def _each(query: pl.LazyFrame, row: int, total: int, name: str) -> Iterator[pl.DataFrame | tuple[int, str]]:
     """The texts of the rows from `row` to `total`; in place of rows that cannot be read, where they end and why."""
     size = most = 1 << 16
     while row < total:
         part = _slice(query, row, min(size, total - row), name)
-        if isinstance(part, pl.Series):
+        if isinstance(part, pl.DataFrame):
             yield part
             row += min(size, total - row)
             size = min(2 * size, most)
@@ -156,22 +200,26 @@ def _each(query: pl.LazyFrame, row: int, total: int, name: str) -> Iterator[pl.S
             size //= 2
         else:  # the first that cannot be read: search the next that can, with ever longer strides
             bad, good, stride = row, row + 1, 1
-            while good < total and not isinstance(_slice(query, good, 1, name), pl.Series):
+            while good < total and not isinstance(_slice(query, good, 1, name), pl.DataFrame):
                 bad, good, stride = good, good + stride, min(2 * stride, 512)
             good = min(good, total)
             while good - bad > 1:
                 middle = (bad + good) // 2
-                bad, good = (bad, middle) if isinstance(_slice(query, middle, 1, name), pl.Series) else (middle, good)
+                bad, good = (
+                    (bad, middle) if isinstance(_slice(query, middle, 1, name), pl.DataFrame) else (middle, good)
+                )
             yield good, part
             row, size = good, most
 
 
-def _without_nulls(part: pl.Series, reading: Reading, row: int, name: str, skip: Skip) -> pl.Series:
+def without_nulls(texts: pl.DataFrame, reading: Reading, name: str, skip: Skip) -> pl.Series:
+    """The texts of a column, as `texts_of` gives them; each that is null is a fault."""
+    part = texts.to_series(1)
     if not part.null_count():
         return part
     what = f"column {reading.column!r} is null; wanted a string"
     if reading.templates is not None:
         what = f"null or empty in one of the columns {', '.join(reading.columns)}; wanted strings in all of them"
-    for index in part.is_null().arg_true():
-        skip(Fault(name, f"row {row + index + 1}", what, 1))
+    for row in texts.filter(part.is_null())[ROW]:
+        skip(Fault(name, f"row {row + 1}", what, 1))
     return part.drop_nulls()
