@@ -159,7 +159,10 @@ FULL = "--corpus a.txt --tokenizer t --out w"
     ("line", "wanted"),
     [
         ("", "wanted a verb, one of count, combine, refine"),
-        ("cuont --out x", "there is no such verb; wanted one of count, combine, refine, expand, plan, coverage, fit"),
+        (
+            "cuont --out x",
+            "there is no such verb; wanted one of count, combine, refine, expand, pack, plan, coverage, fit",
+        ),
         ("--out x", "kovocab --out: there is no such verb"),
         ("count", "required: corpus, tokenizer, out"),
         ("count --corpus a.txt", "required: tokenizer, out"),

@@ -1,6 +1,7 @@
 """A file for the whole street: each verb reads its own part, and what is no such file is left to the parser."""
 
 import json
+from importlib.util import find_spec
 
 import pytest
 import yaml
@@ -10,6 +11,8 @@ from kovocab.cli.presets import own_parts
 from kovocab.errors import UsageError
 
 VERBS = ("count", "refine", "fit", "evaluate")
+
+needs_lightning = pytest.mark.skipif(find_spec("lightning") is None, reason="pip install kovocab[train]")
 
 
 @pytest.fixture
@@ -106,7 +109,10 @@ def test_later_files_and_flags_win(preset, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("text", ["{part}: {{{key}: a.txt}}", "{key}: a.txt"])
-@pytest.mark.parametrize(("verb", "part", "key"), [("count", "count", "corpsu"), ("plan", "fit", "runn")])
+@pytest.mark.parametrize(
+    ("verb", "part", "key"),
+    [("count", "count", "corpsu"), pytest.param("plan", "fit", "runn", marks=needs_lightning)],
+)
 def test_what_is_wrong_in_a_file_is_told_with_the_file(tmp_path, capsys, text, verb, part, key):
     path, other = tmp_path / "base.yaml", tmp_path / "other.yaml"
     path.write_text(text.format(part=part, key=key))
