@@ -135,8 +135,10 @@ def test_a_count_that_is_killed_again_and_again(texts: Path, whole: Path, tmp_pa
 
 def test_a_count_that_is_killed_at_random_moments(texts: Path, whole: Path, tmp_path: Path, base_file: Path) -> None:
     rng = random.Random(11)
-    struck = 0
-    for _ in range(4):
+    struck = tries = 0
+    while struck < 3:  # some are done before
+        tries += 1
+        assert tries < 20
         child = started("never", 0, texts, tmp_path / "w", base_file)
         assert child.stdout is not None
         child.stdout.readline()  # reading has begun
@@ -144,7 +146,6 @@ def test_a_count_that_is_killed_at_random_moments(texts: Path, whole: Path, tmp_
         child.kill()
         child.communicate(timeout=60)
         struck += child.returncode == -signal.SIGKILL
-    assert struck > 1
     ends(texts, tmp_path, base_file)
     assert (tmp_path / "w").read_bytes() == whole.read_bytes()
 

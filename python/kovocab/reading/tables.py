@@ -130,12 +130,13 @@ def _discreetly(path: Remote, skip: Skip) -> Skip:
 
 def _texts(frame: pl.LazyFrame, reading: Reading, name: str, skip: Skip) -> _Texts | None:
     """The row numbers and the texts of `frame`; or the fault that it has no texts."""
+    what: str | tuple[str, list[str]]
     try:
         schema = frame.collect_schema()
-    except POLARS_ERRORS as error:
-        skip(Fault(name, "", _why(error, name)))
-        return None
-    what = place_of(pl.Schema({key: type_ for key, type_ in schema.items() if key != ROW}), reading)
+    except POLARS_ERRORS as error:  # told below: nothing that belongs to a CorpusError is to hold what a URL hides
+        what = _why(error, name)
+    else:
+        what = place_of(pl.Schema({key: type_ for key, type_ in schema.items() if key != ROW}), reading)
     if isinstance(what, str):
         skip(Fault(name, "", what))
         return None
