@@ -12,16 +12,16 @@ import pytest
 from kovocab.errors import ArtefactError
 from kovocab.packing.token_files import Packing, Source, TokenFiles
 
-FILES = ("train.bin", "train.ends", "validation.bin", "validation.ends", "kovocab.json")
+FILES = ("train.bin", "train.ends", "validation.bin", "validation.ends", "validation.jsonl", "kovocab.json")
 PACKING = Packing(64, 0.02)
 
 PACKS = """
 import logging, os, signal, sys
 from itertools import count
 from kovocab import progress
-from kovocab.corpus import blocks
 from kovocab.packing import kept, reading
 from kovocab.packing.token_files import Packing, Source, TokenFiles
+from kovocab.reading import blocks
 
 tokenizer, corpus, out, end, at, threads = sys.argv[1:]
 kept.EVERY, kept._WORTH, progress.EVERY = 0.0, 0, 0.0

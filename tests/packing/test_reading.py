@@ -6,6 +6,7 @@ import threading
 import polars as pl
 import pytest
 
+from kovocab.corpus.settings import TEXT
 from kovocab.errors import CorpusError
 from kovocab.packing import reading
 from kovocab.packing.reading import Position, read_in_order
@@ -28,7 +29,7 @@ def texts_of(items):
 @pytest.mark.parametrize("at_once", [1, 3, 99])
 def test_one_order_and_every_position_is_where_to_go_on(at_once, files, monkeypatch):
     monkeypatch.setattr(reading, "BATCH_SIZE", 300)
-    items = list(read_in_order(files, "text", at_once, Position()))
+    items = list(read_in_order(files, TEXT, at_once, Position()))
     every = [f"{number} {row} 가" for number in range(7) for row in range(number * 40)]
     assert texts_of(items) == every
     assert [position.files for _, position in items][-1] == 7
@@ -36,7 +37,7 @@ def test_one_order_and_every_position_is_where_to_go_on(at_once, files, monkeypa
     for done, (_, position) in enumerate(items, start=1):
         before = texts_of(items[:done])
         assert position.bytes == sum(len(text.encode()) for text in before if int(text[0]) == position.files)
-        assert texts_of(read_in_order(files, "text", at_once, position)) == every[len(before) :]
+        assert texts_of(read_in_order(files, TEXT, at_once, position)) == every[len(before) :]
 
 
 def test_a_series_that_is_far_too_long_is_cut(monkeypatch):
@@ -52,9 +53,9 @@ def test_a_fault_is_said_where_it_stands_and_readers_end(files):
     before = threading.active_count()
     found = []
     with pytest.raises(CorpusError, match=r"3\.jsonl"):
-        found.extend(read_in_order(files, "text", 4, Position()))
+        found.extend(read_in_order(files, TEXT, 4, Position()))
     assert texts_of(found) == [f"{number} {row} 가" for number in range(3) for row in range(number * 40)]
-    one = read_in_order(files[4:], "text", 4, Position())
+    one = read_in_order(files[4:], TEXT, 4, Position())
     next(one)
     one.close()
     assert threading.active_count() <= before

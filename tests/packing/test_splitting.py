@@ -68,7 +68,7 @@ def test_batches_are_split_as_documents_are(share, length, encoder, base, ko_sma
         for name in NAMES:
             with (tmp_path / name).open("ab") as file:
                 file.truncate(0 if state is None else state["sizes"][name])
-        with Split(tmp_path, encoder, length=length, share=share, state=state) as split:
+        with Split(tmp_path, encoder, source="web", length=length, share=share, state=state) as split:
             for _ in range(draw.randint(1, 4)):
                 size = draw.choice([1, 7, 300])
                 split.add(encoder.encode(pl.Series(texts[at : at + size], dtype=pl.String)))
@@ -97,7 +97,7 @@ def test_what_the_base_makes_of_it_is_counted_by_either(base, ko_small, tmp_path
     encoder = Encoder(base, "</s>", "text", base.size)
     assert encoder.has_base
     assert not isinstance(encoder._base, Library)
-    with Split(tmp_path, encoder, length=10, share=0.3) as split:
+    with Split(tmp_path, encoder, source="web", length=10, share=0.3) as split:
         split.add(encoder.encode(ko_small.head(2_000)))
         counts = split.finish()
     assert counts["validation"]["base_text_tokens"] == counts["validation"]["text_tokens"] > 10_000

@@ -100,6 +100,8 @@ def zip_members(file: BinaryIO, name: str) -> Iterator[Member]:
         raise told.error or error from None
     with opened as archive:
         for info in archive.infolist():
+            if not info.filename:
+                raise zipfile.BadZipFile("a file without a name")
             if info.is_dir():
                 continue
             fault = "is encrypted; wanted it unpacked" if info.flag_bits & _ENCRYPTED else None

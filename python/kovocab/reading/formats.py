@@ -148,9 +148,16 @@ def _members(path: File | Member, skip: Skip) -> Iterator[Member]:
                 found = tar_members(pieces(path), str(path))
             for member in found:
                 last = str(member)
-                if not any(part.startswith((".", "__MACOSX")) for part in member.path.parts) and corpus_of(
-                    [str(member.path)], f"{path}: the archive", empty=True
-                ):
+                if any(part.startswith((".", "__MACOSX")) for part in member.path.parts):
+                    continue
+                what = ""
+                try:
+                    chosen = corpus_of([str(member.path)], f"{path}: the archive", empty=True)
+                except CorpusError as error:
+                    chosen, what = [], str(error).removeprefix(f"{path}: ")
+                if what:
+                    skip(Fault(str(path), "", what))
+                elif chosen:
                     yield member
     except CorpusError:
         raise
