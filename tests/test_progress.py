@@ -132,7 +132,7 @@ def test_lines_for_machines(tmp_path: Path, base_model_file: Path, fault: bytes)
         file.write(fault)
     code = (
         "import sys; from kovocab.reading import blocks; from kovocab.machine import memory\n"
-        "from kovocab.counting import one_pass, progress, tally; progress.EVERY = 0.0\n"
+        "from kovocab import progress; from kovocab.counting import one_pass, tally; progress.EVERY = 0.0\n"
         "memory.LEAST, tally._LEAST, one_pass.BATCH_SIZE, blocks.BLOCK = 1, 0, 50_000, 50_000\n"
         "from kovocab.cli.main import main; sys.exit(main(sys.argv[1:]))"
     )
