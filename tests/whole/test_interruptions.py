@@ -44,6 +44,11 @@ HELD = {
         "--model {street}/base --tokenizer {street}/tokenizer --out out",
         "kovocab.expanding.expand._check_written",
     ),
+    "pack": (
+        "--corpus {street}/ko.txt --tokenizer {street}/base --out out",
+        "kovocab.packing.token_files.write_record",
+    ),
+    "coverage": ("--config {street}/fit.yaml", "kovocab.planning.coverage.coverage"),
     "plan": ("--config {street}/fit.yaml", "kovocab.planning.costs.Skeleton.cost"),
     "fit": ("--config {street}/fit.yaml --run out", "kovocab.fitting.fit.save_plain"),
     "validate": ("--config {street}/fit.yaml", "kovocab.model.causal_lm.CausalLM.validation_step"),
@@ -90,6 +95,9 @@ def test_what_asks_to_stop_leaves_no_half_artefact(
         assert Path("out/stages/.1") in left
         assert Path("out/stages/1") not in left
         assert not [path for path in left if path.suffix in (".part", ".old")]
+    elif verb == "pack":  # so does it, hidden
+        assert not [path for path in left if not path.name.startswith(".") and path.parts[:1] != ("out",)]
+        assert not [path for path in left if len(path.parts) == 2 and not path.name.startswith(".")]
     else:
         assert left == set()
 
