@@ -148,6 +148,15 @@ def test_a_damaged_archive_is_a_fault_or_whole(tmp_path: Path, data: bytes, at: 
     skipping(path)  # nothing but faults comes of it
 
 
+def test_a_file_in_an_archive_that_is_not_read_is_skipped_where_that_is_asked_for(tmp_path: Path) -> None:
+    path = raw(tmp_path, ".zip", archive(".zip", {"a.txt": b"a\n", "b.pdf": b"%", "c.txt": b"c\n"}))
+    texts, faults = skipping(path)
+    assert texts == ["a", "c"]
+    assert [str(fault).startswith(f"{path}: the archive holds b.pdf, of an unknown suffix") for fault in faults] == [
+        True
+    ]
+
+
 @pytest.mark.parametrize("suffix", [".txt", ".jsonl", ".json", ".csv", ".tsv", ".jsonl.gz", ".zip"])
 @pytest.mark.parametrize("encoding", ["cp949", "utf-16"])
 def test_what_predates_utf8(tmp_path: Path, suffix: str, encoding: str) -> None:

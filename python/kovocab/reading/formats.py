@@ -150,14 +150,12 @@ def _members(path: File | Member, skip: Skip) -> Iterator[Member]:
                 last = str(member)
                 if any(part.startswith((".", "__MACOSX")) for part in member.path.parts):
                     continue
-                what = ""
                 try:
                     chosen = corpus_of([str(member.path)], f"{path}: the archive", empty=True)
                 except CorpusError as error:
-                    chosen, what = [], str(error).removeprefix(f"{path}: ")
-                if what:
-                    skip(Fault(str(path), "", what))
-                elif chosen:
+                    skip(Fault(str(path), "", str(error).removeprefix(f"{path}: ")))
+                    continue
+                if chosen:
                     yield member
     except CorpusError:
         raise
