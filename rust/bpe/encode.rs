@@ -21,6 +21,8 @@ use crate::threads::{join, start};
 const LONG: usize = 1 << BITS;
 /// The bits of a key that hold a place: 21 are left for the rank, see [`Pairs::MOST`].
 const BITS: u32 = 6;
+/// Up to so many symbols are moved together where one goes.
+const SHORT: usize = 8;
 /// Keys that are compared at once.
 const LANES: usize = 8;
 
@@ -43,11 +45,38 @@ impl Scratch {
     /// Merge `ids` until no pair has a rank; `merged` is the id that a rank makes.
     #[inline]
     pub(crate) fn merge(&mut self, pairs: &Pairs, merged: &[u32]) {
-        if self.ids.len() < LONG {
+        if self.ids.len() <= SHORT {
+            self.merge_few(pairs, merged);
+        } else if self.ids.len() < LONG {
             self.merge_by_scan(pairs, merged);
         } else {
             self.merge_by_heap(pairs, merged);
         }
+    }
+
+    /// Symbols and the rank of each with the one after it, side by side in two small arrays.
+    #[inline]
+    fn merge_few(&mut self, pairs: &Pairs, merged: &[u32]) {
+        let (mut ids, mut ranks, mut length) = ([NONE; SHORT + 1], [NONE; SHORT + 1], self.ids.len());
+        ids[..length].copy_from_slice(&self.ids);
+        for at in 0..length - 1 {
+            ranks[at] = pairs.get(ids[at], ids[at + 1]);
+        }
+        while let Some((at, rank)) = (0..length - 1).map(|at| (at, ranks[at])).min_by_key(|(_, rank)| *rank)
+            && rank != NONE
+        {
+            ids[at] = merged[rank as usize];
+            length -= 1;
+            for next in at + 1..length {
+                (ids[next], ranks[next]) = (ids[next + 1], ranks[next + 1]);
+            }
+            ranks[at] = if at + 1 < length { pairs.get(ids[at], ids[at + 1]) } else { NONE };
+            if let Some(before) = at.checked_sub(1) {
+                ranks[before] = pairs.get(ids[before], ids[at]);
+            }
+        }
+        self.ids.truncate(length);
+        self.ids.copy_from_slice(&ids[..length]);
     }
 
     /// A key is the rank of a symbol with the one after it, and the symbol's place: the least of them is what merges
@@ -178,7 +207,7 @@ impl<'a> Encoder<'a> {
         let mut at = 0;
         while let Some(&byte) = word.get(at) {
             let before = at.checked_sub(1).map(|at| word[at]);
-            if before.is_some_and(|before| !self.bpe.are_neighbours(before, byte)) {
+            if before.is_some_and(|before| !self.bpe.are_neighbours(before.into(), byte.into())) {
                 self.flush(scratch, &mut found);
             }
             if let Some((ids, length)) = self.bpe.syllables.start(before, &word[at..]) {
@@ -193,26 +222,27 @@ impl<'a> Encoder<'a> {
     }
 
     /// Between two characters that no entry has side by side nothing merges, so what is on either side is encoded by
-    /// itself. Two flags a character tell most such places: to an English base nearly all those between syllables.
+    /// itself.
     #[inline]
     fn encode_characters(&self, word: &[u8], scratch: &mut Scratch, mut found: impl FnMut(&[u32])) {
-        let mut joins = false;
-        let mut rest = word;
+        let (mut rest, mut before) = (word, NONE);
         while let Some((code, length)) = first(rest) {
             let (utf8, after) = rest.split_at(length);
             rest = after;
-            let character = self.bpe.character(code);
-            if !(joins && character.before) {
+            let id = self.bpe.code_id(code);
+            if id == NONE || !self.bpe.are_neighbours(before, code) {
                 self.flush(scratch, &mut found);
             }
-            joins = character.after;
-            if character.id == NONE {
+            before = code;
+            if id == NONE {
                 let utf8 = if code == u32::from(SPACE) { "\u{2581}".as_bytes() } else { utf8 };
-                for &byte in utf8 {
-                    found(&[self.bpe.bytes[usize::from(byte)]]);
+                let mut ids = [0; 4];
+                for (id, byte) in ids.iter_mut().zip(utf8) {
+                    *id = self.bpe.bytes[usize::from(*byte)];
                 }
+                found(&ids[..utf8.len().min(4)]);
             } else {
-                scratch.ids.push(character.id);
+                scratch.ids.push(id);
             }
         }
         self.flush(scratch, &mut found);
@@ -220,8 +250,10 @@ impl<'a> Encoder<'a> {
 
     #[inline]
     fn flush(&self, scratch: &mut Scratch, found: &mut impl FnMut(&[u32])) {
-        if scratch.ids.len() > 1 {
-            scratch.merge(&self.bpe.ranks, &self.bpe.merged);
+        match scratch.ids.len() {
+            0 => return,
+            1 => {}
+            _ => scratch.merge(&self.bpe.ranks, &self.bpe.merged),
         }
         found(&scratch.ids);
         scratch.ids.clear();

@@ -37,25 +37,10 @@ pub struct Bpe {
     pub ranks: Pairs,
     /// Of a byte-level tokenizer, the syllables that need not be merged of bytes.
     pub(crate) syllables: Syllables,
-    /// Of a byte-level tokenizer, a bit for each pair of bytes that an entry has side by side.
-    neighbours: Vec<u64>,
-    plane: Vec<Character>,
-    beyond: FxHashMap<u32, Character>,
-}
-
-/// A character as a token.
-#[derive(Clone, Copy)]
-pub(crate) struct Character {
-    /// Its id, or [`NONE`].
-    pub(crate) id: u32,
-    /// Whether any entry has a character before it.
-    pub(crate) before: bool,
-    /// Whether any entry has a character after it.
-    pub(crate) after: bool,
-}
-
-impl Character {
-    const NONE: Self = Self { id: NONE, before: false, after: false };
+    neighbours: Neighbours,
+    /// Ids of the tokens that are one character each, by code: up to 2^16 in a row, and the others.
+    plane: Vec<u32>,
+    beyond: FxHashMap<u32, u32>,
 }
 
 impl Bpe {
@@ -100,13 +85,14 @@ impl Bpe {
             parts.push(pair);
             entries.push(entry);
         }
-        let (plane, beyond) = characters(&vocab, &entries);
+        let (plane, beyond) = characters(&vocab);
         let cut = if byte_level { Cut::ALL } else { Cut::check(entries.iter().map(String::as_str)) };
         let (neighbours, syllables) = if byte_level {
             let texts: Vec<_> = entries.iter().map(|entry| text(entry).unwrap_or_default()).collect();
-            (neighbours(&texts), Syllables::of(&bytes, &parts, &merged, &texts, &ranks))
+            let bytes_of = texts.iter().map(|text| text.iter().map(|byte| u32::from(*byte)));
+            (Neighbours::of(bytes_of), Syllables::of(&bytes, &parts, &merged, &texts, &ranks))
         } else {
-            (vec![], Syllables::default())
+            (Neighbours::of(entries.iter().map(|entry| entry.chars().map(u32::from))), Syllables::default())
         };
         Ok(Self {
             size,
@@ -130,23 +116,23 @@ impl Bpe {
     #[must_use]
     #[inline]
     pub fn char_id(&self, c: char) -> u32 {
-        self.character(c.into()).id
+        self.code_id(c.into())
     }
 
-    /// The character of a code as a token.
+    /// [`Bpe::char_id`], by the character's code.
     #[inline]
-    pub(crate) fn character(&self, code: u32) -> Character {
+    pub(crate) fn code_id(&self, code: u32) -> u32 {
         match self.plane.get(code as usize) {
-            Some(&character) => character,
-            None => self.beyond.get(&code).copied().unwrap_or(Character::NONE),
+            Some(&id) => id,
+            None => self.beyond.get(&code).copied().unwrap_or(NONE),
         }
     }
 
-    /// Whether a byte-level entry has two bytes side by side: else nothing merges across them.
+    /// Whether an entry may have two characters side by side, by their codes, of a byte-level tokenizer two bytes: else
+    /// nothing merges across them.
     #[inline]
-    pub(crate) fn are_neighbours(&self, left: u8, right: u8) -> bool {
-        let bit = usize::from(left) << 8 | usize::from(right);
-        self.neighbours[bit / 64] >> (bit % 64) & 1 > 0
+    pub(crate) fn are_neighbours(&self, left: u32, right: u32) -> bool {
+        self.neighbours.may_have(left, right)
     }
 
     /// Append the symbols of `word`, written as words are outside the engine, to `atoms`: [`NONE`] for a character that
@@ -175,9 +161,9 @@ impl Bpe {
     /// The tokens that are one character each and may be missing, in no order: of a byte-level tokenizer none.
     pub fn characters(&self) -> impl Iterator<Item = (char, u32)> {
         let some = matches!(self.style, Style::SentencePiece(_));
-        let plane = (0..).zip(&self.plane).filter(|(_, character)| character.id != NONE);
-        let all = plane.chain(self.beyond.iter().map(|(&code, character)| (code, character)));
-        all.filter(move |_| some).filter_map(|(code, character)| char::from_u32(code).map(|c| (c, character.id)))
+        let plane = (0..).zip(&self.plane).filter(|(_, id)| **id != NONE);
+        let all = plane.chain(self.beyond.iter().map(|(&code, id)| (code, id)));
+        all.filter(move |_| some).filter_map(|(code, &id)| char::from_u32(code).map(|c| (c, id)))
     }
 }
 
@@ -202,40 +188,61 @@ fn text(token: &str) -> Option<Vec<u8>> {
     token.chars().map(|c| BYTES.get(c as usize).copied().flatten()).collect()
 }
 
-/// A bit for each pair of bytes that an entry has side by side.
-fn neighbours(texts: &[Vec<u8>]) -> Vec<u64> {
-    let mut bits = vec![0; 1 << 10];
-    for pair in texts.iter().flat_map(|bytes| bytes.windows(2)) {
-        let bit = usize::from(pair[0]) << 8 | usize::from(pair[1]);
-        bits[bit / 64] |= 1 << (bit % 64);
-    }
-    bits
-}
-
 /// The tokens that are one character each, by code: up to 2^16 in a row, and the others.
-fn characters(vocab: &FxHashMap<Text<'_>, u32>, entries: &[String]) -> (Vec<Character>, FxHashMap<u32, Character>) {
-    let mut plane = vec![Character::NONE; 1 << 16];
+fn characters(vocab: &FxHashMap<Text<'_>, u32>) -> (Vec<u32>, FxHashMap<u32, u32>) {
+    let mut plane = vec![NONE; 1 << 16];
     let mut beyond = FxHashMap::default();
     for (token, &id) in vocab {
         let mut chars = token.0.chars();
         if let (Some(c), None) = (chars.next(), chars.next()) {
-            let character = Character { id, ..Character::NONE };
             match plane.get_mut(c as usize) {
-                Some(slot) => *slot = character,
-                None => _ = beyond.insert(u32::from(c), character),
+                Some(slot) => *slot = id,
+                None => _ = beyond.insert(u32::from(c), id),
             }
         }
     }
-    let mut mark = |c: char, set: fn(&mut Character)| {
-        let character = plane.get_mut(c as usize).or_else(|| beyond.get_mut(&u32::from(c)));
-        // An entry may have a character that is no token, and is then never made.
-        character.filter(|character| character.id != NONE).map(set);
-    };
-    for entry in entries {
-        entry.chars().skip(1).for_each(|c| mark(c, |character| character.before = true));
-        entry.chars().rev().skip(1).for_each(|c| mark(c, |character| character.after = true));
-    }
     (plane, beyond)
+}
+
+/// What entries have side by side: a bit for each pair by its hash, some pairs more than there are, none less.
+///
+/// Most characters of a Korean word stand next to none that an entry has them with, and what is between two such places
+/// is one token or two.
+struct Neighbours {
+    bits: Vec<u64>,
+    shift: u32,
+}
+
+impl Neighbours {
+    /// Sixteen bits a pair, at most as many as the processor has at hand.
+    const BITS: std::ops::RangeInclusive<u32> = 16..=20;
+
+    fn of<T: Iterator<Item = u32> + Clone>(entries: impl Iterator<Item = T> + Clone) -> Self {
+        let pairs = entries.flat_map(|entry| entry.clone().zip(entry.skip(1)));
+        let mut distinct: Vec<(u32, u32)> = pairs.collect();
+        distinct.sort_unstable();
+        distinct.dedup();
+        let wanted = (distinct.len() * 16).next_power_of_two().ilog2();
+        let bits = wanted.clamp(*Self::BITS.start(), *Self::BITS.end());
+        let mut made = Self { bits: vec![0; 1 << (bits - 6)], shift: 64 - bits };
+        for (left, right) in distinct {
+            let bit = made.bit(left, right);
+            made.bits[bit / 64] |= 1 << (bit % 64);
+        }
+        made
+    }
+
+    #[inline]
+    fn may_have(&self, left: u32, right: u32) -> bool {
+        let bit = self.bit(left, right);
+        self.bits[bit / 64] >> (bit % 64) & 1 > 0
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation)]
+    fn bit(&self, left: u32, right: u32) -> usize {
+        ((u64::from(left) << 32 | u64::from(right)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift) as usize
+    }
 }
 
 /// Pair of ids → rank: open addressing, at most half full. A slot is 64 bits, 21 for each id and 22 for the rank,

@@ -1,6 +1,7 @@
 //! Documents into token ids, in their order: the ids that the tokenizer gives of each, between those that its template
 //! puts round a document. They depend on nothing else: not on threads, nor on what came before.
 
+use std::cmp::Reverse;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -136,7 +137,7 @@ impl<T: Id> Packed<T> {
         params.hash_length(8);
         let mut jobs: Vec<_> = documents.iter().map(|text| HashManyJob::new(&params, text.as_bytes())).collect();
         let mut side_by_side: Vec<_> = jobs.iter_mut().zip(documents).collect(); // the best where all are of a length
-        side_by_side.sort_unstable_by_key(|(_, text)| text.len());
+        side_by_side.sort_unstable_by_key(|(_, text)| Reverse(text.len()));
         hash_many(side_by_side.into_iter().map(|(job, _)| job));
         let hash =
             |job: &HashManyJob<'_>| job.to_hash().as_bytes().iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
