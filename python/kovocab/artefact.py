@@ -6,7 +6,7 @@ alone (`ownership`); what it was made from is in its `record`.
 
 import logging
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,7 +37,12 @@ def new_file(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(
-    path: str | Path, made_from: Record | None = None, *, overwrite: bool = False, yields: Collection[str] = ()
+    path: str | Path,
+    made_from: Record | None = None,
+    *,
+    overwrite: bool = False,
+    yields: Collection[str] = (),
+    hashes: Mapping[str, str] | None = None,
 ) -> Iterator[Path]:
     """Yield an empty folder beside `path` that takes its place when the block ends well.
 
@@ -49,6 +54,7 @@ def new_folder(
         made_from: What of the record says what the artefact is made from, and how.
         overwrite: Whether an artefact that was made from something else is replaced too.
         yields: Files that stay as they are where somebody changed them since: a model card, say.
+        hashes: Of files that were hashed while they were written, by name, as `ownership.identity` has them.
 
     Raises:
         ArtefactError: as `check_replaceable`; or the parent cannot be made, or the system refused what was written.
@@ -60,7 +66,7 @@ def new_folder(
         yield place.new
         for file in place.new.glob("*.safetensors"):  # which the package makes for its owner's eyes alone
             file.chmod(place.new.stat().st_mode & 0o666)
-        files = listing(place.new, [RECORD])  # and all is on the disk before others have to wait
+        files = listing(place.new, [RECORD], hashes)  # and all is on the disk before others have to wait
         sync(place.new)
         with turn(path.parent):
             stay = _settle(path, place.new, files, made_from, overwrite, yields)

@@ -37,10 +37,14 @@ def identity(path: Path, *, sample: bool = False) -> str:
     return f"{size} {digest.hexdigest()}"
 
 
-def listing(folder: Path, leave_out: Iterable[str] = ()) -> Files:
-    """The files below `folder` but those named, with what identifies each."""
+def listing(folder: Path, leave_out: Iterable[str] = (), hashes: Mapping[str, str] | None = None) -> Files:
+    """The files below `folder` but those named, with what identifies each; some by a hash that is known."""
     files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return {name: identity(folder / name) for name in sorted(set(files) - set(leave_out))}
+    known = hashes or {}
+    return {
+        name: f"{(folder / name).stat().st_size} {known[name]}" if name in known else identity(folder / name)
+        for name in sorted(set(files) - set(leave_out))
+    }
 
 
 def changed(folder: Path, written: Files) -> list[str]:

@@ -17,12 +17,10 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from zlib_ng.zlib_ng import crc32
-
 from kovocab.artefact import scratch_beside
 from kovocab.errors import ArtefactError, KovocabError
 from kovocab.packing.reading import Position
-from kovocab.packing.splitting import NAMES
+from kovocab.packing.splitting import HASH, NAMES
 from kovocab.workplace import sync
 
 try:
@@ -51,11 +49,13 @@ class Kept:
         position: How far the corpus is in them.
         state: What `Split` needs to carry on; None where nothing is kept.
         with_special_tokens: Documents so far that hold the text of a special token.
+        hashes: Of what each file holds, to be gone on with.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.position, self.state, self.with_special_tokens = Position(), None, 0
+        self.hashes = {name: blake2b(digest_size=HASH) for name in NAMES}
         self._last, self._took = time.monotonic(), 0.0
         if (said := self._read()) is not None:
             self.position, self.state = Position(**said["position"]), said["state"]
@@ -107,13 +107,15 @@ class Kept:
             return None
         try:
             said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            whole = said.pop("seal") == _seal(said) and all(
-                _crc32(self.folder / name, size) == said["state"]["sums"][name] for name, size in said["sizes"].items()
-            )
-        except (OSError, ValueError, TypeError, LookupError, AttributeError):
+            whole = said.pop("seal") == _seal(said)
+            for name, size in said["sizes"].items() if whole else ():
+                self.hashes[name] = _hash(self.folder / name, size)
+                whole &= self.hashes[name].hexdigest() == said["state"]["hashes"][name]
+        except (OSError, EOFError, ValueError, TypeError, LookupError, AttributeError):
             whole = False
         if not whole:
             log.warning("%s: what was kept there is damaged; packing begins anew", self.folder)
+            self.hashes = {name: blake2b(digest_size=HASH) for name in NAMES}
             self.forget()
             return None
         return said
@@ -200,10 +202,17 @@ def _seal(said: dict[str, Any]) -> str:
     return blake2b(json.dumps(said).encode(), digest_size=16).hexdigest()
 
 
-def _crc32(path: Path, size: int) -> int | None:
-    """The checksum of the first bytes of a file; None where there are not so many."""
-    found = 0
+def _hash(path: Path, size: int) -> blake2b:
+    """The hash of the first bytes of a file.
+
+    Raises:
+        EOFError: there are not so many.
+    """
+    found = blake2b(digest_size=HASH)
     with path.open("rb") as file:
-        while size and (data := file.read(min(_PIECE, size))):
-            found, size = crc32(data, found), size - len(data)
-    return None if size else found
+        while size:
+            if not (data := file.read(min(_PIECE, size))):
+                raise EOFError
+            found.update(data)
+            size -= len(data)
+    return found

@@ -10,15 +10,16 @@ make up a block, and those are few.
 import base64
 import heapq
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from zlib_ng.zlib_ng import crc32
 
 from kovocab.packing.encoders import AT_ONCE, Encoded
 from kovocab.packing.encoding import Encoder
@@ -33,6 +34,9 @@ _BUFFER = 1 << 20  # bytes that are written at once
 
 HELD_OUT = "validation.jsonl"
 """The texts that are held out, in the order of their tokens."""
+
+HASH = 16
+"""Bytes of the hash of a file, as a record has it."""
 
 NAMES = (*(f"{part}.{kind}" for part in PARTS for kind in ("bin", "ends")), HELD_OUT)
 """The files that are written."""
@@ -66,6 +70,7 @@ class Split:
         length: Tokens of a block.
         share: The share of documents to hold out.
         state: Of an earlier `Split` of the same, which this one carries on.
+        hashes: Of what its files hold, by name; they are updated.
     """
 
     def __init__(
@@ -77,6 +82,7 @@ class Split:
         length: int,
         share: float,
         state: Mapping[str, Any] | None = None,
+        hashes: "Mapping[str, blake2b] | None" = None,
     ) -> None:
         self._source = source
         self._length, self._below, self._encoder = length, np.uint64(int(share * 2**64)), encoder
@@ -90,10 +96,12 @@ class Split:
         self._highest: list[int] = []
         self._reserved = 0
         self._for_base: list[str] = []
-        self._sums = dict.fromkeys(NAMES, 0)
+        self._hashes = hashes or {name: blake2b(digest_size=HASH) for name in NAMES}
+        self._hashing: Future[None] | None = None
         if state is not None:
             self._carry_on(state)
         self._files = {name: (folder / name).open("ab", _BUFFER) for name in NAMES}
+        self._pool = ThreadPoolExecutor(1)
 
     def __enter__(self) -> "Split":
         """Files are open."""
@@ -101,6 +109,7 @@ class Split:
 
     def __exit__(self, *_: object) -> None:
         """Files are closed."""
+        self._pool.shutdown()
         for file in self._files.values():
             file.close()
 
@@ -129,6 +138,12 @@ class Split:
         self._ask_base()
         return self._counts
 
+    def digests(self) -> dict[str, str]:
+        """The hash of all that was written to each file so far, blake2b of 16 bytes."""
+        if self._hashing is not None:
+            self._hashing.result()
+        return {name: hash_.hexdigest() for name, hash_ in self._hashes.items()}
+
     def state(self) -> dict[str, Any]:
         """What another `Split` needs to carry on: files have what it says of them, at least, when this returns."""
         self._ask_base()
@@ -136,7 +151,7 @@ class Split:
             file.flush()
         return {
             "counts": self._counts,
-            "sums": self._sums,
+            "hashes": self.digests(),
             "reserve": [
                 [key, base64.b85encode(b"".join(one.ids)).decode(), one.counts.tolist(), one.texts]
                 for key, documents in self._reserve.items()
@@ -145,7 +160,7 @@ class Split:
         }
 
     def _carry_on(self, state: Mapping[str, Any]) -> None:
-        self._counts, self._sums = state["counts"], state["sums"]
+        self._counts = state["counts"]
         for key, ids, counts, texts in state["reserve"]:
             hashes = np.asarray([key], np.uint64)
             self._keep_back(key, _Documents([base64.b85decode(ids)], np.asarray(counts, np.uint64), hashes, texts))
@@ -154,11 +169,11 @@ class Split:
         return self._counts["validation"]["tokens"] >= self._length
 
     def _add_one(self, encoded: Encoded, at: int, held: bool) -> None:
-        document = self._chosen(encoded, np.asarray([at]), texts=True)
+        document = self._one(encoded, at)
         if held:
             self._write("validation", document)
         else:
-            self._keep_back(int(encoded.hashes[at]), replace(document, ids=[b"".join(document.ids)]))
+            self._keep_back(int(encoded.hashes[at]), replace(document, ids=[bytes(document.ids[0])]))
         self._release(0 if self._enough() else self._length)
 
     def _keep_back(self, key: int, document: _Documents) -> None:
@@ -186,6 +201,18 @@ class Split:
             if len(chosen):
                 self._write(part, self._chosen(encoded, chosen, texts=part == "validation"))
 
+    def _one(self, encoded: Encoded, at: int) -> _Documents:
+        """A document by itself."""
+        begin, end = int(encoded.ends[at - 1]) if at else 0, int(encoded.ends[at])
+        counts = [[end - begin, encoded.words[at], encoded.bytes[at], encoded.text_tokens[at]]]
+        data, size = encoded.ids.data.cast("B"), self._size
+        return _Documents(
+            [data[begin * size : end * size]],
+            np.asarray(counts, np.uint64),
+            encoded.hashes[at : at + 1],
+            [encoded.texts[at]],
+        )
+
     def _chosen(self, encoded: Encoded, chosen: npt.NDArray[np.int64], *, texts: bool) -> _Documents:
         """Some documents, in order."""
         ends = encoded.ends
@@ -210,10 +237,11 @@ class Split:
         data[f"{part}.ends"] = [ends.astype("<u8").tobytes()]
         if part == "validation":
             data[HELD_OUT] = [self._as_lines(documents)]
+        if self._hashing is not None:
+            self._hashing.result()
+        self._hashing = self._pool.submit(self._hash, data)  # while the next documents are encoded
         for name, pieces in data.items():
             self._files[name].writelines(pieces)
-            for piece in pieces:
-                self._sums[name] = crc32(piece, self._sums[name])
         counts["documents"] += len(ends)
         for key, count in zip(COUNTED[1:], documents.counts.sum(axis=0).tolist(), strict=True):
             counts[key] += count
@@ -221,6 +249,11 @@ class Split:
             self._for_base += documents.texts
             if len(self._for_base) >= AT_ONCE:
                 self._ask_base()
+
+    def _hash(self, data: "Mapping[str, Sequence[memoryview | bytes]]") -> None:
+        for name, pieces in data.items():
+            for piece in pieces:
+                self._hashes[name].update(piece)
 
     def _as_lines(self, documents: _Documents) -> bytes:
         said = (

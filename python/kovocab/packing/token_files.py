@@ -222,13 +222,14 @@ class TokenFiles:
         """Write the token files, and give them their name."""
         folder = self._place(made_from)
         with suppress(_PackedByAnother), ExitStack() as held:
-            said = _Packing(source, standing.files, encoder, self._packing, self._threads).write(keeping)
+            packing = _Packing(source, standing.files, encoder, self._packing, self._threads)
+            said, hashes = packing.write(keeping)
             try:
                 standing.check("while it was packed", whole=self._full, listed=corpus_files(source.corpus))
             except CorpusError:  # what is kept is of nothing that is there
                 keeping.forget()
                 raise
-            with new_folder(folder) as beside:
+            with new_folder(folder, hashes=hashes) as beside:
                 keeping.give(beside)
                 write_record(beside, {"verb": "pack", **made_from, "dtype": self._dtype, **said})
                 held.enter_context(turn(self._folder))  # until the folder has its name
@@ -325,8 +326,8 @@ class _Packing:
         self._seen = Seen() if source.deduplicate else None
         self._repeated = {"documents": 0, "bytes": 0}
 
-    def write(self, kept: Kept) -> Record:
-        """Encode, split and write what is not in the kept files yet; give what the record says of it."""
+    def write(self, kept: Kept) -> tuple[Record, dict[str, str]]:
+        """Encode, split and write what is not in the kept files yet; give what the record says and hashes of files."""
         length, share, at = self._packing.length, self._packing.validation_share, kept.position
         if at != Position():
             log.info("packing of %s goes on behind %s", self._source.name, _said(at))
@@ -334,7 +335,13 @@ class _Packing:
         verb, rest = f"pack {self._source.name}", self._files[at.files :]
         with (
             Split(
-                kept.folder, self._encoder, source=self._source.name, length=length, share=share, state=kept.state
+                kept.folder,
+                self._encoder,
+                source=self._source.name,
+                length=length,
+                share=share,
+                state=kept.state,
+                hashes=kept.hashes,
             ) as split,
             progress(verb, rest, self._source.reading.columns) as bar,
         ):
@@ -346,8 +353,8 @@ class _Packing:
                 at = self._read(at, now, size, bar)
                 if self._seen is None and kept.is_time():
                     kept.keep(at, split.state(), special)
-            counts = split.finish()
-        return self._checked(counts)
+            counts, hashes = split.finish(), split.digests()
+        return self._checked(counts), hashes
 
     def _encoded(self, at: Position) -> Iterator[tuple[Encoded, Position, int]]:
         """Documents encoded, how far that is, and how many held a special token by then: the next are on their way."""
