@@ -28,7 +28,7 @@ from kovocab.machine.memory import bound
 from kovocab.machine.threads import threads_of
 from kovocab.packing.encoders import Encoded
 from kovocab.packing.encoding import Encoder, SpecialTokens, dtype_of, eos_of
-from kovocab.packing.kept import Kept, kept
+from kovocab.packing.kept import SEEN, Kept, kept
 from kovocab.packing.memo import Memo
 from kovocab.packing.packed import PackedSource
 from kovocab.packing.reading import Position, read_in_order
@@ -222,7 +222,11 @@ class TokenFiles:
         """Write the token files, and give them their name."""
         folder = self._place(made_from)
         with suppress(_PackedByAnother), ExitStack() as held:
-            said = _Packing(source, standing.files, encoder, self._packing, self._threads).write(keeping)
+            seen = None
+            if source.deduplicate:
+                seen = Seen()
+                seen.limit = self._memory // 2
+            said = _Packing(source, standing.files, encoder, self._packing, self._threads, seen).write(keeping)
             try:
                 standing.check("while it was packed", whole=self._full, listed=corpus_files(source.corpus))
             except CorpusError:  # what is kept is of nothing that is there
@@ -307,6 +311,25 @@ def _first_new_id(tokenizer: Path) -> int | None:
     return first
 
 
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Documents that were encoded, and how far that is.
+
+    Attributes:
+        encoded: The documents.
+        at: How far the corpus was read.
+        with_special_tokens: How many documents held a special token by then.
+        repeated: How many were left out by then, and their bytes.
+        hashes: By which these are known when they come again, where copies are left out.
+    """
+
+    encoded: Encoded
+    at: Position
+    with_special_tokens: int
+    repeated: tuple[int, int]
+    hashes: bytes
+
+
 class _Packing:
     """A source on its way into token files.
 
@@ -316,21 +339,30 @@ class _Packing:
         encoder: What encodes it.
         packing: How documents become blocks.
         threads: How many threads encode.
+        seen: Knows the documents that were met, where copies are left out.
     """
 
-    def __init__(self, source: Source, files: Sequence[File], encoder: Encoder, packing: Packing, threads: int) -> None:
+    def __init__(
+        self,
+        source: Source,
+        files: Sequence[File],
+        encoder: Encoder,
+        packing: Packing,
+        threads: int,
+        seen: Seen | None,
+    ) -> None:
         self._source, self._files, self._encoder = source, files, encoder
         self._packing, self._threads = packing, threads
-        # Where copies are left out, progress is not kept: what was seen would have to be kept too.
-        self._seen = Seen() if source.deduplicate else None
-        self._repeated = {"documents": 0, "bytes": 0}
+        self._seen, self._repeated = seen, (0, 0)
 
     def write(self, kept: Kept) -> Record:
         """Encode, split and write what is not in the kept files yet; give what the record says of it."""
         length, share, at = self._packing.length, self._packing.validation_share, kept.position
         if at != Position():
             log.info("packing of %s goes on behind %s", self._source.name, _said(at))
-        self._encoder.with_special_tokens = kept.with_special_tokens
+        self._encoder.with_special_tokens, self._repeated = kept.with_special_tokens, kept.repeated
+        if self._seen is not None:
+            self._seen.load(kept.folder / SEEN)
         verb, rest = f"pack {self._source.name}", self._files[at.files :]
         with (
             Split(
@@ -339,29 +371,33 @@ class _Packing:
             progress(verb, rest, self._source.reading.columns) as bar,
         ):
             bar.resumed(at.bytes)
-            for encoded, now, special in self._encoded(at):
-                split.add(encoded)
-                size = int(encoded.bytes.sum())
+            for batch in self._encoded(at):
+                split.add(batch.encoded)
+                kept.add_seen(batch.hashes)
+                size = int(batch.encoded.bytes.sum())
                 bar.update(size)
-                at = self._read(at, now, size, bar)
-                if self._seen is None and kept.is_time():
-                    kept.keep(at, split.state(), special)
+                at = self._read(at, batch.at, size, bar)
+                if kept.is_time():
+                    kept.keep(at, split.state(), batch.with_special_tokens, batch.repeated)
             counts = split.finish()
         return self._checked(counts)
 
-    def _encoded(self, at: Position) -> Iterator[tuple[Encoded, Position, int]]:
-        """Documents encoded, how far that is, and how many held a special token by then: the next are on their way."""
+    def _encoded(self, at: Position) -> Iterator[_Batch]:
+        """Documents encoded: the next are on their way meanwhile."""
 
-        def encode(series: list[pl.Series], now: Position) -> tuple[Encoded, Position, int]:
+        def encode(series: list[pl.Series], now: Position, repeated: tuple[int, int], hashes: bytes) -> _Batch:
             documents = pl.concat(series, rechunk=False) if series else pl.Series(dtype=pl.String)
-            return self._encoder.encode(documents), now, self._encoder.with_special_tokens
+            encoded = self._encoder.encode(documents)
+            return _Batch(encoded, now, self._encoder.with_special_tokens, repeated, hashes)
 
         with ThreadPoolExecutor(1) as pool:
-            before: Future[tuple[Encoded, Position, int]] | None = None
+            before: Future[_Batch] | None = None
             with closing(read_in_order(self._files, self._source.reading, self._threads, at)) as parts:
                 for read, now in parts:
-                    series = read if self._seen is None else [self._first(self._seen, part) for part in read]
-                    after = pool.submit(encode, series, now)
+                    seen = self._seen
+                    series = read if seen is None else [self._first(seen, part) for part in read]
+                    hashes = b"" if seen is None else seen.take_new()
+                    after = pool.submit(encode, series, now, self._repeated, hashes)
                     if before is not None:
                         yield before.result()
                     before = after
@@ -371,8 +407,8 @@ class _Packing:
     def _first(self, seen: Seen, part: pl.Series) -> pl.Series:
         """The documents that were not seen before."""
         kept, left = seen.first(part)
-        self._repeated["documents"] += len(part) - len(kept)
-        self._repeated["bytes"] += left
+        documents, size = self._repeated
+        self._repeated = documents + len(part) - len(kept), size + left
         return kept
 
     def _read(self, at: Position, now: Position, size: int, bar: Progress) -> Position:
@@ -401,7 +437,9 @@ class _Packing:
                 ", ".join(special[:4]) + (" …" if len(special) > 4 else ""),
                 "text" if self._packing.special_tokens_in_text == "text" else "that token",
             )
-        repeated = {} if self._seen is None else {"repeated": self._repeated}
+        repeated = (
+            {} if self._seen is None else {"repeated": dict(zip(("documents", "bytes"), self._repeated, strict=True))}
+        )
         return {"documents_with_special_tokens": found, **counts, **repeated}
 
 
