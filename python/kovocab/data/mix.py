@@ -155,13 +155,14 @@ class Mixture(lightning.LightningDataModule):
     def prepare_data(self) -> None:
         """Pack what is not packed yet, and check what was packed before, once; on one rank a machine."""
         self.check()
-        for source in self.sources:
-            self.token_files.pack(source)
+        # Those with a bias first, and it at once: that it does not fit shows only then.
+        for source in sorted(self.sources, key=lambda source: source.name not in self.bias):
+            packed = self.token_files.pack(source)
             self.token_files.check_contents(source)
+            if self._stages:
+                self.biased([packed])
         if self._stages:
-            packed = [self.token_files.pack(source) for source in self.sources]
-            self.biased(packed)
-            self.mined(packed)
+            self.mined([self.token_files.pack(source) for source in self.sources])
 
     def setup(self, stage: str) -> None:
         """Open the token files.
@@ -197,7 +198,7 @@ class Mixture(lightning.LightningDataModule):
                 **made_from,
                 "corpus": corpus | {"content": digest(made_from["corpus"])},
             }
-        for name, (bias, blocks) in self._biases().items():
+        for name, (bias, blocks) in self.biases().items():
             sources[name]["bias"] = {**asdict(bias), "blocks": blocks}
         attention = self.document_attention
         known = {"seed": self.seed, "order": ORDER, "document_attention": attention, "sources": sources}
@@ -269,7 +270,7 @@ class Mixture(lightning.LightningDataModule):
             weights = [source.weight for source in self.sources]
         return TrainOrder([each.blocks("train") for each in read.values()], weights, list(read), self.seed), read
 
-    def _biases(self) -> dict[str, tuple[Bias, int]]:
+    def biases(self) -> dict[str, tuple[Bias, int]]:
         """By source, its bias and how many blocks the run takes from it."""
         found = {}
         for source, blocks in zip(self.sources, self.budgets, strict=True):
@@ -278,16 +279,16 @@ class Mixture(lightning.LightningDataModule):
         return found
 
     def biased(self, packed: list[PackedSource] | None = None) -> dict[str, Pieces]:
-        """The sources that have a bias, as it reads them; built where they are not there."""
+        """Those of the packed sources that have a bias, as it reads them; built where they are not there."""
         found = {}
-        for name, (bias, blocks) in self._biases().items():
+        by_name = {each.record["source"]: each for each in packed or self.packed}
+        for name, (bias, blocks) in self.biases().items():
             if not blocks and not self._stages:
                 raise UsageError(
                     f"data.bias: {name} has no tokens, and no stages say how many; wanted bias.{name}.tokens"
                 )
-            if blocks:
-                source = next(each for each in packed or self.packed if each.record["source"] == name)
-                found[name] = biased(source, self._size, bias, blocks, self.seed)
+            if blocks and name in by_name:
+                found[name] = biased(by_name[name], self._size, bias, blocks, self.seed)
         return found
 
     def mined(self, packed: list[PackedSource] | None = None) -> dict[str, Pieces | None]:

@@ -1,11 +1,13 @@
 """`kovocab coverage`: how often the planned run will see each new token, told before it begins."""
 
 import json
+import sys
 from pathlib import Path
 
 from kovocab.artefact import check_file, new_file
 from kovocab.data.coverage import Coverage, coverage
 from kovocab.ownership import MARK, parquet_of
+from kovocab.planning.forecast import forecast
 from kovocab.planning.setup import devices_of
 from kovocab.record import Record
 from kovocab.run.configuration import Configuration
@@ -34,6 +36,8 @@ def tell_coverage(configuration: Configuration) -> None:
     blocks = data.batch_size * devices_of(trainer) * trainer.accumulate_grad_batches
     stages = stage_plans(given.schedule, given.stages, given.defaults, blocks * data.packing.length)
     data.plan(planned(stages, blocks))
+    for line in forecast(data, config.model.model):
+        print(line, file=sys.stderr)
     data.prepare_data()
     data.setup("fit")
     found = coverage(data)
