@@ -281,7 +281,7 @@ def test_the_record_says_where_the_text_came_from(tokenizer, tmp_path):
         ({"validation_share": 0.0}, UsageError, "data.validation_share is 0"),
         ({"batch_size": 0}, UsageError, "data.batch_size is 0"),
         ({"corpus": "missing.jsonl"}, CorpusError, "missing.jsonl"),
-        ({"length": 100_000}, CorpusError, "one block of 100000 for training and one held out"),
+        ({"length": 100_000}, CorpusError, "one block of 100,000 of each"),
         ({"column": "body"}, CorpusError, "body"),
     ],
 )

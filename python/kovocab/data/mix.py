@@ -100,6 +100,8 @@ class Mixture(lightning.LightningDataModule):
             )
         if document_attention not in ("across", "within"):
             raise UsageError(f"data.document_attention is {document_attention}; wanted across or within")
+        if seed < 0:
+            raise UsageError(f"data.seed is {seed}; wanted at least 0")
         check_fingerprint("data.fingerprint", fingerprint)
         self.tokenizer, self.sources, self.tokens_dir, self.fingerprint = tokenizer, sources, tokens_dir, fingerprint
         self.packing = Packing(length, validation_share, special_tokens_in_text)

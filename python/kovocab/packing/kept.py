@@ -176,6 +176,9 @@ def _lock(folder: Path) -> int | None:
     while True:
         try:
             folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:  # of /proc even that there is no such file
+            raise ArtefactError(f"{folder} cannot be written: {error.strerror}") from error
+        try:
             if not (folder / LOCK).is_file() and (others := sorted(folder.iterdir())):
                 raise ArtefactError(f"{others[0]} is not kovocab's and is in the way; move it")
             lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import polars as pl
 
-from kovocab.artefact import new_folder
+from kovocab.artefact import check_parent, new_folder
 from kovocab.corpus.contents import Fingerprint, Standing
 from kovocab.corpus.files import File
 from kovocab.corpus.remote import is_url, shown
@@ -43,6 +43,7 @@ from kovocab.workplace import turn
 log = logging.getLogger(__name__)
 
 _SHARE = 4  # of the memory, for words that were encoded before; the rest is what is read, and written
+_LONGEST = 150  # bytes of a name: folders have 255, and kovocab's words in theirs
 _WEIGHTS = 1e-18, 1e18  # beyond them, sums and quotients of weights would be no numbers
 
 
@@ -75,6 +76,10 @@ class Source:
         """Refuse a name that is no file name and a weight that is no share."""
         if not re.fullmatch(r"[\w-][\w.-]*", self.name):
             raise UsageError(f"data.sources: the name {self.name!r} is not letters, digits, `_`, `-` and `.`")
+        if len(self.name.encode()) > _LONGEST:
+            raise UsageError(f"data.sources: the name {self.name!r} is too long; wanted at most {_LONGEST} bytes")
+        if not self.corpus or (isinstance(self.corpus, list) and "" in self.corpus):
+            raise UsageError(f"data.sources: {self.name} has the corpus {self.corpus!r}; wanted a path, or several")
         least, most = _WEIGHTS
         if not least <= self.weight <= most:
             raise UsageError(
@@ -162,8 +167,11 @@ class TokenFiles:
 
         Raises:
             CorpusError: a file or a column is not there; names the source.
-            ArtefactError: token files are not of the size that their record says.
+            ArtefactError: token files are not of the size that their record says, or cannot be written.
         """
+        for source in sources:  # what is packed may lie where nobody may write
+            if not any(self._folder.glob(f"{source.name}.*")):
+                check_parent(self._folder / source.name)
         # Those whose hashes are known cost nothing to tell; and all is looked at before any file is read whole.
         known = {
             source.name: source.name in self._known or self._hashes.knows(local_files(source.corpus))
@@ -172,6 +180,8 @@ class TokenFiles:
         for source in sources:
             if not known[source.name] or self._packed(self.identity(source)) is None:
                 check_readable(source.corpus, source.reading)
+                if not any(path.stat().st_size for path in corpus_files(source.corpus)):
+                    raise CorpusError(f"data.sources: {source.name} ({shown(source.corpus)}) is empty; wanted text")
         for source in sources:
             self._packed(self.identity(source))
 
@@ -422,10 +432,11 @@ class _Packing:
         for part in PARTS:
             blocks, dropped = divmod(counts[part]["tokens"], length)
             if not blocks:
-                tokens, documents = (sum(c[key] for c in counts.values()) for key in ("tokens", "documents"))
+                documents = quantity(sum(each["documents"] for each in counts.values()), "document")
                 raise CorpusError(
-                    f"data.sources: {source.name} ({shown(source.corpus)}) has {tokens} tokens in {documents} "
-                    f"documents; wanted at least one block of {length} for training and one held out"
+                    f"data.sources: {source.name} ({shown(source.corpus)}) has {documents}, with "
+                    f"{quantity(counts['train']['tokens'], 'token')} to train on and "
+                    f"{counts['validation']['tokens']:,} held out; wanted at least one block of {length:,} of each"
                 )
             counts[part] |= {"blocks": blocks, "dropped_tokens": dropped}
         found, special = self._encoder.with_special_tokens, self._encoder.special_tokens
