@@ -13,13 +13,6 @@ from kovocab.packing.token_files import Packing, Source
 from support.base import LENGTH, corpus, pack, save_tokenizer, texts
 
 
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tokenizer")
-    save_tokenizer(folder)
-    return folder
-
-
 @pytest.fixture
 def source(tmp_path):
     return Source("web", str(corpus(tmp_path, "web", texts(200))))

@@ -23,13 +23,6 @@ from support.base import LENGTH, corpus, pack, save_tokenizer, texts
 PACKING = Packing(LENGTH, 0.1)
 
 
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tokenizer")
-    save_tokenizer(folder)
-    return folder
-
-
 @pytest.fixture
 def folder(tmp_path):
     """A corpus of three files."""

@@ -22,7 +22,8 @@ from kovocab.favouring.pieces import Blocks, Pieces
 from kovocab.favouring.rates import Bias
 from kovocab.packing.encoding import SpecialTokens
 from kovocab.packing.packed import PackedSource
-from kovocab.packing.token_files import Packing, Source, TokenFiles, digest
+from kovocab.packing.source import Packing, Source
+from kovocab.packing.token_files import TokenFiles, digest
 from kovocab.record import Record
 from kovocab.tokenizer.tokenizer import load_tokenizer
 

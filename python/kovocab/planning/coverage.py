@@ -59,11 +59,15 @@ def tell_coverage(configuration: Configuration) -> None:
 
 def _table(found: Coverage, distilling: list[Record]) -> str:
     lines = [
-        f"{'source':<20} {'tokens':>15} {'of the run':>15} {'passes':>8} {'min_seen':>9} {'at most':>8} {'moved':>7}"
+        f"{'source':<20} {'tokens':>15} {'of the run':>15} {'share':>8} {'passes':>8} {'min_seen':>9} {'at most':>8} "
+        f"{'moved':>7}"
     ]
     for each in found.sources:
         bias = "" if "level" not in each else f" {each['min_seen']:>9,} {each['most']:>8} {each['moved']:>7.1%}"
-        lines.append(f"{each['name']:<20} {each['tokens']:>15,} {each['budget']:>15,} {each['passes']:>8.3f}{bias}")
+        lines.append(
+            f"{each['name']:<20} {each['tokens']:>15,} {each['budget']:>15,} {each['share']:>8.2%} "
+            f"{each['passes']:>8.3f}{bias}"
+        )
     said = found.summary()
     lines.append(f"\n{said['new_tokens']:,} new tokens, seen over the run:")
     lines.append(f"{'':<14} {'least':>12} {'10 %':>12} {'half':>12} {'never':>8}")

@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 from kovocab.data.mix import Mixture
 from kovocab.errors import CorpusError, UsageError
-from kovocab.packing.token_files import Source
+from kovocab.packing.source import Source
 from kovocab.reading.documents import local_files
 from kovocab.record import MODEL_VERBS, RECORD, Record, read_record
 

@@ -13,7 +13,7 @@ from typing import Any
 from kovocab.expanding.expand import check_length
 from kovocab.model.documents import check_family
 from kovocab.model.qlora import no_shards, qlora_of
-from kovocab.packing.token_files import check_sources
+from kovocab.packing.source import check_sources
 from kovocab.planning.costs import Skeleton
 from kovocab.planning.forecast import forecast
 from kovocab.planning.setup import SHARDED, Machine, Setup, machine_of, setup_of, strategy_of, weights_dtype
