@@ -294,3 +294,16 @@ def test_a_source_of_one_document_says_what_it_comes_to(tokenizer, tmp_path):
 def test_a_source_that_cannot_be_is_refused(settings, says):
     with pytest.raises(UsageError, match=says):
         Source(**{"name": "web", "corpus": "ko.txt"} | settings)
+
+
+def test_what_is_in_the_way_of_a_source_is_named_before_another_is_packed(source, tokenizer, tmp_path):
+    files, other = TokenFiles(tokenizer, tmp_path / "tokens", PACKING), replace(source, name="other")
+    theirs = files._place(files.identity(other)) / "notes.txt"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("mine")
+    with pytest.raises(ArtefactError, match=r"other\.\w+ holds files that are not kovocab's"):
+        files.check([source, other])
+    assert theirs.read_text() == "mine"
+    theirs.unlink()
+    files.check([source, other])
+    assert files.pack(other).folder == theirs.parent

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import polars as pl
 
-from kovocab.artefact import check_parent, new_folder
+from kovocab.artefact import check_parent, check_replaceable, new_folder
 from kovocab.corpus.contents import Fingerprint, Standing
 from kovocab.corpus.files import File
 from kovocab.corpus.remote import shown
@@ -106,7 +106,8 @@ class TokenFiles:
                 if not any(path.stat().st_size for path in corpus_files(source.corpus)):
                     raise CorpusError(f"data.sources: {source.name} ({shown(source.corpus)}) is empty; wanted text")
         for source in sources:
-            self._packed(self.identity(source))
+            if self._packed(made_from := self.identity(source)) is None:
+                check_replaceable(self._place(made_from))  # what is in the way shows before hours of packing
 
     def pack(self, source: Source) -> PackedSource:
         """Write the token files of `source`, or find the ones that are there.
