@@ -58,6 +58,16 @@ def base(base_model_file: Path) -> "TokenizerJson":
 
 
 @pytest.fixture(scope="session")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small tokenizer of our own; nothing in it may be changed."""
+    from support.base import save_tokenizer
+
+    folder = tmp_path_factory.mktemp("tokenizer")
+    save_tokenizer(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def mistral(data: Path) -> Path:
     """The real base: 32,000 pieces, `tokenizer.json` beside its `tokenizer.model`."""
     return data / "tokenizers" / "mistral_v1" / "tokenizer.json"

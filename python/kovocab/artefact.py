@@ -143,7 +143,7 @@ def check_file(path: str | Path, ours: IsOurs | None = None, kind: str = "file")
         raise ArtefactError(f"{path} is no plain file; wanted the name of a file to write")
     if ours is not None:
         check_ours(path, ours, kind)
-    _check_parent(path)
+    check_parent(path)
 
 
 def check_replaceable(
@@ -199,7 +199,7 @@ def _check_replaceable(
             edited = _check_artefact(path, verb, made_from, overwrite, yields, reads)
     elif path.exists():
         raise ArtefactError(f"{path} is a file; wanted a folder to write")
-    _check_parent(path)
+    check_parent(path)
     return edited
 
 
@@ -246,8 +246,12 @@ def followed(path: str | Path) -> Path:
         raise ArtefactError(f"{path} is a link that leads nowhere: {error}") from error
 
 
-def _check_parent(path: Path) -> None:
-    """The nearest folder above `path` that exists has to be one, and open to us."""
+def check_parent(path: Path) -> None:
+    """The nearest folder above `path` that exists has to be one, and open to us.
+
+    Raises:
+        ArtefactError: it is not.
+    """
     above = next(parent for parent in path.absolute().parents if parent.exists())
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
         raise ArtefactError(f"{path} cannot be written: {above} is no folder that may be written to")

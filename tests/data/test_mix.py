@@ -13,13 +13,6 @@ from kovocab.packing.token_files import Packing, Source
 from support.base import LENGTH, corpus, pack, save_tokenizer, texts
 
 
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tokenizer")
-    save_tokenizer(folder)
-    return folder
-
-
 @pytest.fixture
 def source(tmp_path):
     return Source("web", str(corpus(tmp_path, "web", texts(200))))
@@ -281,7 +274,7 @@ def test_the_record_says_where_the_text_came_from(tokenizer, tmp_path):
         ({"validation_share": 0.0}, UsageError, "data.validation_share is 0"),
         ({"batch_size": 0}, UsageError, "data.batch_size is 0"),
         ({"corpus": "missing.jsonl"}, CorpusError, "missing.jsonl"),
-        ({"length": 100_000}, CorpusError, "one block of 100000 for training and one held out"),
+        ({"length": 100_000}, CorpusError, "one block of 100,000 of each"),
         ({"column": "body"}, CorpusError, "body"),
     ],
 )

@@ -170,3 +170,13 @@ def test_documents_are_kept_apart_on_two_processes_alike(in_place, tmp_path):
     records = [read_record(tmp_path / name / "stages/1") for name in ("ddp", "fsdp")]
     assert records[0]["served"] == records[1]["served"]
     assert records[0]["loss"]["val"] == pytest.approx(records[1]["loss"]["val"], rel=1e-5)
+
+
+@pytest.mark.usefixtures("in_place")
+def test_sources_in_another_order_are_another_run():
+    two = ["{name: web, corpus: ko.jsonl}", "{name: other, corpus: other.jsonl}"]
+    assert fit("ordered", "--data.sources", f"[{', '.join(two)}]") == 0
+    told = "ordered/stages/1 was trained with data.sources in the order web, other; the configuration now has them as "
+    with pytest.raises(ArtefactError, match=told + "other, web"):
+        fit("ordered", "--data.sources", f"[{', '.join(two[::-1])}]")
+    assert fit("ordered", "--data.sources", f"[{', '.join(two)}]") == 0

@@ -1,10 +1,12 @@
 """A pass over what is held out, where no terminal is: quiet while it is short; sources that are looked at before it."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from kovocab.cli.main import main
 from kovocab.errors import CorpusError
@@ -46,6 +48,20 @@ def test_a_long_pass_says_where_it_is(capsys, monkeypatch):
     for verb in ("validate", "test", "predict"):
         assert main([verb, "--config", "fit.yaml"]) == 0
         assert lines(capsys) == [(verb, number, all_) for _, number, all_ in counted]
+
+
+@pytest.mark.parametrize("verb", ["validate", "test", "predict"])
+def test_a_loss_that_is_no_number_is_an_error(verb, capsys):
+    shutil.copytree("expanded", "broken", dirs_exist_ok=True)
+    weights = load_file("broken/model.safetensors")
+    weights["lm_head.weight"][5] = torch.nan
+    save_file(weights, "broken/model.safetensors", {"format": "pt"})
+    capsys.readouterr()
+    assert main([verb, "--config", "fit.yaml", "--model.model", "broken"]) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(f"kovocab {verb}: ")
+    assert "broken" in said
+    assert "is no number" in said
 
 
 def test_a_column_that_is_not_there_is_said_before_the_run_begins():

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from kovocab.errors import ArtefactError
+from kovocab.errors import ArtefactError, UsageError
 from kovocab.packing.token_files import Packing, Source, TokenFiles
 
 FILES = ("train.bin", "train.ends", "validation.bin", "validation.ends", "validation.jsonl", "kovocab.json")
@@ -23,7 +23,7 @@ from kovocab.packing import kept, reading
 from kovocab.packing.token_files import Packing, Source, TokenFiles
 from kovocab.reading import blocks
 
-tokenizer, corpus, out, end, at, threads = sys.argv[1:]
+tokenizer, corpus, out, end, at, threads, *copies = sys.argv[1:]
 kept.EVERY, kept._WORTH, progress.EVERY = 0.0, 0, 0.0
 reading.BATCH_SIZE = blocks.BLOCK = 100_000
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
@@ -38,7 +38,9 @@ def keeping(self, *said):
         os.kill(os.getpid(), signal.SIGKILL)
 
 kept.Kept.keep = keeping
-TokenFiles(tokenizer, out, Packing(64, 0.02), threads=int(threads)).pack(Source("ko", corpus))
+TokenFiles(tokenizer, out, Packing(64, 0.02), threads=int(threads)).pack(
+    Source("ko", corpus, deduplicate=bool(copies))
+)
 """
 
 
@@ -60,8 +62,8 @@ def whole(corpus, base_model_file, tmp_path_factory):
     return TokenFiles(base_model_file, out, PACKING, threads=1).pack(Source("ko", str(corpus))).folder
 
 
-def run(corpus, tokenizer, out, end="never", at=0, threads=2):
-    command = [sys.executable, "-c", PACKS, tokenizer, corpus, out, end, at, threads]
+def run(corpus, tokenizer, out, end="never", at=0, threads=2, *copies):
+    command = [sys.executable, "-c", PACKS, tokenizer, corpus, out, end, at, threads, *copies]
     return subprocess.run([str(part) for part in command], text=True, stdout=subprocess.PIPE, timeout=120, check=False)
 
 
@@ -92,6 +94,58 @@ def test_it_goes_on_where_it_was_killed(corpus, whole, base_model_file, tmp_path
 def test_the_same_bytes_by_any_number_of_threads(threads, corpus, whole, base_model_file, tmp_path):
     assert run(corpus, base_model_file, tmp_path, threads=threads).returncode == 0
     check_same(tmp_path, whole)
+
+
+@pytest.fixture(scope="module")
+def copied(corpus, ko_small, tmp_path_factory):
+    """The corpus, with a file of copies between its own."""
+    folder = tmp_path_factory.mktemp("copied")
+    for path in corpus.iterdir():
+        (folder / path.name).symlink_to(path)
+    copies = pl.concat([ko_small[1_000:4_000], ko_small[6_000:6_100], ko_small[6_000:6_100]])
+    copies.alias("text").to_frame().write_parquet(folder / "b2.parquet")
+    return folder
+
+
+def test_what_was_seen_is_known_after_a_kill(copied, base_model_file, tmp_path):
+    source = Source("ko", str(copied), deduplicate=True)
+    whole = TokenFiles(base_model_file, tmp_path / "whole", PACKING, threads=1).pack(source)
+    texts = pl.concat([pl.read_parquet(copied / "a.parquet")["text"], pl.read_parquet(copied / "b2.parquet")["text"]])
+    texts = pl.concat([texts, *(pl.read_ndjson(copied / f"{name}.jsonl")["text"] for name in "bc")])
+    assert whole.record["repeated"] == {
+        "documents": len(texts) - texts.n_unique(),
+        "bytes": int(texts.str.len_bytes().sum()) - int(texts.unique().str.len_bytes().sum()),
+    }
+    out = tmp_path / "out"
+    for end, at, threads in [("before", 3, 2), ("behind", 3, 3), ("before", 4, 1), ("behind", 2, 2), ("before", 3, 2)]:
+        child = run(copied, base_model_file, out, end, at, threads, "copies")
+        assert child.returncode == -signal.SIGKILL, child.stdout
+        assert not list(out.glob("ko.*"))
+    (folder,) = out.glob(".ko.*.packing")
+    assert (folder / "documents.seen").stat().st_size > 16 * 1_000
+    child = run(copied, base_model_file, out, "never", 0, 2, "copies")
+    assert child.returncode == 0
+    assert "packing of ko goes on behind " in child.stdout
+    check_same(out, whole.folder)
+
+
+@pytest.mark.parametrize("damage", ["shorten", "flip"])
+def test_damage_of_what_was_seen_is_not_gone_on_with(damage, copied, base_model_file, tmp_path, caplog):
+    assert run(copied, base_model_file, tmp_path, "behind", 4, 2, "copies").returncode == -signal.SIGKILL
+    (folder,) = tmp_path.glob(".ko.*.packing")
+    {"shorten": shorten, "flip": flip}[damage](folder / "documents.seen")
+    source = Source("ko", str(copied), deduplicate=True)
+    made = TokenFiles(base_model_file, tmp_path, PACKING).pack(source)
+    assert any("what was kept there is damaged; packing begins anew" in line for line in caplog.messages)
+    TokenFiles(base_model_file, tmp_path / "whole", PACKING, threads=1).pack(source)
+    check_same(tmp_path / "whole", made.folder)
+
+
+def test_what_is_known_of_documents_is_bounded(copied, base_model_file, tmp_path):
+    files = TokenFiles(base_model_file, tmp_path, PACKING)
+    files._memory = 200_000
+    with pytest.raises(UsageError, match=r"deduplicate: what is known of .* wanted a larger --memory"):
+        files.pack(Source("ko", str(copied), deduplicate=True))
 
 
 def shorten(path):

@@ -23,13 +23,6 @@ from support.base import LENGTH, corpus, pack, save_tokenizer, texts
 PACKING = Packing(LENGTH, 0.1)
 
 
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tokenizer")
-    save_tokenizer(folder)
-    return folder
-
-
 @pytest.fixture
 def folder(tmp_path):
     """A corpus of three files."""
@@ -255,3 +248,62 @@ def test_a_record_beside_the_tokenizer_that_says_no_number(first, source, tmp_pa
 def test_a_fingerprint_that_there_is_not(source, tokenizer):
     with pytest.raises(UsageError, match=r"data\.fingerprint is 'some'; wanted quick or full"):
         Mixture(str(tokenizer), [source], fingerprint="some")
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/nowhere"])
+def test_a_folder_that_cannot_be_is_refused_before_the_corpus_is_read(place, source, tokenizer, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("mine")
+    files = TokenFiles(tokenizer, tmp_path / place, PACKING)
+    if place == "/proc/nowhere":  # which the system takes for one that may be written to
+        with pytest.raises(ArtefactError, match="cannot be written: No such file or directory"):
+            files.pack(source)
+        return
+    monkeypatch.setattr(files, "_hashes", None)
+    with pytest.raises(ArtefactError, match=r"web cannot be written: .*file is no folder that may be written to"):
+        files.check([source])
+
+
+def test_an_empty_source_is_named_before_another_is_packed(source, tokenizer, tmp_path):
+    (tmp_path / "none").mkdir()
+    for name in "ab":
+        corpus(tmp_path / "none", name, [])
+    files = TokenFiles(tokenizer, tmp_path / "tokens", PACKING)
+    with pytest.raises(CorpusError, match=r"data\.sources: none \(.*none\) is empty; wanted text"):
+        files.check([source, Source("none", str(tmp_path / "none"))])
+    corpus(tmp_path / "none", "b", texts(60))
+    assert files.pack(Source("some", str(tmp_path / "none"))).record["train"]["documents"] > 0
+
+
+def test_a_source_of_one_document_says_what_it_comes_to(tokenizer, tmp_path):
+    source = Source("one", str(corpus(tmp_path, "one", ["나무 그늘 " * 100])))
+    told = r"one \(.*\) has 1 document, with 0 tokens to train on and \d+ held out; wanted at least one block of 16 "
+    with pytest.raises(CorpusError, match=told):
+        pack(source, tokenizer, tmp_path, PACKING)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"name": "x" * 151}, "is too long; wanted at most 150 bytes"),
+        ({"name": "한" * 51}, "is too long; wanted at most 150 bytes"),
+        ({"corpus": ""}, "has the corpus ''; wanted a path, or several"),
+        ({"corpus": []}, "has the corpus"),
+        ({"corpus": ["ko.txt", ""]}, "has the corpus"),
+    ],
+)
+def test_a_source_that_cannot_be_is_refused(settings, says):
+    with pytest.raises(UsageError, match=says):
+        Source(**{"name": "web", "corpus": "ko.txt"} | settings)
+
+
+def test_what_is_in_the_way_of_a_source_is_named_before_another_is_packed(source, tokenizer, tmp_path):
+    files, other = TokenFiles(tokenizer, tmp_path / "tokens", PACKING), replace(source, name="other")
+    theirs = files._place(files.identity(other)) / "notes.txt"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("mine")
+    with pytest.raises(ArtefactError, match=r"other\.\w+ holds files that are not kovocab's"):
+        files.check([source, other])
+    assert theirs.read_text() == "mine"
+    theirs.unlink()
+    files.check([source, other])
+    assert files.pack(other).folder == theirs.parent

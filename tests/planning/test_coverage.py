@@ -10,7 +10,7 @@ from kovocab.cli import main as cli
 from kovocab.data.block_loader import _Blocks
 from kovocab.errors import ArtefactError
 from kovocab.record import read_record
-from support.base import BASE_TOKENS, NEW_TOKENS, corpus
+from support.base import BASE_TOKENS, NEW_TOKENS, corpus, texts
 from support.runs import fit, make_place
 
 pytestmark = pytest.mark.usefixtures("in_place")
@@ -72,9 +72,19 @@ def test_it_tells_a_table(capsys):
         "the least seen tenth of what is there:",
     ):
         assert line in said
+    assert said.splitlines()[1].split()[:4] == ["ko", said.splitlines()[1].split()[1], "7,680", "100.00%"]
     without = tell(capsys)
     assert "the least seen tenth of what is there: 1.00 times as often" in without
-    assert len(without.splitlines()[1].split()) == 4
+    assert len(without.splitlines()[1].split()) == 5
+
+
+def test_a_bias_changes_no_source_s_share(capsys, tmp_path):
+    corpus(tmp_path, "other", texts(200, "tree"))
+    other = {"name": "other", "corpus": str(tmp_path / "other.jsonl"), "weight": 3}
+    sources = ("--data.sources", json.dumps([{"name": "ko", "corpus": "ko.jsonl"}, other]))
+    told = [json.loads(tell(capsys, *sources, *bias, "--log", "json"))["sources"] for bias in ((), BIAS)]
+    assert [[each["share"] for each in said] for said in told] == [[0.25, 0.75]] * 2
+    assert told[1][0]["moved"] > 0
 
 
 def test_what_falls_short_is_named_with_its_reason(capsys, tmp_path):

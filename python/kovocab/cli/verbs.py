@@ -288,7 +288,8 @@ def pack_corpus(
     """
     from kovocab.corpus.contents import check_fingerprint
     from kovocab.packing.megatron import write_indexes
-    from kovocab.packing.token_files import Packing, Source, TokenFiles
+    from kovocab.packing.source import Packing, Source
+    from kovocab.packing.token_files import TokenFiles
 
     check_fingerprint("fingerprint", fingerprint)
     source = Source(

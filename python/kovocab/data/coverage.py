@@ -29,9 +29,9 @@ class Coverage:
             f64, how often a run sees it without and with the bias (exact where a source has one, else as often as on
             average), `wanted` u64, how often it was to be, 0 where nothing was said, `short` (`Why`, or null) and
             `contexts` u64, null where no stage distills.
-        sources: Of each source its `name`, `tokens` of its training part, `budget` and `passes` of the run and, where
-            it has a bias, `min_seen`, `most`, `level` and `moved`: the share of the budget that goes to other passages
-            than without.
+        sources: Of each source its `name`, `tokens` of its training part, `budget`, `share` and `passes` of the run,
+            which no bias changes, and, where it has one, `min_seen`, `most`, `level` and `moved`: the share of the
+            budget that goes to other passages than without.
     """
 
     tokens: pl.DataFrame
@@ -74,6 +74,7 @@ def coverage(data: Mixture) -> Coverage:
         counts = passages.counts()
         passes = blocks * packed.length / passages.tokens
         said = {"name": source.name, "tokens": passages.tokens, "budget": blocks * packed.length, "passes": passes}
+        said["share"] = blocks / max(1, sum(data.budgets))
         count, without = count + counts, without + counts * passes
         if (pieces := biased.get(source.name)) is None:
             seen = seen + counts * passes

@@ -22,7 +22,8 @@ from kovocab.favouring.pieces import Blocks, Pieces
 from kovocab.favouring.rates import Bias
 from kovocab.packing.encoding import SpecialTokens
 from kovocab.packing.packed import PackedSource
-from kovocab.packing.token_files import Packing, Source, TokenFiles, digest
+from kovocab.packing.source import Packing, Source
+from kovocab.packing.token_files import TokenFiles, digest
 from kovocab.record import Record
 from kovocab.tokenizer.tokenizer import load_tokenizer
 
@@ -100,6 +101,8 @@ class Mixture(lightning.LightningDataModule):
             )
         if document_attention not in ("across", "within"):
             raise UsageError(f"data.document_attention is {document_attention}; wanted across or within")
+        if seed < 0:
+            raise UsageError(f"data.seed is {seed}; wanted at least 0")
         check_fingerprint("data.fingerprint", fingerprint)
         self.tokenizer, self.sources, self.tokens_dir, self.fingerprint = tokenizer, sources, tokens_dir, fingerprint
         self.packing = Packing(length, validation_share, special_tokens_in_text)
@@ -155,13 +158,14 @@ class Mixture(lightning.LightningDataModule):
     def prepare_data(self) -> None:
         """Pack what is not packed yet, and check what was packed before, once; on one rank a machine."""
         self.check()
-        for source in self.sources:
-            self.token_files.pack(source)
+        # Those with a bias first, and it at once: that it does not fit shows only then.
+        for source in sorted(self.sources, key=lambda source: source.name not in self.bias):
+            packed = self.token_files.pack(source)
             self.token_files.check_contents(source)
+            if self._stages:
+                self.biased([packed])
         if self._stages:
-            packed = [self.token_files.pack(source) for source in self.sources]
-            self.biased(packed)
-            self.mined(packed)
+            self.mined([self.token_files.pack(source) for source in self.sources])
 
     def setup(self, stage: str) -> None:
         """Open the token files.
@@ -197,7 +201,7 @@ class Mixture(lightning.LightningDataModule):
                 **made_from,
                 "corpus": corpus | {"content": digest(made_from["corpus"])},
             }
-        for name, (bias, blocks) in self._biases().items():
+        for name, (bias, blocks) in self.biases().items():
             sources[name]["bias"] = {**asdict(bias), "blocks": blocks}
         attention = self.document_attention
         known = {"seed": self.seed, "order": ORDER, "document_attention": attention, "sources": sources}
@@ -269,7 +273,7 @@ class Mixture(lightning.LightningDataModule):
             weights = [source.weight for source in self.sources]
         return TrainOrder([each.blocks("train") for each in read.values()], weights, list(read), self.seed), read
 
-    def _biases(self) -> dict[str, tuple[Bias, int]]:
+    def biases(self) -> dict[str, tuple[Bias, int]]:
         """By source, its bias and how many blocks the run takes from it."""
         found = {}
         for source, blocks in zip(self.sources, self.budgets, strict=True):
@@ -278,16 +282,16 @@ class Mixture(lightning.LightningDataModule):
         return found
 
     def biased(self, packed: list[PackedSource] | None = None) -> dict[str, Pieces]:
-        """The sources that have a bias, as it reads them; built where they are not there."""
+        """Those of the packed sources that have a bias, as it reads them; built where they are not there."""
         found = {}
-        for name, (bias, blocks) in self._biases().items():
+        by_name = {each.record["source"]: each for each in packed or self.packed}
+        for name, (bias, blocks) in self.biases().items():
             if not blocks and not self._stages:
                 raise UsageError(
                     f"data.bias: {name} has no tokens, and no stages say how many; wanted bias.{name}.tokens"
                 )
-            if blocks:
-                source = next(each for each in packed or self.packed if each.record["source"] == name)
-                found[name] = biased(source, self._size, bias, blocks, self.seed)
+            if blocks and name in by_name:
+                found[name] = biased(by_name[name], self._size, bias, blocks, self.seed)
         return found
 
     def mined(self, packed: list[PackedSource] | None = None) -> dict[str, Pieces | None]:

@@ -46,6 +46,7 @@ from kovocab.model.causal_lm import CausalLM
 from kovocab.model.fsdp import check_strategy, layout
 from kovocab.model.qlora import QLoRA, merge, qlora_of, qlora_record, train_patterns
 from kovocab.planning.coverage import tell_coverage
+from kovocab.planning.forecast import forecast
 from kovocab.planning.plan import plan
 from kovocab.record import RECORD, Record, read_record, write_record
 from kovocab.run.configuration import Configuration
@@ -121,6 +122,8 @@ class Fit:
         check_base_tied(self.run.base, self.stages)
         check_qlora_stages(module, self.stages, trainer)
         self.data.plan(planned(self.stages, self.blocks_per_step))
+        for line in forecast(self.data, self.run.base):
+            say(line, file=sys.stderr)
         self.data.check()  # after all else: it may read all of the corpus
         of_all = configuration.run_settings(self.data, self.tokens_per_step)
         # What QLoRA is set to says nothing about a stage that is trained without it.

@@ -1,6 +1,7 @@
 """`kovocab validate | test | predict`: a model on the held-out blocks."""
 
 import json
+import math
 from itertools import islice
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from lightning.pytorch.callbacks import Callback
 
 from kovocab.artefact import check_file, new_file
 from kovocab.data.mix import Mixture
-from kovocab.errors import UsageError
+from kovocab.errors import ModelError, UsageError, quantity
 from kovocab.fitting.callbacks import HeldOutLines
 from kovocab.fitting.checks import check_model, check_start
 from kovocab.fitting.trainers import guarded, new_trainer, say
@@ -46,6 +47,8 @@ def evaluate(configuration: Configuration, verb: str) -> None:
         raise UsageError(f"trainer's limits leave nothing to {verb}; wanted some batches")
     for name, value in results[0].items():
         say(f"{name} {value:.6f}")
+    if none := [name for name, value in results[0].items() if not math.isfinite(value)]:
+        raise ModelError(f"{none[0]} of {module.folder} is no number: its weights, or trainer.precision, give none")
 
 
 def _predict(trainer: Trainer, module: CausalLM, data: Mixture, path: Path) -> None:
@@ -68,3 +71,8 @@ def _predict(trainer: Trainer, module: CausalLM, data: Mixture, path: Path) -> N
             }
         ).write_parquet(beside, metadata={MARK: json.dumps({"verb": "predict"})})
     say(f"{len(rows)} blocks, mean loss {losses.mean():.6f}, in {path}")
+    if none := int((~torch.isfinite(losses)).sum()):
+        raise ModelError(
+            f"the loss of {quantity(none, 'block')} in {path} is no number: the weights of {module.folder}, or "
+            "trainer.precision, give none"
+        )

@@ -3,7 +3,7 @@
 Beside the folder to be written stands a hidden one: the token files so far, and `progress.json`, which says how far the
 corpus was read, what `Split` needs to carry on, and how long each file was then, with a checksum. That file is replaced
 at once; what a token file has beyond it was written after, and goes. A seal stands in it: what is damaged is not gone
-on with.
+on with. Where copies are left out, the hashes of the documents in the files stand beside them.
 """
 
 import json
@@ -34,6 +34,11 @@ PROGRESS, LOCK = "progress.json", "lock"
 MARK = "kovocab keeps token files here that are not whole yet\n"
 """What the file `lock` says, by which such a folder is known."""
 
+SEEN = "documents.seen"
+"""The hashes of documents, where copies are left out."""
+
+_WRITTEN = (*NAMES, SEEN)
+
 EVERY = 10.0  # seconds of packing, at least, between two times that progress is kept
 _WORTH = 20  # and so many times as long as keeping it took
 _PIECE = 4 << 20
@@ -50,17 +55,19 @@ class Kept:
         state: What `Split` needs to carry on; None where nothing is kept.
         with_special_tokens: Documents so far that hold the text of a special token.
         hashes: Of what each file holds, to be gone on with.
+        repeated: Documents so far that were left out, and their bytes.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.position, self.state, self.with_special_tokens = Position(), None, 0
-        self.hashes = {name: blake2b(digest_size=HASH) for name in NAMES}
+        self.position, self.state, self.with_special_tokens, self.repeated = Position(), None, 0, (0, 0)
+        self.hashes = {name: blake2b(digest_size=HASH) for name in _WRITTEN}
         self._last, self._took = time.monotonic(), 0.0
         if (said := self._read()) is not None:
             self.position, self.state = Position(**said["position"]), said["state"]
             self.with_special_tokens = said["with_special_tokens"]
-        for name in NAMES:
+            self.repeated = said["repeated"][0], said["repeated"][1]
+        for name in _WRITTEN:
             with (folder / name).open("ab") as file:
                 file.truncate(0 if said is None else said["sizes"][name])
 
@@ -68,20 +75,31 @@ class Kept:
         """Whether progress is to be kept again."""
         return time.monotonic() - self._last >= max(EVERY, _WORTH * self._took)
 
-    def keep(self, position: Position, state: dict[str, Any], with_special_tokens: int) -> None:
+    def add_seen(self, hashes: bytes) -> None:
+        """Write the hashes of documents that are in the files, or will be when progress is kept next."""
+        if hashes:
+            with (self.folder / SEEN).open("ab") as file:
+                file.write(hashes)
+            self.hashes[SEEN].update(hashes)
+
+    def keep(
+        self, position: Position, state: dict[str, Any], with_special_tokens: int, repeated: tuple[int, int]
+    ) -> None:
         """Note how far the corpus is in the files, which are on the disk then.
 
         Raises:
             OSError: it cannot be written.
         """
         begun = time.monotonic()
-        for name in NAMES:
+        for name in _WRITTEN:
             sync(self.folder / name)
         said = {
             "position": asdict(position),
             "state": state,
-            "sizes": {name: (self.folder / name).stat().st_size for name in NAMES},
+            "sizes": {name: (self.folder / name).stat().st_size for name in _WRITTEN},
+            "hashes": {name: hash_.hexdigest() for name, hash_ in self.hashes.items()},
             "with_special_tokens": with_special_tokens,
+            "repeated": repeated,
         }
         beside = self.folder / f"{PROGRESS}.part"
         beside.write_text(json.dumps({"seal": _seal(said), **said}), encoding="utf-8")
@@ -110,12 +128,12 @@ class Kept:
             whole = said.pop("seal") == _seal(said)
             for name, size in said["sizes"].items() if whole else ():
                 self.hashes[name] = _hash(self.folder / name, size)
-                whole &= self.hashes[name].hexdigest() == said["state"]["hashes"][name]
+                whole &= self.hashes[name].hexdigest() == said["hashes"][name]
         except (OSError, EOFError, ValueError, TypeError, LookupError, AttributeError):
             whole = False
         if not whole:
             log.warning("%s: what was kept there is damaged; packing begins anew", self.folder)
-            self.hashes = {name: blake2b(digest_size=HASH) for name in NAMES}
+            self.hashes = {name: blake2b(digest_size=HASH) for name in _WRITTEN}
             self.forget()
             return None
         return said
@@ -145,7 +163,7 @@ def kept(out: Path) -> Iterator[Kept]:
             raise ArtefactError(f"{out} cannot be written: {error.strerror or error}") from error
         finally:
             if not (folder / PROGRESS).exists():
-                for name in (*NAMES, f"{PROGRESS}.part", LOCK):
+                for name in (*_WRITTEN, f"{PROGRESS}.part", LOCK):
                     (folder / name).unlink(missing_ok=True)
                 with suppress(OSError):  # somebody put something there
                     folder.rmdir()
@@ -158,6 +176,9 @@ def _lock(folder: Path) -> int | None:
     while True:
         try:
             folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:  # of /proc even that there is no such file
+            raise ArtefactError(f"{folder} cannot be written: {error.strerror}") from error
+        try:
             if not (folder / LOCK).is_file() and (others := sorted(folder.iterdir())):
                 raise ArtefactError(f"{others[0]} is not kovocab's and is in the way; move it")
             lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)

@@ -142,16 +142,16 @@ class Split:
         """The hash of all that was written to each file so far, blake2b of 16 bytes."""
         if self._hashing is not None:
             self._hashing.result()
-        return {name: hash_.hexdigest() for name, hash_ in self._hashes.items()}
+        return {name: self._hashes[name].hexdigest() for name in NAMES}
 
     def state(self) -> dict[str, Any]:
-        """What another `Split` needs to carry on: files have what it says of them, at least, when this returns."""
+        """What another `Split` needs to carry on: files and hashes have what it says of them, when this returns."""
         self._ask_base()
+        self.digests()
         for file in self._files.values():
             file.flush()
         return {
             "counts": self._counts,
-            "hashes": self.digests(),
             "reserve": [
                 [key, base64.b85encode(b"".join(one.ids)).decode(), one.counts.tolist(), one.texts]
                 for key, documents in self._reserve.items()

@@ -8,30 +8,28 @@ them at once, wherever the corpus lies by then.
 import hashlib
 import json
 import logging
-import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass
-from glob import glob
 from pathlib import Path
 
 import polars as pl
 
-from kovocab.artefact import new_folder
+from kovocab.artefact import check_parent, check_replaceable, new_folder
 from kovocab.corpus.contents import Fingerprint, Standing
 from kovocab.corpus.files import File
-from kovocab.corpus.remote import is_url, shown
-from kovocab.corpus.settings import Encoding, Normalize, Reading
-from kovocab.errors import CorpusError, UsageError, quantity
+from kovocab.corpus.remote import shown
+from kovocab.errors import CorpusError, quantity
 from kovocab.machine.memory import bound
 from kovocab.machine.threads import threads_of
 from kovocab.packing.encoders import Encoded
-from kovocab.packing.encoding import Encoder, SpecialTokens, dtype_of, eos_of
-from kovocab.packing.kept import Kept, kept
+from kovocab.packing.encoding import Encoder, dtype_of, eos_of
+from kovocab.packing.kept import SEEN, Kept, kept
 from kovocab.packing.memo import Memo
 from kovocab.packing.packed import PackedSource
 from kovocab.packing.reading import Position, read_in_order
+from kovocab.packing.source import Packing, Source
 from kovocab.packing.splitting import PARTS, Split
 from kovocab.progress import Progress, progress
 from kovocab.reading.documents import check_readable, corpus_files, fingerprint_of, local_files
@@ -43,76 +41,6 @@ from kovocab.workplace import turn
 log = logging.getLogger(__name__)
 
 _SHARE = 4  # of the memory, for words that were encoded before; the rest is what is read, and written
-_WEIGHTS = 1e-18, 1e18  # beyond them, sums and quotients of weights would be no numbers
-
-
-@dataclass(frozen=True)
-class Source:
-    """A named part of the training mix.
-
-    Attributes:
-        name: What messages and records call it; also a part of a folder's name.
-        corpus: A path or glob, or a list of them.
-        weight: Its share of the training blocks, relative to the other sources' weights.
-        column: The column or key that holds the text, or a path to it.
-        encoding: Of text files: utf-8, cp949 or utf-16.
-        normalize: `nfc` brings documents into NFC.
-        deduplicate: Whether a document that stood in the corpus before is left out.
-        template: In place of a column, what a row becomes a document by: `{en} = {ko}`, say, or a list of such, of
-            which each row has one.
-    """
-
-    name: str
-    corpus: str | list[str]
-    weight: float = 1.0
-    column: str = "text"
-    encoding: Encoding = "utf-8"
-    normalize: Normalize = None
-    deduplicate: bool = False
-    template: str | list[str] | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse a name that is no file name and a weight that is no share."""
-        if not re.fullmatch(r"[\w-][\w.-]*", self.name):
-            raise UsageError(f"data.sources: the name {self.name!r} is not letters, digits, `_`, `-` and `.`")
-        least, most = _WEIGHTS
-        if not least <= self.weight <= most:
-            raise UsageError(
-                f"data.sources: {self.name} has weight {self.weight}; wanted a number from {least:g} to {most:g}"
-            )
-        try:
-            _ = self.reading
-        except UsageError as error:
-            raise UsageError(f"data.sources: {self.name}: {error}") from None
-
-    @property
-    def reading(self) -> Reading:
-        """How its documents are read."""
-        return Reading(self.column, self.encoding, self.normalize, self.deduplicate, self.template)
-
-
-@dataclass(frozen=True)
-class Packing:
-    """How documents become blocks.
-
-    Attributes:
-        length: Tokens per block.
-        validation_share: The share of documents to hold out, between 0 and 1; at least one block is held out.
-        special_tokens_in_text: What the text of a special token in a document is: text, or that token.
-    """
-
-    length: int
-    validation_share: float
-    special_tokens_in_text: SpecialTokens = "text"
-
-    def __post_init__(self) -> None:
-        """Refuse a block without a next token, and a split without one of its parts."""
-        if self.length < 2:
-            raise UsageError(f"data.length is {self.length}; wanted at least 2: a token and the one that follows")
-        if not 0 < self.validation_share < 1:
-            raise UsageError(f"data.validation_share is {self.validation_share}; wanted a share between 0 and 1")
-        if self.special_tokens_in_text not in ("text", "token"):
-            raise UsageError(f"data.special_tokens_in_text is {self.special_tokens_in_text}; wanted text or token")
 
 
 class TokenFiles:
@@ -162,8 +90,11 @@ class TokenFiles:
 
         Raises:
             CorpusError: a file or a column is not there; names the source.
-            ArtefactError: token files are not of the size that their record says.
+            ArtefactError: token files are not of the size that their record says, or cannot be written.
         """
+        for source in sources:  # what is packed may lie where nobody may write
+            if not any(self._folder.glob(f"{source.name}.*")):
+                check_parent(self._folder / source.name)
         # Those whose hashes are known cost nothing to tell; and all is looked at before any file is read whole.
         known = {
             source.name: source.name in self._known or self._hashes.knows(local_files(source.corpus))
@@ -172,8 +103,11 @@ class TokenFiles:
         for source in sources:
             if not known[source.name] or self._packed(self.identity(source)) is None:
                 check_readable(source.corpus, source.reading)
+                if not any(path.stat().st_size for path in corpus_files(source.corpus)):
+                    raise CorpusError(f"data.sources: {source.name} ({shown(source.corpus)}) is empty; wanted text")
         for source in sources:
-            self._packed(self.identity(source))
+            if self._packed(made_from := self.identity(source)) is None:
+                check_replaceable(self._place(made_from))  # what is in the way shows before hours of packing
 
     def pack(self, source: Source) -> PackedSource:
         """Write the token files of `source`, or find the ones that are there.
@@ -222,7 +156,11 @@ class TokenFiles:
         """Write the token files, and give them their name."""
         folder = self._place(made_from)
         with suppress(_PackedByAnother), ExitStack() as held:
-            packing = _Packing(source, standing.files, encoder, self._packing, self._threads)
+            seen = None
+            if source.deduplicate:
+                seen = Seen()
+                seen.limit = self._memory // 2
+            packing = _Packing(source, standing.files, encoder, self._packing, self._threads, seen)
             said, hashes = packing.write(keeping)
             try:
                 standing.check("while it was packed", whole=self._full, listed=corpus_files(source.corpus))
@@ -283,20 +221,6 @@ class TokenFiles:
         return packed
 
 
-def check_sources(sources: Sequence[Source]) -> None:
-    """See that those of the sources that are here can be read; of one that is not, a line says so.
-
-    Raises:
-        CorpusError: a file has no such column, or is none that can be read; names it.
-    """
-    for source in sources:
-        items = [source.corpus] if isinstance(source.corpus, str) else source.corpus
-        if any(not is_url(item) and glob(item, recursive=True) for item in items):  # noqa: PTH207 - as `files` does
-            check_readable(source.corpus, source.reading)
-        else:
-            log.info("data.sources: %s was not looked at: %s is not here", source.name, shown(source.corpus))
-
-
 class _PackedByAnother(Exception):
     """The same token files are there: whoever has them mapped keeps them."""
 
@@ -308,6 +232,25 @@ def _first_new_id(tokenizer: Path) -> int | None:
     return first
 
 
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Documents that were encoded, and how far that is.
+
+    Attributes:
+        encoded: The documents.
+        at: How far the corpus was read.
+        with_special_tokens: How many documents held a special token by then.
+        repeated: How many were left out by then, and their bytes.
+        hashes: By which these are known when they come again, where copies are left out.
+    """
+
+    encoded: Encoded
+    at: Position
+    with_special_tokens: int
+    repeated: tuple[int, int]
+    hashes: bytes
+
+
 class _Packing:
     """A source on its way into token files.
 
@@ -317,21 +260,30 @@ class _Packing:
         encoder: What encodes it.
         packing: How documents become blocks.
         threads: How many threads encode.
+        seen: Knows the documents that were met, where copies are left out.
     """
 
-    def __init__(self, source: Source, files: Sequence[File], encoder: Encoder, packing: Packing, threads: int) -> None:
+    def __init__(
+        self,
+        source: Source,
+        files: Sequence[File],
+        encoder: Encoder,
+        packing: Packing,
+        threads: int,
+        seen: Seen | None,
+    ) -> None:
         self._source, self._files, self._encoder = source, files, encoder
         self._packing, self._threads = packing, threads
-        # Where copies are left out, progress is not kept: what was seen would have to be kept too.
-        self._seen = Seen() if source.deduplicate else None
-        self._repeated = {"documents": 0, "bytes": 0}
+        self._seen, self._repeated = seen, (0, 0)
 
     def write(self, kept: Kept) -> tuple[Record, dict[str, str]]:
         """Encode, split and write what is not in the kept files yet; give what the record says and hashes of files."""
         length, share, at = self._packing.length, self._packing.validation_share, kept.position
         if at != Position():
             log.info("packing of %s goes on behind %s", self._source.name, _said(at))
-        self._encoder.with_special_tokens = kept.with_special_tokens
+        self._encoder.with_special_tokens, self._repeated = kept.with_special_tokens, kept.repeated
+        if self._seen is not None:
+            self._seen.load(kept.folder / SEEN)
         verb, rest = f"pack {self._source.name}", self._files[at.files :]
         with (
             Split(
@@ -346,29 +298,33 @@ class _Packing:
             progress(verb, rest, self._source.reading.columns) as bar,
         ):
             bar.resumed(at.bytes)
-            for encoded, now, special in self._encoded(at):
-                split.add(encoded)
-                size = int(encoded.bytes.sum())
+            for batch in self._encoded(at):
+                split.add(batch.encoded)
+                kept.add_seen(batch.hashes)
+                size = int(batch.encoded.bytes.sum())
                 bar.update(size)
-                at = self._read(at, now, size, bar)
-                if self._seen is None and kept.is_time():
-                    kept.keep(at, split.state(), special)
+                at = self._read(at, batch.at, size, bar)
+                if kept.is_time():
+                    kept.keep(at, split.state(), batch.with_special_tokens, batch.repeated)
             counts, hashes = split.finish(), split.digests()
         return self._checked(counts), hashes
 
-    def _encoded(self, at: Position) -> Iterator[tuple[Encoded, Position, int]]:
-        """Documents encoded, how far that is, and how many held a special token by then: the next are on their way."""
+    def _encoded(self, at: Position) -> Iterator[_Batch]:
+        """Documents encoded: the next are on their way meanwhile."""
 
-        def encode(series: list[pl.Series], now: Position) -> tuple[Encoded, Position, int]:
+        def encode(series: list[pl.Series], now: Position, repeated: tuple[int, int], hashes: bytes) -> _Batch:
             documents = pl.concat(series, rechunk=False) if series else pl.Series(dtype=pl.String)
-            return self._encoder.encode(documents), now, self._encoder.with_special_tokens
+            encoded = self._encoder.encode(documents)
+            return _Batch(encoded, now, self._encoder.with_special_tokens, repeated, hashes)
 
         with ThreadPoolExecutor(1) as pool:
-            before: Future[tuple[Encoded, Position, int]] | None = None
+            before: Future[_Batch] | None = None
             with closing(read_in_order(self._files, self._source.reading, self._threads, at)) as parts:
                 for read, now in parts:
-                    series = read if self._seen is None else [self._first(self._seen, part) for part in read]
-                    after = pool.submit(encode, series, now)
+                    seen = self._seen
+                    series = read if seen is None else [self._first(seen, part) for part in read]
+                    hashes = b"" if seen is None else seen.take_new()
+                    after = pool.submit(encode, series, now, self._repeated, hashes)
                     if before is not None:
                         yield before.result()
                     before = after
@@ -378,8 +334,8 @@ class _Packing:
     def _first(self, seen: Seen, part: pl.Series) -> pl.Series:
         """The documents that were not seen before."""
         kept, left = seen.first(part)
-        self._repeated["documents"] += len(part) - len(kept)
-        self._repeated["bytes"] += left
+        documents, size = self._repeated
+        self._repeated = documents + len(part) - len(kept), size + left
         return kept
 
     def _read(self, at: Position, now: Position, size: int, bar: Progress) -> Position:
@@ -393,10 +349,11 @@ class _Packing:
         for part in PARTS:
             blocks, dropped = divmod(counts[part]["tokens"], length)
             if not blocks:
-                tokens, documents = (sum(c[key] for c in counts.values()) for key in ("tokens", "documents"))
+                documents = quantity(sum(each["documents"] for each in counts.values()), "document")
                 raise CorpusError(
-                    f"data.sources: {source.name} ({shown(source.corpus)}) has {tokens} tokens in {documents} "
-                    f"documents; wanted at least one block of {length} for training and one held out"
+                    f"data.sources: {source.name} ({shown(source.corpus)}) has {documents}, with "
+                    f"{quantity(counts['train']['tokens'], 'token')} to train on and "
+                    f"{counts['validation']['tokens']:,} held out; wanted at least one block of {length:,} of each"
                 )
             counts[part] |= {"blocks": blocks, "dropped_tokens": dropped}
         found, special = self._encoder.with_special_tokens, self._encoder.special_tokens
@@ -408,7 +365,9 @@ class _Packing:
                 ", ".join(special[:4]) + (" …" if len(special) > 4 else ""),
                 "text" if self._packing.special_tokens_in_text == "text" else "that token",
             )
-        repeated = {} if self._seen is None else {"repeated": self._repeated}
+        repeated = (
+            {} if self._seen is None else {"repeated": dict(zip(("documents", "bytes"), self._repeated, strict=True))}
+        )
         return {"documents_with_special_tokens": found, **counts, **repeated}
 
 

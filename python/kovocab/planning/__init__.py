@@ -5,6 +5,7 @@ weight, and never touches a GPU.
 
 plan         the verb
 coverage     a verb too: how often a run would see each new token
+forecast     what can be told of the data before it is packed
 setup        what is planned for, read from the settings
 costs        what a stage costs, from shapes alone
 meta_models  models that are all shapes, plain and in 4 bits

@@ -1,11 +1,13 @@
 """`kovocab coverage`: how often the planned run will see each new token, told before it begins."""
 
 import json
+import sys
 from pathlib import Path
 
 from kovocab.artefact import check_file, new_file
 from kovocab.data.coverage import Coverage, coverage
 from kovocab.ownership import MARK, parquet_of
+from kovocab.planning.forecast import forecast
 from kovocab.planning.setup import devices_of
 from kovocab.record import Record
 from kovocab.run.configuration import Configuration
@@ -34,6 +36,8 @@ def tell_coverage(configuration: Configuration) -> None:
     blocks = data.batch_size * devices_of(trainer) * trainer.accumulate_grad_batches
     stages = stage_plans(given.schedule, given.stages, given.defaults, blocks * data.packing.length)
     data.plan(planned(stages, blocks))
+    for line in forecast(data, config.model.model):
+        print(line, file=sys.stderr)
     data.prepare_data()
     data.setup("fit")
     found = coverage(data)
@@ -55,11 +59,15 @@ def tell_coverage(configuration: Configuration) -> None:
 
 def _table(found: Coverage, distilling: list[Record]) -> str:
     lines = [
-        f"{'source':<20} {'tokens':>15} {'of the run':>15} {'passes':>8} {'min_seen':>9} {'at most':>8} {'moved':>7}"
+        f"{'source':<20} {'tokens':>15} {'of the run':>15} {'share':>8} {'passes':>8} {'min_seen':>9} {'at most':>8} "
+        f"{'moved':>7}"
     ]
     for each in found.sources:
         bias = "" if "level" not in each else f" {each['min_seen']:>9,} {each['most']:>8} {each['moved']:>7.1%}"
-        lines.append(f"{each['name']:<20} {each['tokens']:>15,} {each['budget']:>15,} {each['passes']:>8.3f}{bias}")
+        lines.append(
+            f"{each['name']:<20} {each['tokens']:>15,} {each['budget']:>15,} {each['share']:>8.2%} "
+            f"{each['passes']:>8.3f}{bias}"
+        )
     said = found.summary()
     lines.append(f"\n{said['new_tokens']:,} new tokens, seen over the run:")
     lines.append(f"{'':<14} {'least':>12} {'10 %':>12} {'half':>12} {'never':>8}")

@@ -5,6 +5,7 @@ seen that it can be read, as `fit` does before anything else; data that is not h
 """
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -12,12 +13,13 @@ from typing import Any
 from kovocab.expanding.expand import check_length
 from kovocab.model.documents import check_family
 from kovocab.model.qlora import no_shards, qlora_of
-from kovocab.packing.token_files import check_sources
+from kovocab.packing.source import check_sources
 from kovocab.planning.costs import Skeleton
+from kovocab.planning.forecast import forecast
 from kovocab.planning.setup import SHARDED, Machine, Setup, machine_of, setup_of, strategy_of, weights_dtype
 from kovocab.planning.table import header, lacking, readable, row_of, table
 from kovocab.run.configuration import Configuration
-from kovocab.run.stage_plan import check_tied, stage_plans
+from kovocab.run.stage_plan import check_tied, planned, stage_plans
 from kovocab.stages import Stage
 
 MOST_SHARDS = 1024
@@ -45,9 +47,12 @@ def plan(configuration: Configuration) -> None:
     check_length(skeleton.model.config, data.packing.length)
     if data.document_attention == "within":
         check_family(skeleton.model.config, config.model.model)
-    check_sources(data.sources)
     tokens = data.packing.length * data.batch_size * machine.devices * trainer.accumulate_grad_batches
     stages = stage_plans(given.schedule, given.stages, given.defaults, tokens)
+    data.plan(planned(stages, tokens // data.packing.length))
+    for line in forecast(data, config.model.model, config.new_tokens):
+        print(line, file=sys.stderr)
+    check_sources(data.sources)
     if skeleton.tied:
         check_tied(config.model.model, stages)
     whole = any(qlora_of(module.qlora, stage.stage) for stage in stages)  # on each device

@@ -41,11 +41,15 @@ class Seen:
             )
         return kept, left
 
+    def take_new(self) -> bytes:
+        """What is known since this was last asked for, to be kept in a file."""
+        return self._core.take_new()
+
     def keep(self, path: Path) -> int:
         """Write what came since into a file that keeps it; how long that is."""
         try:
             with path.open("ab") as file:
-                file.write(self._core.take_new())
+                file.write(self.take_new())
                 return file.tell()
         except OSError as error:
             raise ArtefactError(f"{path} cannot be written: {error.strerror}") from error

@@ -150,7 +150,7 @@ class Configuration(LightningCLI):
         except KovocabError:
             raise
         except ValueError as error:  # jsonargparse wraps what a stage in a list raises
-            raise UsageError(str(error)) from error
+            raise UsageError(plain(str(error), [])) from error
         return self.config_init.model, self.config_init.data
 
     @property

@@ -154,8 +154,11 @@ def compare(path: Path, found: Record, wanted: Record) -> None:
     # Digests say only that something differs; where a value does too, it says what.
     named = [key for key in different if not (_is_digest(before.get(key)) and _is_digest(now.get(key)))]
     if not different:
-        return
-    if named:
+        order = _order(found, wanted)
+        if order is None:
+            return
+        said = order
+    elif named:
         key = named[0]
         others = f"; {', '.join(named[1:])} differ too" if named[1:] else ""
         said = f"{key} {short(before.get(key))}; the configuration now gives {short(now.get(key))}{others}"
@@ -164,6 +167,14 @@ def compare(path: Path, found: Record, wanted: Record) -> None:
     raise ArtefactError(
         f"{path} was trained with {said}. Choose another `run`, or remove {path} to train that stage again"
     )
+
+
+def _order(found: Record, wanted: Record) -> str | None:
+    """Say that sources are named in another order, if they are: where two are due at once, the first comes first."""
+    before, now = (list(settings.get("data", {}).get("sources", {})) for settings in (found, wanted))
+    if before == now:
+        return None
+    return f"data.sources in the order {', '.join(before)}; the configuration now has them as {', '.join(now)}"
 
 
 def earlier(record: Record) -> Record:

@@ -10,6 +10,7 @@ _UNION = re.compile(
     r"(?: Given value type: \S+ '[^']*'> Given value: (.*))?"
 )
 _EXPECTED = re.compile(r"Expected a (.*?)(?:\. Got value: (.*))?")
+_NO_PATH = re.compile(r"- Expected a path but .*? either not accessible or invalid (- .*|Problem .*)")
 _UNKNOWN = re.compile(r"Option '([^']+)' is not accepted")
 
 KINDS = {
@@ -31,24 +32,7 @@ def plain(error: str, args: Sequence[str]) -> str:
         error: What jsonargparse raised.
         args: The command line, which has the numbers of stages.
     """
-    text, path, value = " ".join(error.split()), [], None
-    kinds: list[str] = []
-    while True:
-        if found := _KEY.fullmatch(text):
-            path.append(found[1])
-            text = found[2]
-        elif found := _INSIDE.fullmatch(text):
-            text = found[1]
-        elif (found := _UNION.fullmatch(text)) or text.startswith("- "):
-            value = found[2] if found else None
-            tried = (found[1] if found else text).removeprefix("- ").split(" - ")
-            kinds = [part[1] for each in tried if (part := _EXPECTED.fullmatch(each))]
-            deeper = [each for each in tried if _INSIDE.fullmatch(each)]
-            if not deeper:
-                break
-            text = deeper[0]
-        else:
-            break
+    path, text, kinds, value = _innermost(" ".join(error.split()))
     if not path:
         return text
     if unknown := _UNKNOWN.fullmatch(text):
@@ -63,6 +47,35 @@ def plain(error: str, args: Sequence[str]) -> str:
     return f"{_name(path, args)} is {value}; wanted {wanted}"
 
 
+def _innermost(text: str) -> tuple[list[str], str, list[str], str | None]:
+    """What is wrong at the bottom of it: the setting's name, what is said, and of several kinds these and the value."""
+    path, kinds, value = list[str](), list[str](), None
+    while True:
+        if found := _NO_PATH.fullmatch(text):
+            text = found[1].removeprefix("- ")
+        elif found := _KEY.fullmatch(text):
+            path.append(found[1])
+            text = found[2]
+        elif found := _INSIDE.fullmatch(text):
+            text = found[1]
+        elif (found := _UNION.fullmatch(text)) or text.startswith("- "):
+            # Of one inside another, the outer one's value stands behind the inner one's.
+            value = found[2].split(" - Expected a ")[0] if found and found[2] else None
+            tried = (found[1] if found else text).removeprefix("- ").split(" - ")
+            if ours := [each for each in tried if "; wanted " in each]:
+                return [], ours[0], [], None
+            kinds = [part[1] for each in tried if (part := _EXPECTED.fullmatch(each))]
+            kinds = ["<class 'dict'>"] * any(each.startswith("Not a valid subclass") for each in tried) + kinds
+            deeper = [each for each in tried if _INSIDE.fullmatch(each)]
+            if not deeper:
+                break
+            nested = deeper[0].endswith("Errors:")
+            text = text[text.index(deeper[0]) :] if nested else deeper[0]
+        else:
+            break
+    return path, text, kinds, value
+
+
 def _name(path: list[str], args: Sequence[str]) -> str:
     """The setting's name; of one stage with the stage's number, where the command line has it."""
     if len(path) == 2 and path[0] == "stages":
@@ -75,6 +88,10 @@ def _name(path: list[str], args: Sequence[str]) -> str:
 def _kind(type_: str) -> str:
     if found := re.fullmatch(r"<class '(?:.*\.)?(\w+)'>", type_):
         return KINDS.get(found[1], found[1])
+    if type_.startswith("list["):
+        return KINDS["list"]
+    if type_.startswith("dot import path"):
+        return KINDS["dict"]
     if found := re.fullmatch(r"typing\.Literal\[(.*)\]", type_):
         return found[1].replace("'", "").replace(", ", " or ")
     return type_

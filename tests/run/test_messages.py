@@ -1,0 +1,41 @@
+"""What the parser cannot take is said in one plain line, also where a setting may be of several kinds."""
+
+import pytest
+
+from kovocab.errors import UsageError
+from kovocab.run.configuration import Configuration
+
+GIVEN = ["--model.model", "expanded", "--data.sources", "[{name: ko, corpus: ko.jsonl}]"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("data.sources", "[{name: ko, corpus: ko.jsonl, normalize: nfkc}]", ".normalize is nfkc; wanted nfc or null"),
+        ("data.sources", "[{name: ko, corpus: 5}]", ".corpus is 5; wanted text or a list"),
+        ("data.bias", "{ko: {min_seen: x}}", ".min_seen is x; wanted a whole number or null"),
+        ("data.bias", "{ko: {share: x}}", ".share is x; wanted a number"),
+        ("data.bias", "{ko: }", " is {'ko': None}; wanted settings by their names or null"),
+        ("data.bias", "[]", " is []; wanted settings by their names or null"),
+        ("data.contexts", "5", " is 5; wanted settings by their names or null"),
+    ],
+)
+def test_of_several_kinds_all_are_said(key, value, says):
+    with pytest.raises(UsageError) as caught:
+        Configuration("plan", [*GIVEN, f"--{key}", value])
+    assert str(caught.value) == f"{key}{says} (see `kovocab plan --help`)"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("bias", "{ko: {min_seen: 0}}", "data.bias: min_seen is 0; wanted at least 1, or none"),
+        ("bias", "{ko: {share: 1}}", "data.bias: share is 1.0; wanted a share between 0 and 1"),
+        ("contexts", "{per_token: 0}", "data.contexts: per_token is 0 and length 50; wanted 1 to 10,000, and at least"),
+        ("seed", "-1", "data.seed is -1; wanted at least 0"),
+    ],
+)
+def test_what_a_class_refuses_is_said_by_its_words(key, value, says):
+    with pytest.raises(UsageError) as caught:
+        Configuration("plan", [*GIVEN, f"--data.{key}", value]).build()
+    assert str(caught.value).startswith(says)
