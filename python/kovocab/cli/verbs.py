@@ -418,9 +418,7 @@ def _evaluate_tokenizers(tokenizers: str | list[str], corpus: str | list[str], *
         # Of blank lines there is no ratio.
         ratios = ["-" if row[key] is None else f"{row[key]:.3f}" for key in ("tokens_per_word", "bytes_per_token")]
         shares = ["-" if row[key] is None else f"{row[key]:.1%}" for key in ("one_token", "two_tokens")]
-        print(
-            f"{row['tokens']:>14,} {ratios[0]:>12} {ratios[1]:>12} {shares[0]:>9} {shares[1]:>9}  {row['tokenizer']}"
-        )
+        print(f"{row['tokens']:>14,} {ratios[0]:>12} {ratios[1]:>12} {shares[0]:>9} {shares[1]:>9}  {row['tokenizer']}")
 
 
 def _listed(given: str | list[str] | None) -> list[str]:

@@ -51,7 +51,8 @@ def evaluate(
         `tokenizer: str, documents: u64, words: u64, bytes: u64, tokens: u64, tokens_per_word: f64, bytes_per_token:
         f64, one_token: f64, two_tokens: f64`, a row a tokenizer, in their order; the last two are the shares of words
         that take one token, and at most two. A word is a run of characters that are not white space; a ratio is
-        null where there is nothing to divide by. The text of a special token is text as any other. `tokenizer` is the path, or the type of what is none.
+        null where there is nothing to divide by. The text of a special token is text as any other. `tokenizer` is
+        the path, or the type of what is none.
 
     Raises:
         CorpusError: a file cannot be read, or the corpus holds no documents.

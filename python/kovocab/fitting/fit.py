@@ -109,7 +109,8 @@ class Fit:
     def __init__(self, configuration: Configuration) -> None:
         config = self.config = configuration.config
         check_trainer(config)
-        self.budget = Budget(config.evaluate_documents, config.evaluate_bytes)
+        budget = Budget(config.evaluate_documents, config.evaluate_bytes)
+        self.budget = budget if config.evaluate_stages else None
         self.configuration = configuration
         module, self.data = configuration.build()
         self.run = Run(Path(config.run), Path(module.folder))
@@ -168,8 +169,7 @@ class Fit:
     def _train(self, stage: StagePlan, begun: Path) -> int | None:
         """Train one stage to its end and write its artefact; the signal that asked to stop behind it, if one did."""
         module, _ = self.configuration.build(self.run.start(stage.number))
-        module.qlora = qlora_of(module.qlora, stage.stage)
-        module.lora = stage.stage.layers
+        module.qlora, module.lora = qlora_of(module.qlora, stage.stage), stage.stage.layers
         _set_optimizer(module, self.config, stage)
         module.label_mode = stage.label_mode
         self.data.enter(stage.number)
@@ -182,9 +182,8 @@ class Fit:
         finite = Finite()
         checkpoint = StageCheckpoint(begun, self.config.checkpoint_every, settings, finite.check)
         seed = StepSeed(self.config.seed_everything, stage.number)
-        callbacks: list[Callback] = [freezing, losses, seed, finite, checkpoint, Meters(self.tokens_per_step)]
-        evaluation = StageEvaluation(self.run.start(stage.number), self.data, self.budget)
-        callbacks += [evaluation] if self.config.evaluate_stages else []
+        meters, evaluation = Meters(self.tokens_per_step), StageEvaluation(self.data, self.budget)
+        callbacks: list[Callback] = [freezing, losses, seed, finite, checkpoint, meters, evaluation]
         given = self.configuration.config_init.trainer
         if not self.configuration.shows_bar:
             callbacks += [PlainLines(title, self.tokens_per_step), HeldOutLines(title)]
@@ -214,10 +213,7 @@ class Fit:
                 )
             if losses.val_step != steps and trainer.limit_val_batches:
                 guarded(trainer.validate, module, datamodule=self.data, verbose=False)
-            if self.config.evaluate_stages and evaluation.found is None:
-                held_out = losses.val, losses.val_step
-                evaluation.after(trainer, module)
-                losses.val, losses.val_step = held_out  # of some batches alone, if validation is off
+            evaluation.after(trainer, module, losses)
             merged = {} if module.qlora is None else self._merge(stage, trainer, module, module.qlora)
             self._finish(stage, trainer, module, losses, merged, freezing, evaluation.found)
         except NoNumber as error:

@@ -3,17 +3,18 @@
 import math
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.trainer.states import TrainerFn
 
 from kovocab.data.mix import Mixture
 from kovocab.errors import CorpusError, ModelError
 from kovocab.evaluating.fertility import Spelled, spelled, text_reference
 from kovocab.evaluating.texts import Budget, held_out
+from kovocab.fitting.callbacks import Losses
 from kovocab.fitting.trainers import guarded, say
 from kovocab.measuring.scoring import batches
 from kovocab.measuring.subject import start_of
@@ -35,45 +36,48 @@ class StageEvaluation(Callback):
     Each process scores its share of the batches, and all call the model equally often, as shards want it.
 
     Args:
-        folder: Of the model that the stage starts from, whose tokenizer is the stage's.
-        data: What the stage was trained on.
-        budget: How much text of each source.
+        data: What the stage is trained on.
+        budget: How much text of each source; None: nothing is measured.
 
     Attributes:
         found: What the stage's record says of it; None before it is measured.
     """
 
-    def __init__(self, folder: Path, data: Mixture, budget: Budget) -> None:
-        self._folder, self._data, self._budget = folder, data, budget
+    def __init__(self, data: Mixture, budget: Budget | None) -> None:
+        self._data, self._budget = data, budget
         self.found: Record | None = None
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure, if it is the end of the stage."""
-        if trainer.global_step >= trainer.max_steps:
-            self._measure(trainer, pl_module)
+        if self._budget is not None and trainer.global_step >= trainer.max_steps:
+            self._measure(trainer, pl_module, self._budget)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure where validation stands alone: behind a stage that had nothing left to train."""
-        if trainer.validating and self.found is None:
-            self._measure(trainer, pl_module)
+        if self._budget is not None and self.found is None and trainer.state.fn == TrainerFn.VALIDATING:
+            self._measure(trainer, pl_module, self._budget)
 
-    def after(self, trainer: Trainer, module: CausalLM) -> None:
-        """Measure what was not measured: a stage that was stopped behind its last step never comes to its end."""
-        if self.found is None:
-            limit, trainer.limit_val_batches = trainer.limit_val_batches, 1
+    def after(self, trainer: Trainer, module: CausalLM, losses: Losses) -> None:
+        """Measure what was not measured: a stage that was stopped behind its last step never comes to its end.
+
+        The held-out loss of the batch that this takes is none of the stage's.
+        """
+        if self._budget is not None and self.found is None:
+            limit, val, step = trainer.limit_val_batches, losses.val, losses.val_step
+            trainer.limit_val_batches = 1
             guarded(trainer.validate, module, datamodule=self._data, verbose=False)
-            trainer.limit_val_batches = limit
+            trainer.limit_val_batches, losses.val, losses.val_step = limit, val, step
 
     @torch.no_grad()
-    def _measure(self, trainer: Trainer, module: LightningModule) -> None:
+    def _measure(self, trainer: Trainer, module: LightningModule, budget: Budget) -> None:
         config: Any = module.loaded.config if isinstance(module, CausalLM) else None
-        start = start_of(self._folder)
+        start = start_of(self._data.tokenizer)
         most = getattr(config.get_text_config(), "max_position_embeddings", None)
         context, stride = check_context(None, None, len(start), most)
         modes = [(part, part.training) for part in module.modules()]
         module.eval()
         sources = {}
-        for source in self._sources():
+        for source in self._sources(budget):
             nats = self._nats(trainer, module, source, start, context, stride)
             size = sum(document.bytes for document in source.documents)
             sources[source.name] = {
@@ -89,19 +93,19 @@ class StageEvaluation(Callback):
         for logger in trainer.loggers:
             logger.log_metrics(said, step=trainer.global_step)
         self.found = {
-            "documents": self._budget.documents,
-            "bytes": self._budget.bytes,
+            "documents": budget.documents,
+            "bytes": budget.bytes,
             "context": context,
             "stride": stride,
             "sources": sources,
         }
 
-    def _sources(self) -> list[_Source]:
-        reference, found = text_reference(self._folder), []
+    def _sources(self, budget: Budget) -> list[_Source]:
+        reference, found = text_reference(self._data.tokenizer), []
         for packed in self._data.packed:
             name = packed.record["source"]
             try:
-                text = held_out(packed.folder, name, self._budget)
+                text = held_out(packed.folder, name, budget)
             except CorpusError as error:
                 say(f"not measured: {error}")
             else:

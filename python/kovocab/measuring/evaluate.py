@@ -45,9 +45,7 @@ class Asked:
     out: str | None = None
 
 
-def evaluate(
-    asked: Asked, budget: Budget, how: Measuring, reading: Reading | None = None
-) -> tuple[Record, list[Path]]:
+def evaluate(asked: Asked, budget: Budget, how: Measuring, reading: Reading | None = None) -> tuple[Record, list[Path]]:
     """Measure, and write what came of it.
 
     Args:

@@ -50,7 +50,8 @@ def generate(subject: Subject, prompts: list[str], new_tokens: int, seed: int = 
     Raises:
         UsageError: what follows a prompt is alone longer than the model can read.
     """
-    model, settings = subject.model, GenerationConfig(do_sample=False, max_new_tokens=new_tokens, pad_token_id=0)
+    configured: Any = GenerationConfig
+    model, settings = subject.model, configured(do_sample=False, max_new_tokens=new_tokens, pad_token_id=0)
     # What has no token cannot be told as text.
     padding = list(range(subject.tokens, subject.rows))
     settings.suppress_tokens = padding or None
@@ -65,7 +66,9 @@ def generate(subject: Subject, prompts: list[str], new_tokens: int, seed: int = 
         if room is not None:
             ids = ids[-room:]
         torch.manual_seed(seed)
-        found = made(torch.tensor([ids], device=model.device), attention_mask=torch.ones(1, len(ids), device=model.device))
+        found = made(
+            torch.tensor([ids], device=model.device), attention_mask=torch.ones(1, len(ids), device=model.device)
+        )
         own = found[0, len(ids) :].tolist()
         samples.append(Sample(prompt, subject.continued(ids, own), own))
     return samples

@@ -278,7 +278,7 @@ def _learner(models: Sequence[Named]) -> Named | None:
     """The model whose new tokens are looked at: the last stage, or else the last that may have some."""
     last = [named for named in models if named.kind != "base"]
     stages = [named for named in last if named.kind == "stage"]
-    return (stages or last or [None])[-1]
+    return next(iter(reversed(stages or last)), None)
 
 
 def _said(rows: Sequence[Record]) -> str:

@@ -152,4 +152,3 @@ def _base_of(record: Record) -> str | None:
         record = record["base"]
     said: Any = record.get("base_model")
     return said if isinstance(said, str) else None
-

@@ -160,5 +160,7 @@ def device_of(said: str) -> str:
     try:
         torch.empty(0, device=said)
     except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"device is {said}, which is not here ({str(error).splitlines()[0]}); wanted cpu, say") from error
+        raise UsageError(
+            f"device is {said}, which is not here ({str(error).splitlines()[0]}); wanted cpu, say"
+        ) from error
     return said

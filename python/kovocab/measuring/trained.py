@@ -59,10 +59,12 @@ def _of_source(folder: Path, size: int, settings: Record, name: str, read: list[
             record = read_record(found, "bias")
             if record["of"] == folder.name and record.get("blocks") == bias["blocks"]:
                 seen: Floats = pl.read_parquet(found / SEEN)["seen"].cast(pl.Float64).to_numpy()
-                return seen * (blocks / bias["blocks"])
+                share: float = blocks / bias["blocks"]
+                return np.multiply(seen, share)
         raise ArtefactError(f"{folder.parent} has no bias of {name}")
     counts = Passages(packed, size).counts().astype(np.float64)
-    return counts * sum(each["epochs"] for each in read)
+    epochs: float = sum(each["epochs"] for each in read)
+    return np.multiply(counts, epochs)
 
 
 def _of_contexts(tokens: Path, settings: Record, stages: list[Record]) -> Floats:
@@ -71,9 +73,9 @@ def _of_contexts(tokens: Path, settings: Record, stages: list[Record]) -> Floats
     for found in sorted(tokens.parent.glob("contexts.*")):
         record = read_record(found, "contexts") if (found / RECORD).is_file() else {}
         if tokens.name in record.get("of", []) and all(record.get(key) == value for key, value in wanted.items()):
-            times = sum(max(each["epochs"] for each in stage["served"]["sources"].values()) for stage in stages)
+            times: float = sum(max(each["epochs"] for each in stage["served"]["sources"].values()) for stage in stages)
             contexts: Floats = pl.read_parquet(found / CONTEXTS)["contexts"].cast(pl.Float64).to_numpy()
-            return contexts * times
+            return np.multiply(contexts, times)
     raise ArtefactError(f"{tokens.parent} has no contexts")
 
 

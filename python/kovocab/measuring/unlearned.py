@@ -57,12 +57,13 @@ def unlearned(
     chance = _repeat(subject, ids, batch_tokens)
     targets = np.concatenate([np.asarray(each, dtype=np.int64) for each in documents] or [np.empty(0, np.int64)])
     best = np.concatenate([each.best for each in scores] or [np.empty(0, np.int64)])
-    bits = np.concatenate([each.nats for each in scores] or [np.empty(0)]).astype(np.float64) / math.log(2)
+    nats = np.concatenate([each.nats for each in scores] or [np.empty(0, np.float32)])
+    bits = nats.astype(np.float64) / math.log(2)
     own = targets >= first
     places = targets[own] - first
     held_out = np.bincount(places, minlength=new)
     predicted = np.bincount(places[best[own] == targets[own]], minlength=new)
-    surprise = np.bincount(places, weights=bits[own], minlength=new)
+    surprise: Floats = np.bincount(places, weights=bits[own], minlength=new).astype(np.float64)
     there = np.where(held_out > 0, held_out, 1)
     table = pl.DataFrame(
         {
@@ -133,7 +134,7 @@ def save(table: pl.DataFrame, path: Path, tokenizer: str) -> None:
 
 def _norms(weight: torch.Tensor, first: int, new: int) -> Floats:
     """The lengths of the new tokens' rows, by the median of the old ones'."""
-    lengths = torch.cat([part.float().norm(dim=-1) for part in weight.detach().split(1 << 14)])[: first + new]
+    lengths = torch.cat([part.float().norm(dim=-1) for part in torch.split(weight.detach(), 1 << 14)])[: first + new]
     middle = float(lengths[:first].median()) if first else 1.0
     found: Floats = (lengths[first:].double() / (middle or 1.0)).cpu().numpy()
     return found

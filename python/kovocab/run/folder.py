@@ -169,7 +169,9 @@ def compare(path: Path, found: Record, wanted: Record) -> None:
 def earlier(record: Record) -> Record:
     """What of a stage's record those of later stages say."""
     kept = {
-        key: record[key] for key in ("stage", "loss", "steps", "tokens", "served", "freezing", "evaluation", "qlora") if key in record
+        key: record[key]
+        for key in ("stage", "loss", "steps", "tokens", "served", "freezing", "evaluation", "qlora")
+        if key in record
     }
     return kept | {"settings": {"stage": record["settings"]["stage"]}}
 
