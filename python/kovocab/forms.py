@@ -467,6 +467,17 @@ class UnlearnedToken(TypedDict):
     surprise: Number | None
 
 
+class TaskScore(TypedDict):
+    """What lm_eval gave a model."""
+
+    model: str
+    task: str
+    metric: str
+    value: Number
+    stderr: Number | None
+    samples: Natural | None
+
+
 class Needs(TypedDict):
     """How the needs of new tokens are spread."""
 
@@ -515,6 +526,7 @@ class Evaluation(TypedDict):
     samples: list[EvaluationSample]
     left_out: list[LeftOut]
     unlearned: Unlearned | None
+    tasks: list[TaskScore]
 
 
 class CountedFile(TypedDict):

@@ -29,6 +29,7 @@ EVALUATION = {
     "samples": [],
     "left_out": [{"model": "export", "why": "it is not there"}],
     "unlearned": None,
+    "tasks": [],
 }
 
 

@@ -338,6 +338,10 @@ def evaluate_models(
     batch_tokens: int = 8192,
     device: str = "auto",
     unlearned: bool = True,
+    tasks: str | list[str] | None = None,
+    task_folder: str | None = None,
+    task_limit: int | None = None,
+    few_shot: int | None = None,
     out: str | None = None,
 ) -> None:
     """Measure a run's models, any models, or tokenizers alone, on held-out text: bits per byte, tokens per word.
@@ -366,6 +370,10 @@ def evaluate_models(
         batch_tokens: Tokens that are read at once.
         device: Where: cpu, or cuda; auto takes a GPU if there is one.
         unlearned: Look for new tokens that the last stage has not learned.
+        tasks: Tasks or groups of lm_eval, kobest say, to run on a run's base and its export, or on models.
+        task_folder: Where more tasks are defined, as lm_eval has them.
+        task_limit: How many documents of each task; by default all.
+        few_shot: How many examples stand before each; by default as the task says.
         out: The JSON file to write; by default evaluation.json in the run's folder, and none without a run.
     """
     if tokenizers is not None:
@@ -389,6 +397,7 @@ def evaluate_models(
     from kovocab.evaluating.texts import Budget
     from kovocab.measuring.evaluate import Asked, evaluate
     from kovocab.measuring.measure import Measuring
+    from kovocab.measuring.tasks import Tasks
 
     _without_bars()
     how = Measuring(
@@ -400,7 +409,8 @@ def evaluate_models(
         device=device,
         unlearned=unlearned,
     )
-    asked = Asked(run, _listed(models), base, expanded, export, corpus, out)
+    handed = None if tasks is None else Tasks(tuple(_listed(tasks)), task_folder, task_limit, few_shot)
+    asked = Asked(run, _listed(models), base, expanded, export, corpus, out, handed)
     reading = Reading(column, encoding, normalize, deduplicate, template)
     evaluation, written = evaluate(asked, Budget(documents, bytes), how, reading)
     print(table(evaluation))

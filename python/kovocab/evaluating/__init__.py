@@ -6,5 +6,6 @@ same text; and the form of an evaluation. It never looks at what made a tokenize
 evaluate    the verb: tokenizers side by side
 fertility   one of them on documents
 texts       which documents: the same for all, chosen by their hash
+windows     a document as windows of one context
 evaluation  evaluation.json, and its tables
 """

@@ -100,6 +100,9 @@ def table(evaluation: Record) -> str:
     seen = {(model["context"], model["stride"]) for model in evaluation["models"]}
     lines += [f"context {context:,} tokens, stride {stride:,}" for context, stride in sorted(seen)]
     lines += [f"left out: {each['model']}: {each['why']}" for each in evaluation["left_out"]]
+    for row in evaluation["tasks"]:
+        error = "" if row["stderr"] is None else f" ± {row['stderr']:.4f}"
+        lines.append(f"{row['task']}, {row['metric']}: {row['model']} {row['value']:.4f}{error}")
     if (found := evaluation["unlearned"]) is not None:
         lines += ["", *_unlearned(found)]
     return "\n".join(lines)

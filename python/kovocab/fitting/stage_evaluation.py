@@ -14,11 +14,11 @@ from kovocab.data.mix import Mixture
 from kovocab.errors import CorpusError, ModelError
 from kovocab.evaluating.fertility import Spelled, spelled, text_reference
 from kovocab.evaluating.texts import Budget, held_out
+from kovocab.evaluating.windows import check_context
 from kovocab.fitting.callbacks import Losses
 from kovocab.fitting.trainers import guarded, say
 from kovocab.measuring.scoring import batches
 from kovocab.measuring.subject import start_of
-from kovocab.measuring.windows import check_context
 from kovocab.model.causal_lm import CausalLM
 from kovocab.model.cross_entropy import IGNORE
 from kovocab.record import Record

@@ -7,9 +7,9 @@ evaluate    the verb: a run's models, or any; what is kept of it
 measure     models side by side: an evaluation
 runs        what of a run there is to measure
 subject     a model with its tokenizer, and what it is given before a text
-windows     a document as windows of one context
 scoring     what a model gives each token
 generation  how a model goes on from a prompt
 unlearned   new tokens that a model has not learned
 trained     how often a run trained on each new token
+tasks       models handed over to lm_eval
 """

@@ -11,6 +11,7 @@ from kovocab.evaluating.texts import Budget, choose
 from kovocab.measuring.measure import Measuring, measure
 from kovocab.measuring.runs import Models, models_of, texts_of
 from kovocab.measuring.subject import Named, Subject
+from kovocab.measuring.tasks import Tasks, chosen, run_tasks
 from kovocab.measuring.trained import times_trained
 from kovocab.measuring.unlearned import FILE as UNLEARNED
 from kovocab.measuring.unlearned import Floats, save
@@ -34,6 +35,7 @@ class Asked:
         export: Where its export is, if not in it.
         corpus: Text, in place of what the run holds out.
         out: The file to write.
+        tasks: What lm_eval is to run besides.
     """
 
     run: str | None = None
@@ -43,6 +45,7 @@ class Asked:
     export: str | None = None
     corpus: str | list[str] | None = None
     out: str | None = None
+    tasks: Tasks | None = None
 
 
 def evaluate(asked: Asked, budget: Budget, how: Measuring, reading: Reading | None = None) -> tuple[Record, list[Path]]:
@@ -91,6 +94,8 @@ def evaluate(asked: Asked, budget: Budget, how: Measuring, reading: Reading | No
     evaluation, table = measure(
         named, texts, budget, how, trained=trained, run=of["run"] or None, left_out=of["left_out"]
     )  # fmt: skip
+    if asked.tasks is not None:
+        evaluation["tasks"] = run_tasks(chosen(named), asked.tasks, evaluation["device"])
     if out is None or unlearned is None:
         if evaluation["unlearned"] is not None:
             evaluation["unlearned"]["file"] = None

@@ -18,11 +18,11 @@ from kovocab.errors import UsageError
 from kovocab.evaluating.evaluation import ALL
 from kovocab.evaluating.fertility import Spelled, ratio, spelled, summed
 from kovocab.evaluating.texts import Budget, Text
+from kovocab.evaluating.windows import check_context
 from kovocab.measuring.generation import Sample, beginning, generate
 from kovocab.measuring.scoring import BATCH_TOKENS, Scores, score
 from kovocab.measuring.subject import Named, Subject, device_of, open_subject
 from kovocab.measuring.unlearned import FILE, Floats, summary, unlearned
-from kovocab.measuring.windows import check_context
 from kovocab.record import Record
 
 log = logging.getLogger(__name__)
@@ -198,6 +198,7 @@ def measure(
         "samples": samples,
         "left_out": list(left_out),
         "unlearned": summed_up,
+        "tasks": [],
     }
     return Measured(evaluation, found)
 

@@ -15,8 +15,8 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from kovocab.errors import ModelError, model_errors
+from kovocab.evaluating.windows import Window, grouped, windows
 from kovocab.expanding.logits import LogitForm
-from kovocab.measuring.windows import Window, grouped, windows
 from kovocab.model.cross_entropy import IGNORE, PIECE_LOGITS
 
 BATCH_TOKENS = 8_192

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kovocab.errors import UsageError
-from kovocab.measuring.windows import CONTEXT, check_context, grouped, windows
+from kovocab.evaluating.windows import CONTEXT, check_context, grouped, windows
 
 
 @given(start=st.integers(1, 3), tokens=st.integers(0, 60), context=st.integers(4, 20), data=st.data())
