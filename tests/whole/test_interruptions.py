@@ -59,8 +59,8 @@ HELD = {
     ),
     "export": ("--stage {street}/run --out out", "kovocab.exporting.export._check"),
     "evaluate": (
-        "--corpus {street}/ko.txt --tokenizers [{street}/base]",
-        "kovocab.evaluating.evaluate.fertility",
+        "{street}/run --documents 5 --out out.json",
+        "kovocab.measuring.evaluate.save",
     ),
     "sample": ("--out out.jsonl --megabytes 1", "json.dumps"),
 }
