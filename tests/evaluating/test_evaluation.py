@@ -1,6 +1,8 @@
 """An evaluation's file: one that is damaged is named with the key, and nothing else is written over."""
 
+import copy
 import json
+from contextlib import suppress
 
 import pytest
 
@@ -66,3 +68,23 @@ def test_tables():
     assert lines[2].split() == ["base", "0.5000", "20", "2.500", "2.000", "25.0%", "-", "-"]
     assert lines[-2:] == ["context 64 tokens, stride 32", "left out: export: it is not there"]
     assert figures([FIGURE], "model", ["tokens"])[1].split() == ["base", "20"]
+
+
+@pytest.mark.parametrize("value", [KeyError, None, -1, 10**30, "x", [], {}, float("nan")])
+def test_no_damage_is_a_traceback(tmp_path, value):
+    """At every place of the file: it is refused by name, or what it says is told."""
+    path = tmp_path / "evaluation.json"
+    places = [(key,) for key in EVALUATION]
+    places += [(key, 0, inner) for key in ("texts", "models", "figures", "left_out") for inner in EVALUATION[key][0]]
+    for place in places:
+        whole = copy.deepcopy(EVALUATION)
+        inner = whole
+        for key in place[:-1]:
+            inner = inner[key]
+        if value is KeyError:
+            del inner[place[-1]]
+        else:
+            inner[place[-1]] = value
+        path.write_text(json.dumps(whole))
+        with suppress(ArtefactError):
+            assert table(read_evaluation(path))

@@ -8,4 +8,5 @@ fertility   one of them on documents
 texts       which documents: the same for all, chosen by their hash
 windows     a document as windows of one context
 evaluation  evaluation.json, and its tables
+form        which keys it has, of which types
 """

@@ -6,7 +6,7 @@ from typing import Any
 
 from kovocab.artefact import check_file, new_file
 from kovocab.errors import ArtefactError
-from kovocab.forms import FORMS
+from kovocab.evaluating.form import Evaluation
 from kovocab.record import Record, as_json, parsed
 
 FILE = "evaluation.json"
@@ -28,7 +28,7 @@ def read_evaluation(path: str | Path) -> Record:
         text = Path(path).read_bytes()
     except OSError as error:
         raise ArtefactError(f"{path} cannot be read: {error.strerror}; wanted what `kovocab evaluate` wrote") from error
-    return parsed(text, path, FORMS["evaluate"])
+    return parsed(text, path, Evaluation)
 
 
 def check_out(path: Path) -> None:
