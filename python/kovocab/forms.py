@@ -271,6 +271,7 @@ class _Trained(TypedDict):
     served: NotRequired[Served]
     freezing: Freezing
     qlora: NotRequired[Quantized]
+    evaluation: NotRequired["Evaluated"]
 
 
 class Base(TypedDict):
@@ -351,6 +352,26 @@ class Contexts(TypedDict):
     verb: Literal["contexts"]
     of: list[Name]
     files: dict[Name, Identity]
+
+
+class EvaluatedSource(TypedDict):
+    """What a stage was measured to give a source's held-out text."""
+
+    documents: Natural
+    bytes: Positive
+    tokens: Natural
+    nats: Number
+    bits_per_byte: Number
+
+
+class Evaluated(TypedDict):
+    """What was measured at a stage's end."""
+
+    documents: Positive | None
+    bytes: Positive | None
+    context: Positive
+    stride: Positive
+    sources: dict[str, EvaluatedSource]
 
 
 class CountedFile(TypedDict):

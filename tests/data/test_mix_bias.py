@@ -1,14 +1,18 @@
 """The mixture with a bias and with contexts: over all stages each new token is seen as often as promised."""
 
+import json
+
 import numpy as np
 import polars as pl
 import pytest
 
+from kovocab.data.coverage import coverage
 from kovocab.data.mix import Mixture
 from kovocab.errors import UsageError
 from kovocab.favouring.bias import SEEN
 from kovocab.favouring.contexts import CONTEXTS, Contexts
 from kovocab.favouring.rates import Bias
+from kovocab.ownership import MARK
 from kovocab.packing.token_files import Source
 from kovocab.record import read_record, write_record
 from support.base import BASE_TOKENS, LENGTH, NEW_TOKENS, corpus, save_tokenizer, texts
@@ -145,3 +149,25 @@ def test_what_cannot_be_is_named(tokenizer, tmp_path):
     given = mixture(tmp_path, tokenizer, [], bias={"ko": Bias(tokens=40 * LENGTH)})
     assert given.biased()["ko"].blocks("train") <= 40
     assert next(iter(given.train_dataloader()))["input_ids"].shape == (4, LENGTH)
+
+
+def test_needs_are_read_from_a_table_and_told_by_coverage(tmp_path, tokenizer):
+    plain = mixture(tmp_path, tokenizer, STAGES, bias={"ko": Bias(min_seen=10)})
+    sha256 = plain.packed[0].record["tokenizer"]
+    path = tmp_path / "unlearned.parquet"
+    needs = [*[0.5] * (NEW_TOKENS - 4), *[1.0] * 4]
+
+    def save(sha256):
+        table = pl.DataFrame({"id": range(BASE_TOKENS, SIZE), "need": needs}, schema_overrides={"id": pl.UInt32})
+        table.write_parquet(path, metadata={MARK: json.dumps({"verb": "evaluate", "tokenizer": sha256})})
+
+    save(sha256)
+    made = mixture(tmp_path, tokenizer, STAGES, bias={"ko": Bias(min_seen=10, needs=str(path), needs_weight=2.0)})
+    found = coverage(made).tokens
+    assert found["wanted"].to_list() == [*[10] * (NEW_TOKENS - 4), *[20] * 4]
+    assert made.identity() != plain.identity()
+    save("another")
+    made = Mixture(str(tokenizer), made.sources, tokens_dir=str(tmp_path / "new"), bias=made.bias, length=LENGTH)
+    with pytest.raises(UsageError, match="which is of another tokenizer's tokens"):
+        made.check()
+    assert not list((tmp_path / "new").glob("*/train.bin"))  # before anything is packed

@@ -1,11 +1,13 @@
 """Fertility: arithmetic on a tokenizer that is easy to follow, and batches that make no difference."""
 
+import re
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from kovocab.evaluating.fertility import fertility
+from kovocab.evaluating.fertility import fertility, spelled, text_reference
+from kovocab.tokenizer.script import WORD
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 from support.vocabularies import ids, tokenizer_of
 
@@ -25,6 +27,8 @@ def test_counts(characters: TokenizerJson) -> None:
         "tokens": 5,
         "tokens_per_word": 5 / 3,
         "bytes_per_token": 16 / 5,
+        "one_token": 1 / 3,
+        "two_tokens": 1.0,
     }
 
 
@@ -51,3 +55,26 @@ def test_batches_make_no_difference(data: Path) -> None:
     assert whole["bytes"] == sum(len(text.encode()) for text in texts)
     # data/MANIFEST.md: 4.75 on all of ko.parquet.
     assert whole["tokens_per_word"] == pytest.approx(4.75, abs=0.15)
+
+
+def test_a_word_takes_the_tokens_of_its_characters_and_of_the_space_before_it(data: Path) -> None:
+    """By hand, of both styles: what `tokenizers` makes of the text stands beside it."""
+    texts = ["나무 tree  two\n뷁"]
+    # ▁ 나 무 ▁tree ▁ ▁two ⏎ <0xEB> <0xB7> <0x81>: 3, 1, 1 and 3 tokens; of the two spaces one is nobody's.
+    found = next(spelled(texts, text_reference(data / "tokenizers" / "mistral_v1")))
+    assert (found.words, found.one, found.two, len(found.ids)) == (4, 2, 2, 10)
+    # gpt2 has three bytes a syllable: 6, then Ġtree, and a space of its own, Ġtwo.
+    found = next(spelled(texts, text_reference(data / "tokenizers" / "gpt2")))
+    assert (found.words, found.one, found.two) == (4, 2, 2)
+
+
+def test_words_in_few_tokens_equal_a_plain_count(data: Path) -> None:
+    """Each word of 2,000 documents by itself, with the space before it, of a tokenizer that merges across none."""
+    texts = pl.read_ndjson(data / "ko_small.jsonl.zst")["text"].head(2_000)
+    reference = text_reference(data / "tokenizers" / "gpt2")
+    got = fertility(texts, reference)
+    words = [word for text in texts for word in re.findall(f" ?{WORD}", text)]
+    lengths = [len(ids) for ids in reference.encode(words)]
+    assert got["one_token"] == pytest.approx(sum(n == 1 for n in lengths) / len(words), abs=1e-3)
+    assert got["two_tokens"] == pytest.approx(sum(n <= 2 for n in lengths) / len(words), abs=1e-3)
+    assert got["words"] == len(words)

@@ -87,3 +87,19 @@ def test_a_record_of_an_earlier_kovocab_says_its_base_in_words(walked, capsys, q
     shutil.rmtree(walked / "base")
     assert main(["quickstart", "--out", str(walked)]) == 2
     assert "holds stages that are not the quickstart's" in capsys.readouterr().err
+
+
+def test_bits_per_byte_are_told_before_and_after():
+    def row(model, source, script, bits):
+        return {"model": model, "source": source, "script": script, "bits_per_byte": bits}
+
+    figures = [
+        row(model, source, script, bits)
+        for model, bits in (("base", 3.0), ("stage 1", 2.0), ("export", 1.5))
+        for source in ("korean", "english", "all")
+        for script in ("all", "Latin")
+    ]
+    assert quickstart._bits({"figures": figures}) == [
+        "bits per byte of held-out korean: 3.000 before, 1.500 after",
+        "bits per byte of held-out english: 3.000 before, 1.500 after",
+    ]

@@ -25,7 +25,7 @@ VERBS: dict[str, Callable[..., int | None]] = {
     "expand": verbs.expand_model,
     "export": verbs.export_stage,
     "pack": verbs.pack_corpus,
-    "evaluate": verbs.evaluate_tokenizers,
+    "evaluate": verbs.evaluate_models,
     "sample": verbs.sample,
     "quickstart": verbs.quickstart,
 }

@@ -82,8 +82,10 @@ def coverage(data: Mixture) -> Coverage:
             record = read_record(pieces.folder, "bias")
             said |= {"min_seen": record["n"], "most": record["most"], "level": record["level"]}
             said["moved"] = max(0.0, 1 - record["level"] / record["passes_without"])
-            seen = seen + pl.read_parquet(pieces.folder / SEEN)["seen"].to_numpy()
-            wanted = np.maximum(wanted, record["n"])
+            table = pl.read_parquet(pieces.folder / SEEN)
+            seen = seen + table["seen"].to_numpy()
+            weights = table["weight"].to_numpy() if "weight" in table.columns else 1.0
+            wanted = np.maximum(wanted, np.ceil(record["n"] * weights))
         sources.append(said)
     ids = np.arange(passages.first, tokenizer.size)
     table = pl.DataFrame(

@@ -18,6 +18,7 @@ from kovocab.data.block_order import ORDER, HeldOutOrder, Schedule, TrainOrder
 from kovocab.errors import CorpusError, UsageError
 from kovocab.favouring.bias import biased
 from kovocab.favouring.contexts import Contexts, mined
+from kovocab.favouring.needs import settings_of, weights_of
 from kovocab.favouring.pieces import Blocks, Pieces
 from kovocab.favouring.rates import Bias
 from kovocab.packing.encoding import SpecialTokens
@@ -154,6 +155,10 @@ class Mixture(lightning.LightningDataModule):
     def check(self) -> None:
         """See that what is not packed yet can be read, and what is packed is there; see `TokenFiles.check`."""
         self.token_files.check(self.sources)
+        for name, bias in self.bias.items():
+            made_from = self.token_files.identity(next(source for source in self.sources if source.name == name))
+            if bias.needs is not None and made_from["first_new_id"] is not None:
+                weights_of(bias, made_from["tokenizer"], made_from["first_new_id"], self._size)
 
     def prepare_data(self) -> None:
         """Pack what is not packed yet, and check what was packed before, once; on one rank a machine."""
@@ -202,7 +207,7 @@ class Mixture(lightning.LightningDataModule):
                 "corpus": corpus | {"content": digest(made_from["corpus"])},
             }
         for name, (bias, blocks) in self.biases().items():
-            sources[name]["bias"] = {**asdict(bias), "blocks": blocks}
+            sources[name]["bias"] = {**settings_of(bias), "blocks": blocks}
         attention = self.document_attention
         known = {"seed": self.seed, "order": ORDER, "document_attention": attention, "sources": sources}
         if self.contexts is not None and any(distills for _, distills in self._stages):

@@ -1,8 +1,12 @@
 """What a tokenizer makes of text that it was not made from.
 
-In: held-out text, tokenizers. Out: a row a tokenizer, tokens per word and bytes per token, on the same text. It never
-looks at what made a tokenizer.
+In: held-out text, tokenizers. Out: a row a tokenizer, tokens per word, bytes per token and words in few tokens, on the
+same text; and the form of an evaluation. It never looks at what made a tokenizer.
 
-evaluate   the verb: tokenizers side by side
-fertility  one of them on documents
+evaluate    the verb: tokenizers side by side
+fertility   one of them on documents
+texts       which documents: the same for all, chosen by their hash
+windows     a document as windows of one context
+evaluation  evaluation.json, and its tables
+form        which keys it has, of which types
 """

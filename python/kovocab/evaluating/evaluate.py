@@ -7,10 +7,9 @@ import polars as pl
 
 from kovocab.corpus.settings import Encoding, Normalize, Reading, Template
 from kovocab.errors import UsageError
-from kovocab.evaluating.fertility import Fertility, fertility
+from kovocab.evaluating.fertility import Fertility, fertility, text_reference
 from kovocab.reading.documents import Corpus, batches
-from kovocab.tokenizer.reference import Reference
-from kovocab.tokenizer.tokenizer import Source, load_tokenizer
+from kovocab.tokenizer.tokenizer import Source
 
 _COLUMNS = pl.Schema(
     {
@@ -20,6 +19,8 @@ _COLUMNS = pl.Schema(
         "tokens": pl.UInt64,
         "tokens_per_word": pl.Float64,
         "bytes_per_token": pl.Float64,
+        "one_token": pl.Float64,
+        "two_tokens": pl.Float64,
     }
 )
 
@@ -48,8 +49,10 @@ def evaluate(
 
     Returns:
         `tokenizer: str, documents: u64, words: u64, bytes: u64, tokens: u64, tokens_per_word: f64, bytes_per_token:
-        f64`, a row a tokenizer, in their order. A word is a run of characters that are not white space; a ratio is
-        null where there is nothing to divide by. `tokenizer` is the path, or the type of what is none.
+        f64, one_token: f64, two_tokens: f64`, a row a tokenizer, in their order; the last two are the shares of words
+        that take one token, and at most two. A word is a run of characters that are not white space; a ratio is
+        null where there is nothing to divide by. The text of a special token is text as any other. `tokenizer` is
+        the path, or the type of what is none.
 
     Raises:
         CorpusError: a file cannot be read, or the corpus holds no documents.
@@ -62,7 +65,7 @@ def evaluate(
         raise UsageError("tokenizers is empty; wanted at least one")
     if len(sources) > 1 and isinstance(corpus, Iterator):
         raise UsageError("the corpus is an iterator, which can be read once; wanted a series for several tokenizers")
-    references = [Reference(load_tokenizer(source)) for source in sources]
+    references = [text_reference(source) for source in sources]
     rows: list[Fertility] = [fertility(batches(corpus, reading), reference) for reference in references]
     names = [str(source) if isinstance(source, str | Path) else type(source).__name__ for source in sources]
     return pl.DataFrame(rows, schema=_COLUMNS).insert_column(0, pl.Series("tokenizer", names, dtype=pl.String))

@@ -1,7 +1,11 @@
 """Fertility: how many tokens a tokenizer needs for a word, counted on documents with the tokenizer itself."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypedDict
+
+from kovocab.tokenizer.script import WORD
 
 if TYPE_CHECKING:
     import polars as pl
@@ -11,6 +15,9 @@ if TYPE_CHECKING:
 
 # Encodings take some hundred bytes a token; this many documents at a time keep memory small.
 _BATCH = 1_000
+
+_WORD = re.compile(f" ?{WORD}")
+"""A word, and the space before it."""
 
 
 class Fertility(TypedDict):
@@ -25,6 +32,39 @@ class Fertility(TypedDict):
     """Special tokens that the tokenizer puts round a text are not counted."""
     tokens_per_word: float | None
     bytes_per_token: float | None
+    one_token: float | None
+    """The share of words that take one token: that have a character of the word, or of the space before it."""
+    two_tokens: float | None
+    """That of words which take at most two."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spelled:
+    """What a tokenizer makes of a document.
+
+    Attributes:
+        ids: Its tokens, without what the tokenizer puts round a text.
+        words: How many words it has.
+        bytes: UTF-8.
+        one: How many of the words take one token.
+        two: How many take at most two.
+    """
+
+    ids: list[int]
+    words: int
+    bytes: int
+    one: int
+    two: int
+
+
+def spelled(texts: Sequence[str], reference: "Reference") -> Iterator[Spelled]:
+    """What a tokenizer makes of each text."""
+    for start in range(0, len(texts), _BATCH):
+        part = texts[start : start + _BATCH]
+        for text, (ids, spans) in zip(part, reference.spans(part), strict=True):
+            taken = _taken([found.span() for found in _WORD.finditer(text)], spans)
+            few = [sum(tokens <= most for tokens in taken) for most in (1, 2)]
+            yield Spelled(ids, len(taken), len(text.encode()), *few)
 
 
 def fertility(texts: "pl.Series | Iterable[pl.Series]", tokenizer: "Source | Reference") -> Fertility:
@@ -36,7 +76,8 @@ def fertility(texts: "pl.Series | Iterable[pl.Series]", tokenizer: "Source | Ref
         tokenizer: Any tokenizer.
 
     Returns:
-        Counts of documents, words, bytes and tokens, tokens per word and bytes per token.
+        Counts of documents, words, bytes and tokens, tokens per word and bytes per token, and the shares of words in
+        one token, and in at most two.
     """
     import polars as pl
 
@@ -44,19 +85,58 @@ def fertility(texts: "pl.Series | Iterable[pl.Series]", tokenizer: "Source | Ref
     from kovocab.tokenizer.tokenizer import load_tokenizer
 
     reference = tokenizer if isinstance(tokenizer, Reference) else Reference(load_tokenizer(tokenizer))
-    documents = words = size = tokens = 0
-    for series in [texts] if isinstance(texts, pl.Series) else texts:
-        kept = series.drop_nulls()
-        documents += len(kept)
-        words += int(kept.str.count_matches(r"\S+").sum())
-        size += int(kept.str.len_bytes().sum())
-        for batch in kept.to_frame().iter_slices(_BATCH):
-            tokens += sum(map(len, reference.encode(batch.to_series().to_list())))
+    found = (
+        document
+        for series in ([texts] if isinstance(texts, pl.Series) else texts)
+        for document in spelled(series.drop_nulls().to_list(), reference)
+    )
+    return summed(found)
+
+
+def summed(documents: Iterable[Spelled]) -> Fertility:
+    """What documents come to together."""
+    count = words = size = tokens = one = two = 0
+    for document in documents:
+        count += 1
+        words += document.words
+        size += document.bytes
+        tokens += len(document.ids)
+        one += document.one
+        two += document.two
     return Fertility(
-        documents=documents,
+        documents=count,
         words=words,
         bytes=size,
         tokens=tokens,
-        tokens_per_word=tokens / words if words else None,
-        bytes_per_token=size / tokens if tokens else None,
+        tokens_per_word=ratio(tokens, words),
+        bytes_per_token=ratio(size, tokens),
+        one_token=ratio(one, words),
+        two_tokens=ratio(two, words),
     )
+
+
+def ratio(part: float, whole: float) -> float | None:
+    """A quotient, or None where there is nothing to divide by."""
+    return part / whole if whole else None
+
+
+def text_reference(tokenizer: "Source") -> "Reference":
+    """A tokenizer to which the text of a special token is text as any other, as packing has it."""
+    from kovocab.tokenizer.reference import Reference
+    from kovocab.tokenizer.tokenizer import load_tokenizer
+
+    return Reference(replace(load_tokenizer(tokenizer), encode_special_tokens=True))
+
+
+def _taken(words: list[tuple[int, int]], spans: list[tuple[int, int]]) -> list[int]:
+    """How many tokens each word takes; both in the order of the text."""
+    taken = [0] * len(words)
+    first = 0
+    for start, stop in spans:
+        while first < len(words) and words[first][1] <= start:
+            first += 1
+        at = first
+        while at < len(words) and words[at][0] < stop:
+            taken[at] += 1
+            at += 1
+    return taken

@@ -15,6 +15,8 @@ from typing import Any
 from kovocab.artefact import check_file, check_replaceable, new_folder, remove_artefact
 from kovocab.corpus.remote import shown
 from kovocab.errors import ArtefactError, KovocabError, UsageError, quantity
+from kovocab.evaluating.evaluation import ALL, read_evaluation
+from kovocab.evaluating.evaluation import FILE as EVALUATION
 from kovocab.example.bases import BASES
 from kovocab.ownership import is_marked, marked
 from kovocab.record import RECORD, Record, read_record, write_record
@@ -22,6 +24,8 @@ from kovocab.refining.settings import suited_min_count
 from kovocab.stages import Stage
 
 STEPS = 12  # a stage: enough to see the loss fall, short enough for seven stages in a minute or two
+
+EVALUATED = 10_000  # bytes of each source, ten models: enough to see the bits fall
 
 FIT = """\
 # kovocab fit --config {config}
@@ -107,6 +111,7 @@ def walk(
     _run("export", stage=out, out=f"{out}/export", name="kovocab-quickstart", overwrite=True)
     if corpus is None:  # of your own text nothing is held out
         _run("evaluate", corpus=f"{out}/held_out.txt", tokenizers=[base, f"{out}/export"])
+    _run("evaluate", run=out, bytes=EVALUATED, new_tokens=16)
     print(_report(out), flush=True)
 
 
@@ -164,5 +169,15 @@ def _report(out: Path) -> str:
             f"{row['stage']:>5} {trains:<54} {loss['val_before']:>11.3f} {loss['val']:>8.3f} "
             f"{frozen['frozen_elements']:>17,} {frozen['moved_parameters']:>6}"
         )
-    lines += ["", f"the folder for the hub: {out / 'export'}"]
+    lines += ["", *_bits(read_evaluation(out / EVALUATION)), f"the folder for the hub: {out / 'export'}"]
     return "\n".join(lines)
+
+
+def _bits(evaluation: Record) -> list[str]:
+    """What each source's text costs the base and what came of it, in bits per byte."""
+    whole = [row for row in evaluation["figures"] if row["script"] == ALL and row["source"] != ALL]
+    lines = []
+    for source in dict.fromkeys(row["source"] for row in whole):
+        before, *_, after = (row["bits_per_byte"] for row in whole if row["source"] == source)
+        lines.append(f"bits per byte of held-out {source}: {before:.3f} before, {after:.3f} after")
+    return lines

@@ -5,7 +5,7 @@ disk.
 """
 
 import logging
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import polars as pl
 
 from kovocab.artefact import new_folder
 from kovocab.errors import UsageError, quantity
+from kovocab.favouring.needs import settings_of, weights_of
 from kovocab.favouring.passages import Numbers, Passages
 from kovocab.favouring.pieces import Pieces, check_found, writing
 from kovocab.favouring.rates import Bias, Rates, by_need
@@ -24,7 +25,8 @@ from kovocab.record import RECORD, Record, write_record
 log = logging.getLogger(__name__)
 
 SEEN = "seen.parquet"
-"""By new token: `id` u32, `count` in the training part and `seen` over the run, both u64."""
+"""By new token: `id` u32, `count` in the training part and `seen` over the run, both u64; and its `weight`, f64, where
+the bias has needs."""
 
 RULE = 1
 """Another rule, another order: what an earlier version left is not taken for this one's."""
@@ -67,27 +69,31 @@ def biased(packed: PackedSource, size: int, bias: Bias, blocks: int, seed: int) 
         ArtefactError: what is there is of something else, or damaged.
     """
     name = packed.record["source"]
-    made_from = {"of": packed.folder.name, "blocks": blocks, "seed": seed, "size": size, "rule": RULE, **asdict(bias)}
+    made_from = {"of": packed.folder.name, "blocks": blocks, "seed": seed, "size": size, "rule": RULE}
+    made_from |= settings_of(bias)
     folder = packed.folder.parent / f"{name}.bias.{digest(made_from)[:16]}"
     if (folder / RECORD).is_file():
         check_found(folder, "bias", made_from)
         return Pieces(folder, name, packed)
     log.info("%s: how often to read each of %s", name, quantity(packed.record["train"]["documents"], "document"))
     passages = Passages(packed, size, bias.passage)
-    readings = choose(passages, bias, blocks * packed.length, seed)
+    weights = weights_of(bias, packed.record["tokenizer"], passages.first, size)
+    readings = choose(passages, bias, blocks * packed.length, seed, weights)
     with new_folder(folder) as beside:
         write_pieces(passages, readings.times, beside, name)
         table = {
             "id": np.arange(passages.first, size, dtype=np.uint32),
             "count": readings.counts.astype(np.uint64),
             "seen": readings.seen.astype(np.uint64),
-        }
+        } | ({} if weights is None else {"weight": weights})
         pl.DataFrame(table).write_parquet(beside / SEEN)
         write_record(beside, {"verb": "bias", **made_from, **readings.said})
     return Pieces(folder, name, packed)
 
 
-def choose(passages: Passages, bias: Bias, budget: int, seed: int) -> Readings:
+def choose(
+    passages: Passages, bias: Bias, budget: int, seed: int, weights: npt.NDArray[np.float64] | None = None
+) -> Readings:
     """How often to read each passage.
 
     Rates become whole numbers by drawing, which leaves some tokens short by a few; passages drawn among theirs are read
@@ -98,18 +104,19 @@ def choose(passages: Passages, bias: Bias, budget: int, seed: int) -> Readings:
         bias: How.
         budget: Tokens that the run takes from it.
         seed: Of what is drawn.
+        weights: Of each new token, float64 [new]; all 1 by default.
 
     Returns:
-        Each new token t is seen at least min(N, most · count_t) times, N being `min_seen` and `most` the passes; all
-        together the passages have at most `budget` tokens.
+        Each new token t is seen at least min(N · weight_t, most · count_t) times, N being `min_seen` and `most` the
+        passes; all together the passages have at most `budget` tokens.
 
     Raises:
         UsageError: the budget does not allow `min_seen`.
     """
     counts = passages.counts()
-    deciding = passages.deciding(by_need(counts))
+    deciding = passages.deciding(by_need(counts, weights))
     most = min(bias.max_passes * max(1, -(-budget // passages.tokens)), np.iinfo(np.uint16).max)
-    rates = Rates(counts, passages.tokens_by(deciding), most)
+    rates = Rates(counts, passages.tokens_by(deciding), most, weights)
     min_seen = bias.min_seen or rates.largest(budget, bias.share)
     aim, plain, lower = budget, budget / passages.tokens, 0.05
     for _ in range(TRIES):
@@ -123,7 +130,8 @@ def choose(passages: Passages, bias: Bias, budget: int, seed: int) -> Readings:
             continue
         times = _drawn(passages, deciding, rate, most, seed)
         seen = passages.counts(times)
-        _top_up(passages, times, seen, np.minimum(min_seen, most * counts), most=most, seed=seed)
+        each = min_seen if weights is None else np.ceil(min_seen * weights).astype(np.int64)
+        _top_up(passages, times, seen, np.minimum(each, most * counts), most=most, seed=seed)
         read = passages.read(times)
         if 0 < read <= budget:
             said = {
@@ -140,7 +148,7 @@ def choose(passages: Passages, bias: Bias, budget: int, seed: int) -> Readings:
     name, takes = passages.packed.record["source"], f"the {budget:,} tokens that the run takes from it"
     if bias.min_seen is None:
         raise UsageError(f"data.bias: the documents of {name} do not fit in {takes}; wanted a longer run, or no bias")
-    fits = choose(passages, replace(bias, min_seen=None, share=0.99), budget, seed).said["n"]
+    fits = choose(passages, replace(bias, min_seen=None, share=0.99), budget, seed, weights).said["n"]
     raise UsageError(
         f"data.bias: {name} cannot show each new token {min_seen:,} times in {takes}; wanted min_seen of at most "
         f"{fits:,}, a longer run, or none"

@@ -25,6 +25,9 @@ class Bias:
             is not given.
         passage: What is read again is a document, or a part of so many tokens of a longer one.
         tokens: How many the run takes from the source; by default what its stages come to.
+        needs: A table of how much each new token is in need, what `kovocab evaluate` leaves (unlearned.parquet): those
+            above the median are to be seen more often.
+        needs_weight: How many times as often a token of need 1 is to be seen.
     """
 
     min_seen: int | None = None
@@ -32,6 +35,8 @@ class Bias:
     share: float = 0.2
     passage: int = 128
     tokens: int | None = None
+    needs: str | None = None
+    needs_weight: float = 4.0
 
     def __post_init__(self) -> None:
         """Refuse numbers out of range."""
@@ -45,6 +50,8 @@ class Bias:
             raise UsageError(f"data.bias: passage is {self.passage}; wanted at least 1 token")
         if self.tokens is not None and self.tokens < 1:
             raise UsageError(f"data.bias: tokens is {self.tokens}; wanted at least 1")
+        if not 1 <= self.needs_weight <= 1000:
+            raise UsageError(f"data.bias: needs_weight is {self.needs_weight}; wanted 1 to 1,000")
 
 
 class Rates:
@@ -57,8 +64,8 @@ class Rates:
         tokens: How many tokens are in the passages that each of them decides; behind them, in those without a new
             token: int64 [new + 1]. In the order of `by_need`.
         most: How often a passage is read at most.
-        weights: Of each new token, float64 [new]: one of weight 2 is to be seen twice as often. All 1 by default: what
-            a later measurement of needs says comes in here.
+        weights: Of each new token, float64 [new]: one of weight 2 is to be seen twice as often. All 1 by default; a
+            measurement of needs gives others, see `needs`.
     """
 
     def __init__(

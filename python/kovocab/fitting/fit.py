@@ -24,6 +24,7 @@ from transformers.utils import logging as transformers_logging
 
 from kovocab.artefact import new_folder
 from kovocab.errors import ModelError
+from kovocab.evaluating.texts import Budget
 from kovocab.expanding.expand import copy_tokenizer
 from kovocab.expanding.spelling import copy_pieces
 from kovocab.expanding.split_rows import fused_state_dict, save_plain
@@ -39,9 +40,11 @@ from kovocab.fitting.checks import (
 from kovocab.fitting.finite import Finite, NoHeldOutNumber, NoNumber
 from kovocab.fitting.held_out import evaluate
 from kovocab.fitting.meters import Meters, loggers
+from kovocab.fitting.stage_evaluation import StageEvaluation
 from kovocab.fitting.trainers import guarded, new_trainer, say
 from kovocab.freezing.callback import StageFreezing
 from kovocab.machine.stopping import listening, stop, tell
+from kovocab.measuring.runs import note_places
 from kovocab.model.causal_lm import CausalLM
 from kovocab.model.fsdp import check_strategy, layout
 from kovocab.model.qlora import QLoRA, merge, qlora_of, qlora_record, train_patterns
@@ -107,6 +110,8 @@ class Fit:
     def __init__(self, configuration: Configuration) -> None:
         config = self.config = configuration.config
         check_trainer(config)
+        budget = Budget(config.evaluate_documents, config.evaluate_bytes)
+        self.budget = budget if config.evaluate_stages else None
         self.configuration = configuration
         module, self.data = configuration.build()
         self.run = Run(Path(config.run), Path(module.folder))
@@ -152,6 +157,7 @@ class Fit:
         for stage in self.stages[self.done :]:
             begun = self.run.begin(stage.number)
             with held(begun):
+                rank_zero_only(self._note_places)()
                 rank_zero_only(self.run.bind)(stage.number, self.settings[stage.number - 1])
                 asked = self._train(stage, begun)
             self.run.clear(stage.number)
@@ -159,11 +165,14 @@ class Fit:
                 tell(f"stopped after stage {stage.number}/{len(self.stages)}; the same command goes on from there")
                 stop(asked)
 
+    def _note_places(self) -> None:
+        files = self.data.token_files
+        note_places(self.run.folder, self.run.base, {each.name: files.place(each) for each in self.data.sources})
+
     def _train(self, stage: StagePlan, begun: Path) -> int | None:
         """Train one stage to its end and write its artefact; the signal that asked to stop behind it, if one did."""
         module, _ = self.configuration.build(self.run.start(stage.number))
-        module.qlora = qlora_of(module.qlora, stage.stage)
-        module.lora = stage.stage.layers
+        module.qlora, module.lora = qlora_of(module.qlora, stage.stage), stage.stage.layers
         _set_optimizer(module, self.config, stage)
         module.label_mode = stage.label_mode
         self.data.enter(stage.number)
@@ -176,7 +185,8 @@ class Fit:
         finite = Finite()
         checkpoint = StageCheckpoint(begun, self.config.checkpoint_every, settings, finite.check)
         seed = StepSeed(self.config.seed_everything, stage.number)
-        callbacks: list[Callback] = [freezing, losses, seed, finite, checkpoint, Meters(self.tokens_per_step)]
+        meters, evaluation = Meters(self.tokens_per_step), StageEvaluation(self.data, self.budget)
+        callbacks: list[Callback] = [freezing, losses, seed, finite, checkpoint, meters, evaluation]
         given = self.configuration.config_init.trainer
         if not self.configuration.shows_bar:
             callbacks += [PlainLines(title, self.tokens_per_step), HeldOutLines(title)]
@@ -206,8 +216,9 @@ class Fit:
                 )
             if losses.val_step != steps and trainer.limit_val_batches:
                 guarded(trainer.validate, module, datamodule=self.data, verbose=False)
+            evaluation.after(trainer, module, losses)
             merged = {} if module.qlora is None else self._merge(stage, trainer, module, module.qlora)
-            self._finish(stage, trainer, module, losses, merged, freezing)
+            self._finish(stage, trainer, module, losses, merged, freezing, evaluation.found)
         except NoNumber as error:
             if isinstance(error, NoHeldOutNumber) and checkpoint.saved == trainer.global_step:
                 checkpoint.take_back()
@@ -253,6 +264,7 @@ class Fit:
         losses: Losses,
         merged: dict[str, float | None],
         freezing: StageFreezing,
+        evaluation: Record | None,
     ) -> None:
         """Write a stage's artefact, with what it came to."""
         steps, served = stage.steps, self.data.served(stage.steps * self.blocks_per_step)
@@ -264,6 +276,9 @@ class Fit:
             "served": served,
             "freezing": freezing.report,
         }
+        if evaluation is not None:
+            results["evaluation"] = evaluation
+            say(f"stage {stage.number}/{len(self.stages)}: {_bits(evaluation)}")
         if module.qlora is not None:
             results["qlora"] = qlora_record(module.loaded, module.qlora)
         self._save(stage, trainer, module, results)
@@ -362,4 +377,11 @@ def _taken(served: Record) -> str:
     return "; ".join(
         f"{name}: {each['tokens']:,} tokens, {each['share']:.2%}, {each['epochs']:.3g} epochs"
         for name, each in served["sources"].items()
+    )
+
+
+def _bits(evaluation: Record) -> str:
+    return "; ".join(
+        f"{name}: {each['bits_per_byte']:.4f} bits per byte, {each['bytes']:,} bytes"
+        for name, each in evaluation["sources"].items()
     )

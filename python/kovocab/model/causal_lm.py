@@ -129,8 +129,9 @@ class CausalLM(LightningModule):
         labels: Tensor | None = None,
         label_mode: LabelMode = "plain",
         position_ids: Tensor | None = None,
+        targets: Tensor | None = None,
     ) -> Tensor:
-        """The mean loss (scalar, fp32) with `labels`, else the logits `[batch, length, rows]`.
+        """The mean loss (scalar, fp32) with `labels` or `targets`, else the logits `[batch, length, rows]`.
 
         Args:
             input_ids: `[batch, length]`, int64.
@@ -138,6 +139,7 @@ class CausalLM(LightningModule):
             label_mode: What of the labels counts, see `kovocab.stages.LabelMode`; with `distill`, nothing.
             position_ids: As `input_ids`; each 0 begins a document, which sees none before it and is no label of
                 theirs. None: all is one.
+            targets: In place of labels, what follows each token, not shifted here.
 
         Raises:
             ModelError: `label_mode` needs the base pieces of new tokens, and the model's folder has none; the model
@@ -148,6 +150,9 @@ class CausalLM(LightningModule):
         if position_ids is not None and not self._documents_checked:
             self._documents_checked = True
             check_documents(self.loaded)
+        if targets is not None:
+            states = self._hidden(input_ids, position_ids).flatten(0, 1)
+            return cross_entropy(states, self._head, targets.flatten(), form=self._form)
         if labels is None:
             return cast("Tensor", self.loaded(input_ids=input_ids, use_cache=False, **_at(position_ids)).logits)
         if label_mode == "distill":

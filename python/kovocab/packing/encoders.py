@@ -13,6 +13,7 @@ from kovocab import _core
 from kovocab.errors import TokenizerError
 from kovocab.tokenizer.engine import bpe_of
 from kovocab.tokenizer.reference import Reference
+from kovocab.tokenizer.script import WORD
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 log = logging.getLogger(__name__)
@@ -91,7 +92,7 @@ class Library:
             np.concatenate(ids) if ids else np.empty(0, self._dtype),
             np.cumsum([len(one) for one in ids], dtype=np.uint64),
             np.asarray(keys, dtype=np.uint64),
-            documents.str.count_matches(r"\S+").cast(pl.UInt64).to_numpy(),
+            documents.str.count_matches(WORD).cast(pl.UInt64).to_numpy(),
             documents.str.len_bytes().cast(pl.UInt64).to_numpy(),
             np.asarray(own, dtype=np.uint64),
         )
@@ -147,7 +148,7 @@ def encoder_of(
         bpe = bpe_of(replace(tokenizer, encode_special_tokens=False))
         if not bpe.cut[0]:
             raise TokenizerError("entries of its vocabulary span words")
-        before, behind = _round(reference) if template else ([], [])
+        before, behind = template_of(reference) if template else ([], [])
     except TokenizerError as error:
         log.info("packing with tokenizers, which is slower: %s", error.__cause__ or error)
         return Library(reference, dtype, template=template, eos_id=eos_id, sought=sought)
@@ -166,7 +167,7 @@ def encoder_of(
     return Engine(packer)
 
 
-def _round(reference: Reference) -> tuple[list[int], list[int]]:
+def template_of(reference: Reference) -> tuple[list[int], list[int]]:
     """The ids that the template puts before every text, and behind it.
 
     Raises:

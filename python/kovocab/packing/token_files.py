@@ -85,6 +85,10 @@ class TokenFiles:
         """All that a source's token files depend on."""
         return self._settled(source)[1]
 
+    def place(self, source: Source) -> Path:
+        """The folder of a source's token files, whether they are there or not."""
+        return self._place_of(self.identity(source))
+
     def check(self, sources: Sequence[Source]) -> None:
         """See that each source can be read, or is packed, before hours go into packing the first, or into its hashes.
 
@@ -136,7 +140,7 @@ class TokenFiles:
         standing, made_from = self._settled(source)
         if (packed := self._packed(made_from)) is not None:
             return packed
-        folder = self._place(made_from)
+        folder = self._place_of(made_from)
         log.info("packing %s into %s", source.name, folder)
         standing.check("since the run began", listed=corpus_files(source.corpus))
         encoder = Encoder(
@@ -154,7 +158,7 @@ class TokenFiles:
 
     def _write(self, source: Source, standing: Standing, encoder: Encoder, made_from: Record, keeping: Kept) -> None:
         """Write the token files, and give them their name."""
-        folder = self._place(made_from)
+        folder = self._place_of(made_from)
         with suppress(_PackedByAnother), ExitStack() as held:
             seen = None
             if source.deduplicate:
@@ -207,12 +211,12 @@ class TokenFiles:
     def _dtype(self) -> str:
         return dtype_of(self._loaded)
 
-    def _place(self, made_from: Record) -> Path:
+    def _place_of(self, made_from: Record) -> Path:
         return self._folder / f"{made_from['source']}.{digest(made_from)[:16]}"
 
     def _packed(self, made_from: Record) -> PackedSource | None:
         """The token files that were made from that, if they are there."""
-        folder = self._place(made_from)
+        folder = self._place_of(made_from)
         return self._open(folder, made_from) if (folder / RECORD).is_file() else None
 
     def _open(self, folder: Path, made_from: Record) -> PackedSource:

@@ -16,6 +16,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 
 from kovocab.data.mix import Mixture
 from kovocab.errors import KovocabError, UsageError
+from kovocab.evaluating.texts import BYTES
 from kovocab.machine.gpus import GPUS, MFU
 from kovocab.model.causal_lm import CausalLM
 from kovocab.record import Record
@@ -97,6 +98,9 @@ class Configuration(LightningCLI):
         add("--run", type=str, default="run", help="fit: folder of stages and logs")
         add("--checkpoint_every", type=int, default=100, help="fit: optimizer steps between checkpoints")
         add("--predictions", type=str, default="predictions.parquet", help="predict: the file to write")
+        add("--evaluate_stages", type=bool, default=True, help="fit: measure bits per byte at the end of each stage")
+        add("--evaluate_documents", type=int | None, default=None, help="fit: on how many documents of a source")
+        add("--evaluate_bytes", type=int | None, default=BYTES, help="fit: and on how many bytes, but for one document")
         if self.verb == "coverage":
             add("--out", type=str | None, default=None, help="a Parquet file to write, a row a new token")
             add("--log", type=Literal["text", "json"], default="text", help="a table, or a JSON object")

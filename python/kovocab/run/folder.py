@@ -180,7 +180,9 @@ def _order(found: Record, wanted: Record) -> str | None:
 def earlier(record: Record) -> Record:
     """What of a stage's record those of later stages say."""
     kept = {
-        key: record[key] for key in ("stage", "loss", "steps", "tokens", "served", "freezing", "qlora") if key in record
+        key: record[key]
+        for key in ("stage", "loss", "steps", "tokens", "served", "freezing", "evaluation", "qlora")
+        if key in record
     }
     return kept | {"settings": {"stage": record["settings"]["stage"]}}
 

@@ -14,6 +14,7 @@ USED: dict[str, dict[str, tuple[tuple[str, ...], str]]] = {
         "schedule": (_STAGES, "eeve (seven stages), kosolar (one) or a list: what trains when"),
         "run": (("fit",), "folder of the stages and logs; the same command again goes on in it"),
         "checkpoint_every": (("fit",), "optimizer steps between checkpoints"),
+        "evaluate_stages": (("fit",), "measure bits per byte of each source at the end of each stage"),
         "predictions": (("predict",), "the Parquet file to write"),
     },
     "the machine that is planned for": {

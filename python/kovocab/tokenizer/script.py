@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 SPACE = "▁"
 """How word counts, vocabularies and SentencePiece write a space."""
 
+WHITE_SPACE = "\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+"""Unicode's White_Space. What Python calls white space has U+001C to U+001F too."""
+
+WORD = f"[^{WHITE_SPACE}]+"
+"""A word as people count them, everywhere: a run of characters that are not white space; as the engine has it."""
+
 
 @dataclass(frozen=True)
 class Script:
