@@ -111,7 +111,7 @@ class TokenFiles:
                     raise CorpusError(f"data.sources: {source.name} ({shown(source.corpus)}) is empty; wanted text")
         for source in sources:
             if self._packed(made_from := self.identity(source)) is None:
-                check_replaceable(self._place(made_from))  # what is in the way shows before hours of packing
+                check_replaceable(self._place_of(made_from))  # what is in the way shows before hours of packing
 
     def pack(self, source: Source) -> PackedSource:
         """Write the token files of `source`, or find the ones that are there.
