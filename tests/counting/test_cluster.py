@@ -82,10 +82,10 @@ def corpus(texts: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture(scope="module")
 def large(texts: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of 360 MB that takes the space of 6, and some seconds to count."""
+    """A folder of 180 MB that takes the space of 6, and some seconds to count."""
     folder = tmp_path_factory.mktemp("large")
     texts.write_ndjson(folder / "0.jsonl")
-    for number in range(1, 60):
+    for number in range(1, 30):
         os.link(folder / "0.jsonl", folder / f"{number}.jsonl")
     return folder
 

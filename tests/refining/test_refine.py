@@ -281,14 +281,14 @@ def test_no_more_tokens_than_asked_and_all_can_be_built(
 
 @pytest.mark.parametrize(("prune", "most"), [("threshold", None), ("leaf", 40)])
 def test_decisions_hold_in_every_round(
-    sample_words: Counted, base: TokenizerJson, refined: Refined, prune: Any, most: int | None
+    sample_words: Counted, base_model_file: Path, refined: Refined, prune: Any, most: int | None
 ) -> None:
     table = refined.vocabulary.sort("count", "token")
     rare = table.filter(pl.col("token").str.len_chars() >= 3)["token"][:3].to_list()
     drop = [token for token in table["token"].reverse() if not any(token in word for word in rare)][:5]
     settings = RefineSettings(200, 5, 3_000, most, prune)
     decisions = Decisions(frozenset(rare), frozenset(drop))
-    result = refine(sample_words, base, settings, decisions)
+    result = refine(sample_words, base_model_file, settings, decisions)
     parts = parts_of(result)
     assert set(rare) <= parts.keys()
     assert not set(drop) & parts.keys()
@@ -298,7 +298,7 @@ def test_decisions_hold_in_every_round(
     if most is None:
         return
     with pytest.raises(UsageError, match=r"max_new_tokens leaves no room for the \d+ tokens that decisions keep"):
-        refine(sample_words, base, dataclasses.replace(settings, max_new_tokens=2), decisions)
+        refine(sample_words, base_model_file, dataclasses.replace(settings, max_new_tokens=2), decisions)
 
 
 @pytest.mark.parametrize(
@@ -312,10 +312,15 @@ def test_decisions_hold_in_every_round(
     ],
 )
 def test_every_pair_of_thresholds_comes_to_an_end(
-    sample_words: Counted, base: TokenizerJson, prune: Any, min_count: int, min_syllable_count: int
+    sample_words: Counted,
+    base: TokenizerJson,
+    base_model_file: Path,
+    prune: Any,
+    min_count: int,
+    min_syllable_count: int,
 ) -> None:
     settings = RefineSettings(min_count, min_syllable_count, 3_000, prune=prune)
-    result = refine(sample_words, base, settings)
+    result = refine(sample_words, base_model_file, settings)
     tokens = new_tokens(result)
     assert rounds(result)[-1][1:] == (0, 0, 0)
     if min_count == 10**9:
@@ -486,7 +491,7 @@ def test_a_new_token_that_the_corpus_never_emits_is_not_left(refined: Refined, t
 
 
 def test_a_vocabulary_that_comes_back_is_an_error(
-    sample_words: Counted, base: TokenizerJson, monkeypatch: pytest.MonkeyPatch
+    sample_words: Counted, base_model_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def back_and_forth(state: State, *rest: Any, number: int, **more: Any) -> tuple[State, Any]:
         _, row = turn(state, *rest, number=number, **more)
@@ -498,7 +503,7 @@ def test_a_vocabulary_that_comes_back_is_an_error(
 
     monkeypatch.setattr(ROOM, "turn", back_and_forth)
     with pytest.raises(CycleError, match="round 3 came back to the vocabulary of round 1; it would never end"):
-        refine(sample_words, base, RefineSettings(8, 8, 3_000, prune="threshold"))
+        refine(sample_words, base_model_file, RefineSettings(8, 8, 3_000, prune="threshold"))
 
 
 def test_words_that_cannot_be_refined(sample: list[str], base: TokenizerJson) -> None:
@@ -569,11 +574,11 @@ def test_what_suits_so_much_text(size: int, suits: int) -> None:
 
 
 def test_thresholds_that_do_not_suit_so_little_text_are_said(
-    sample_words: Counted, base: TokenizerJson, caplog: pytest.LogCaptureFixture
+    sample_words: Counted, base_model_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def said(**settings: Any) -> list[str]:
         caplog.clear()
-        refine(sample_words, base, RefineSettings(intermediate_vocab_size=3_000, **settings))
+        refine(sample_words, base_model_file, RefineSettings(intermediate_vocab_size=3_000, **settings))
         return [record.message for record in caplog.records if record.levelname == "WARNING"]
 
     size = f"{sample_words.record['bytes'] / 1e6:.1f} MB of text"
