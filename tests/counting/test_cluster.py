@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event, Thread
 from types import SimpleNamespace
 from typing import Any
@@ -33,13 +34,13 @@ in_proc = pytest.mark.skipif(not PROC.is_dir(), reason="finds the workers in /pr
 
 
 @pytest.fixture(scope="module")
-def ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A cluster of three workers."""
+def ray() -> Iterator[Any]:
+    """A cluster of three workers, in a folder of a short name: a socket's is at most 107 bytes."""
     ray = pytest.importorskip("ray", reason="pip install kovocab[ray]")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
         patch.setenv("RAY_AUTH_TOKEN", cluster._TOKEN)
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("workers")))
+        patch.setenv("TMPDIR", folder)
         patch.delenv("RAY_ADDRESS", raising=False)
         ray.init(
             address="local",
