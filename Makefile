@@ -11,8 +11,9 @@ GPU_ARGS ?=
 # The abi3 wheel and what it needs, together, in bytes: what can be carried to a machine without a network.
 GPU_WHEELS = 64000000
 
-# Tests run on every processor, a file of them to a process; at most so many at once, as each grows to some 2 GB.
-WORKERS ?= 4
+# Tests run in so many processes, a file of them to each, or in fewer where there are fewer processors: a process grows
+# to some 3 GB.
+WORKERS ?= 2
 PYTEST = -m pytest -n logical --maxprocesses $(WORKERS) --dist loadfile
 
 # What `make test-next` tests.
