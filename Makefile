@@ -11,6 +11,11 @@ GPU_ARGS ?=
 # The abi3 wheel and what it needs, together, in bytes: what can be carried to a machine without a network.
 GPU_WHEELS = 64000000
 
+# Tests run in so many processes, a file of them to each, or in fewer where there are fewer processors: a process grows
+# to some 3 GB.
+WORKERS ?= 2
+PYTEST = -m pytest -n logical --maxprocesses $(WORKERS) --dist loadfile
+
 # What `make test-next` tests.
 NEXT ?= $(addprefix tests/,machine corpus reading tokenizer building counting refining example cli) tests/whole/test_interruptions.py
 # What an installed kovocab is made of.
@@ -51,7 +56,7 @@ lint: build ## Everything that is checked without running it, and the Rust tests
 	cargo test --no-default-features
 
 test: build ## The Python tests
-	$(BIN)/python -m pytest
+	$(BIN)/python $(PYTEST)
 
 # The text half as `pip install kovocab` brings it, without torch, with the next major version of tokenizers.
 .venv-next/installed: $(SOURCES)
@@ -63,7 +68,7 @@ test: build ## The Python tests
 
 test-next: .venv-next/installed ## The text half's tests: no torch there, and tokenizers 1.0
 	! .venv-next/bin/python -c 'import torch' 2> /dev/null
-	.venv-next/bin/python -m pytest $(NEXT)
+	.venv-next/bin/python $(PYTEST) $(NEXT)
 
 # A reader as servers have it: transformers 4, with the torch of .venv behind its own packages.
 .venv-served/installed: .venv/installed

@@ -3,6 +3,7 @@
 What only the text half needs is imported where it is used: tests of the GPU run on machines without Polars.
 """
 
+import gc
 import os
 import signal
 import subprocess
@@ -23,6 +24,12 @@ pytest.register_assert_rewrite("support")
 # Real text and tokenizers, beside the checkout (or where KOVOCAB_TEST_DATA says). Not part of the project:
 # what needs them is skipped, visibly, where they are not.
 DATA = Path(os.environ.get("KOVOCAB_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now lives to the end: the collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -21,6 +21,7 @@ from kovocab.errors import TokenizerError
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.script import HANGUL
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
+from support.reference import as_library
 from support.vocabularies import changed, tokenizer_merges, train_vocabulary, vocabulary, with_added
 
 SENTENCES = [
@@ -54,6 +55,16 @@ def korean_rows(data: Path) -> pl.DataFrame:
     return train_vocabulary(pl.read_ndjson(data / "ko_small.jsonl.zst")["text"].to_list(), 3_000)
 
 
+@pytest.fixture(scope="module")
+def korean_target(base: TokenizerJson, korean_rows: pl.DataFrame) -> Reference:
+    return Reference(build_target(base, korean_rows))
+
+
+@pytest.fixture(scope="module")
+def korean_model(base_model_file: Path, korean_rows: pl.DataFrame) -> bytes:
+    return build_target_model(base_model_file.read_bytes(), korean_rows)
+
+
 @pytest.mark.parametrize(
     ("name", "documents", "with_hangul", "with_special"),
     [("ko_small", 41_453, 41_453, 0), ("en", 5_001, 1, 94), ("other", 3_553, 0, 1)],
@@ -61,17 +72,16 @@ def korean_rows(data: Path) -> pl.DataFrame:
 def test_promises_on_real_text(
     data: Path,
     base: TokenizerJson,
-    base_model_file: Path,
     korean_rows: pl.DataFrame,
+    korean_target: Reference,
+    korean_model: bytes,
     name: str,
     documents: int,
     with_hangul: int,
     with_special: int,
 ) -> None:
     texts = pl.read_ndjson(data / f"{name}.jsonl.zst")["text"]
-    target = build_target(base, korean_rows)
-    model = build_target_model(base_model_file.read_bytes(), korean_rows)
-    checked = check_promises(base, target, texts, korean_rows, model)
+    checked = check_promises(as_library(base), korean_target, texts, korean_rows, korean_model)
     assert checked["base_tokens"] == 32_000
     old = sum(token in base.ids for token in korean_rows["token"])
     assert (checked["new_tokens"], checked["base_tokens_reachable"]) == (len(korean_rows) - old, old)
@@ -110,7 +120,7 @@ MIXED = st.text(
 
 @pytest.fixture(scope="module")
 def references(base: TokenizerJson, target: TokenizerJson) -> list[Reference]:
-    return [Reference(base), Reference(target)]
+    return [as_library(base), as_library(target)]
 
 
 @settings(max_examples=300, deadline=None)

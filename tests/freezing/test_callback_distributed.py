@@ -3,30 +3,20 @@
 from functools import partial
 
 import torch
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 from torch.distributed.tensor import DTensor
 
 from kovocab.errors import FreezingError
-from kovocab.expanding.split_rows import block_of
 from kovocab.freezing.callback import StageFreezing
 from kovocab.model.causal_lm import CausalLM
 from kovocab.stages import STAGES
-from support.models import QUIET, Packed, adamw, expanded, parameters
+from support.models import adamw, expanded
 from support.ranks import on_two
+from support.watched import Watch, fit
 
 torch.set_num_threads(1)
 CHECKED = (1, 2, 5, 7)
-
-
-class Watch(Callback):
-    def on_fit_start(self, trainer, pl_module):
-        self.before = parameters(pl_module)
-
-    def on_train_end(self, trainer, pl_module):
-        self.after = parameters(pl_module)
-        self.moved = {block_of(n) for n in self.after if not torch.equal(self.after[n], self.before[n])}
-        self.state = len(trainer.optimizers[0].state)
 
 
 class NudgeOnRankOne(Callback):
@@ -35,14 +25,6 @@ class NudgeOnRankOne(Callback):
             local = pl_module.loaded.lm_head.output_old.data
             local = local.to_local() if isinstance(local, DTensor) else local
             local[-1, -1] += 1e-3
-
-
-def fit(module, strategy, callbacks):
-    settings = QUIET | {"devices": 2, "enable_checkpointing": False, "max_steps": 3}
-    settings |= {"gradient_clip_val": 1.0, "accumulate_grad_batches": 4}
-    trainer = Trainer(strategy=strategy, callbacks=callbacks, **settings)
-    # On one rank no batch has a new token: its gradient for new rows is zeros, and not absent.
-    trainer.fit(module, Packed(high=90 if trainer.global_rank else 100))
 
 
 def every_stage(folder):

@@ -2,7 +2,6 @@
 
 import torch
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
-from test_callback_distributed import Watch, fit
 from test_causal_lm_labels import save_spelt
 
 from kovocab.freezing.callback import StageFreezing
@@ -10,6 +9,7 @@ from kovocab.model.causal_lm import CausalLM
 from kovocab.stages import Stage
 from support.models import adamw, parameters
 from support.ranks import on_two
+from support.watched import Watch, fit
 
 torch.set_num_threads(1)
 MODES = ("old_vocab", "distill")

@@ -29,7 +29,7 @@ from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.tokenizer.tokenizer_json import AddedToken, OtherModel, TokenizerJson
 from support.base import LENGTH, corpus, pack, save_tokenizer, texts
-from support.reference import zstd
+from support.reference import as_library, zstd
 from support.vocabularies import changed, train_vocabulary
 
 STRUCK = ["<s>old</s> new", "{eos}", "가{eos}나", "  두 칸{eos}\n    if x:\n        y", "a {eos}", "{eos} b{eos}{eos}"]
@@ -164,8 +164,8 @@ def test_the_base_of_a_target_encodes_as_the_base_did(data, base, target, ko_sma
     sample = [*ko_small.tail(2000), *english, "두  칸   이상 </s>", ""]
     made = base_of(target, base.size)
     assert made.size == base.size < target.size
-    assert Reference(made).encode(sample) == Reference(base).encode(sample)
-    assert Reference(target).encode(sample) != Reference(base).encode(sample)
+    assert as_library(made).encode(sample) == as_library(base).encode(sample)
+    assert as_library(target).encode(sample) != as_library(base).encode(sample)
 
 
 def test_there_is_no_base_where_its_own_merges_lost_their_order(base, target, data):
@@ -195,7 +195,7 @@ def test_the_record_has_what_the_base_makes_of_what_is_held_out(tmp_path, base, 
     texts_held = [reference.decode(ids[1:-1].tolist()) for ids in ends]
     assert set(texts_held) <= set(documents)
     assert held["documents"] == len(texts_held) > 200
-    assert held["base_text_tokens"] == sum(map(len, Reference(base).encode(texts_held)))
+    assert held["base_text_tokens"] == sum(map(len, as_library(base).encode(texts_held)))
     assert held["text_tokens"] == sum(map(len, reference.encode(texts_held))) < held["base_text_tokens"]
     assert held["words"] == sum(len(text.split()) for text in texts_held)
     assert held["bytes"] == sum(len(text.encode()) for text in texts_held)

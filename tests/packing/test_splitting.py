@@ -12,7 +12,7 @@ import pytest
 from kovocab.packing.encoders import Library
 from kovocab.packing.encoding import Encoder
 from kovocab.packing.splitting import NAMES, PARTS, Split
-from kovocab.tokenizer.reference import Reference
+from support.reference import as_library
 
 
 def slow_split(texts, encode, *, length, share):
@@ -60,7 +60,7 @@ def test_batches_are_split_as_documents_are(share, length, encoder, base, ko_sma
     draw.shuffle(texts)
 
     def encode(texts):
-        return [[1, *ids, 2] for ids in Reference(base).encode(texts)]
+        return [[1, *ids, 2] for ids in as_library(base).encode(texts)]
 
     wanted = slow_split(texts, encode, length=length, share=share)
     at, state = 0, None

@@ -138,7 +138,7 @@ def test_every_round_on_real_text(
 ) -> None:
     monkeypatch.setattr(import_module("kovocab.refining.refine"), "Recount", Checked)
     ROUNDS.clear()
-    words = count(ko_small.gather_every(4), mistral)
+    words = count(ko_small.gather_every(8), mistral)
     decisions = Decisions(frozenset(["▁대한민국"]), frozenset(["습니다", "▁그", "이다"])) if decided else None
     result = refine(words, mistral, chosen, decisions)
     assert len(ROUNDS) == len(result.rounds) >= 2

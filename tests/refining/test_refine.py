@@ -32,6 +32,7 @@ from kovocab.refining.settings import suited_min_count
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 from support import reference
+from support.base import save_tokenizer
 from support.vocabularies import changed, ids, in_use_elsewhere, tokenizer_of, with_added, words_of
 
 # `kovocab.refine` is the function; this is the room it is in, and the one of what it leaves.
@@ -52,8 +53,22 @@ def sample_words(sample: list[str], base: TokenizerJson) -> Counted:
 
 
 @pytest.fixture(scope="module")
+def small_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base of some hundred tokens, for what has nothing to do with its size."""
+    folder = tmp_path_factory.mktemp("base")
+    save_tokenizer(folder)
+    return folder / "tokenizer.json"
+
+
+@pytest.fixture(scope="module")
 def refined(sample_words: Counted, base_model_file: Path) -> Refined:
     return refine(sample_words, base_model_file, RefineSettings(8, 8, 3_000, prune="threshold"))
+
+
+@pytest.fixture(scope="module")
+def fertility_of_base(ko_small: pl.Series, mistral: Path) -> dict[str, Any]:
+    """What the base makes of `ko_small`."""
+    return fertility(ko_small, load_tokenizer(mistral))
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +120,7 @@ def characters(words: pl.DataFrame) -> dict[str, int]:
 def test_the_result_is_that_of_the_slow_twin(
     ko_small: pl.Series, mistral: Path, prune: Any, min_count: int, min_syllable_count: int, decided: bool
 ) -> None:
-    texts = ko_small.gather_every(8).to_list()
+    texts = ko_small.gather_every(12).to_list()
     keep = ("▁대한민국", "합니다", "뷁") if decided else ()
     drop = ("습니다", "▁그", "니", "이다") if decided else ()
     base = load_tokenizer(mistral)
@@ -192,15 +207,14 @@ RATIOS = ("tokens_per_word", "bytes_per_token")
 
 
 def test_the_ratios_are_those_of_evaluate(
-    real: tuple[RefineSettings, Refined], ko_small: pl.Series, mistral: Path
+    real: tuple[RefineSettings, Refined], ko_small: pl.Series, fertility_of_base: dict[str, Any]
 ) -> None:
     """Between white space, all tokens of the text: to the last digit what is measured on the text itself."""
     _, result = real
-    for tokenizer, record in ((result.target, result.rounds.row(-1, named=True)), (
-        load_tokenizer(mistral),
-        {key: result.record[f"base_{key}"] for key in RATIOS},
-    )):  # fmt: skip
-        measured = fertility(ko_small, tokenizer)
+    for measured, record in (
+        (fertility(ko_small, result.target), result.rounds.row(-1, named=True)),
+        (fertility_of_base, {key: result.record[f"base_{key}"] for key in RATIOS}),
+    ):
         assert {key: record[key] for key in RATIOS} == {key: measured[key] for key in RATIOS}
         assert record.get("tokens", measured["tokens"]) == measured["tokens"]
     assert result.rounds["round"].to_list() == list(range(1, len(result.rounds) + 1))
@@ -281,14 +295,14 @@ def test_no_more_tokens_than_asked_and_all_can_be_built(
 
 @pytest.mark.parametrize(("prune", "most"), [("threshold", None), ("leaf", 40)])
 def test_decisions_hold_in_every_round(
-    sample_words: Counted, base: TokenizerJson, refined: Refined, prune: Any, most: int | None
+    sample_words: Counted, base_model_file: Path, refined: Refined, prune: Any, most: int | None
 ) -> None:
     table = refined.vocabulary.sort("count", "token")
     rare = table.filter(pl.col("token").str.len_chars() >= 3)["token"][:3].to_list()
     drop = [token for token in table["token"].reverse() if not any(token in word for word in rare)][:5]
     settings = RefineSettings(200, 5, 3_000, most, prune)
     decisions = Decisions(frozenset(rare), frozenset(drop))
-    result = refine(sample_words, base, settings, decisions)
+    result = refine(sample_words, base_model_file, settings, decisions)
     parts = parts_of(result)
     assert set(rare) <= parts.keys()
     assert not set(drop) & parts.keys()
@@ -298,7 +312,7 @@ def test_decisions_hold_in_every_round(
     if most is None:
         return
     with pytest.raises(UsageError, match=r"max_new_tokens leaves no room for the \d+ tokens that decisions keep"):
-        refine(sample_words, base, dataclasses.replace(settings, max_new_tokens=2), decisions)
+        refine(sample_words, base_model_file, dataclasses.replace(settings, max_new_tokens=2), decisions)
 
 
 @pytest.mark.parametrize(
@@ -312,10 +326,15 @@ def test_decisions_hold_in_every_round(
     ],
 )
 def test_every_pair_of_thresholds_comes_to_an_end(
-    sample_words: Counted, base: TokenizerJson, prune: Any, min_count: int, min_syllable_count: int
+    sample_words: Counted,
+    base: TokenizerJson,
+    base_model_file: Path,
+    prune: Any,
+    min_count: int,
+    min_syllable_count: int,
 ) -> None:
     settings = RefineSettings(min_count, min_syllable_count, 3_000, prune=prune)
-    result = refine(sample_words, base, settings)
+    result = refine(sample_words, base_model_file, settings)
     tokens = new_tokens(result)
     assert rounds(result)[-1][1:] == (0, 0, 0)
     if min_count == 10**9:
@@ -486,7 +505,7 @@ def test_a_new_token_that_the_corpus_never_emits_is_not_left(refined: Refined, t
 
 
 def test_a_vocabulary_that_comes_back_is_an_error(
-    sample_words: Counted, base: TokenizerJson, monkeypatch: pytest.MonkeyPatch
+    sample_words: Counted, base_model_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def back_and_forth(state: State, *rest: Any, number: int, **more: Any) -> tuple[State, Any]:
         _, row = turn(state, *rest, number=number, **more)
@@ -498,7 +517,7 @@ def test_a_vocabulary_that_comes_back_is_an_error(
 
     monkeypatch.setattr(ROOM, "turn", back_and_forth)
     with pytest.raises(CycleError, match="round 3 came back to the vocabulary of round 1; it would never end"):
-        refine(sample_words, base, RefineSettings(8, 8, 3_000, prune="threshold"))
+        refine(sample_words, base_model_file, RefineSettings(8, 8, 3_000, prune="threshold"))
 
 
 def test_words_that_cannot_be_refined(sample: list[str], base: TokenizerJson) -> None:
@@ -569,11 +588,11 @@ def test_what_suits_so_much_text(size: int, suits: int) -> None:
 
 
 def test_thresholds_that_do_not_suit_so_little_text_are_said(
-    sample_words: Counted, base: TokenizerJson, caplog: pytest.LogCaptureFixture
+    sample_words: Counted, base_model_file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def said(**settings: Any) -> list[str]:
         caplog.clear()
-        refine(sample_words, base, RefineSettings(intermediate_vocab_size=3_000, **settings))
+        refine(sample_words, base_model_file, RefineSettings(intermediate_vocab_size=3_000, **settings))
         return [record.message for record in caplog.records if record.levelname == "WARNING"]
 
     size = f"{sample_words.record['bytes'] / 1e6:.1f} MB of text"
@@ -589,9 +608,9 @@ def test_thresholds_that_do_not_suit_so_little_text_are_said(
     assert said(min_count=10, min_syllable_count=10) == said(min_count=20, min_syllable_count=20) == []
 
 
-def test_special_tokens_in_the_text_are_no_words_to_learn_from(base_model_file: Path) -> None:
+def test_special_tokens_in_the_text_are_no_words_to_learn_from(small_base: Path) -> None:
     """A chat corpus: `<|뷁|>` is one token, however often it stands there, and 뷁 is nowhere else."""
-    base = with_added(load_tokenizer(base_model_file), "<|뷁|>")
+    base = with_added(load_tokenizer(small_base), "<|뷁|>")
     texts = pl.Series(["<|뷁|>안녕하세요 안녕하세요"] * 50)
     for prune, kept in (("threshold", "녕"), ("leaf", "▁안녕하세요")):
         settings = RefineSettings(min_count=5, min_syllable_count=5, prune=prune)
@@ -600,8 +619,8 @@ def test_special_tokens_in_the_text_are_no_words_to_learn_from(base_model_file: 
         assert kept in result.vocabulary["token"].to_list()
 
 
-def test_a_base_in_use_with_truncation_is_taken_whole(base_model_file: Path, tmp_path: Path) -> None:
-    base = in_use_elsewhere(load_tokenizer(base_model_file))
+def test_a_base_in_use_with_truncation_is_taken_whole(small_base: Path, tmp_path: Path) -> None:
+    base = in_use_elsewhere(load_tokenizer(small_base))
     words = count_words(pl.Series(["안녕하세요 여러분"] * 20), base)
     base.enable_truncation(4)
     settings = RefineSettings(min_count=5, min_syllable_count=5)
@@ -610,24 +629,24 @@ def test_a_base_in_use_with_truncation_is_taken_whole(base_model_file: Path, tmp
     assert base.truncation is not None
 
 
-def test_what_other_words_gave_is_not_replaced(base_model_file: Path, tmp_path: Path) -> None:
+def test_what_other_words_gave_is_not_replaced(small_base: Path, tmp_path: Path) -> None:
     settings = RefineSettings(min_count=5, min_syllable_count=5)
     texts = ("안녕하세요 여러분", "구름과 파도")
-    words = [count_words(pl.Series([text] * 20), base_model_file) for text in texts]
+    words = [count_words(pl.Series([text] * 20), small_base) for text in texts]
     for _ in range(2):
-        refine(words[0], base_model_file, settings).save(tmp_path / "t")
-    other = refine(words[1], base_model_file, settings)
+        refine(words[0], small_base, settings).save(tmp_path / "t")
+    other = refine(words[1], small_base, settings)
     with pytest.raises(ArtefactError, match=r"words\.corpus\.blake2b was .* --overwrite replaces it"):
         other.save(tmp_path / "t")
     other.save(tmp_path / "t", overwrite=True)
     assert "▁구름과" in pl.read_parquet(tmp_path / "t/vocabulary.parquet")["token"]
 
 
-def test_an_artefact_of_another_verb_is_not_replaced(base_model_file: Path, tmp_path: Path) -> None:
+def test_an_artefact_of_another_verb_is_not_replaced(small_base: Path, tmp_path: Path) -> None:
     (tmp_path / "expanded").mkdir()
     write_record(tmp_path / "expanded", {"verb": "expand"})
-    words = count_words(pl.Series(["안녕하세요 여러분"] * 20), base_model_file)
-    refined = refine(words, base_model_file, RefineSettings(min_count=5, min_syllable_count=5))
+    words = count_words(pl.Series(["안녕하세요 여러분"] * 20), small_base)
+    refined = refine(words, small_base, RefineSettings(min_count=5, min_syllable_count=5))
     with pytest.raises(ArtefactError, match="was made by `kovocab expand` and is not replaced"):
         refined.save(tmp_path / "expanded")
     assert [path.name for path in tmp_path.rglob("*")] == ["expanded", "kovocab.json"]

@@ -21,6 +21,7 @@ from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.script import HANGUL, script_of
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.tokenizer.tokenizer_json import BpeModel, TokenizerJson
+from support.reference import as_library
 from support.vocabularies import with_added
 
 ByName = Callable[[str], TokenizerJson]
@@ -45,13 +46,13 @@ def test_what_is_counted_is_what_the_saved_tokenizer_emits(
     assert record["first_new_id"] == first
     assert saved.size == first + record["new_tokens"]
     assert record["rounds"][-1]["size"] == record["new_tokens"]
-    emitted = Counter(i for ids in Reference(saved).encode(texts.to_list()) for i in ids)
+    emitted = Counter(i for ids in as_library(saved).encode(texts.to_list()) for i in ids)
     assert sum(emitted.values()) == record["rounds"][-1]["tokens"]
     counts = dict(result.vocabulary.select("id", "count").iter_rows())
     assert counts == {i: emitted[i] for i in counts}
     assert record["promises"]["new_tokens"] == record["new_tokens"]
     english = pl.read_ndjson(data / "en.jsonl.zst")["text"].gather_every(20).to_list()
-    assert Reference(saved).encode(english) == Reference(base).encode(english)
+    assert as_library(saved).encode(english) == as_library(base).encode(english)
     # Scaffolds are rows, the last ones, and expand can tell what they are made of.
     scaffolds = result.vocabulary.filter(pl.col("id") >= saved.size - record["scaffolds"])
     assert scaffolds["left"].null_count() == len(scaffolds) == record["scaffolds"]
@@ -131,7 +132,7 @@ def test_it_does_not_go_on_from_tokens_that_the_base_never_gives(byte_level: ByN
     own = tokens_of(base, thai)
     assert "ที่" not in own
     assert len(own) > 100
-    encoded = Reference(base).encode([token.replace("▁", " ") for token in own])
+    encoded = as_library(base).encode([token.replace("▁", " ") for token in own])
     assert encoded == [[base.texts[token]] for token in own]
     assert "▁한국" in tokens_of(base, HANGUL.in_bytes)
     assert "▁한국" not in tokens_of(with_added(base, "한국", special=False), HANGUL.in_bytes)

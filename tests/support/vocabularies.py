@@ -14,7 +14,7 @@ from kovocab.tokenizer.parsing import parse
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.script import HANGUL, Script
 from kovocab.tokenizer.tokenizer_json import BpeModel, Merge, TokenizerJson
-from support.reference import RUN
+from support.reference import RUN, as_library
 
 SCHEMA = {"token": pl.String, "left": pl.String, "right": pl.String}
 
@@ -90,7 +90,7 @@ def in_use_elsewhere(tokenizer: TokenizerJson) -> Any:
 
 def ids(tokenizer: TokenizerJson, texts: Iterable[str], *, template: bool = False) -> list[list[int]]:
     """The ids that `tokenizers` gives."""
-    return Reference(tokenizer).encode(list(texts), template=template)
+    return as_library(tokenizer).encode(list(texts), template=template)
 
 
 def pieces(tokenizer: TokenizerJson, text: str) -> list[str]:

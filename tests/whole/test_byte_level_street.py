@@ -15,6 +15,7 @@ from kovocab.stages import STAGES
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from support.models import phi2, tiny
+from support.reference import as_library
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.slow
@@ -73,10 +74,10 @@ def check_export(here, base, text, share):
     opened, model = (kind.from_pretrained(here / "export") for kind in (AutoTokenizer, AutoModelForCausalLM))
     target = Reference(load_tokenizer(here / "tokenizer"))
     english = ["The old    trees,\t\tand  what they said.", "def f(x):\n        return x  # 3.14\n"]
-    for given, wanted in zip(english, Reference(base).encode(english), strict=True):
+    for given, wanted in zip(english, as_library(base).encode(english), strict=True):
         assert opened(given)["input_ids"] == target.encode([given])[0] == wanted
     korean = text.slice(2000, 100).to_list()
-    after, before = target.encode(korean), Reference(base).encode(korean)
+    after, before = target.encode(korean), as_library(base).encode(korean)
     assert [opened(given)["input_ids"] for given in korean] == after
     assert sum(map(len, after)) < share * sum(map(len, before))
     ids = torch.tensor([max(after, key=max)[:64]])
