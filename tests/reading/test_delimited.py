@@ -60,6 +60,30 @@ def test_what_python_writes_is_read(
         assert skipping(path, start) == (texts[start:], [])
 
 
+def test_quotes_in_a_tsv_of_one_column_are_quotes(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text('text\n"두 줄\n짜리"\n"닫지 않은\n끝 "말"\n')
+    assert read(path) == ["두 줄\n짜리", '"닫지 않은', '끝 "말"']
+
+
+def test_a_record_with_a_line_that_is_no_text_is_lost_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes('a,text\n1,"가\n'.encode() + b"\xff\xff\n" + '나"\n2,다\n'.encode())
+    found, (lost,) = skipping(path)
+    assert (found, lost.place, lost.documents) == (["다"], "line 3", 1)
+    path.write_bytes("n\xfcmmer,text\n1,가\n".encode("latin-1", "ignore"))
+    found, faults = skipping(path)
+    assert (found, [fault.place for fault in faults]) == ([], ["line 1", "line 1"])
+
+
+def test_a_template_of_columns(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('sn,en,ko\n1,"a, b",가\n2,,나\n3,c,"다\n라"\n')
+    faults: list[str] = []
+    assert read(path, template="{ko}: {en}", skip=lambda fault: faults.append(str(fault))) == ["가: a, b", "다\n라: c"]
+    assert faults == [f"{path}: line 3: empty in one of the columns ko, en; wanted strings in all of them"]
+
+
 def test_ragged_records_are_told_by_their_line(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text('a,text\n1,가\n2\n\n3,"다\n라"\n4,마,바\n5,"사" 아\n6,"자\n')
