@@ -193,13 +193,11 @@ impl Reader {
         if self.names.is_empty() {
             self.names = self.fields.iter().map(text).collect();
             for column in &self.columns {
-                match self.names.iter().position(|name| name == column) {
-                    Some(place) => self.places.push(place),
-                    None => {
-                        self.broken = Some((0, format!("no column '{column}'; it has {}", self.names.join(", "))));
-                        return;
-                    }
-                }
+                let Some(place) = self.names.iter().position(|name| name == column) else {
+                    self.broken = Some((0, format!("no column '{column}'; it has {}", self.names.join(", "))));
+                    return;
+                };
+                self.places.push(place);
             }
         } else if self.fields.len() != self.names.len() {
             self.lose(format!("{} fields", self.fields.len()), found);

@@ -209,7 +209,6 @@ impl Reader {
                 (Expect::Colon, b':') => {
                     self.at += 1;
                     self.expect = Expect::Value;
-                    continue;
                 }
                 (Expect::Key | Expect::KeyOrEnd, b'"') => self.key(data, last)?,
                 (Expect::Value | Expect::ValueOrEnd, b'"') => self.string(data, last)?,
@@ -341,6 +340,9 @@ impl Reader {
         let token = &rest[..rest.len().min(most + 1)];
         let size = match self.whole::<IgnoredAny>(token) {
             Err(Stop::Broken(end, why)) if why == "trailing characters" => end - 1 - self.at,
+            Err(Stop::Broken(end, _)) if last && end == data.len() && rest.len() <= most => {
+                return Err(Stop::Broken(end, "EOF while parsing a value".to_owned()));
+            }
             read => read.map(|_| rest.len().min(most))?,
         };
         self.at += size;
@@ -602,6 +604,8 @@ mod tests {
             ("[{\"ko\": \"a\"},{\"x\": \"\\q\"}]", 1, 22, "invalid escape"),
             ("[{\"ko\": \"a\"},{5: 1}]", 1, 15, "key must be a string"),
             ("[{\"ko\": \"a\"},{\"x\" 1}]", 1, 19, "expected `:`"),
+            ("[{\"ko\": \"a\", \"x\"", 1, 16, "EOF while parsing an object"),
+            ("[{\"ko\": \"a\"}, -1.", 1, 17, "EOF while parsing a value"),
             ("[{\"ko\": \"a\"},{\"ko\"", 1, 18, "EOF while parsing an object"),
             (
                 "[{\"ko\": \"a\"},{\"x\": \"a\nb\"}]",
@@ -645,7 +649,7 @@ mod tests {
 
     #[test]
     fn deep_values_are_refused_without_a_word_of_the_stack() {
-        let (_, broken) = fed(&[b'['; DEEPEST + 1], &paths(&[&["ko"]], false), 1 << 16);
+        let (_, broken) = fed(&vec![b'['; DEEPEST + 1], &paths(&[&["ko"]], false), 1 << 16);
         assert_eq!(broken.expect("it is too deep").2, "recursion limit exceeded");
     }
 }

@@ -1,6 +1,6 @@
 //! Paths into a value, `document[].paragraph[].form`, as a tree; and the rows that are found by it.
 //!
-//! A row is what the part that all paths share leads to, up to the last `[]`; it has a text at the end of each.
+//! A row is what the part that several paths share leads to, up to the last `[]`; it has a text at the end of each.
 
 use crate::error::{Error, Result};
 
@@ -49,8 +49,13 @@ impl Paths {
     /// # Errors
     /// If there is none, or they are not of one row.
     pub fn new(names: Vec<String>, paths: &[Vec<Step>], filled: bool) -> Result<Self> {
-        let shared =
-            paths.first().map_or(0, |path| path.iter().rposition(|step| *step == Step::Each).map_or(0, |n| n + 1));
+        // Of one column each text is a row, and is given though what follows in its object is broken.
+        let shared = match paths {
+            [path] => path.len(),
+            paths => {
+                paths.first().and_then(|path| path.iter().rposition(|step| *step == Step::Each)).map_or(0, |n| n + 1)
+            }
+        };
         let of_a_row =
             |path: &Vec<Step>| path.get(..shared) == paths[0].get(..shared) && !path[shared..].contains(&Step::Each);
         if paths.is_empty() || paths.len() != names.len() || !paths.iter().all(of_a_row) {
