@@ -161,8 +161,8 @@ impl Reader {
         let record = rest[..at].strip_suffix(b"\n").unwrap_or(&rest[..at]);
         let whole = |line: &[u8]| memchr_iter(separator, line).count() + 1 == self.names.len();
         let several = || whole(line) && record.split(|&byte| byte == b'\n').skip(1).any(whole);
-        let several_lines = at > line.len() + 2 && self.names.len() > 1;
-        if at > self.dialect.most || (self.dialect.literal && several_lines && several()) {
+        let long = at > line.len() + 2; // of several lines
+        if long && (at > self.dialect.most || (self.dialect.literal && self.names.len() > 1 && several())) {
             return NO_END;
         }
         Record::Whole(at)
@@ -192,9 +192,13 @@ impl Reader {
         };
         if self.names.is_empty() {
             self.names = self.fields.iter().map(text).collect();
+            if self.names.iter().any(|name| name.contains('\r')) {
+                self.broken = Some((self.line, "a carriage return; wanted lines that end in a newline".into()));
+                return;
+            }
             for column in &self.columns {
                 let Some(place) = self.names.iter().position(|name| name == column) else {
-                    self.broken = Some((0, format!("no column '{column}'; it has {}", self.names.join(", "))));
+                    self.broken = Some((0, format!("no column '{column}'; it has {}", self.shown())));
                     return;
                 };
                 self.places.push(place);
@@ -216,11 +220,23 @@ impl Reader {
         if self.names.is_empty() {
             self.broken = Some((self.line, what));
         } else {
-            let what = format!("{what}; wanted {}: {}", self.names.len(), self.names.join(", "));
+            let what = format!("{what}; wanted {}: {}", self.names.len(), self.shown());
             found.lost.push((self.line, what));
         }
     }
+
+    /// The names of the columns, which may be anything where the file is none of this kind.
+    fn shown(&self) -> String {
+        let names = self.names.join(", ");
+        match names.char_indices().nth(LONGEST_SHOWN) {
+            Some((end, _)) => format!("{}…", &names[..end]),
+            None => names,
+        }
+    }
 }
+
+/// Characters of the columns' names that are told, at most.
+const LONGEST_SHOWN: usize = 300;
 
 const NO_END: Record = Record::None("unexpected end of data");
 

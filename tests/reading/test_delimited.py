@@ -107,6 +107,27 @@ def test_a_quote_that_nobody_closes_takes_no_more_than_a_line(tmp_path: Path, mo
     assert lost.place == "line 2"
 
 
+def test_one_line_may_be_of_any_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delimited, "MOST", 1_000)
+    path = tmp_path / "a.csv"
+    path.write_text(f'a,text\n1,{"가" * 2_000}\n2,"{"나" * 2_000}"\n')
+    assert read(path) == ["가" * 2_000, "나" * 2_000]
+
+
+def test_lines_that_end_in_carriage_returns_are_not_one_of_names(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"text,a\rb,1\rc,2\r")
+    fault(path, f"{path}: line 1: a carriage return; wanted lines that end in a newline")
+
+
+def test_what_is_no_table_is_not_told_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(bytes(100_000))
+    (lost,) = skipping(path)[1]
+    assert lost.what.startswith("no column 'text'; it has \0")
+    assert len(lost.what) < 400
+
+
 def test_no_such_column(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_text(NSMC + "1\t가\t0\n")
