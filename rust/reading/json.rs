@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::reading::paths::{Found, Lost, Paths};
+use crate::reading::place::Place;
 
 /// Bytes of text, about, that are worth handing over; of a text that is not wanted no more are held.
 const SIZE: usize = 4 << 20;
@@ -37,10 +38,7 @@ pub struct Reader {
     seen: usize,
     escape: usize,
     ignoring: bool,
-    /// The line at `counted`, and the characters of its line that were let go.
-    line: u64,
-    counted: usize,
-    column: u64,
+    place: Place,
     expect: Expect,
     /// Where the next value is, if it is on a path.
     node: Option<usize>,
@@ -100,9 +98,7 @@ impl Reader {
             seen: 0,
             escape: 0,
             ignoring: false,
-            line: 1,
-            counted: 0,
-            column: 0,
+            place: Place::default(),
             expect: Expect::Value,
             node: Some(0),
             stack: Vec::new(),
@@ -152,7 +148,7 @@ impl Reader {
     fn work(&mut self, last: bool) {
         let data = take(&mut self.data);
         if let Err(Stop::Broken(end, why)) = self.run(&data, last) {
-            self.broken = Some((self.line(&data, end), self.column(&data[..end]), why));
+            self.broken = Some((self.place.line(&data, end), self.place.column(&data[..end]), why));
         }
         self.data = data;
         self.let_go(0, self.at);
@@ -161,33 +157,11 @@ impl Reader {
         }
     }
 
-    /// Let go of the bytes from `from`, which is in the same line as the first, to `to`.
     fn let_go(&mut self, from: usize, to: usize) {
-        let data = take(&mut self.data);
-        self.line(&data, to);
-        self.column = self.column(&data[..to]) - characters(&data[..from]);
-        self.data = data;
-        self.data.drain(from..to);
-        (self.counted, self.at) = (0, 0);
+        self.place.let_go(&mut self.data, from, to);
+        self.at = 0;
         self.seen = self.seen.saturating_sub(to - from);
         self.escape = self.escape.saturating_sub(to - from);
-    }
-
-    /// The number of the line at `end`, which is never before the last that was asked for.
-    fn line(&mut self, data: &[u8], end: usize) -> u64 {
-        if end > self.counted {
-            self.line += memchr::memchr_iter(b'\n', &data[self.counted..end]).count() as u64;
-            self.counted = end;
-        }
-        self.line
-    }
-
-    /// The number of the last character of `before` in its line.
-    fn column(&self, before: &[u8]) -> u64 {
-        match memchr::memrchr(b'\n', before) {
-            Some(end) => characters(&before[end + 1..]),
-            None => self.column + characters(before),
-        }
     }
 
     fn run(&mut self, data: &[u8], last: bool) -> Step {
@@ -374,7 +348,7 @@ impl Reader {
         let mut token = self.data[..end].to_vec();
         token.push(b'"');
         if let Err(Stop::Broken(end, why)) = self.whole::<IgnoredAny>(&token) {
-            self.broken = Some((self.line, self.column(&token[..end]), why));
+            self.broken = Some((self.place.line(&token, 0), self.place.column(&token[..end]), why));
         }
         self.let_go(1, end);
     }
@@ -435,7 +409,7 @@ impl Reader {
         if self.in_row && self.wrong.is_some() {
             return;
         }
-        let wrong = Some((self.line(data, self.at), what()));
+        let wrong = Some((self.place.line(data, self.at), what()));
         if self.in_row {
             self.wrong = wrong;
         } else {
@@ -474,7 +448,7 @@ pub fn lines(block: &[u8], first: u64, paths: &Arc<Paths>) -> Found {
         if text.iter().all(|byte| b" \t\r".contains(byte)) {
             continue;
         }
-        reader.line = number;
+        reader.place.number = number;
         let (rows, lost) = (reader.found.columns[0].len(), reader.found.lost.len());
         reader.data.extend_from_slice(text);
         reader.work(true);
@@ -494,11 +468,6 @@ pub fn lines(block: &[u8], first: u64, paths: &Arc<Paths>) -> Found {
 fn why(error: &serde_json::Error) -> String {
     let said = error.to_string();
     said.rfind(" at line ").map_or(said.clone(), |end| said[..end].to_owned())
-}
-
-/// Characters of UTF-8, whole or not.
-fn characters(text: &[u8]) -> u64 {
-    text.iter().filter(|byte| **byte & 0xC0 != 0x80).count() as u64
 }
 
 #[cfg(test)]

@@ -6,4 +6,5 @@
 pub mod delimited;
 pub mod json;
 pub mod paths;
+mod place;
 pub mod seen;
