@@ -10,7 +10,7 @@ from kovocab.corpus.faults import Fault, guessed
 from kovocab.corpus.files import File
 from kovocab.corpus.settings import Reading
 from kovocab.errors import CorpusError
-from kovocab.reading.blocks import BOM, damage
+from kovocab.reading.blocks import BLOCK, BOM, damage
 from kovocab.reading.engine import Batch, wanted
 
 _HEAD = 8 << 20  # bytes that a first line may have, if there is to be another
@@ -52,12 +52,14 @@ def read_values(path: File | Member, data: Iterator[bytes], reading: Reading) ->
         CorpusError: a remote file cannot be reached.
     """
     reader = _core.JsonReader(**wanted(reading))
-    head, damaged = b"", None
+    head, size, damaged = b"", 0, None
     try:
         for piece in _without_bom(data):
             head = head or piece
-            if reader.feed(piece):
+            size += len(piece)
+            if reader.feed(piece) or size >= BLOCK:  # also where nothing is found, so that whoever stops need not wait
                 yield reader.take()
+                size = 0
             if reader.broken is not None:
                 break
     except CorpusError:
