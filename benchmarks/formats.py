@@ -2,16 +2,17 @@
 
     python benchmarks/formats.py [--gigabytes 0.5] [--shards 8] [--rounds 3] [--folder DIR]
 
-Each row is one format: the rate at which it is read alone (as `kovocab count` reads it), at which its words are counted
-from the file and from memory, in turns, and how much longer the file takes than memory. MB are of text, whatever the
-file takes on disk; files were just written, so the disk itself is hardly asked. In .txt a document is a line, so its
-newlines are spaces and its words a few less.
+Each row is one format: the rate at which it is read alone (as `kovocab count` reads it), also by processor time, which
+other processes disturb less; at which its words are counted from the file and from memory, in turns; and how much
+longer the file takes than memory. MB are of text, whatever the file takes on disk; files were just written, so the
+disk itself is hardly asked. In .txt a document is a line, so its newlines are spaces and its words a few less.
 """
 
 import argparse
 import bz2
 import io
 import lzma
+import os
 import statistics
 import tarfile
 import tempfile
@@ -64,8 +65,11 @@ def main() -> None:
     held = pl.concat(list(text.blocks(asked))).rechunk()
     size = int(held.str.len_bytes().sum()) / 1e6
     print(f"{size:,.0f} MB of generated text, {THREADS} threads; MB of text a second\n")
-    print("| format | files | MB on disk | read | counted from file | counted from memory | the file takes longer by |")
-    print("|---|--:|--:|--:|--:|--:|--:|", flush=True)
+    print(
+        "| format | files | MB on disk | read | a processor second | counted from file | from memory | file longer by |"
+    )
+    print("|---|--:|--:|--:|--:|--:|--:|--:|", flush=True)
+    before = os.getloadavg()[0]
     turns_of = [*product(SUFFIXES, (1, arguments.shards)), *((suffix, 1) for suffix in IN_ONE)]
     for suffix, number in turns_of if not arguments.only else [(each, 1) for each in arguments.only]:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
@@ -76,10 +80,16 @@ def main() -> None:
                 text.write(paths, asked)
             disk = sum(path.stat().st_size for path in paths) / 1e6
             turns = [(read, paths), (count, paths), (count, held)]
-            seconds = [[timed(work, corpus) for work, corpus in turns] for _ in range(arguments.rounds)]
-        reading, counting, memory = (size / statistics.median(turn) for turn in zip(*seconds, strict=True))
-        cells = f"{disk:,.0f} | {reading:.0f} | {counting:.0f} | {memory:.0f} | {memory / counting - 1:.0%}"
+            seconds = [[part for turn in turns for part in timed(*turn)] for _ in range(arguments.rounds)]
+        rates = [size / statistics.median(part) for part in zip(*seconds, strict=True)]
+        reading, alone, counting, _, memory, _ = rates
+        cells = (
+            f"{disk:,.0f} | {reading:.0f} | {alone:.0f} | {counting:.0f} | {memory:.0f} | {memory / counting - 1:.0%}"
+        )
         print(f"| {suffix} | {number} | {cells} |", flush=True)
+    print(
+        f"\nprocesses that ran or waited, this one with them: {before:.1f} before, {os.getloadavg()[0]:.1f} at the end"
+    )
 
 
 def write(path: Path, asked: int) -> None:
@@ -111,10 +121,11 @@ def write(path: Path, asked: int) -> None:
         path.write_bytes((bz2.compress if path.suffix == ".bz2" else lzma.compress)(b"".join(lines)))
 
 
-def timed(work: Callable[[Corpus], None], corpus: Corpus) -> float:
-    start = time.perf_counter()
+def timed(work: Callable[[Corpus], None], corpus: Corpus) -> tuple[float, float]:
+    """Seconds, and seconds of processors."""
+    start, busy = time.perf_counter(), time.process_time()
     work(corpus)
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - busy
 
 
 def parse() -> argparse.Namespace:

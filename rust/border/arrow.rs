@@ -146,6 +146,15 @@ pub fn documents<T: AsRef<str>>(texts: &[T]) -> Result<RecordBatch> {
     table([("text", strings(texts.iter().map(|text| Some(text.as_ref()))))])
 }
 
+/// A column of strings for each name.
+///
+/// # Errors
+/// None that the caller can cause: the columns are of one length.
+pub fn rows(names: &[String], columns: &[Vec<String>]) -> Result<RecordBatch> {
+    let column = |texts: &Vec<String>| strings(texts.iter().map(|text| Some(text.as_str())));
+    RecordBatch::try_from_iter(names.iter().zip(columns.iter().map(column))).map_err(|e| Error::Argument(e.to_string()))
+}
+
 /// `first: bool`.
 ///
 /// # Errors

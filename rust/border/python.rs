@@ -5,8 +5,8 @@
 #![allow(clippy::needless_pass_by_value)]
 
 use std::borrow::Cow;
-use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use pyo3::exceptions::{PyOSError, PyOverflowError, PyValueError};
 use pyo3::prelude::*;
@@ -23,7 +23,9 @@ use crate::counting::sorted::Sorted;
 use crate::counting::spill;
 use crate::error::Error;
 use crate::packing::packer::{Packer, Round};
-use crate::reading::json::{self, Step};
+use crate::reading::delimited::{self, Dialect};
+use crate::reading::json;
+use crate::reading::paths::{Found, Lost, Paths, Step};
 use crate::reading::seen::Seen;
 use crate::text::compose::nfc as composed;
 use crate::text::hangul::Kinds;
@@ -304,57 +306,95 @@ impl PySeen {
     }
 }
 
-/// The texts at a path in a block of lines of JSON, and what stood in place of others: line and reason.
+/// Rows of texts, and what stood in place of others: line and reason.
+type Batch = PyResult<(PyRecordBatch, Vec<Lost>)>;
+
+fn batch(names: &[String], found: Found) -> Batch {
+    Ok((table::rows(names, &found.columns)?.into(), found.lost))
+}
+
+fn paths_of(names: Vec<String>, paths: Vec<Vec<String>>, filled: bool) -> PyResult<Arc<Paths>> {
+    let paths: Vec<Vec<Step>> = paths.into_iter().map(|path| path.into_iter().map(Step::from).collect()).collect();
+    Ok(Arc::new(Paths::new(names, &paths, filled)?))
+}
+
+/// The rows at paths in a block of lines of JSON.
 #[pyfunction]
 fn json_lines(
     py: Python<'_>,
     block: &[u8],
     first: u64,
-    steps: Vec<String>,
-) -> PyResult<(PyRecordBatch, Vec<(u64, String)>)> {
-    let steps: Vec<Step> = steps.into_iter().map(Step::from).collect();
-    Ok(py.detach(|| {
-        let found = json::lines(block, first, &steps);
-        table::documents(&found.texts).map(|texts| (PyRecordBatch::from(texts), found.lost))
-    })?)
+    names: Vec<String>,
+    paths: Vec<Vec<String>>,
+    filled: bool,
+) -> Batch {
+    let paths = paths_of(names, paths, filled)?;
+    py.detach(|| batch(&paths.names, json::lines(block, first, &paths)))
 }
 
-/// The texts at a path in JSON, which `read` gives piece by piece, and nothing at its end; `put` takes them as
-/// `json_lines` gives them. Returns where it is broken, if it is.
-#[pyfunction]
-fn read_json(
-    py: Python<'_>,
-    read: Py<PyAny>,
-    put: Py<PyAny>,
-    steps: Vec<String>,
-) -> PyResult<Option<(usize, usize, String)>> {
-    let steps: Vec<Step> = steps.into_iter().map(Step::from).collect();
-    Ok(py.detach(|| {
-        json::read(Pieces { read, piece: Vec::new(), at: 0 }, &steps, &mut |found| {
-            let texts = table::documents(&found.texts).map_err(io::Error::other)?;
-            Python::attach(|py| put.call1(py, (PyRecordBatch::from(texts), found.lost)))?;
-            Ok(())
+/// The rows at paths in JSON that comes piece by piece.
+#[pyclass(module = "kovocab._core", name = "JsonReader")]
+struct PyJsonReader(json::Reader);
+
+#[pymethods]
+impl PyJsonReader {
+    #[new]
+    fn new(names: Vec<String>, paths: Vec<Vec<String>>, filled: bool) -> PyResult<Self> {
+        Ok(Self(json::Reader::new(paths_of(names, paths, filled)?)))
+    }
+
+    /// Whether so much was found that it is worth taking.
+    fn feed(&mut self, py: Python<'_>, piece: &[u8]) -> bool {
+        py.detach(|| self.0.feed(piece))
+    }
+
+    fn end(&mut self, py: Python<'_>) {
+        py.detach(|| self.0.end());
+    }
+
+    fn take(&mut self, py: Python<'_>) -> Batch {
+        py.detach(|| {
+            let found = self.0.take();
+            batch(self.0.names(), found)
         })
-    })?)
+    }
+
+    /// Where it is broken, if it is: line, character, reason.
+    #[getter]
+    fn broken(&self) -> Option<json::Broken> {
+        self.0.broken().cloned()
+    }
 }
 
-struct Pieces {
-    read: Py<PyAny>,
-    piece: Vec<u8>,
-    at: usize,
+/// The columns of `.csv` and `.tsv`, which come in blocks of whole lines.
+#[pyclass(module = "kovocab._core", name = "DelimitedReader")]
+struct PyDelimitedReader {
+    columns: Vec<String>,
+    reader: delimited::Reader,
 }
 
-impl io::Read for Pieces {
-    #[inline]
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.at == self.piece.len() {
-            self.piece = Python::attach(|py| self.read.call0(py)?.extract::<Vec<u8>>(py))?;
-            self.at = 0;
-        }
-        let size = buffer.len().min(self.piece.len() - self.at);
-        buffer[..size].copy_from_slice(&self.piece[self.at..self.at + size]);
-        self.at += size;
-        Ok(size)
+#[pymethods]
+impl PyDelimitedReader {
+    #[new]
+    #[pyo3(signature = (columns, filled, *, separator, literal, most))]
+    fn new(columns: Vec<String>, filled: bool, separator: char, literal: bool, most: usize) -> PyResult<Self> {
+        let separator = u8::try_from(separator).map_err(|error| Error::Argument(error.to_string()))?;
+        let reader = delimited::Reader::new(columns.clone(), filled, Dialect { separator, literal, most });
+        Ok(Self { columns, reader })
+    }
+
+    fn feed(&mut self, py: Python<'_>, block: &[u8]) -> Batch {
+        py.detach(|| batch(&self.columns, self.reader.feed(block)))
+    }
+
+    fn end(&mut self, py: Python<'_>) -> Batch {
+        py.detach(|| batch(&self.columns, self.reader.end()))
+    }
+
+    /// Why there is no table, if so: line, or 0, and reason.
+    #[getter]
+    fn broken(&self) -> Option<delimited::Broken> {
+        self.reader.broken().cloned()
     }
 }
 
@@ -372,6 +412,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PySeen>()?;
     module.add_function(wrap_pyfunction!(nfc, module)?)?;
     module.add_function(wrap_pyfunction!(json_lines, module)?)?;
-    module.add_function(wrap_pyfunction!(read_json, module)?)?;
+    module.add_class::<PyJsonReader>()?;
+    module.add_class::<PyDelimitedReader>()?;
     module.add_function(wrap_pyfunction!(train_bpe, module)?)
 }

@@ -1,7 +1,10 @@
 //! Reading: what Polars does not read as strictly, or as frugally, as a corpus is to be read.
 //!
-//! [`json`] finds the texts at a path in JSON, be it gigabytes in one value; [`seen`] knows the documents that stood
-//! there before.
+//! [`json`] finds the rows at [`paths`] in JSON, be it gigabytes in one value; [`delimited`] the columns of `.csv` and
+//! `.tsv`; [`seen`] knows the documents that stood there before.
 
+pub mod delimited;
 pub mod json;
+pub mod paths;
+mod place;
 pub mod seen;

@@ -16,6 +16,7 @@ from kovocab.packing.splitting import HELD_OUT
 from kovocab.packing.token_files import Packing, Source
 from kovocab.reading.documents import batches, check_readable
 from support.base import pack
+from support.corpora import archive, raw
 from support.servers import put
 
 BOTH = ("{en}\n{ko}", "{ko}\n{en}")
@@ -42,6 +43,66 @@ def test_each_row_is_one_document_whatever_it_is_kept_in(tmp_path):
         assert documents(corpus) == wanted
     assert documents(frame[::-1]) == wanted[::-1]  # whatever stands before a row
     assert documents(tmp_path / "pairs.parquet", "{source}: {ko}") == [f"made: {row['ko']}" for row in PAIRS]
+
+
+VALUE = {"info": {"id": 1}, "data": [{"sn": str(n), **pair} for n, pair in enumerate(PAIRS)]}
+"""As AI-Hub has pairs."""
+
+
+@pytest.mark.parametrize(
+    ("prefix", "value"),
+    [
+        ("", PAIRS),
+        ("[].", PAIRS),
+        ("data[].", VALUE),
+        ("translation.", [{"id": n, "translation": pair} for n, pair in enumerate(PAIRS)]),
+        ("a[].b[].c.", {"a": [{"b": [{"c": pair} for pair in PAIRS[n : n + 300]]} for n in range(0, 1000, 300)]}),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".json", ".json.gz", ".zip"])
+def test_rows_of_whole_json(tmp_path, suffix, prefix, value):
+    template = tuple(f"{{{prefix}{a}}}\n{{{prefix}{b}}}" for a, b in (("en", "ko"), ("ko", "en")))
+    wanted = [Templates(BOTH).fill(row) for row in PAIRS]
+    data = json.dumps(value, ensure_ascii=False, indent=1).encode()
+    path = raw(tmp_path, suffix, archive(suffix, {"a.json": data}) if suffix == ".zip" else data)
+    assert documents(path, template) == wanted
+    if isinstance(value, dict):
+        rows, columns = [value, value], wanted * 2
+    elif prefix == "translation.":  # as the pairs on the hub are
+        rows, columns = value, wanted
+    else:
+        return
+    frame = pl.DataFrame(rows)
+    frame.write_parquet(tmp_path / "rows.parquet")
+    frame.write_ipc_stream(tmp_path / "rows.arrow", compat_level=pl.CompatLevel.oldest())
+    for corpus in (lines(tmp_path, rows), tmp_path / "rows.parquet", tmp_path / "rows.arrow", frame):
+        assert documents(corpus, template) == columns
+
+
+def test_a_row_of_whole_json_without_one_of_its_texts_is_a_fault(tmp_path):
+    path = tmp_path / "pairs.json"
+    path.write_text(
+        '{"data": [{"en": "a", "ko": "가"},\n{"en": "b"},\n{"ko": "", "en": "c"},\n{"ko": "라", "en": 5}, '
+        '{"ko": "마", "en": "e", "en": "f"}]}'
+    )
+    faults: list[Fault] = []
+    assert documents(path, "{data[].en} = {data[].ko}", skip=faults.append) == ["a = 가", "e = 마"]
+    assert [(fault.place, fault.what, fault.documents) for fault in faults] == [
+        ("line 2", 'no key "ko" in ["en"]', 1),
+        ("line 3", 'found "" in "data[].ko"; wanted a string that is not empty', 1),
+        ("line 4", 'found 5 in "data[].en"; wanted a string', 1),
+    ]
+    with pytest.raises(CorpusError, match=r'no key "en" in \["data"\]'):
+        documents(path, "{en} = {ko}")
+
+
+def test_columns_of_different_arrays_are_no_row():
+    for template in ("{a[].en} {b[].ko}", "{title} {data[].ko}", "{a[].b[].en} {a[].ko}"):
+        with pytest.raises(UsageError, match=r"are not of one row; wanted them behind the same \[\]"):
+            Reading(template=template)
+    frame = pl.DataFrame({"a": [["x"]], "a[].en": ["y"]})
+    with pytest.raises(CorpusError, match=r"are not of one row; it has a, a\[\].en"):
+        documents(frame, "{a[].en} {a[]}")
 
 
 def test_real_pairs_are_balanced(data):

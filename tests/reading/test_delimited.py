@@ -60,6 +60,30 @@ def test_what_python_writes_is_read(
         assert skipping(path, start) == (texts[start:], [])
 
 
+def test_quotes_in_a_tsv_of_one_column_are_quotes(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text('text\n"두 줄\n짜리"\n"닫지 않은\n끝 "말"\n')
+    assert read(path) == ["두 줄\n짜리", '"닫지 않은', '끝 "말"']
+
+
+def test_a_record_with_a_line_that_is_no_text_is_lost_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes('a,text\n1,"가\n'.encode() + b"\xff\xff\n" + '나"\n2,다\n'.encode())
+    found, (lost,) = skipping(path)
+    assert (found, lost.place, lost.documents) == (["다"], "line 3", 1)
+    path.write_bytes("n\xfcmmer,text\n1,가\n".encode("latin-1", "ignore"))
+    found, faults = skipping(path)
+    assert (found, [fault.place for fault in faults]) == ([], ["line 1", "line 1"])
+
+
+def test_a_template_of_columns(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('sn,en,ko\n1,"a, b",가\n2,,나\n3,c,"다\n라"\n')
+    faults: list[str] = []
+    assert read(path, template="{ko}: {en}", skip=lambda fault: faults.append(str(fault))) == ["가: a, b", "다\n라: c"]
+    assert faults == [f"{path}: line 3: empty in one of the columns ko, en; wanted strings in all of them"]
+
+
 def test_ragged_records_are_told_by_their_line(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text('a,text\n1,가\n2\n\n3,"다\n라"\n4,마,바\n5,"사" 아\n6,"자\n')
@@ -81,6 +105,27 @@ def test_a_quote_that_nobody_closes_takes_no_more_than_a_line(tmp_path: Path, mo
     found, (lost,) = skipping(path)
     assert found == [f"글 {n}" for n in range(500)]
     assert lost.place == "line 2"
+
+
+def test_one_line_may_be_of_any_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delimited, "MOST", 1_000)
+    path = tmp_path / "a.csv"
+    path.write_text(f'a,text\n1,{"가" * 2_000}\n2,"{"나" * 2_000}"\n')
+    assert read(path) == ["가" * 2_000, "나" * 2_000]
+
+
+def test_lines_that_end_in_carriage_returns_are_not_one_of_names(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"text,a\rb,1\rc,2\r")
+    fault(path, f"{path}: line 1: a carriage return; wanted lines that end in a newline")
+
+
+def test_what_is_no_table_is_not_told_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(bytes(100_000))
+    (lost,) = skipping(path)[1]
+    assert lost.what.startswith("no column 'text'; it has \0")
+    assert len(lost.what) < 400
 
 
 def test_no_such_column(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from kovocab.corpus.settings import Reading
 from kovocab.errors import UsageError
-from kovocab.reading import formats, values
+from kovocab.reading import formats
 from kovocab.reading.formats import read_file
 from support.corpora import archive, fault, numbered, raw, read, write
 from support.fuzzing import fuzzed, hangul, skipping
@@ -81,7 +81,6 @@ def test_members_are_read_as_files_are(
     tmp_path: Path, suffix: str, small: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not small:
-        monkeypatch.setattr(values, "SMALL", -1)
         monkeypatch.setattr(formats, "SMALL", -1)
     members = {
         "a.jsonl": b'{"text": "a"}\n{"text": 5}\n',

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from kovocab.corpus.faults import Fault
 from kovocab.corpus.settings import Reading
 from kovocab.errors import UsageError
 from kovocab.reading import values
@@ -157,6 +158,16 @@ def test_whoever_stops_early_leaves_no_thread(tmp_path: Path) -> None:
     assert len(next(parts))
     parts.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
+
+
+def test_whoever_stops_need_not_wait_for_the_next_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    piece = b'"a",' * (1 << 18)
+    taken = values.read_values(
+        path, iter([b'{"others": [', *[piece] * 40, b'"a"], "text": "\xea\xb0\x80"}']), Reading()
+    )
+    found = [pl.DataFrame(item[0])["text"].to_list() for item in taken if not isinstance(item, Fault)]
+    assert found == [[]] * 5 + [["가"]]
 
 
 def test_half_a_pair_is_told(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Paths into what a document stands in: `document[].paragraph[].form`, of objects and arrays, structs and lists."""
 
 import re
+from collections.abc import Sequence
 
 import polars as pl
 
@@ -28,7 +29,15 @@ def is_path(column: str) -> bool:
     return "." in column or EACH in column
 
 
-def nested(schema: pl.Schema, column: str) -> tuple[str, list[str]] | str:
+def shared(paths: Sequence[list[str]]) -> int | None:
+    """How many steps all paths begin with to come to a row, up to the last `[]`; None if they are not of one row."""
+    first = paths[0]
+    count = len(first) - first[::-1].index(EACH) if EACH in first else 0
+    of_a_row = all(path[:count] == first[:count] and EACH not in path[count:] for path in paths)
+    return count if of_a_row else None
+
+
+def nested(schema: pl.Schema, column: str) -> list[str] | str:
     """The column of a table that a path begins with, and its other steps; or what is not there."""
     root, *steps = [column] if column in schema or not is_path(column) else steps_of(column)
     if root not in schema:
@@ -48,15 +57,11 @@ def nested(schema: pl.Schema, column: str) -> tuple[str, list[str]] | str:
     if found not in (pl.String, pl.Categorical, pl.Enum):
         advice = f"; a path goes into each element of a list by {at}[]" if isinstance(found, pl.List | pl.Array) else ""
         return f"column {at!r} is of type {found}; wanted String{advice}"
-    return root, steps
+    return [root, *steps]
 
 
-def texts_of(frame: pl.DataFrame, row: str, column: str, steps: list[str]) -> pl.DataFrame:
-    """The texts at a path in a column, each with its row; a null on the way is a null."""
+def field(of: pl.Expr, steps: Sequence[str]) -> pl.Expr:
+    """What steps by keys lead to in a struct."""
     for step in steps:
-        if step == EACH:
-            # An empty list holds no document, and a null is to be told.
-            frame = frame.explode(column, empty_as_null=False)
-        else:
-            frame = frame.select(row, pl.col(column).struct.field(step).alias(column))
-    return frame.select(row, pl.col(column).cast(pl.String))
+        of = of.struct.field(step)
+    return of

@@ -1,13 +1,13 @@
 """Settings of reading: how the documents of a corpus are found in its files, as one value that all readers share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 import polars as pl
 
-from kovocab.corpus.paths import is_path, steps_of
+from kovocab.corpus.paths import is_path, shared, steps_of
 from kovocab.corpus.templates import Templates, templates_of
 from kovocab.errors import UsageError
 
@@ -32,8 +32,8 @@ class Reading:
         encoding: Of text files: utf-8, cp949 (with EUC-KR in it) or utf-16. Parquet and Arrow have their own.
         normalize: `nfc`: documents are brought into NFC, so that Hangul in conjoining jamo becomes syllables.
         deduplicate: Whether a document that stood in the corpus before is left out, and counted.
-        template: What a row becomes a document by, if by more than a column: `{en} = {ko}`; or several, of which
-            each row has one, see `corpus.templates`.
+        template: What a row becomes a document by, if by more than a column: `{en} = {ko}`, also of paths with the
+            same array, `{data[].en} = {data[].ko}`; or several, of which each row has one, see `corpus.templates`.
 
     Raises:
         UsageError: a value is none that is known.
@@ -55,8 +55,11 @@ class Reading:
             object.__setattr__(self, "template", tuple(self.template))
         if self.templates is not None and self.column != "text":
             raise UsageError(f"column is {self.column!r} and there is a template; wanted one of them")
-        if is_path(self.column):
-            steps_of(self.column)
+        if shared(self.paths) is None:
+            raise UsageError(
+                f"template: the columns {' and '.join(self.columns)} are not of one row; wanted them behind the same "
+                "[], '{data[].en} = {data[].ko}' say"
+            )
 
     @cached_property
     def templates(self) -> Templates | None:
@@ -68,10 +71,15 @@ class Reading:
         """The columns that a document is made of."""
         return (self.column,) if self.templates is None else self.templates.columns
 
-    def expression(self) -> pl.Expr:
-        """The document of a row of these columns: String, named `text`; null where there is none."""
-        found = pl.col(self.column).cast(pl.String) if self.templates is None else self.templates.expression()
-        return found.alias("text")
+    @property
+    def paths(self) -> list[list[str]]:
+        """The steps to each of the columns."""
+        return [steps_of(column) if is_path(column) else [column] for column in self.columns]
+
+    def expression(self, places: Mapping[str, pl.Expr] | None = None) -> pl.Expr:
+        """The document of a row: String, named `text`; null where there is none. `places`: where else columns are."""
+        texts = {column: (places or {}).get(column, pl.col(column)).cast(pl.String) for column in self.columns}
+        return (texts[self.column] if self.templates is None else self.templates.expression(texts)).alias("text")
 
     def recorded(self) -> dict[str, Any]:
         """What a record says of it: the column, and whatever else is not as it is by default."""

@@ -1,7 +1,8 @@
 """Templates: a row of several columns as one document, pairs of sentences say.
 
-`{en} = {ko}` names columns in braces; `{{` and `}}` are braces. Of several templates each row has one, by a hash of
-what the first makes of it: about as many rows each, and the same one wherever the row stands and whatever is beside it.
+`{en} = {ko}` names columns, or paths, in braces; `{{` and `}}` are braces. Of several templates each row has one, by a
+hash of what the first makes of it: about as many rows each, and the same one wherever the row stands and whatever is
+beside it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -52,14 +53,13 @@ class Templates:
         first, *others = ("".join(row[name] if is_column else name for is_column, name in parts) for parts in self._all)
         return (first, *others)[int.from_bytes(_hash(first.encode()), "little") % len(self.texts)]
 
-    def expression(self) -> pl.Expr:
-        """The documents of a frame's rows: String; null where a column is null or empty."""
-        columns = [pl.col(name).cast(pl.String) for name in self.columns]
+    def expression(self, texts: Mapping[str, pl.Expr]) -> pl.Expr:
+        """The documents of a frame's rows, from the texts of the columns: String; null where one is null or empty."""
         filled = [
-            pl.concat_str(pl.col(name).cast(pl.String) if is_column else pl.lit(name) for is_column, name in parts)
+            pl.concat_str(texts[name] if is_column else pl.lit(name) for is_column, name in parts)
             for parts in self._all
         ]
-        whole = pl.all_horizontal(column.str.len_bytes() > 0 for column in columns)
+        whole = pl.all_horizontal(text.str.len_bytes() > 0 for text in texts.values())
         found = filled[0]
         if len(filled) > 1:
             number = found.map_batches(self._choices, return_dtype=pl.UInt32, is_elementwise=True)

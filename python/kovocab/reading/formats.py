@@ -12,19 +12,23 @@ import polars as pl
 
 from kovocab import _core
 from kovocab.corpus.archives import DAMAGE, Member, tar_members, zip_members
-from kovocab.corpus.faults import POLARS_ERRORS, Fault, Skip, fail, first_line, line_documents, line_texts
+from kovocab.corpus.faults import POLARS_ERRORS, Fault, Skip, fail, first_line, line_documents
 from kovocab.corpus.files import File, corpus_of, kind
-from kovocab.corpus.paths import EACH, is_path, steps_of
+from kovocab.corpus.paths import EACH, is_path
 from kovocab.corpus.settings import TEXT, Reading
 from kovocab.errors import CorpusError, UsageError
 from kovocab.reading.blocks import Item, ahead, blocks, pieces, transcoded
 from kovocab.reading.delimited import read_delimited
+from kovocab.reading.engine import documents, utf8, wanted
 from kovocab.reading.streams import read_stream
 from kovocab.reading.tables import read_parquet
-from kovocab.reading.values import SMALL, is_lines, read_values
+from kovocab.reading.values import is_lines, read_values
 
 MAGIC = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"x\x01", b"x^", b"x\x9c", b"x\xda")
 """By these Polars would take text for a compressed stream, and may give nothing at all for it."""
+
+SMALL = 64 << 10
+"""Bytes in memory that are not worth a thread."""
 
 _TOGETHER = 1_000  # series of small files that are handed over as one
 
@@ -62,7 +66,7 @@ def read_file(path: File, reading: Reading = TEXT, *, start: int = 0, skip: Skip
         CorpusError: the suffix is unknown; or a remote file cannot be reached, which says nothing of the corpus; or
             `skip` is None and there is a fault: names the file and the place.
     """
-    if kind(path) == "parquet" and skip is None and EACH not in reading.column:
+    if kind(path) == "parquet" and skip is None and not any(EACH in column for column in reading.columns):
         parts = read_parquet(path, reading, fail, start)  # there was no null, so documents are rows
     else:
         parts = _after(_read(path, reading, skip or fail), start)
@@ -102,15 +106,23 @@ def _read(path: File | Member, reading: Reading, skip: Skip) -> Iterator[pl.Seri
         if how == "value":
             lines, data = is_lines(data)
             if not lines:
-                if reading.templates is not None:
-                    raise UsageError(f"{path} is one value of JSON, without columns; wanted no template, or .jsonl")
-                yield from read_values(path, data, reading.column, skip)
+                yield from _read_values(path, data, reading, skip)
                 return
         with _aside(path, blocks(path, data)) as parted:
             if how in ("csv", "tsv"):
                 yield from read_delimited(path, parted, reading, encoding, skip)
             else:
                 yield from _read_lines(path, parted, None if how == "lines" else reading, encoding, skip)
+
+
+def _read_values(path: File | Member, data: Iterator[bytes], reading: Reading, skip: Skip) -> Iterator[pl.Series]:
+    """The documents of a file of whole JSON."""
+    with _aside(path, read_values(path, data, reading)) as found:
+        for item in found:
+            if isinstance(item, Fault):
+                skip(item)
+            else:
+                yield documents(item, reading, str(path), skip)
 
 
 def _read_archive(path: File | Member, reading: Reading, skip: Skip) -> Iterator[pl.Series]:
@@ -174,17 +186,15 @@ def _read_lines(
 ) -> Iterator[pl.Series]:
     """A file of lines, or of JSON lines where there is a `reading`."""
     name = str(path)
-    if reading is not None and reading.templates is None and is_path(reading.column):
-        steps = steps_of(reading.column)
+    if reading is not None and any(map(is_path, reading.columns)):
+        places = wanted(reading)
         for item in parted:
             if isinstance(item, Fault):
                 skip(item)
                 continue
             number, block = item
-            texts, lost = _core.json_lines(_utf8(block, number, name, encoding, skip), number, steps)
-            for line, what in lost:
-                skip(Fault(name, f"line {line}", what, 1))
-            yield pl.DataFrame(texts).to_series()
+            batch = _core.json_lines(utf8(block, number, name, encoding, skip), number, **places)
+            yield documents(batch, reading, name, skip)
         return
     # In a small member Polars would take longer to begin than plain Python takes to end.
     with _aside(path, parted if _is_small(path) else _parsed(parted, reading, encoding)) as parsed:
@@ -209,17 +219,6 @@ def _aside(path: File | Member, items: Iterator[Item]) -> Iterator[Iterator[Item
         yield fetched
     finally:
         fetched.close()
-
-
-def _utf8(block: bytes, first: int, name: str, encoding: str, skip: Skip) -> bytes:
-    """A block of lines in UTF-8; one that is none of its encoding is empty."""
-    try:
-        text = block.decode(encoding)
-    except UnicodeDecodeError:
-        lines = dict(line_texts(block, first, name, encoding, skip))
-        count = block.removesuffix(b"\n").count(b"\n") + 1
-        return "\n".join(lines.get(number, "") for number in range(first, first + count)).encode()
-    return block if encoding == "utf-8" else text.encode()
 
 
 def _parsed(

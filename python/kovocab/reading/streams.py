@@ -15,11 +15,10 @@ import polars as pl
 from kovocab.corpus.archives import Member
 from kovocab.corpus.faults import POLARS_ERRORS, Fault, Skip, first_line
 from kovocab.corpus.files import File
-from kovocab.corpus.paths import texts_of
 from kovocab.corpus.settings import Reading
 from kovocab.errors import CorpusError
 from kovocab.reading.blocks import damage
-from kovocab.reading.tables import ROW, place_of, read_parquet, without_nulls
+from kovocab.reading.tables import ROW, Place, place_of, read_parquet, without_nulls
 
 _AT_ONCE = 8 << 20  # bytes of batches that are read together
 _MARK, _END = b"\xff\xff\xff\xff", b"\xff\xff\xff\xff\0\0\0\0"
@@ -43,16 +42,13 @@ def read_stream(path: File | Member, reading: Reading, skip: Skip) -> Iterator[p
         yield from read_parquet(path, reading, skip, scan=pl.scan_ipc)
         return
     front, held, rows = b"", b"", 0
-    found: tuple[str, list[str]] | None = None
+    found: Place | None = None
 
     def texts() -> Iterator[pl.Series]:
         assert found is not None
-        root, steps = found
         try:
-            columns = [root] if steps else list(reading.columns)
-            frame = pl.read_ipc_stream(io.BytesIO(front + held + _END), columns=columns, row_index_name=ROW)
-            whole = frame.select(pl.col(ROW) + row, pl.col(root) if steps else reading.expression())
-            part = texts_of(whole, ROW, root, steps)
+            frame = pl.read_ipc_stream(io.BytesIO(front + held + _END), columns=found.columns, row_index_name=ROW)
+            part = found.texts(frame.select(pl.col(ROW) + row, found.taken))
         except POLARS_ERRORS as error:
             skip(Fault(name, f"rows {row + 1} to {row + rows}", f"cannot be read: {first_line(error)}", rows))
         else:

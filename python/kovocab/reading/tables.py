@@ -9,7 +9,7 @@ import polars as pl
 from kovocab.corpus.archives import Member
 from kovocab.corpus.faults import POLARS_ERRORS, Fault, Skip, fail, first_line
 from kovocab.corpus.files import File, source
-from kovocab.corpus.paths import nested, texts_of
+from kovocab.corpus.paths import EACH, field, nested, shared
 from kovocab.corpus.remote import Remote, hidden
 from kovocab.corpus.settings import Reading
 from kovocab.corpus.stores import missing, said
@@ -96,16 +96,15 @@ def check_parquet(path: File | Member, reading: Reading) -> None:
 
 @dataclass(frozen=True)
 class _Texts:
-    """Where the texts of a table are: rows with their numbers, and the path from a column to what a row holds."""
+    """The rows of a table with their numbers, and where the texts are in them."""
 
     query: pl.LazyFrame
     reading: Reading
-    root: str
-    steps: list[str]
+    place: "Place"
 
     def told(self, name: str, skip: Skip) -> Callable[[pl.DataFrame], pl.Series]:
         """What makes documents of rows."""
-        return lambda rows: without_nulls(texts_of(rows, ROW, self.root, self.steps), self.reading, name, skip)
+        return lambda rows: without_nulls(self.place.texts(rows), self.reading, name, skip)
 
 
 def _scan(path: File | Member, reading: Reading, skip: Skip, scan: Scan = pl.scan_parquet) -> _Texts | None:
@@ -130,7 +129,7 @@ def _discreetly(path: Remote, skip: Skip) -> Skip:
 
 def _texts(frame: pl.LazyFrame, reading: Reading, name: str, skip: Skip) -> _Texts | None:
     """The row numbers and the texts of `frame`; or the fault that it has no texts."""
-    what: str | tuple[str, list[str]]
+    what: str | Place
     try:
         schema = frame.collect_schema()
     except POLARS_ERRORS as error:  # told below: nothing that belongs to a CorpusError is to hold what a URL hides
@@ -140,20 +139,53 @@ def _texts(frame: pl.LazyFrame, reading: Reading, name: str, skip: Skip) -> _Tex
     if isinstance(what, str):
         skip(Fault(name, "", what))
         return None
-    root, steps = what
-    return _Texts(frame.select(ROW, pl.col(root) if steps else reading.expression()), reading, root, steps)
+    return _Texts(frame.select(ROW, what.taken), reading, what)
 
 
-def place_of(schema: pl.Schema, reading: Reading) -> tuple[str, list[str]] | str:
-    """The column that texts are in and the path in it, `text` and none where they are columns; or what is missing."""
+@dataclass(frozen=True)
+class Place:
+    """Where the documents of a table are.
+
+    Attributes:
+        columns: What is read of it.
+        taken: What is made of them, named `text`: documents, or what the steps begin with.
+        steps: From there to a row.
+        document: Of a row there.
+    """
+
+    columns: list[str]
+    taken: pl.Expr
+    steps: list[str]
+    document: pl.Expr | None = None
+
+    def texts(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The documents of what was taken, each with its row; a null on the way is a null."""
+        for step in self.steps:
+            if step == EACH:
+                # An empty list holds no document, and a null is to be told.
+                rows = rows.explode("text", empty_as_null=False)
+            else:
+                rows = rows.select(ROW, pl.col("text").struct.field(step).alias("text"))
+        return rows if self.document is None else rows.select(ROW, self.document)
+
+
+def place_of(schema: pl.Schema, reading: Reading) -> Place | str:
+    """Where the documents of a table are, or what is missing."""
+    paths: list[list[str]] = []
     for column in reading.columns:
         found = nested(schema, column)
         if isinstance(found, str):
             return found
-        root, steps = found
-        if steps and reading.templates is not None:
-            return f"column {column!r} is a path, and a template takes whole columns; it has {', '.join(schema)}"
-    return (root, steps) if steps else ("text", [])
+        paths.append(found)
+    count = shared(paths)
+    if count is None:
+        return f"the columns {' and '.join(reading.columns)} are not of one row; it has {', '.join(schema)}"
+    columns = list(dict.fromkeys(path[0] for path in paths))
+    inner = [(pl.col("text"), path[count:]) if count else (pl.col(path[0]), path[1:]) for path in paths]
+    texts = {column: field(*place) for column, place in zip(reading.columns, inner, strict=True)}
+    if not count:
+        return Place(columns, reading.expression(texts), [])
+    return Place(columns, pl.col(columns[0]).alias("text"), paths[0][1:count], reading.expression(texts))
 
 
 def _why(error: BaseException, name: str) -> str:
@@ -214,7 +246,7 @@ def _each(query: pl.LazyFrame, row: int, total: int, name: str) -> Iterator[pl.D
 
 
 def without_nulls(texts: pl.DataFrame, reading: Reading, name: str, skip: Skip) -> pl.Series:
-    """The texts of a column, as `texts_of` gives them; each that is null is a fault."""
+    """The texts of a column, as `Place.texts` gives them; each that is null is a fault."""
     part = texts.to_series(1)
     if not part.null_count():
         return part
