@@ -209,3 +209,13 @@ def test_nfc_is_that_of_python(tmp_path: Path, texts: list[str]) -> None:
         *(unicodedata.normalize("NFC", text) for text in texts),
         "가",
     ]
+
+
+@pytest.mark.parametrize("start", ["x^", "x\x01"])
+@pytest.mark.parametrize(("suffix", "form"), [(".txt", "{}2\n가나\n"), (".csv", '{}2,text\n1,가\n2,"나\n다"\n')])
+def test_text_that_begins_as_a_compressed_stream_does_is_text(
+    tmp_path: Path, start: str, suffix: str, form: str
+) -> None:
+    path = tmp_path / f"a{suffix}"  # see findings/text-taken-for-zlib.sh
+    path.write_text(form.format(start), encoding="utf-8")
+    assert read(path) == ([f"{start}2", "가나"] if suffix == ".txt" else ["가", "나\n다"])
