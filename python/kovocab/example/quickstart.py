@@ -9,6 +9,7 @@ import json
 import shlex
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,8 @@ def walk(
     if corpus is None:  # of your own text nothing is held out
         _run("evaluate", corpus=f"{out}/held_out.txt", tokenizers=[base, f"{out}/export"])
     _run("evaluate", run=out, bytes=EVALUATED, new_tokens=16)
-    print(_report(out), flush=True)
+    page = _page(out)
+    print(_report(out), *page, sep="\n", flush=True)
 
 
 def _run(verb: str, **settings: Any) -> None:
@@ -124,6 +126,14 @@ def _run(verb: str, **settings: Any) -> None:
     print(f"\n$ kovocab {shlex.join(args)}", flush=True)
     if code := subprocess.run([sys.executable, "-m", "kovocab", *args], check=False).returncode:
         raise KovocabError(f"`kovocab {verb}` failed with exit code {code}")
+
+
+def _page(out: Path) -> list[str]:
+    """Have the run's report written, and give the line that says where it is; or how to get it."""
+    if not all(find_spec(package) for package in ("altair", "vl_convert")):
+        return [f"for a report: pip install 'kovocab[report]', and kovocab report {out}"]
+    _run("report", run=out)
+    return [f"the report, open it: {out / 'report.html'}"]
 
 
 def _check_same(out: Path, settings: Record) -> None:
