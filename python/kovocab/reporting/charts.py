@@ -3,6 +3,7 @@
 Every colour is named here once, by its place in the stylesheet: `style.css` has a rule for each.
 """
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -126,7 +127,8 @@ def lines(
         axis = alt.Axis(title=None, grid=False, format="~s", **ticks)
         scale = alt.Scale(nice=False, zero=False, padding=24 if labels else 8)
     else:
-        axis, scale = alt.Axis(title=None, grid=False, labelAngle=-40), alt.Undefined
+        deep = 0.64 * max(map(_width, names)) + FONT  # of a label that is turned by 40 degrees
+        axis, scale = alt.Axis(title=None, grid=False, labelAngle=-40, minExtent=deep), alt.Undefined
     base = alt.Chart(_data(rows)).encode(
         x=alt.X(f"x:{kind}", axis=axis, sort=names, scale=scale),
         y=alt.Y(
@@ -184,8 +186,12 @@ def _svg(chart: Any, height: int) -> str:
     return str(vl_convert.vegalite_to_svg(made.to_dict()))
 
 
-def separate(svg: str, number: int) -> str:
-    """A drawing whose ids are its own on the page, as `clip0` is in each."""
-    for name in set(re.findall(r'\bid="([^"]+)"', svg)):
-        svg = svg.replace(f'id="{name}"', f'id="c{number}-{name}"').replace(f"url(#{name})", f"url(#c{number}-{name})")
-    return svg
+def separate(page: str) -> str:
+    """A page whose drawings have ids of their own: each has a `clip0`."""
+    count = itertools.count()
+
+    def own(drawing: re.Match[str]) -> str:
+        number = next(count)
+        return re.sub(r'(\bid="|url\(#)', rf"\g<1>c{number}-", drawing[0])
+
+    return re.sub(r"<svg .*?</svg>", own, page, flags=re.DOTALL)

@@ -5,6 +5,7 @@ A report is made of a run at any time, so nothing here fails for what is missing
 
 import csv
 import hashlib
+import math
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -201,7 +202,8 @@ def _log(run: Path, number: int, stages: list[Record]) -> Points:
                     step = int(row["step"])
                     if last is None or step <= last:
                         numbers = {key: float(value) for key, value in row.items() if value and key != "step"}
-                        rows.setdefault(step, {"step": step}).update(numbers)
+                        finite = {key: value for key, value in numbers.items() if math.isfinite(value)}
+                        rows.setdefault(step, {"step": step}).update(finite)
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return [rows[step] for step in sorted(rows)]

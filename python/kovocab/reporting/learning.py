@@ -15,6 +15,8 @@ from kovocab.reporting.words import Words
 from kovocab.stages import Stage
 
 SHOWN = 30
+POINTS = 400
+"""Of a line, at most."""
 BINS = 40
 """Of the lengths of rows; those far out share the last."""
 
@@ -29,10 +31,8 @@ def training(found: Gathered, say: Words) -> Iterator[str]:
     yield '<div class="charts">'
     rows, ends = _by_step(found)
     names = {"loss/train": say("train_loss"), "loss/val": say("val_loss")}
-    losses = [
-        {"x": row["x"], "series": name, "value": row[key]} for row in rows for key, name in names.items() if key in row
-    ]
-    rates = [{"x": row["x"], "series": "lr", "value": row["lr"]} for row in rows if "lr" in row]
+    losses = [point for key, name in names.items() for point in _line(rows, key, name)]
+    rates = _line(rows, "lr", "lr")
     if losses:
         drawn = charts.lines(losses, list(names.values()), ends=ends)
         yield figure(say("loss"), drawn, say("by_step"), [("s1", say("train_loss")), ("s2", say("val_loss"))])
@@ -83,6 +83,13 @@ def _by_step(found: Gathered) -> tuple[list[dict[str, float]], list[float]]:
     return rows, ends
 
 
+def _line(rows: list[dict[str, float]], key: str, name: str) -> list[dict[str, Any]]:
+    """What was logged under a key, thinned to what a line can show."""
+    there = [{"x": row["x"], "series": name, "value": row[key]} for row in rows if key in row]
+    every = -(-len(there) // POINTS) or 1
+    return there[:-1:every] + there[-1:]
+
+
 def _bits(found: Gathered, say: Words) -> list[dict[str, Any]]:
     """Bits per byte as `evaluate` measured them, or as the stages' records have them."""
     if found.evaluation is None:
@@ -99,7 +106,7 @@ def _bits(found: Gathered, say: Words) -> list[dict[str, Any]]:
     return [
         {"x": called[row["model"]], "series": row["source"], "value": row["bits_per_byte"]}
         for row in found.evaluation["figures"]
-        if row["script"] == ALL and row["source"] != ALL and row["model"] in called
+        if row["script"] == ALL and row["source"] != ALL and row["model"] in called and row["bits_per_byte"] is not None
     ]
 
 

@@ -8,7 +8,9 @@ from kovocab.evaluating.compared import Piece
 
 
 def escaped(text: object) -> str:
-    """A text for HTML; of characters that cannot be seen, or that turn a line round, their names."""
+    """A text for HTML; of characters that cannot be seen, or that turn a line round, their names; a dash for none."""
+    if text is None:
+        return "–"
     return html.escape("".join(map(_shown, str(text))))
 
 

@@ -32,7 +32,7 @@ def page(found: Gathered, language: Language) -> str:
         parts = "".join(section(found, say))
         parts = f'<div class="charts">{parts}</div>\n' if name in _CHARTS else parts
         body.append(f'<section id="{name}"><h2>{escaped(say(name))}</h2>\n{parts}</section>\n')
-    drawn = separate_all("".join(body))
+    drawn = separate("".join(body))
     return (
         f'<!doctype html>\n<html lang="{language}">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -41,12 +41,6 @@ def page(found: Gathered, language: Language) -> str:
         f"<title>{escaped(title)}</title>\n<style>\n{STYLE.read_text(encoding='utf-8')}</style>\n</head>\n<body>\n"
         f"<header><h1>{escaped(title)}</h1>\n{learning.tiles(_facts(found, say))}</header>\n{drawn}</body>\n</html>\n"
     )
-
-
-def separate_all(body: str) -> str:
-    """Every drawing with ids of its own."""
-    first, *others = body.split("<svg ")
-    return first + "".join(separate(f"<svg {part}", at) for at, part in enumerate(others))
 
 
 def _facts(found: Gathered, say: Words) -> list[tuple[str, str]]:

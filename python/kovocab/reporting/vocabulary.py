@@ -75,7 +75,7 @@ def text(found: Gathered, say: Words) -> Iterator[str]:
     held = [
         {"name": source, "model": model, "value": CONTEXT * found.characters[source] / row["tokens"]}
         for source, both in pairs.items()
-        if source in found.characters
+        if source in found.characters and all(row["tokens"] for row in both)
         for model, row in zip(models, both, strict=True)
     ]
     if held:
