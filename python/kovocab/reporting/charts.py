@@ -127,8 +127,9 @@ def lines(
         axis = alt.Axis(title=None, grid=False, format="~s", **ticks)
         scale = alt.Scale(nice=False, zero=False, padding=24 if labels else 8)
     else:
+        angle = -40 if max(map(len, names)) > 3 else 0
         deep = 0.64 * max(map(_width, names)) + FONT  # of a label that is turned by 40 degrees
-        axis, scale = alt.Axis(title=None, grid=False, labelAngle=-40, minExtent=deep), alt.Undefined
+        axis, scale = alt.Axis(title=None, grid=False, labelAngle=angle, minExtent=deep if angle else 0), alt.Undefined
     base = alt.Chart(_data(rows)).encode(
         x=alt.X(f"x:{kind}", axis=axis, sort=names, scale=scale),
         y=alt.Y(

@@ -7,7 +7,6 @@ import csv
 import hashlib
 import math
 import re
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +15,13 @@ from typing import Any
 import polars as pl
 
 from kovocab.counting.word_counts import read_counted
-from kovocab.errors import ArtefactError, CorpusError, ModelError, TokenizerError
+from kovocab.errors import ArtefactError, CorpusError, TokenizerError
+from kovocab.evaluating.compared import base_tokenizer
 from kovocab.evaluating.evaluation import FILE, read_evaluation
 from kovocab.evaluating.places import check_run, read_places
 from kovocab.evaluating.texts import Budget, held_out
-from kovocab.hub import local
 from kovocab.ownership import parquet_of
-from kovocab.record import MODEL_VERBS, RECORD, Record, read_record
+from kovocab.record import MODEL_VERBS, RECORD, Record, expanded_of, read_record
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
@@ -101,35 +100,25 @@ def gather(run: Path, places: Places) -> Gathered:
     if numbered:
         found.last = read_record(numbered[-1][1], "fit")
         found.of, found.stages = found.last["of"], [*found.last["earlier"], found.last]
-        found.expanded = _began(found.last)
+        found.expanded = expanded_of(found.last)
     elif (model / RECORD).is_file():
-        found.expanded = _began(read_record(model, *MODEL_VERBS))
+        found.expanded = expanded_of(read_record(model, *MODEL_VERBS))
     else:
         found.left_out["expanded"] = "no_expanded"
     found.logs = {number: points for number in _logged(run) if (points := _log(run, number, found.stages))}
     tokenizer = numbered[-1][1] if numbered else model
     if found.expanded is not None:
-        found.target = _tried(found, "target", "no_target", lambda: load_tokenizer(tokenizer))
-        base = places.base or found.expanded.get("base_model") or ""
-        found.base = _tried(found, "base", "no_base", lambda: load_tokenizer(local(base)))
+        try:
+            found.target = load_tokenizer(tokenizer)
+        except TokenizerError:
+            found.left_out["target"] = "no_target"
+        found.base = base_tokenizer(found.expanded, places.base)
+        if found.base is None:
+            found.left_out["base"] = "no_base"
         _vocabulary(found, [places.tokenizer] if places.tokenizer else [run / "tokenizer", model.parent / "tokenizer"])
         _words(found, [places.words] if places.words else [run / "words.parquet", model.parent / "words.parquet"])
     _evaluation(found, run, noted["tokens"] if noted else {})
     return found
-
-
-def _began(record: Record) -> Record:
-    while record["verb"] == "fit":
-        record = record["base"]
-    return record
-
-
-def _tried(found: Gathered, name: str, why: str, read: Callable[[], TokenizerJson]) -> TokenizerJson | None:
-    try:
-        return read()
-    except (TokenizerError, ModelError, ArtefactError, OSError):
-        found.left_out[name] = why
-        return None
 
 
 def _vocabulary(found: Gathered, folders: list[Any]) -> None:

@@ -1,25 +1,16 @@
 """Pieces of HTML. All text goes through `escaped`: a token can hold anything."""
 
 import html
-import unicodedata
 from collections.abc import Iterable, Sequence
 
-from kovocab.evaluating.compared import Piece
+from kovocab.evaluating.compared import Piece, visible
 
 
 def escaped(text: object) -> str:
     """A text for HTML; of characters that cannot be seen, or that turn a line round, their names; a dash for none."""
     if text is None:
         return "–"
-    return html.escape("".join(map(_shown, str(text))))
-
-
-def _shown(character: str) -> str:
-    if character < " " or character == "\x7f":
-        return chr(0x2421 if character == "\x7f" else 0x2400 + ord(character))
-    if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"):
-        return f"[U+{ord(character):04X}]"
-    return character
+    return html.escape(visible(str(text)))
 
 
 def number(value: float | None, form: str = "{:,}") -> str:

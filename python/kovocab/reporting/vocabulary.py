@@ -138,9 +138,13 @@ def new_tokens(found: Gathered, say: Words) -> Iterator[str]:
     if found.refined is None:
         yield left_out(say("vocabulary"), say("no_expanded"))
         return
-    shown = [{"x": row["round"], "series": "", "value": row["size"]} for row in found.refined["rounds"]]
+    shown = [{"x": str(row["round"]), "series": "", "value": row["size"]} for row in found.refined["rounds"]]
     yield '<div class="charts">'
-    yield figure(say("rounds"), charts.lines(shown, [""], labels=",", form="~s", zero=True), say("rounds_note"))
+    yield figure(
+        say("rounds"),
+        charts.lines(shown, [""], names=[row["x"] for row in shown], labels=",", form="~s", zero=True),
+        say("rounds_note"),
+    )
     if (table := found.vocabulary) is not None:
         new = table.filter(pl.col("id") >= found.first_new_id)
         kinds = [say("begins"), say("inside"), say("scaffold")]

@@ -121,8 +121,8 @@ _SAID: dict[str, tuple[str, str]] = {
     "no_logs": ("There are no logs of steps.", "스텝 기록이 없습니다."),
     "no_target": ("The run's tokenizer cannot be read.", "실행의 토크나이저를 읽을 수 없습니다."),
     "no_base": (
-        "The base's tokenizer is not where it was: give --base for the sentence in its tokens.",
-        "기반 토크나이저가 제자리에 없습니다. --base로 알려 주면 문장을 견줍니다.",
+        "The base's tokenizer is not where it was, or is another: give --base for the sentence in its tokens.",
+        "기반 토크나이저가 제자리에 없거나 다른 것입니다. --base로 알려 주면 문장을 견줍니다.",
     ),
     "no_vocabulary": (
         "The folder that refine left for this run is not beside it: give --tokenizer to see tokens with their counts.",
