@@ -147,6 +147,10 @@ def test_what_cannot_be_measured_is_one_line(run, street, tmp_path, capsys, monk
     assert "or --models" in refused(capsys, 1, street / "expanded")
     assert "is no run: it has no stages" in refused(capsys, 1, street / "tokenizer")
     assert "no config.json" in refused(capsys, 1, "--models", street / "tokenizer", *text)
+    monkeypatch.setattr("kovocab.measuring.measure.open_subject", None)  # before the first is loaded
+    assert "no config.json" in refused(capsys, 1, "--models", street / "base", street / "tokenizer", *text)
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
     assert "is no folder that `kovocab export` left" in refused(capsys, 1, run, "--export", street / "expanded")
     for setting in ("documents", "bytes", "context", "stride", "batch_tokens"):
         assert f"{setting} is 0; wanted at least 1" in refused(capsys, 2, run, f"--{setting}", 0)

@@ -21,7 +21,7 @@ from kovocab.evaluating.texts import Budget, Text
 from kovocab.evaluating.windows import check_context
 from kovocab.measuring.generation import Sample, beginning, generate
 from kovocab.measuring.scoring import BATCH_TOKENS, Scores, score
-from kovocab.measuring.subject import Named, Subject, device_of, open_subject
+from kovocab.measuring.subject import Named, Subject, check_subject, device_of, open_subject
 from kovocab.measuring.unlearned import FILE, Floats, summary, unlearned
 from kovocab.record import Record
 
@@ -120,6 +120,8 @@ def measure(
     if not models or not texts:
         raise UsageError("there is nothing to measure; wanted a model and a text")
     device = device_of(how.device)
+    for named in models:
+        check_subject(named)
     documents = pl.concat([text.documents for text in texts])
     parts = list(_parts(texts))
     if not how.new_tokens:

@@ -45,17 +45,14 @@ def models_of(run: Path, base: str | None, expanded: str | None, export: str | N
     began = expanded or (places["model"] if places else None)
     if began is not None and (Path(began) / RECORD).is_file():
         said = base or _base_of(read_record(began, *MODEL_VERBS))
-        try:
-            if said is None:
-                raise ModelError("the record of the expanded model does not say which it is")
-            if not local(said, weights=True).is_dir():
-                raise ModelError(f"{said} is not there")
+        if said is not None and (base is not None or _is_there(said)):
             named.append(Named("base", "base", said))
-        except (ModelError, TokenizerError) as error:
-            left_out.append({"model": "base", "why": f"{error}; wanted --base"})
+        else:
+            where = "it is not where the record of the expanded model says that it was"
+            left_out.append({"model": "base", "why": f"{where}; wanted --base"})
         named.append(Named("expanded", "expanded", began))
     else:
-        why = "the run does not say where it is" if began is None else f"{began} is not there"
+        why = "the run does not say where it is" if began is None else "it is not where it was"
         left_out += [{"model": name, "why": f"{why}; wanted --{name}"} for name in ("base", "expanded")]
         if base is not None:
             left_out.pop(0)
@@ -91,6 +88,14 @@ def texts_of(run: Path, budget: Budget) -> list[Text]:
             "to measure on"
         )
     return [held_out(Path(folder), name, budget) for name, folder in places["tokens"].items()]
+
+
+def _is_there(model: str) -> bool:
+    """Whether a folder, or the cache for a name on the hub, holds a model."""
+    try:
+        return local(model, weights=True).is_dir()
+    except (ModelError, TokenizerError):
+        return False
 
 
 def _base_of(record: Record) -> str | None:

@@ -19,6 +19,7 @@ from kovocab.record import RECORD, check_files, read_record
 from kovocab.tokenizer.companions import merged_config
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
+from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 
 @dataclass(frozen=True)
@@ -97,10 +98,7 @@ def open_subject(named: Named, device: str) -> Subject:
         TokenizerError: the tokenizer cannot be read, or names no token that a text can begin behind.
         ArtefactError: what a verb of kovocab left there is not what is there now.
     """
-    folder = local(named.folder, weights=True)
-    if not folder.is_dir() or not (folder / "config.json").is_file():
-        raise ModelError(f"{named.folder} is no folder of a model: it has no config.json; wanted a model, or a run")
-    document = load_tokenizer(folder)
+    folder, document, start = check_subject(named)
     first_new_id = None
     if (folder / RECORD).is_file():
         record = read_record(folder)
@@ -108,7 +106,6 @@ def open_subject(named: Named, device: str) -> Subject:
         if record["verb"] in ("expand", "fit"):
             check_tokenizer(folder, record, document)
         first_new_id = record.get("first_new_id")
-    start = start_of(folder)
     model = load_plain(str(folder))
     rows = plain_embeddings(model)[0].num_embeddings
     if document.size > rows:
@@ -119,6 +116,21 @@ def open_subject(named: Named, device: str) -> Subject:
     sha256 = hashlib.sha256(document.text.encode()).hexdigest()
     reference = Reference(replace(document, encode_special_tokens=True))
     return Subject(named.name, model.to(device).eval(), reference, start, sha256, first_new_id)  # type: ignore[arg-type]
+
+
+def check_subject(named: Named) -> tuple[Path, TokenizerJson, list[int]]:
+    """See, before others are measured, that a model is there with its tokenizer; weights are not opened.
+
+    Returns:
+        Its folder, its tokenizer, and what is given before a text.
+
+    Raises:
+        ModelError, TokenizerError: as `open_subject`.
+    """
+    folder = local(named.folder, weights=True)
+    if not folder.is_dir() or not (folder / "config.json").is_file():
+        raise ModelError(f"{named.folder} is no folder of a model: it has no config.json; wanted a model, or a run")
+    return folder, load_tokenizer(folder), start_of(folder)
 
 
 def start_of(folder: str | Path) -> list[int]:
