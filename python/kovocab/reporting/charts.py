@@ -3,14 +3,15 @@
 Every colour is named here once, by its place in the stylesheet: `style.css` has a rule for each.
 """
 
-import itertools
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count, cycle, islice
 from typing import Any
 
 from kovocab.errors import NotInstalled
+from kovocab.evaluating.compared import visible
 
 INK, MUTED, GRID = "#1c2733", "#5f6c7b", "#dde3ea"
 BEFORE, AFTER = "#8d99a6", "#2f6fdd"
@@ -49,6 +50,7 @@ def bars(rows: Rows, models: Sequence[str], form: str, most: float | None = None
     """
     import altair as alt
 
+    rows = _plain(rows)
     names = list(dict.fromkeys(row["name"] for row in rows))
     end = most or max(row["value"] for row in rows) or 1
     base = alt.Chart(_data(rows)).encode(
@@ -61,10 +63,11 @@ def bars(rows: Rows, models: Sequence[str], form: str, most: float | None = None
     return _svg(base.mark_bar().encode(color=colour) + label, 2 * BAR * len(names) + 10 * len(names))
 
 
-def stacked(rows: Rows, parts: Sequence[str], colours: Sequence[str] = SHARES) -> str:
+def stacked(rows: Rows, parts: Sequence[str], shades: Sequence[str] = SHARES) -> str:
     """A bar a name, of parts that make up a whole: rows of `name`, `part` (one of `parts`) and `value`, 0 to 1."""
     import altair as alt
 
+    rows = _plain(rows)
     names = list(dict.fromkeys(row["name"] for row in rows))
     placed = [row | {"order": parts.index(row["part"])} for row in rows]
     chart = alt.Chart(_data(placed)).mark_bar().encode(
@@ -75,13 +78,13 @@ def stacked(rows: Rows, parts: Sequence[str], colours: Sequence[str] = SHARES) -
             scale=alt.Scale(domain=[0, 1]),
             axis=alt.Axis(format=".0%", title=None, values=[0, 0.25, 0.5, 0.75, 1]),
         ),
-        color=alt.Color("part:N", scale=alt.Scale(domain=list(parts), range=list(colours)), legend=None),
+        color=alt.Color("part:N", scale=alt.Scale(domain=list(parts), range=list(shades)), legend=None),
         order="order:Q",
     )  # fmt: skip
     return _svg(chart, (BAR + 7) * len(names) + 24)
 
 
-def columns(rows: Rows, parts: Sequence[str], colours: Sequence[str] = SERIES) -> str:
+def columns(rows: Rows, parts: Sequence[str], shades: Sequence[str] = SERIES) -> str:
     """Columns by `x`, whole numbers, each of `part`s on top of one another with their `value`."""
     import altair as alt
 
@@ -89,7 +92,7 @@ def columns(rows: Rows, parts: Sequence[str], colours: Sequence[str] = SERIES) -
     chart = alt.Chart(_data(placed)).mark_bar().encode(
         x=alt.X("x:O", axis=alt.Axis(title=None, labelAngle=0)),
         y=alt.Y("value:Q", stack="zero", axis=alt.Axis(title=None, format="~s", tickCount=5)),
-        color=alt.Color("part:N", scale=alt.Scale(domain=list(parts), range=list(colours[: len(parts)])), legend=None),
+        color=alt.Color("part:N", scale=alt.Scale(domain=list(parts), range=list(shades[: len(parts)])), legend=None),
         order="order:Q",
     )  # fmt: skip
     return _svg(chart, 200)
@@ -120,6 +123,7 @@ def lines(
     """
     import altair as alt
 
+    rows, series = _plain(rows), list(map(visible, series))
     kind = "N" if names is not None else "Q"
     ticks = {"tickMinStep": 1} if whole else {}
     top = max(row["value"] for row in rows) * 1.12 if labels else alt.Undefined  # so that a label has room
@@ -138,7 +142,7 @@ def lines(
             scale=alt.Scale(zero=zero, domainMax=top),
         ),
     )
-    colour = alt.Color("series:N", scale=alt.Scale(domain=list(series), range=list(SERIES[: len(series)])), legend=None)
+    colour = alt.Color("series:N", scale=alt.Scale(domain=list(series), range=colours(len(series))), legend=None)
     few = len(rows) <= 60 * len(series)
     chart = base.mark_line(strokeWidth=1.8).encode(color=colour)
     chart = chart + base.mark_point(size=18, filled=True, opacity=1).encode(color=colour) if few else chart
@@ -150,11 +154,21 @@ def lines(
     return _svg(chart, 200)
 
 
+def colours(series: int) -> list[str]:
+    """Those of so many series; behind the last, the first comes again."""
+    return list(islice(cycle(SERIES), series))
+
+
+def _plain(rows: Rows) -> list[dict[str, Any]]:
+    """Rows whose texts can be drawn: a source may be called anything."""
+    return [{key: visible(value) if isinstance(value, str) else value for key, value in row.items()} for row in rows]
+
+
 def _names(names: Sequence[str]) -> Any:
     import altair as alt
 
     # Measured here: what draws has perhaps no font that has Hangul.
-    wide = min(max(map(_width, names), default=0), 130)
+    wide = min(max(map(_width, names), default=0), 150)
     axis = alt.Axis(title=None, minExtent=wide, maxExtent=wide, labelLimit=wide + 10, ticks=False, domain=False)
     return alt.Y("name:N", sort=list(names), axis=axis, scale=alt.Scale(paddingInner=0.25, paddingOuter=0.1))
 
@@ -189,10 +203,10 @@ def _svg(chart: Any, height: int) -> str:
 
 def separate(page: str) -> str:
     """A page whose drawings have ids of their own: each has a `clip0`."""
-    count = itertools.count()
+    numbers = count()
 
     def own(drawing: re.Match[str]) -> str:
-        number = next(count)
+        number = next(numbers)
         return re.sub(r'(\bid="|url\(#)', rf"\g<1>c{number}-", drawing[0])
 
     return re.sub(r"<svg .*?</svg>", own, page, flags=re.DOTALL)

@@ -39,13 +39,9 @@ def training(found: Gathered, say: Words) -> Iterator[str]:
     if rates:
         yield figure(say("rate_title"), charts.lines(rates, ["lr"], ends=ends, form="~g", zero=True), say("by_step"))
     if bits := _bits(found, say):
-        sources = list(dict.fromkeys(row["series"] for row in bits))[: len(charts.SERIES)]
-        drawn = charts.lines(
-            [row for row in bits if row["series"] in sources],
-            sources,
-            names=list(dict.fromkeys(row["x"] for row in bits)),
-        )
-        legend = [(f"s{at}", source) for at, source in enumerate(sources, start=1)]
+        sources = list(dict.fromkeys(row["series"] for row in bits))
+        drawn = charts.lines(bits, sources, names=list(dict.fromkeys(row["x"] for row in bits)))
+        legend = [(f"s{at % len(charts.SERIES) + 1}", source) for at, source in enumerate(sources)]
         yield figure(say("bits_title"), drawn, say("bits_note"), legend)
     yield "</div>\n"
     if not losses:
@@ -75,7 +71,8 @@ def _row(stage: Record) -> list[str]:
 def _by_step(found: Gathered) -> tuple[list[dict[str, float]], list[float]]:
     """Logged rows with their step over all stages as `x`, and where stages end."""
     rows, ends, before = [], [], 0.0
-    for number_, points in found.logs.items():
+    for number_ in sorted({*found.logs, *range(1, len(found.stages) + 1)}):
+        points = found.logs.get(number_, [])
         rows += [point | {"x": before + point["step"] + 1} for point in points]
         finished = number_ <= len(found.stages)
         before += found.stages[number_ - 1]["steps"] if finished else points[-1]["step"] + 1

@@ -44,9 +44,9 @@ def report(
         found = gather(Path(run), places or Places())
         check_file(path, _is_report if overwrite else _is_unchanged, "report")
         made = page(found, language)
-    data = marked(made.encode("utf-8", errors="replace").decode(), *_COMMENT)
     with new_file(path) as beside:
-        beside.write_text(data, encoding="utf-8", newline="\n")
+        text = made.encode("utf-8", errors="replace").decode()  # a token may be half a pair
+        beside.write_text(marked(text, *_COMMENT), encoding="utf-8", newline="\n")
     return path
 
 

@@ -63,7 +63,7 @@ def text(found: Gathered, say: Words) -> Iterator[str]:
         yield figure(say("per_word_by"), charts.bars(rows, models, ".2f"), say("per_word_note"), legend)
         parts = [say("one"), say("two"), say("more")]
         split = [
-            {"name": f"{source} · {model}", "part": part, "value": share}
+            {"name": f"{_short(source)} · {model}", "part": part, "value": share}
             for source, both in pairs.items()
             for model, row in zip(models, both, strict=True)
             if row["one_token"] is not None
@@ -85,10 +85,11 @@ def text(found: Gathered, say: Words) -> Iterator[str]:
 
 
 def _pairs(found: Gathered) -> dict[str, tuple[Record, Record]]:
-    """By source the figures of the base and of the last model that has new tokens."""
+    """By source the figures of the base and of the last stage, or of the expanded model where none is finished."""
     if found.evaluation is None:
         return {}
-    grown = [model["name"] for model in found.evaluation["models"] if model["new_tokens"]]
+    own = [model for model in found.evaluation["models"] if model["kind"] in ("expanded", "stage")]
+    grown = [model["name"] for model in own or found.evaluation["models"] if model["new_tokens"]]
     whole = {
         (row["model"], row["source"]): row
         for row in found.evaluation["figures"]
@@ -127,6 +128,10 @@ def _recorded(found: Gathered, models: list[str]) -> list[dict[str, Any]]:
                 for model, count in zip(models, counts, strict=True)
             ]
     return rows
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 13 else f"{name[:12]}…"
 
 
 def _split(row: Record) -> tuple[float, float, float]:
