@@ -52,9 +52,9 @@ lint: build ## Everything that is checked without running it, and the Rust tests
 
 # Debian's; Hangul has to have a font, or it is boxes.
 browser: ## Chromium and a Korean font, for the tests of reports, where apt is there and they are not
-	command -v chromium > /dev/null || { command -v apt-get > /dev/null && apt-get update -q && \
+	{ command -v chromium && fc-list :lang=ko | grep .; } > /dev/null 2>&1 || { command -v apt-get > /dev/null && apt-get update -q && \
 		apt-get install -q -y --no-install-recommends chromium fonts-noto-cjk; } || \
-		echo "no chromium: tests of reports in a browser are skipped"
+		echo "no chromium, or no Korean font: tests of reports in a browser are skipped, or show boxes"
 
 test: build ## The Python tests
 	$(BIN)/python -m pytest

@@ -44,6 +44,16 @@ def test_a_source_may_be_called_anything(draw):
             assert name in texts(svg)
 
 
+def test_columns_stand_in_the_order_that_they_are_given_in():
+    rows = [{"x": x, "part": "a", "value": 1} for x in ("1", "2", "9", "10+")]
+    assert [text for text in texts(charts.columns(rows, ["a"])) if text in {"1", "2", "9", "10+"}][:4] == [
+        "1",
+        "2",
+        "9",
+        "10+",
+    ]
+
+
 def test_more_series_than_colours():
     rows = [{"x": x, "series": f"s{at}", "value": at + x} for at in range(9) for x in (1, 2)]
     svg = charts.lines(rows, [f"s{at}" for at in range(9)])

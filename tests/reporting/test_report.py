@@ -195,7 +195,8 @@ def test_tables_of_another_vocabulary_are_not_shown(measured, capsys):
     path = measured / "tokenizer/kovocab.json"
     record = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(record | {"target_tokenizer": "0" * 64}))
-    page = report(capsys, measured / "run")
+    page = report(capsys, measured / "run", "--base", measured / "tokenizer")  # which is not the base's either
+    assert "give --base" in page
     assert "give --tokenizer" in page
     assert "hundred most frequent" not in page
 

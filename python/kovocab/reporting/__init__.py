@@ -7,7 +7,8 @@ report      the verb: read, draw, write
 gathered    what there is of a run, and what is not
 page        the page, section by section
 vocabulary  sections on text and tokens
-learning    sections on training, promises and cost
+training    the section on training
+outcome     sections on what was learned, promises and cost
 charts      drawings, by Altair
 markup      tables, figures, tokens as boxes; all text escaped
 words       what is said, in two languages

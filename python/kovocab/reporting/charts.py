@@ -90,7 +90,7 @@ def columns(rows: Rows, parts: Sequence[str], shades: Sequence[str] = SERIES) ->
 
     placed = [row | {"order": parts.index(row["part"])} for row in rows]
     chart = alt.Chart(_data(placed)).mark_bar().encode(
-        x=alt.X("x:O", axis=alt.Axis(title=None, labelAngle=0)),
+        x=alt.X("x:O", sort=list(dict.fromkeys(row["x"] for row in rows)), axis=alt.Axis(title=None, labelAngle=0)),
         y=alt.Y("value:Q", stack="zero", axis=alt.Axis(title=None, format="~s", tickCount=5)),
         color=alt.Color("part:N", scale=alt.Scale(domain=list(parts), range=list(shades[: len(parts)])), legend=None),
         order="order:Q",

@@ -65,3 +65,9 @@ def chips(tokens: Iterable[tuple[str, int]]) -> str:
     return '<p class="chips">' + " ".join(
         f"<span><bdi>{escaped(token)}</bdi> <small>{count:,}</small></span>" for token, count in tokens
     ) + "</p>\n"  # fmt: skip
+
+
+def tiles(facts: list[tuple[str, str]]) -> str:
+    """A few figures, large."""
+    shown = "".join(f"<div><b>{escaped(value)}</b><span>{escaped(name)}</span></div>" for name, value in facts)
+    return f'<div class="tiles">{shown}</div>\n'

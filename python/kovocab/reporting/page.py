@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from kovocab.reporting import learning, vocabulary
+from kovocab.reporting import outcome, training, vocabulary
 from kovocab.reporting.charts import separate
 from kovocab.reporting.gathered import Gathered
-from kovocab.reporting.markup import escaped
+from kovocab.reporting.markup import escaped, tiles
 from kovocab.reporting.words import Language, Words
 
 STYLE = Path(__file__).with_name("style.css")
@@ -14,10 +14,10 @@ _SECTIONS = (
     ("sentence", vocabulary.sentences),
     ("text", vocabulary.text),
     ("vocabulary", vocabulary.new_tokens),
-    ("training", learning.training),
-    ("learned", learning.learned),
-    ("promises", learning.promises),
-    ("cost", learning.cost),
+    ("training", training.training),
+    ("learned", outcome.learned),
+    ("promises", outcome.promises),
+    ("cost", outcome.cost),
 )
 _CHARTS = {"text"}
 """Sections that are charts alone."""
@@ -39,7 +39,7 @@ def page(found: Gathered, language: Language) -> str:
         '<meta name="generator" content="kovocab report">\n'
         '<link rel="icon" href="data:,">\n'
         f"<title>{escaped(title)}</title>\n<style>\n{STYLE.read_text(encoding='utf-8')}</style>\n</head>\n<body>\n"
-        f"<header><h1>{escaped(title)}</h1>\n{learning.tiles(_facts(found, say))}</header>\n{drawn}</body>\n</html>\n"
+        f"<header><h1>{escaped(title)}</h1>\n{tiles(_facts(found, say))}</header>\n{drawn}</body>\n</html>\n"
     )
 
 

@@ -168,8 +168,8 @@ def new_tokens(found: Gathered, say: Words) -> Iterator[str]:
         yield left_out(say("lengths"), say("no_vocabulary"))
         return
     text = new.filter(~_scaffold()).sort(["count", "id"], descending=[True, False]).select("token", "count")
-    yield f"<h3>{escaped(say('most'))}</h3>\n" + chips(text.head(100).rows())
     said = text.filter(pl.col("count") > 0)
+    yield f"<h3>{escaped(say('most'))}</h3>\n" + chips(said.head(100).rows())
     yield f"<h3>{escaped(say('least'))}</h3>\n" + chips(said.reverse().head(100).rows())
     if never := len(text) - len(said):
         yield f'<p class="note">{escaped(say("never", n=f"{never:,}"))}</p>\n'
