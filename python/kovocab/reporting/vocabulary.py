@@ -56,7 +56,8 @@ def text(found: Gathered, say: Words) -> Iterator[str]:
     if not (pairs := _pairs(found)):
         if rows := _recorded(found, models):
             yield figure(say("per_word_by"), charts.bars(rows, models, ".2f"), say("per_word_note"), legend)
-        yield left_out(say("shares"), say(found.left_out.get("evaluation", "no_evaluation")))
+        missing = ["shares", "context"] if rows else ["per_word_by", "shares", "context"]
+        yield left_out(" · ".join(map(say, missing)), say(found.left_out.get("evaluation", "no_evaluation")))
         return
     rows = _values(pairs, models, "tokens_per_word")
     if rows:
