@@ -22,7 +22,7 @@ NEXT ?= $(addprefix tests/,machine corpus reading tokenizer building counting re
 SOURCES := pyproject.toml constraints.txt Cargo.toml $(wildcard rust/*.rs rust/*/*.rs)
 
 .DEFAULT_GOAL := all
-.PHONY: all help build quickstart format lint test test-next test-served llama-cpp fuzz attack bench findings gpu-wheels gpu clean
+.PHONY: all help build quickstart format lint browser test test-next test-served llama-cpp fuzz attack bench findings gpu-wheels gpu clean
 
 all: format build lint test ## Format, lint and test: what to run before a commit
 
@@ -54,6 +54,12 @@ lint: build ## Everything that is checked without running it, and the Rust tests
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	cargo test --no-default-features
+
+# Debian's; Hangul has to have a font, or it is boxes.
+browser: ## Chromium and a Korean font, for the tests of reports, where apt is there and they are not
+	{ command -v chromium && fc-list :lang=ko | grep .; } > /dev/null 2>&1 || { command -v apt-get > /dev/null && apt-get update -q && \
+		apt-get install -q -y --no-install-recommends chromium fonts-noto-cjk; } || \
+		echo "no chromium, or no Korean font: tests of reports in a browser are skipped, or show boxes"
 
 test: build ## The Python tests
 	$(BIN)/python $(PYTEST)

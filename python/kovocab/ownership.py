@@ -21,7 +21,7 @@ IsOurs = Callable[[Path], bool]
 
 PIECE = 1 << 20
 
-_COMMENT = "# as kovocab wrote it: "
+_SAID = "as kovocab wrote it: "
 
 MARK = "kovocab"
 """The key of a Parquet file's metadata under which kovocab says what made it."""
@@ -136,18 +136,18 @@ def json_lines_of(keys: Iterable[str]) -> IsOurs:
     return ours
 
 
-def marked(text: str) -> str:
-    """A text, lines of YAML say, with a comment behind it that says what kovocab wrote."""
-    return f"{text}{_COMMENT}{blake2b(text.encode(), digest_size=16).hexdigest()}\n"
+def marked(text: str, opens: str = "# ", closes: str = "") -> str:
+    """A text, lines of YAML say, with a comment behind it that says what kovocab wrote; how comments open and close."""
+    return f"{text}{opens}{_SAID}{blake2b(text.encode(), digest_size=16).hexdigest()}{closes}\n"
 
 
-def is_marked(path: Path) -> bool:
+def is_marked(path: Path, opens: str = "# ", closes: str = "") -> bool:
     """Whether a file is what `marked` gave, unchanged."""
     try:
         given = path.read_text(encoding="utf-8")
     except (OSError, ValueError):
         return False
-    return given == marked(given.rpartition(_COMMENT)[0])
+    return given == marked(given.rpartition(f"{opens}{_SAID}")[0], opens, closes)
 
 
 def _place(path: Path) -> Any:

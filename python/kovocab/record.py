@@ -83,6 +83,13 @@ def read_record(folder: str | Path, *verbs: str) -> Record:
     return record
 
 
+def expanded_of(record: Record) -> Record:
+    """The record of `expand` that a stage's record goes back to, over all runs; that record itself."""
+    while record["verb"] == "fit":
+        record = record["base"]
+    return record
+
+
 def again(folder: str | Path, verb: str) -> str:
     """What to do about an artefact that is damaged."""
     return f"remove {folder}, and " + ("it is packed again" if verb == "pack" else f"run `kovocab {verb}` again")

@@ -122,3 +122,16 @@ def test_what_is_wrong_in_a_file_is_told_with_the_file(tmp_path, capsys, text, v
     assert capsys.readouterr().err == said
     assert main([verb, f"--{key}", "a"]) == 2
     assert "--config" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["count", "evaluate"])
+def test_a_setting_called_as_a_verb_is_a_setting(tmp_path, capsys, monkeypatch, verb):
+    """count has a report, and evaluate an export: what --print_config gives is read again."""
+    monkeypatch.chdir(tmp_path)
+    given = {"count": ["--corpus", "a", "--tokenizer", "b", "--out", "c", "--report", "r.json"], "evaluate": ["run"]}
+    assert main([verb, *given[verb], "--print_config"]) == 0
+    printed = capsys.readouterr().out
+    assert set(yaml.safe_load(printed)) & {"report", "export"}
+    (tmp_path / "c.yaml").write_text(printed)
+    assert main([verb, "--config", "c.yaml", "--print_config"]) == 0
+    assert capsys.readouterr().out == printed

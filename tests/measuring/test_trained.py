@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from kovocab.evaluating.places import note_places, read_places
 from kovocab.favouring.bias import SEEN
-from kovocab.measuring.runs import note_places, read_places
 from kovocab.measuring.trained import times_trained
 from kovocab.record import read_record, write_record
 from support.base import BASE_TOKENS, NEW_TOKENS

@@ -62,6 +62,7 @@ HELD = {
         "{street}/run --documents 5 --out out.json",
         "kovocab.measuring.evaluate.save",
     ),
+    "report": ("{street}/run --out out.html", "kovocab.reporting.report.marked"),
     "sample": ("--out out.jsonl --megabytes 1", "json.dumps"),
 }
 
@@ -80,7 +81,9 @@ def test_what_asks_to_stop_leaves_no_half_artefact(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    skip_training("fit" if verb == "evaluate" else verb)  # of models, here
+    skip_training("fit" if verb in ("evaluate", "report") else verb)  # of models, here
+    if verb == "report":
+        pytest.importorskip("altair", reason="pip install kovocab[report]")
     settings, place = HELD[verb]
     number = getattr(signal, name)
     monkeypatch.setattr(place, held(number))

@@ -26,6 +26,7 @@ VERBS: dict[str, Callable[..., int | None]] = {
     "export": verbs.export_stage,
     "pack": verbs.pack_corpus,
     "evaluate": verbs.evaluate_models,
+    "report": verbs.report_run,
     "sample": verbs.sample,
     "quickstart": verbs.quickstart,
 }
@@ -47,6 +48,7 @@ STREET = (
     "predict",
     "export",
     "evaluate",
+    "report",
 )
 
 

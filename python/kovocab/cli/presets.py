@@ -60,6 +60,8 @@ def _preset(path: str, verbs: Collection[str]) -> dict[str, Any] | None:
     parts = [key for key in said if key in verbs]
     others = {key: get_close_matches(str(key), verbs, n=1, cutoff=0.8) for key in said if key not in verbs}
     slips = [key for key, near in others.items() if near and isinstance(said[key], dict)]
+    if others and not slips and all(isinstance(said[key], str | None) for key in parts):
+        return None  # settings, one of which is called as a verb: count's report, evaluate's export
     if slips or (parts and others):
         key = (slips or list(others))[0]
         meant = f" (is it {others[key][0]}?)" if others[key] else ""

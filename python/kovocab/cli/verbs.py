@@ -437,6 +437,34 @@ def _listed(given: str | list[str] | None) -> list[str]:
     return [] if given is None else [given] if isinstance(given, str) else given
 
 
+def report_run(
+    run: str,
+    language: Literal["en", "ko"] = "en",
+    out: str | None = None,
+    base: str | None = None,
+    expanded: str | None = None,
+    tokenizer: str | None = None,
+    words: str | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write one HTML page of a run: what it recorded, and what evaluate measured; also of a run half done.
+
+    Args:
+        run: The folder of a run. `kovocab report RUN` will do.
+        language: Of the page: en, or ko.
+        out: The file to write; by default report.html in the run's folder.
+        base: Where the base's tokenizer is; by default what the expanded model's record says.
+        expanded: Where the model is that the run began with; by default what the run noted.
+        tokenizer: The folder that refine left; by default tokenizer in the run's folder, or beside the expanded model.
+        words: The word counts that it was refined from; by default words.parquet in the same places.
+        overwrite: Replace a report that was changed since it was written.
+    """
+    from kovocab.reporting.gathered import Places
+    from kovocab.reporting.report import report
+
+    print(report(run, out, language=language, places=Places(base, expanded, tokenizer, words), overwrite=overwrite))
+
+
 def sample(
     out: str,
     megabytes: float = 2.0,

@@ -9,4 +9,6 @@ texts       which documents: the same for all, chosen by their hash
 windows     a document as windows of one context
 evaluation  evaluation.json, and its tables
 form        which keys it has, of which types
+places      where a run's model and token files are
+compared    a text in the tokens of base and target, side by side
 """

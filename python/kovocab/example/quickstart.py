@@ -9,6 +9,8 @@ import json
 import shlex
 import subprocess
 import sys
+from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +103,8 @@ def walk(
 
     for stage in sorted((out / "stages").glob("[0-9]*")):  # of an earlier walk, perhaps on another text
         remove_artefact(stage, "fit")
+    with suppress(ArtefactError):  # none is there, or one that somebody changed
+        remove_artefact(out / "export", "export")
     for begun in (path.name[1:] for path in (out / "stages").glob(".*")):  # of one that was stopped
         if begun.isdecimal():
             Run(out, out / "expanded").clear(int(begun))
@@ -108,11 +112,12 @@ def walk(
     quoted = {name: json.dumps(str(place), ensure_ascii=False) for name, place in places.items()}
     config.write_text(marked(FIT.format(config=config, steps=STEPS, **quoted)), encoding="utf-8")
     _run("fit", config=config)
+    _run("evaluate", run=out, bytes=EVALUATED, new_tokens=16)  # before export, whose card says what was measured
     _run("export", stage=out, out=f"{out}/export", name="kovocab-quickstart", overwrite=True)
     if corpus is None:  # of your own text nothing is held out
         _run("evaluate", corpus=f"{out}/held_out.txt", tokenizers=[base, f"{out}/export"])
-    _run("evaluate", run=out, bytes=EVALUATED, new_tokens=16)
-    print(_report(out), flush=True)
+    page = _page(out)
+    print(_report(out), *page, sep="\n", flush=True)
 
 
 def _run(verb: str, **settings: Any) -> None:
@@ -124,6 +129,14 @@ def _run(verb: str, **settings: Any) -> None:
     print(f"\n$ kovocab {shlex.join(args)}", flush=True)
     if code := subprocess.run([sys.executable, "-m", "kovocab", *args], check=False).returncode:
         raise KovocabError(f"`kovocab {verb}` failed with exit code {code}")
+
+
+def _page(out: Path) -> list[str]:
+    """Have the run's report written, and give the line that says where it is; or how to get it."""
+    if not all(find_spec(package) for package in ("altair", "vl_convert")):
+        return [f"for a report: pip install 'kovocab[report]', and kovocab report {out}"]
+    _run("report", run=out)
+    return [f"the report, open it: {out / 'report.html'}"]
 
 
 def _check_same(out: Path, settings: Record) -> None:

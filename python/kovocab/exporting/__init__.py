@@ -6,5 +6,6 @@ takes its name. It never says in the card what is not in a record.
 export  the verb: write, open again, compare
 card    the model card, filled from the records
 tables  tables of Markdown
+measured  what it says of a stage that was measured
 languages  what it says of the script of new tokens
 """

@@ -1,4 +1,4 @@
-"""The model card: what was done, in words and tables, filled from the records and nothing else. No torch.
+"""The model card: what was done, in words and tables, filled from the records and the evaluation alone. No torch.
 
 It names sources and hub ids, and no path of the machine that it was made on.
 """
@@ -28,6 +28,7 @@ def model_card(
     reader: str | None = None,
     notes: Sequence[str] = (),
     prompt: str | None = None,
+    measured: str = "",
 ) -> str:
     """The README.md of an exported model.
 
@@ -39,6 +40,7 @@ def model_card(
         reader: What is needed to read the model, where not every reader can.
         notes: What else is to be known of the folder, a paragraph each.
         prompt: A text for the example to go on from; without it the example only opens the model.
+        measured: The section on what was measured, see `kovocab.exporting.measured`.
 
     Returns:
         Markdown, headed by the YAML that the hub reads. What a record does not hold is left out.
@@ -53,6 +55,7 @@ def model_card(
         _usage(name, prompt),
         "" if reader is None else f"Reading it needs {reader}.",
         *notes,
+        measured,
         _tokenizer(expanded["tokenizer"], runs),
         "\n\n".join(["## Data", *_data(runs)]),
         _training(runs),

@@ -19,6 +19,7 @@ from kovocab.expanding.row_counts import check_multiple, meaning, rows_for, set_
 from kovocab.expanding.split_rows import plain_embeddings
 from kovocab.exporting.card import model_card
 from kovocab.exporting.languages import Scripts
+from kovocab.exporting.measured import section
 from kovocab.hub import HUB_ID
 from kovocab.record import RECORD, Record, check_files, read_record, write_record
 from kovocab.tokenizer.companions import CONFIG as TOKENIZER_CONFIG
@@ -147,7 +148,14 @@ def export(
         record["notes"] = [note for note in said if note is not None]
         prompt = Scripts.of(refined_of(source)).prompt(target, source["first_new_id"])
         card = model_card(
-            source, name, base_model=base_model, licence=license, reader=reader, notes=record["notes"], prompt=prompt
+            source,
+            name,
+            base_model=base_model,
+            licence=license,
+            reader=reader,
+            notes=record["notes"],
+            prompt=prompt,
+            measured=section(stage, source, target),
         )
         (folder / "README.md").write_bytes(
             card.encode("utf-8", errors="backslashreplace")

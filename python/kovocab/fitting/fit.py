@@ -24,6 +24,7 @@ from transformers.utils import logging as transformers_logging
 
 from kovocab.artefact import new_folder
 from kovocab.errors import ModelError
+from kovocab.evaluating.places import note_places
 from kovocab.evaluating.texts import Budget
 from kovocab.expanding.expand import copy_tokenizer
 from kovocab.expanding.spelling import copy_pieces
@@ -44,7 +45,6 @@ from kovocab.fitting.stage_evaluation import StageEvaluation
 from kovocab.fitting.trainers import guarded, new_trainer, say
 from kovocab.freezing.callback import StageFreezing
 from kovocab.machine.stopping import listening, stop, tell
-from kovocab.measuring.runs import note_places
 from kovocab.model.causal_lm import CausalLM
 from kovocab.model.fsdp import check_strategy, layout
 from kovocab.model.qlora import QLoRA, merge, qlora_of, qlora_record, train_patterns

@@ -1,30 +1,15 @@
-"""What of a run there is to measure: its models, and the text that its sources hold out.
+"""What of a run there is to measure: its models, and the text that its sources hold out."""
 
-A record holds no path. So `fit` notes beside its stages where the run's model and its token files are, and whoever
-moves them says where they are now.
-"""
-
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
-from kovocab.artefact import new_file
 from kovocab.errors import ArtefactError, CorpusError, ModelError, TokenizerError
+from kovocab.evaluating.places import check_run, read_places
 from kovocab.evaluating.texts import Budget, Text, held_out
 from kovocab.hub import local
 from kovocab.measuring.subject import Named
-from kovocab.record import MODEL_VERBS, RECORD, Record, as_json, parsed, read_record
+from kovocab.record import MODEL_VERBS, RECORD, Record, read_record
 from kovocab.run.folder import Run
-
-PLACES = "places.json"
-"""Where a run's model and token files are: absolute, or from the run's folder if they are in it."""
-
-
-class Places(TypedDict):
-    """What `PLACES` holds."""
-
-    model: str
-    tokens: dict[str, str]
 
 
 class Models(TypedDict):
@@ -39,45 +24,6 @@ class Models(TypedDict):
     named: list[Named]
     left_out: list[dict[str, str]]
     run: Record
-
-
-def note_places(run: Path, model: Path, packed: Mapping[str, Path]) -> None:
-    """Write where a run's model and its sources' token files are."""
-
-    def place(path: Path) -> str:
-        path, home = path.resolve(), run.resolve()
-        return str(path.relative_to(home) if path.is_relative_to(home) else path)
-
-    said = {"model": place(model), "tokens": {name: place(folder) for name, folder in packed.items()}}
-    run.mkdir(parents=True, exist_ok=True)
-    with new_file(run / PLACES) as beside:
-        beside.write_bytes(as_json(said, indent=2) + b"\n")
-
-
-def read_places(run: Path) -> Places | None:
-    """Where a run's model and token files are; None of a run of an earlier kovocab.
-
-    Raises:
-        ArtefactError: what says it is damaged.
-    """
-    if not (run / PLACES).is_file():
-        return None
-    said = parsed((run / PLACES).read_bytes(), run / PLACES, Places)
-    return {"model": str(run / said["model"]), "tokens": {name: str(run / at) for name, at in said["tokens"].items()}}
-
-
-def check_run(run: Path) -> None:
-    """See that a folder is one of a run.
-
-    Raises:
-        ArtefactError: it is not.
-    """
-    if (run / PLACES).is_file() or (run / "stages").is_dir():
-        return
-    said = f"{run} is no run: it has no stages"
-    if (run / "config.json").is_file():
-        raise ArtefactError(f"{said}; wanted the folder that `kovocab fit` wrote, or --models {run}")
-    raise ArtefactError(f"{said if run.is_dir() else f'{run} does not exist'}; wanted the folder that `fit` wrote")
 
 
 def models_of(run: Path, base: str | None, expanded: str | None, export: str | None) -> Models:

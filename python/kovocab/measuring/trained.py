@@ -7,10 +7,10 @@ import numpy.typing as npt
 import polars as pl
 
 from kovocab.errors import ArtefactError
+from kovocab.evaluating.places import read_places
 from kovocab.favouring.bias import SEEN
 from kovocab.favouring.contexts import CONTEXTS
 from kovocab.favouring.passages import Passages
-from kovocab.measuring.runs import read_places
 from kovocab.packing.packed import PackedSource
 from kovocab.record import RECORD, Record, read_record
 
