@@ -21,7 +21,7 @@ from kovocab.errors import CorpusError, TokenizerError, UsageError
 from kovocab.packing import token_files
 from kovocab.packing.encoding import Encoder, eos_of
 from kovocab.packing.memo import Memo
-from kovocab.packing.token_files import Packing, Source, check_sources
+from kovocab.packing.source import Packing, Source, check_sources
 from kovocab.reading.documents import batches
 from kovocab.record import write_record
 from kovocab.tokenizer.parsing import parse

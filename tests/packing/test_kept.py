@@ -19,13 +19,14 @@ PACKS = """
 import logging, os, signal, sys
 from itertools import count
 from kovocab import progress
-from kovocab.packing import kept, reading
+from kovocab.packing import kept
+from kovocab.reading import readers
 from kovocab.packing.token_files import Packing, Source, TokenFiles
 from kovocab.reading import blocks
 
 tokenizer, corpus, out, end, at, threads, *copies = sys.argv[1:]
 kept.EVERY, kept._WORTH, progress.EVERY = 0.0, 0, 0.0
-reading.BATCH_SIZE = blocks.BLOCK = 100_000
+readers.BATCH_SIZE = blocks.BLOCK = 100_000
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
 times, keep = count(1), kept.Kept.keep
 
@@ -172,7 +173,7 @@ def test_what_is_damaged_is_packed_anew(name, damage, corpus, whole, base_model_
 
 def test_a_folder_of_that_name_that_is_another_s_stays(corpus, base_model_file, tmp_path):
     files, source = TokenFiles(base_model_file, tmp_path, PACKING), Source("ko", str(corpus))
-    name = files._place(files.identity(source)).name
+    name = files.place(source).name
     theirs = tmp_path / f".{name}.packing" / "notes.txt"
     theirs.parent.mkdir()
     theirs.write_text("mine")

@@ -15,9 +15,9 @@ import pytest
 
 from kovocab.data.mix import Mixture
 from kovocab.errors import ArtefactError, CorpusError, UsageError
-from kovocab.packing import reading
 from kovocab.packing.splitting import PARTS
 from kovocab.packing.token_files import Packing, Source, TokenFiles
+from kovocab.reading import readers
 from support.base import LENGTH, corpus, pack, save_tokenizer, texts
 
 PACKING = Packing(LENGTH, 0.1)
@@ -160,7 +160,7 @@ CHANGES = {
 @pytest.mark.parametrize("what", CHANGES)
 def test_a_corpus_that_changes_while_it_is_packed(what, fingerprint, source, folder, tokenizer, tmp_path, monkeypatch):
     change, says = CHANGES[what]
-    read = reading.read_file
+    read = readers.read_file
 
     def meanwhile(path, how, start):
         yield from read(path, how, start=start)
@@ -168,7 +168,7 @@ def test_a_corpus_that_changes_while_it_is_packed(what, fingerprint, source, fol
             change(path)
 
     with monkeypatch.context() as patched:
-        patched.setattr(reading, "read_file", meanwhile)
+        patched.setattr(readers, "read_file", meanwhile)
         with pytest.raises(CorpusError, match=rf"{says} while it was packed; wanted files that stand still"):
             pack(source, tokenizer, tmp_path / "tokens", PACKING, fingerprint)
     assert list((tmp_path / "tokens").glob("*")) == []
@@ -200,18 +200,18 @@ def test_what_is_packed_serves_a_run_to_its_end(source, folder, tokenizer, tmp_p
 PACKS = """
 import logging, sys, time
 from pathlib import Path
-from kovocab.packing import reading
+from kovocab.reading import readers
 from kovocab.packing.token_files import Packing, Source, TokenFiles
 tokenizer, corpus, tokens, length = sys.argv[1:]
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
-read = reading.read_file
+read = readers.read_file
 
 def waiting(path, how, start):
     print("reads", flush=True)
     sys.stdin.readline()
     yield from read(path, how, start=start)
 
-reading.read_file = waiting
+readers.read_file = waiting
 packed = TokenFiles(tokenizer, tokens, Packing(int(length), 0.1)).pack(Source("web", corpus))
 print((packed.folder / "train.bin").stat().st_ino, packed.block("train", 0).tolist(), flush=True)
 """
@@ -298,7 +298,7 @@ def test_a_source_that_cannot_be_is_refused(settings, says):
 
 def test_what_is_in_the_way_of_a_source_is_named_before_another_is_packed(source, tokenizer, tmp_path):
     files, other = TokenFiles(tokenizer, tmp_path / "tokens", PACKING), replace(source, name="other")
-    theirs = files._place(files.identity(other)) / "notes.txt"
+    theirs = files.place(other) / "notes.txt"
     theirs.parent.mkdir(parents=True)
     theirs.write_text("mine")
     with pytest.raises(ArtefactError, match=r"other\.\w+ holds files that are not kovocab's"):

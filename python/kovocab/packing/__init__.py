@@ -4,7 +4,6 @@ In: a corpus and a tokenizer. Out: the token ids of its documents, and which of 
 special token out of a document's text, unless that is asked for.
 
 source       what is packed, and how it becomes blocks
-reading      the files of a corpus, several at a time, in order
 encoders     documents → token ids: the engine, or the library
 encoding     a tokenizer as packing uses it: template, end, special tokens
 splitting    which documents are held out

@@ -19,8 +19,8 @@ from typing import Any
 
 from kovocab.artefact import scratch_beside
 from kovocab.errors import ArtefactError, KovocabError
-from kovocab.packing.reading import Position
 from kovocab.packing.splitting import HASH, NAMES
+from kovocab.reading.readers import Position
 from kovocab.workplace import sync
 
 try:

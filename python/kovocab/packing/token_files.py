@@ -28,11 +28,11 @@ from kovocab.packing.encoding import Encoder, dtype_of, eos_of
 from kovocab.packing.kept import SEEN, Kept, kept
 from kovocab.packing.memo import Memo
 from kovocab.packing.packed import PackedSource
-from kovocab.packing.reading import Position, read_in_order
 from kovocab.packing.source import Packing, Source
 from kovocab.packing.splitting import PARTS, Split
 from kovocab.progress import Progress, progress
 from kovocab.reading.documents import check_readable, corpus_files, fingerprint_of, local_files
+from kovocab.reading.readers import Position, read_in_order
 from kovocab.reading.repeats import Seen
 from kovocab.record import RECORD, Record, read_record, write_record
 from kovocab.tokenizer.tokenizer import load_tokenizer

@@ -6,11 +6,10 @@ file and place. It never knows what a tokenizer is, and never leaves out a docum
 blocks     a file of lines → blocks of whole lines, up to where it is damaged
 tables     a Parquet file or a frame → documents
 streams    an Arrow file → documents
-engine     what the engine finds in a piece of a file → documents
 delimited  .csv and .tsv → documents
-values     whole JSON → documents
+values     what the engine finds in a piece of a file, and whole JSON → documents
 formats    a file, whatever it is kept in → documents
 repeats    which documents stood there before
-readers    several files of a corpus at a time
+readers    several files of a corpus at a time, in whatever order or in theirs
 documents  a corpus → batches of documents
 """

@@ -12,7 +12,7 @@ from kovocab.corpus.archives import Member
 from kovocab.corpus.faults import Fault, Skip
 from kovocab.corpus.files import File, kind
 from kovocab.corpus.settings import Reading
-from kovocab.reading.engine import documents, utf8
+from kovocab.reading.values import documents, utf8
 
 MOST = 64 << 20
 """Bytes in a record, at most: a quote that nobody closes would take all that follows."""

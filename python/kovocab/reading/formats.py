@@ -19,10 +19,9 @@ from kovocab.corpus.settings import TEXT, Reading
 from kovocab.errors import CorpusError, UsageError
 from kovocab.reading.blocks import Item, ahead, blocks, pieces, transcoded
 from kovocab.reading.delimited import read_delimited
-from kovocab.reading.engine import documents, utf8, wanted
 from kovocab.reading.streams import read_stream
 from kovocab.reading.tables import read_parquet
-from kovocab.reading.values import is_lines, read_values
+from kovocab.reading.values import documents, is_lines, read_values, utf8, wanted
 
 MAGIC = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"x\x01", b"x^", b"x\x9c", b"x\xda")
 """By these Polars would take text for a compressed stream, and may give nothing at all for it."""

@@ -9,7 +9,7 @@ import pytest
 from kovocab.corpus.settings import TEXT
 from kovocab.errors import CorpusError
 from kovocab.packing import reading
-from kovocab.packing.reading import Position, read_in_order
+from kovocab.reading.readers import Position, read_in_order
 
 
 @pytest.fixture
