@@ -46,6 +46,11 @@ def test_a_base_that_is_not_there_is_left_out(run, street):
     assert names(models_of(run, str(street / "base"), None, None)) == ["base", "stage 1"]
 
 
+def test_an_expanded_model_that_was_named_has_to_be_there(run, tmp_path):
+    with pytest.raises(ArtefactError, match=r"gone is no folder that `kovocab expand` or `fit` left"):
+        models_of(run, None, str(tmp_path / "gone"), None)
+
+
 def test_what_is_no_stage_is_named(run):
     (run / "stages/1/kovocab.json").unlink()
     with pytest.raises(ArtefactError, match=r"stages/1 is not an artefact of `kovocab fit`"):

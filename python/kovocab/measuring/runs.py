@@ -96,6 +96,8 @@ def models_of(run: Path, base: str | None, expanded: str | None, export: str | N
     places = read_places(run)
     named: list[Named] = []
     left_out: list[dict[str, str]] = []
+    if expanded is not None and not (Path(expanded) / RECORD).is_file():
+        raise ArtefactError(f"{expanded} is no folder that `kovocab expand` or `fit` left")
     began = expanded or (places["model"] if places else None)
     if began is not None and (Path(began) / RECORD).is_file():
         said = base or _base_of(read_record(began, *MODEL_VERBS))
