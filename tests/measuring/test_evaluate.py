@@ -171,7 +171,19 @@ def test_what_cannot_be_measured_is_one_line(run, street, tmp_path, capsys, monk
 
 def test_a_setting_that_would_change_nothing_is_refused(run, street, capsys):
     alone = ("--tokenizers", street / "base", "--corpus", street / "ko.txt")
-    for setting in ("documents", "context", "stride", "prompts", "tasks", "task_folder", "few_shot", "base", "export"):
+    for setting in (
+        "documents",
+        "bytes",
+        "new_tokens",
+        "context",
+        "stride",
+        "prompts",
+        "tasks",
+        "task_folder",
+        "few_shot",
+        "base",
+        "export",
+    ):
         assert f"{setting} is for models" in refused(capsys, 2, *alone, f"--{setting}", 3)
     for setting in ("task_folder", "task_limit", "few_shot"):
         assert f"{setting} is for tasks of lm_eval; wanted --tasks" in refused(capsys, 2, run, f"--{setting}", 3)

@@ -386,7 +386,8 @@ def evaluate_models(
             raise UsageError("out is for models; of tokenizers a table is printed")
         _unused(
             "is for models, and tokenizers are measured alone; wanted --models, or no such setting",
-            base=base, expanded=expanded, export=export, documents=documents, prompts=prompts, context=context,
+            base=base, expanded=expanded, export=export, documents=documents, bytes=None if bytes == BYTES else bytes,
+            new_tokens=None if new_tokens == 32 else new_tokens, prompts=prompts, context=context,
             stride=stride, tasks=tasks, task_folder=task_folder, task_limit=task_limit, few_shot=few_shot,
         )  # fmt: skip
         _evaluate_tokenizers(
