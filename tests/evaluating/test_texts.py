@@ -4,6 +4,8 @@ import hashlib
 import json
 import random
 import re
+import shutil
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -63,6 +65,24 @@ def test_what_is_held_out_is_read_as_it_was_written(tmp_path):
         held_out(tmp_path, "ko", Budget())
     with pytest.raises(CorpusError, match="wanted --corpus with text"):
         held_out(tmp_path / "gone", "ko", Budget())
+
+
+def test_what_is_held_out_is_what_was_packed(street, tmp_path):
+    """By the record beside it: figures on other text would be called the run's."""
+    packed = Path(shutil.copytree(next((street / "tokens").glob("ko.*")), tmp_path / "packed"))
+    lines = (packed / "validation.jsonl").read_text(encoding="utf-8").splitlines()
+    everything = Budget(None, None)
+    assert sorted(held_out(packed, "ko", everything).documents) == sorted({json.loads(each)["text"] for each in lines})
+    for text in ('{"text": "one more"}\n', "[" * 100_000):
+        (packed / "validation.jsonl").write_text("\n".join([*lines, text]), encoding="utf-8")
+        with pytest.raises(CorpusError, match=r"validation.jsonl is not what `kovocab pack` wrote there"):
+            held_out(packed, "ko", everything)
+    (packed / "kovocab.json").write_text("{}")
+    with pytest.raises(CorpusError, match=r"packed/kovocab.json is not a record of kovocab"):
+        held_out(packed, "ko", everything)
+    (packed / "kovocab.json").unlink()
+    with pytest.raises(CorpusError, match=r"validation.jsonl is not what `kovocab pack` wrote: "):
+        held_out(packed, "ko", everything)
 
 
 def test_a_word_is_one_thing_everywhere():

@@ -93,7 +93,12 @@ def test_a_table_that_cannot_be_used_is_one_line(tmp_path):
     for name in ("none", "plain", "gone"):
         with pytest.raises(UsageError, match="which cannot be read"):
             weights_of(Bias(needs=str(tmp_path / name)), "hash", OLD, SIZE)
+    pl.DataFrame({"id": [1], "need": [0.5]}).write_parquet(tmp_path / "plain")
+    with pytest.raises(UsageError, match=r"cannot be read \(it does not say of which tokenizer it is\)"):
+        weights_of(Bias(needs=str(tmp_path / "plain")), "hash", OLD, SIZE)
     with pytest.raises(UsageError, match="which cannot be read"):
         settings_of(Bias(needs=str(tmp_path / "gone")))
     with pytest.raises(UsageError, match=r"needs_weight is 0.5; wanted 1 to 1,000"):
         Bias(needs_weight=0.5)
+    with pytest.raises(UsageError, match=r"needs_weight is 5.0, of no table; wanted needs with it"):
+        Bias(needs_weight=5.0)

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 
 import pytest
 
@@ -31,6 +32,25 @@ def test_what_is_ignored_stays_ignored() -> None:
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_one_that_comes_while_an_object_is_let_go_is_not_lost(capfd: pytest.CaptureFixture[str]) -> None:
+    """Python drops what is raised in a __del__, and prints a traceback of it."""
+
+    class Object:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    def run() -> None:
+        Object()
+        time.sleep(10)
+
+    hook = sys.unraisablehook
+    with pytest.raises(Stopped) as stopped, listening():
+        run()
+    assert exit_code(stopped.value) == 143
+    assert sys.unraisablehook is hook
+    assert capfd.readouterr().err == ""
 
 
 def test_plain_ctrl_c_is_130() -> None:

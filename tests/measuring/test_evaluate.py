@@ -162,7 +162,49 @@ def test_what_cannot_be_measured_is_one_line(run, street, tmp_path, capsys, monk
     assert "is no evaluation that kovocab wrote" in refused(capsys, 1, run, "--out", "mine.json")
     (tmp_path / "empty.txt").write_text("\n\n")
     assert "holds no text to measure on" in refused(capsys, 1, run, "--corpus", "empty.txt")
+    for out in ("", ".", "/"):
+        assert f"out is {out!r}; wanted the name of a file" in refused(capsys, 2, run, "--out", out)
+    prompt = refused(capsys, 2, run, "--prompts", "\udcff")  # as Python has bytes of a shell that are no UTF-8
+    assert prompt == "kovocab evaluate: prompts: '\\udcff' is no text; wanted UTF-8"
     assert not (run / "evaluation.json").exists()
+
+
+def test_a_setting_that_would_change_nothing_is_refused(run, street, capsys):
+    alone = ("--tokenizers", street / "base", "--corpus", street / "ko.txt")
+    for setting in (
+        "documents",
+        "bytes",
+        "new_tokens",
+        "context",
+        "stride",
+        "prompts",
+        "tasks",
+        "task_folder",
+        "few_shot",
+        "base",
+        "export",
+    ):
+        assert f"{setting} is for models" in refused(capsys, 2, *alone, f"--{setting}", 3)
+    for setting in ("task_folder", "task_limit", "few_shot"):
+        assert f"{setting} is for tasks of lm_eval; wanted --tasks" in refused(capsys, 2, run, f"--{setting}", 3)
+    for setting, value in {"column": "ko", "encoding": "cp949", "normalize": "nfc", "deduplicate": "true"}.items():
+        assert f"{setting} says how a corpus is read" in refused(capsys, 2, run, f"--{setting}", value)
+
+
+def test_what_cannot_be_said_of_a_model_is_refused_before_it_is_scored(run, capsys, monkeypatch):
+    monkeypatch.setattr("kovocab.measuring.measure.score", None)
+    assert "new_tokens is 64, and base reads 64 tokens" in refused(capsys, 2, run, "--new_tokens", 64)
+
+
+def test_unlearned_tokens_are_those_of_the_last_model_that_has_some(run, street, tmp_path, capsys):
+    """In whichever order models are given."""
+    out, expanded, base = tmp_path / "out.json", street / "expanded", street / "base"
+    some = ("--corpus", street / "ko.txt", "--documents", 3, "--new_tokens", 0)
+    for models in ([expanded, base], [base, expanded]):
+        evaluate(capsys, "--models", *models, *some, "--out", out)
+        found = read_evaluation(out)["unlearned"]
+        assert found["model"] == str(expanded)
+        assert len(pl.read_parquet(tmp_path / "out.unlearned.parquet")) == found["tokens"] > 0
 
 
 def test_a_model_of_another_vocabulary(street, tmp_path, capsys):

@@ -46,6 +46,19 @@ def test_a_base_that_is_not_there_is_left_out(run, street):
     assert names(models_of(run, str(street / "base"), None, None)) == ["base", "stage 1"]
 
 
+def test_an_expanded_model_that_was_named_has_to_be_there(run, tmp_path):
+    with pytest.raises(ArtefactError, match=r"gone is no folder that `kovocab expand` or `fit` left"):
+        models_of(run, None, str(tmp_path / "gone"), None)
+
+
+def test_a_stage_that_a_later_one_came_from_and_is_gone_is_told(run):
+    shutil.move(run / "stages/1", run / "stages/3")
+    found = models_of(run, None, None, None)
+    assert names(found) == ["base", "expanded", "stage 3"]
+    assert [each["model"] for each in found["left_out"]] == ["stage 1", "stage 2", "export"]
+    assert found["left_out"][0]["why"] == "it is not there, and a later one is"
+
+
 def test_what_is_no_stage_is_named(run):
     (run / "stages/1/kovocab.json").unlink()
     with pytest.raises(ArtefactError, match=r"stages/1 is not an artefact of `kovocab fit`"):

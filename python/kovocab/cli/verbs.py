@@ -384,6 +384,12 @@ def evaluate_models(
             raise UsageError("wanted --corpus with the text to measure tokenizers on")
         if out is not None:
             raise UsageError("out is for models; of tokenizers a table is printed")
+        _unused(
+            "is for models, and tokenizers are measured alone; wanted --models, or no such setting",
+            base=base, expanded=expanded, export=export, documents=documents, bytes=None if bytes == BYTES else bytes,
+            new_tokens=None if new_tokens == 32 else new_tokens, prompts=prompts, context=context,
+            stride=stride, tasks=tasks, task_folder=task_folder, task_limit=task_limit, few_shot=few_shot,
+        )  # fmt: skip
         _evaluate_tokenizers(
             tokenizers, corpus, column=column, encoding=encoding, normalize=normalize, deduplicate=deduplicate,
             template=template,
@@ -393,6 +399,15 @@ def evaluate_models(
         raise UsageError("wanted the folder of a run (kovocab evaluate RUN), --models, or --tokenizers")
     if run is None and corpus is None:
         raise UsageError("wanted --corpus with the text to measure models on")
+    if tasks is None:
+        wanted = "is for tasks of lm_eval; wanted --tasks with it"
+        _unused(wanted, task_folder=task_folder, task_limit=task_limit, few_shot=few_shot)
+    if corpus is None:
+        _unused(
+            "says how a corpus is read, and what a run holds out is read as it was packed; wanted --corpus with it",
+            column=None if column == "text" else column, encoding=None if encoding == "utf-8" else encoding,
+            normalize=normalize, deduplicate=deduplicate or None, template=template,
+        )  # fmt: skip
     from kovocab.corpus.settings import Reading
     from kovocab.evaluating.evaluation import table
     from kovocab.evaluating.texts import Budget
@@ -430,6 +445,17 @@ def _evaluate_tokenizers(tokenizers: str | list[str], corpus: str | list[str], *
         ratios = ["-" if row[key] is None else f"{row[key]:.3f}" for key in ("tokens_per_word", "bytes_per_token")]
         shares = ["-" if row[key] is None else f"{row[key]:.1%}" for key in ("one_token", "two_tokens")]
         print(f"{row['tokens']:>14,} {ratios[0]:>12} {ratios[1]:>12} {shares[0]:>9} {shares[1]:>9}  {row['tokenizer']}")
+
+
+def _unused(why: str, **settings: Any) -> None:
+    """Refuse settings that would change nothing.
+
+    Raises:
+        UsageError: one of them was given.
+    """
+    for name, value in settings.items():
+        if value is not None:
+            raise UsageError(f"{name} {why}")
 
 
 def _listed(given: str | list[str] | None) -> list[str]:

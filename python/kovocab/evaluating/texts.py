@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kovocab.errors import CorpusError, UsageError
+from kovocab.errors import ArtefactError, CorpusError, UsageError
+from kovocab.ownership import identity
+from kovocab.record import RECORD, read_record
 from kovocab.tokenizer.script import WORD
 
 if TYPE_CHECKING:
@@ -129,7 +131,7 @@ def held_out(packed: Path, source: str, budget: Budget) -> Text:
         budget: How much to take.
 
     Raises:
-        CorpusError: its `validation.jsonl` is not there, or is none.
+        CorpusError: its `validation.jsonl` is not there, or is not what was written with its record.
     """
     import polars as pl
 
@@ -141,12 +143,20 @@ def held_out(packed: Path, source: str, budget: Budget) -> Text:
                 yield pl.Series([json.loads(line)["text"]], dtype=pl.String)
 
     try:
+        said = read_record(packed, "pack").get("files", {}).get(path.name) if (packed / RECORD).is_file() else None
+        if said is not None and path.is_file() and identity(path) != said:
+            raise CorpusError(
+                f"{path} is not what `kovocab pack` wrote there: it was changed since; wanted that, or --corpus with "
+                "text to measure on"
+            )
         return choose(batches(), source, budget)
     except FileNotFoundError as error:
         raise CorpusError(
             f"{path} is not there (moved, or packed by an earlier kovocab); wanted --corpus with text to measure on"
         ) from error
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except ArtefactError as error:
+        raise CorpusError(str(error)) from error
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         if isinstance(error, CorpusError):
             raise
         raise CorpusError(f"{path} is not what `kovocab pack` wrote: {error}") from error

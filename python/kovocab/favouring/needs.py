@@ -43,7 +43,9 @@ def weights_of(bias: Bias, tokenizer: str, first: int, size: int) -> npt.NDArray
     what = f"data.bias: needs is {bias.needs}"
     try:
         table = pl.read_parquet(bias.needs).sort("id")
-        said = json.loads(pl.read_parquet_metadata(bias.needs)[MARK])
+        if (mark := pl.read_parquet_metadata(bias.needs).get(MARK)) is None:
+            raise ValueError("it does not say of which tokenizer it is")
+        said = json.loads(mark)
         ids, needs = table["id"].to_numpy(), table[NEED].cast(pl.Float64).to_numpy()
         of = said["tokenizer"]
     except (OSError, pl.exceptions.PolarsError, LookupError, TypeError, ValueError) as error:

@@ -52,6 +52,8 @@ class Bias:
             raise UsageError(f"data.bias: tokens is {self.tokens}; wanted at least 1")
         if not 1 <= self.needs_weight <= 1000:
             raise UsageError(f"data.bias: needs_weight is {self.needs_weight}; wanted 1 to 1,000")
+        if self.needs is None and self.needs_weight != type(self).needs_weight:
+            raise UsageError(f"data.bias: needs_weight is {self.needs_weight}, of no table; wanted needs with it")
 
 
 class Rates:

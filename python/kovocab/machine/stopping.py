@@ -19,6 +19,10 @@ ASKS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
 """The signals that ask; Windows has but the first two."""
 
 
+_AGAIN = 0.02
+"""Seconds."""
+
+
 class Stopped(KeyboardInterrupt):
     """The run was asked to stop. It is treated as Ctrl-C is, which it may be.
 
@@ -54,11 +58,25 @@ def listening(handler: Handler = stop) -> Iterator[None]:
         return
     before = {number: signal.getsignal(number) for number in ASKS}
     heard = {number: old for number, old in before.items() if old is not signal.SIG_IGN}
+    said = sys.unraisablehook
+
+    def unraisable(lost: "sys.UnraisableHookArgs") -> None:
+        if isinstance(
+            lost.exc_value, Stopped
+        ):  # raised in a __del__, where Python drops it: asked again a little later
+            again = threading.Timer(_AGAIN, os.kill, (os.getpid(), lost.exc_value.number))
+            again.daemon = True
+            again.start()
+        else:
+            said(lost)
+
+    sys.unraisablehook = unraisable
     for number in heard:
         signal.signal(number, handler)
     try:
         yield
     finally:
+        sys.unraisablehook = said
         for number, old in heard.items():
             signal.signal(number, signal.SIG_DFL if old is None else old)
 

@@ -47,6 +47,11 @@ class Asked:
     out: str | None = None
     tasks: Tasks | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what names no file."""
+        if self.out is not None and not Path(self.out).name:
+            raise UsageError(f"out is {self.out!r}; wanted the name of a file to write")
+
 
 def evaluate(asked: Asked, budget: Budget, how: Measuring, reading: Reading | None = None) -> tuple[Record, list[Path]]:
     """Measure, and write what came of it.

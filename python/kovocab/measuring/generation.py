@@ -37,6 +37,18 @@ def beginning(document: str) -> str:
     return document[:at]
 
 
+def room_of(subject: Subject, new_tokens: int) -> int | None:
+    """How many tokens of a prompt can be read where so many are to follow; None: all.
+
+    Raises:
+        UsageError: what follows is alone longer than the model can read.
+    """
+    room = None if subject.most is None else subject.most - new_tokens
+    if room is not None and room < 1:
+        raise UsageError(f"new_tokens is {new_tokens}, and {subject.name} reads {subject.most} tokens; wanted fewer")
+    return room
+
+
 @torch.no_grad()
 def generate(subject: Subject, prompts: list[str], new_tokens: int, seed: int = 0) -> list[Sample]:
     """Go on from each prompt, one after the other, so that none is padded.
@@ -57,9 +69,7 @@ def generate(subject: Subject, prompts: list[str], new_tokens: int, seed: int = 
     settings.suppress_tokens = padding or None
     model.generation_config = settings
     made: Any = model.generate
-    room = None if subject.most is None else subject.most - new_tokens
-    if room is not None and room < 1:
-        raise UsageError(f"new_tokens is {new_tokens}, and {subject.name} reads {subject.most} tokens; wanted fewer")
+    room = room_of(subject, new_tokens)
     samples = []
     for prompt in prompts:
         ids = [*subject.start, *subject.reference.encode([prompt])[0]]

@@ -19,9 +19,9 @@ from kovocab.evaluating.evaluation import ALL
 from kovocab.evaluating.fertility import Spelled, ratio, spelled, summed
 from kovocab.evaluating.texts import Budget, Text
 from kovocab.evaluating.windows import check_context
-from kovocab.measuring.generation import Sample, beginning, generate
+from kovocab.measuring.generation import Sample, beginning, generate, room_of
 from kovocab.measuring.scoring import BATCH_TOKENS, Scores, score
-from kovocab.measuring.subject import Named, Subject, check_subject, device_of, open_subject
+from kovocab.measuring.subject import Named, Subject, device_of, has_new_tokens, open_subject
 from kovocab.measuring.unlearned import FILE, Floats, summary, unlearned
 from kovocab.record import Record
 
@@ -60,6 +60,9 @@ class Measuring:
                 raise UsageError(f"{name} is {value}; wanted at least 1")
         if self.new_tokens < 0:
             raise UsageError(f"new_tokens is {self.new_tokens}; wanted 0 or more")
+        for prompt in self.prompts or ():
+            if not prompt.isascii() and any("\ud800" <= character <= "\udfff" for character in prompt):
+                raise UsageError(f"prompts: {prompt!r} is no text; wanted UTF-8")
 
 
 Trained = Callable[[Named, Subject], Floats | None]
@@ -120,8 +123,7 @@ def measure(
     if not models or not texts:
         raise UsageError("there is nothing to measure; wanted a model and a text")
     device = device_of(how.device)
-    for named in models:
-        check_subject(named)
+    learner = _learner([named for named in models if has_new_tokens(named)])
     documents = pl.concat([text.documents for text in texts])
     parts = list(_parts(texts))
     if not how.new_tokens:
@@ -135,12 +137,13 @@ def measure(
     figures: list[Record] = []
     samples: list[Record] = []
     found: tuple[pl.DataFrame, str] | None = None
-    learner = _learner(models)
     summed_up: Record | None = None
     for named in models:
         began = time.monotonic()
         subject = open_subject(named, device)
         context, stride = check_context(how.context, how.stride, len(subject.start), subject.most)
+        if prompts:
+            room_of(subject, how.new_tokens)
         if subject.sha256 not in spellings:
             spellings[subject.sha256] = list(spelled(documents.to_list(), subject.reference))
         spelling = spellings[subject.sha256]
@@ -278,10 +281,9 @@ def _model(named: Named, subject: Subject) -> Record:
 
 
 def _learner(models: Sequence[Named]) -> Named | None:
-    """The model whose new tokens are looked at: the last stage, or else the last that may have some."""
-    last = [named for named in models if named.kind != "base"]
-    stages = [named for named in last if named.kind == "stage"]
-    return next(iter(reversed(stages or last)), None)
+    """The model whose new tokens are looked at, of those that have some: the last stage, or else the last."""
+    stages = [named for named in models if named.kind == "stage"]
+    return next(iter(reversed(stages or models)), None)
 
 
 def _said(rows: Sequence[Record]) -> str:

@@ -42,6 +42,8 @@ def models_of(run: Path, base: str | None, expanded: str | None, export: str | N
     places = read_places(run)
     named: list[Named] = []
     left_out: list[dict[str, str]] = []
+    if expanded is not None and not (Path(expanded) / RECORD).is_file():
+        raise ArtefactError(f"{expanded} is no folder that `kovocab expand` or `fit` left")
     began = expanded or (places["model"] if places else None)
     if began is not None and (Path(began) / RECORD).is_file():
         said = base or _base_of(read_record(began, *MODEL_VERBS))
@@ -61,6 +63,9 @@ def models_of(run: Path, base: str | None, expanded: str | None, export: str | N
     stages = sorted((int(path.name), path) for path in folders.glob("*") if path.name.isdecimal())
     named += [Named(f"stage {number}", "stage", str(path), number) for number, path in stages]
     of = read_record(stages[-1][1], "fit")["of"] if stages else None
+    there = {number for number, _ in stages}
+    gone = sorted(set(range(1, max(there, default=0))) - there)
+    left_out += [{"model": f"stage {number}", "why": "it is not there, and a later one is"} for number in gone]
     finished = Path(export) if export else run / "export"
     if (finished / RECORD).is_file() and read_record(finished)["verb"] == "export":
         named.append(Named("export", "export", str(finished)))

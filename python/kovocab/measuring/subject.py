@@ -118,6 +118,13 @@ def open_subject(named: Named, device: str) -> Subject:
     return Subject(named.name, model.to(device).eval(), reference, start, sha256, first_new_id)  # type: ignore[arg-type]
 
 
+def has_new_tokens(named: Named) -> bool:
+    """Whether a model's record says that some of its tokens are new; see `check_subject`, of which errors are too."""
+    folder, document, _ = check_subject(named)
+    first = read_record(folder).get("first_new_id") if (folder / RECORD).is_file() else None
+    return named.kind != "base" and first is not None and first < document.size
+
+
 def check_subject(named: Named) -> tuple[Path, TokenizerJson, list[int]]:
     """See, before others are measured, that a model is there with its tokenizer; weights are not opened.
 
