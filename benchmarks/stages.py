@@ -1,8 +1,8 @@
 """The field's experiment: schedule, initialisation, bias, pruning, distillation, on one table at equal cost.
 
-    python benchmarks/stages.py                        # --size tiny: two cores of a CPU, some 15 minutes
-    python benchmarks/stages.py --size full            # one GPU, some 12 minutes
-        [--arms a b c d e f g h] [--seeds 1 2 3] [--out target/stages-SIZE] [--seconds N]
+    python benchmarks/stages.py                        # --size tiny, for two cores of a CPU
+    python benchmarks/stages.py --size full            # for one GPU
+        [--arms a b c d e f g h] [--seeds 1 2 3] [--out target/stages-SIZE] [--seconds N] [--prepare]
 
 A small Llama is trained from nothing on English; from it every arm goes its way to Korean with `kovocab fit`, on the
 same text, for as many tokens, with each seed. The same command goes on where it was stopped: what is finished is in
@@ -22,20 +22,16 @@ from pathlib import Path
 import torch
 from transformers.utils import logging
 
-from setting import check_build
 from stages_runs import Row, Runs
 from stages_setting import ARMS, REFERENCE, ROOT, SIZES
 from stages_table import section
 
 DATA = Path(os.environ.get("KOVOCAB_TEST_DATA", ROOT.parent / "shared" / "data"))
-if not DATA.is_dir():  # on a machine that the whole checkout was brought to
-    DATA = ROOT / "shared" / "data"
 UNFINISHED = 3
 
 
 def main(given: Sequence[str] | None = None) -> int:
     arguments = parse(given)
-    check_build()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     begin, size = time.monotonic(), SIZES[arguments.size]
@@ -43,6 +39,10 @@ def main(given: Sequence[str] | None = None) -> int:
     home.mkdir(parents=True, exist_ok=True)
     check_same(home, json.dumps(asdict(size)))
     runs = Runs(home, DATA, size, arguments.device)
+    if arguments.prepare:
+        runs.made.prepare()
+        print(home)
+        return 0
     base = runs.base()
     print(f"base: {base['seconds']:.0f} s, Korean {base['korean']:.3f}, English {base['english']:.3f} bits a byte")
     # The reference first, and seeds in turn: what is there after any time can be compared.
@@ -86,6 +86,7 @@ def parse(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cuda", "cpu"])
     parser.add_argument("--out", type=Path)
     parser.add_argument("--seconds", type=float)
+    parser.add_argument("--prepare", action="store_true")
     return parser.parse_args(given)
 
 

@@ -50,6 +50,13 @@ class Made:
             begun.rename(folder)
         return folder
 
+    def prepare(self) -> None:
+        """Make what needs the data, and no training."""
+        for language in LANGUAGES:
+            self.text(language)
+        for prune in ("leaf", "threshold"):
+            self.tokenizer(prune)
+
     def text(self, language: str) -> Path:
         """The documents of a language, the first of them up to so many bytes."""
 
@@ -189,8 +196,3 @@ class Made:
                 write_record(beside, kept | {"initialisation": {"input": how, "output": how}})
 
         return self.folder("expanded-mean", make) / "model"
-
-
-def corpora(made: Made) -> dict[str, Path]:
-    """The text of each language."""
-    return {language: made.text(language) for language in LANGUAGES}

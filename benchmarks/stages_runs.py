@@ -26,7 +26,7 @@ from kovocab.planning.costs import Skeleton
 from kovocab.planning.setup import Setup
 from kovocab.record import Record, read_record
 from kovocab.tokenizer.tokenizer import load_tokenizer
-from stages_make import Made, corpora
+from stages_make import Made
 from stages_setting import ARMS, EVERYTHING, LANGUAGES, LONGER, REFERENCE, VALIDATION, Arm, Size, stage_steps
 
 Row = dict[str, Any]
@@ -57,14 +57,19 @@ class Along(Callback):
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
         _, batch, _ = args
         self._bytes += self._lengths[batch["input_ids"]].sum()  # left on the device: no waiting
-        if (step := trainer.global_step) in self._points:
-            self._found.append({"step": step, "bytes": int(self._bytes), **self._measured(trainer, pl_module)})
+        if trainer.global_step in self._points:
+            self._found.append(self._read(trainer) | self._measured(trainer, pl_module))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         del pl_module
-        row = {"steps": trainer.global_step, "bytes": int(self._bytes), "points": self._found}
         with self._out.open("a") as file:
-            print(json.dumps(row), file=file)
+            print(json.dumps(self._read(trainer) | {"points": self._found}), file=file)
+
+    def _read(self, trainer: Trainer) -> Row:
+        """What the stage has read so far."""
+        data, step = trainer.datamodule, trainer.global_step  # type: ignore[attr-defined]
+        english = data.served(step * data.batch_size)["sources"].get("english", {"tokens": 0})["tokens"]
+        return {"step": step, "bytes": int(self._bytes), "english_tokens": english}
 
     def _measured(self, trainer: Trainer, module: LightningModule) -> Row:
         budget = Budget(None, self._evaluated)
@@ -186,7 +191,7 @@ class Runs:
         self._kovocab(folder, settings)
 
     def _settings(self, folder: Path, model: Path, languages: list[str], seed: int) -> dict[str, Any]:
-        texts = corpora(self.made)
+        texts = {name: self.made.text(name) for name in languages}
         return {
             "run": str(folder),
             "seed_everything": seed,
@@ -225,7 +230,7 @@ class Runs:
     def _packed(self, model: Path, language: str) -> Path:
         """The token files of a language, by the tokenizer of a model."""
         files = TokenFiles(str(model), str(self.home / "made" / "tokens"), Packing(self.size.length, VALIDATION))
-        packed = files.pack(Source(language, str(corpora(self.made)[language]), LANGUAGES[language]))
+        packed = files.pack(Source(language, str(self.made.text(language)), LANGUAGES[language]))
         return packed.folder
 
     def _curve(self, folder: Path, model: Path, arm: Arm, stages: list[Record]) -> list[Row]:
@@ -238,16 +243,14 @@ class Runs:
         curve: list[Row] = []
         before: Row = {"step": 0, "flops": 0, "korean_bytes": 0.0}
         for record, line, flops in zip(stages, lines, work, strict=True):
-            served = record["served"]["sources"].get("english", {"tokens": 0})["tokens"]
             last = {name: each["bits_per_byte"] for name, each in record["evaluation"]["sources"].items()}
-            ends = [point for point in line["points"] if point["step"] < line["steps"]]
-            for point in [*ends, {"step": line["steps"], "bytes": line["bytes"], **last}]:
-                share = point["step"] / line["steps"]
+            on_the_way = [point for point in line["points"] if point["step"] < line["step"]]
+            for point in [*on_the_way, line | last]:
                 row = {
                     "step": before["step"] + point["step"],
                     "flops": before["flops"] + point["step"] * self.size.tokens_per_step * flops,
                     # English is drawn evenly in every arm; what else was read is Korean.
-                    "korean_bytes": before["korean_bytes"] + point["bytes"] - share * served * english,
+                    "korean_bytes": before["korean_bytes"] + point["bytes"] - point["english_tokens"] * english,
                     **{name: point[name] for name in LANGUAGES},
                 }
                 curve.append(row)

@@ -91,7 +91,7 @@ def section(size: str, base: Row, rows: Sequence[Row]) -> str:
         "```",
         "",
         f"A Llama of {base['parameters'] / 1e6:.2f} M parameters, trained from nothing on English; seeds {seeds}. Bits "
-        "per byte of held-out text, the mean of the seeds (the lowest to the highest). *Less c*: than the arm c where it "
+        "per byte of held-out text, the mean of the seeds (the lowest to the highest). *Less c*: than arm c where it "
         "had as many tokens, FLOPs, or bytes of Korean; below 0 is better than c.",
         "",
         "| arm | | runs | new tokens | Korean | English | PFLOPs | Korean MB | characters/s |",
