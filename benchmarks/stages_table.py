@@ -118,7 +118,10 @@ def section(size: str, base: Row, rows: Sequence[Row]) -> str:
             found = [differences(rows, arm, REFERENCE, basis, what, size) for basis, what in _columns()]
             lines.append(f"| {arm} | " + " | ".join(shown(values, "{:+.3f}") for values in found) + " |")
     lines += ["", "One arm less the other, in bits per byte, each seed by itself; below 0 the first is better.", ""]
+    there = {row["arm"] for row in rows}
     for question, one, other in QUESTIONS:
+        if not {one, other} <= there:
+            continue
         lines.append(f"- **{question}** {one} less {other}.")
         for language in LANGUAGES:
             said = [
