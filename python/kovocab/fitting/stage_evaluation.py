@@ -50,12 +50,12 @@ class StageEvaluation(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure, if it is the end of the stage."""
         if self._budget is not None and trainer.global_step >= trainer.max_steps:
-            self._measure(trainer, pl_module, self._budget)
+            self.measure(trainer, pl_module, self._budget)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure where validation stands alone: behind a stage that had nothing left to train."""
         if self._budget is not None and self.found is None and trainer.state.fn == TrainerFn.VALIDATING:
-            self._measure(trainer, pl_module, self._budget)
+            self.measure(trainer, pl_module, self._budget)
 
     def after(self, trainer: Trainer, module: CausalLM, losses: Losses) -> None:
         """Measure what was not measured: a stage that was stopped behind its last step never comes to its end.
@@ -69,7 +69,12 @@ class StageEvaluation(Callback):
             trainer.limit_val_batches, losses.val, losses.val_step = limit, val, step
 
     @torch.no_grad()
-    def _measure(self, trainer: Trainer, module: LightningModule, budget: Budget) -> None:
+    def measure(self, trainer: Trainer, module: LightningModule, budget: Budget) -> None:
+        """Measure as things stand now, in the midst of a stage too; what comes of it is `found`.
+
+        Raises:
+            ModelError: a loss is no number.
+        """
         config: Any = module.loaded.config if isinstance(module, CausalLM) else None
         start = start_of(self._data.tokenizer)
         most = getattr(config.get_text_config(), "max_position_embeddings", None)
