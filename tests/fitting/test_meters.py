@@ -81,3 +81,8 @@ def test_a_stage_that_is_started_again_overwrites_nothing(tmp_path):
 def test_without_tensorboard_there_is_csv(tmp_path, monkeypatch):
     monkeypatch.setattr("kovocab.fitting.meters.find_spec", lambda name: None)
     assert [type(logger).__name__ for logger in loggers(tmp_path, 1)] == ["CSVLogger"]
+
+
+def test_a_stage_whose_number_begins_as_another_s_is_another(tmp_path):
+    (tmp_path / "logs" / "stage-10").mkdir(parents=True)
+    assert {logger.version for logger in loggers(tmp_path, 1)} == {"stage-1"}

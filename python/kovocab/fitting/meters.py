@@ -61,7 +61,8 @@ def loggers(run: Path, number: int) -> list[Logger]:
 
     So none overwrites another. They are `RUN/logs/stage-K/metrics.csv` and `RUN/tensorboard/stage-K/`.
     """
-    times = len(list((run / "logs").glob(f"stage-{number}*")))
+    logs = run / "logs"
+    times = len([*logs.glob(f"stage-{number}"), *logs.glob(f"stage-{number}-again-*")])
     version = f"stage-{number}" + (f"-again-{times}" if times else "")
     made: list[Logger] = [CSVLogger(run, name="logs", version=version)]
     if find_spec("tensorboard"):
