@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from kovocab.errors import ArtefactError
-from kovocab.measuring.runs import models_of, note_places
+from kovocab.evaluating.places import note_places
+from kovocab.measuring.runs import models_of
 from kovocab.record import read_record, write_record
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from kovocab.corpus.settings import TEXT
 from kovocab.errors import CorpusError
-from kovocab.packing import reading
+from kovocab.reading import readers
 from kovocab.reading.readers import Position, read_in_order
 
 
@@ -28,7 +28,7 @@ def texts_of(items):
 
 @pytest.mark.parametrize("at_once", [1, 3, 99])
 def test_one_order_and_every_position_is_where_to_go_on(at_once, files, monkeypatch):
-    monkeypatch.setattr(reading, "BATCH_SIZE", 300)
+    monkeypatch.setattr(readers, "BATCH_SIZE", 300)
     items = list(read_in_order(files, TEXT, at_once, Position()))
     every = [f"{number} {row} 가" for number in range(7) for row in range(number * 40)]
     assert texts_of(items) == every
@@ -41,9 +41,9 @@ def test_one_order_and_every_position_is_where_to_go_on(at_once, files, monkeypa
 
 
 def test_a_series_that_is_far_too_long_is_cut(monkeypatch):
-    monkeypatch.setattr(reading, "BATCH_SIZE", 10)
+    monkeypatch.setattr(readers, "BATCH_SIZE", 10)
     whole = pl.Series(["abcde"] * 17 + ["x" * 100])
-    pieces = list(reading._pieces(whole))
+    pieces = list(readers._pieces(whole))
     assert pl.concat(pieces).equals(whole)
     assert all(len(piece) == 1 or piece.str.len_bytes().sum() <= 20 for piece in pieces)
 
