@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from kovocab.evaluating.fertility import fertility, spelled, text_reference
+from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.script import WORD
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 from support.vocabularies import ids, tokenizer_of
@@ -78,3 +79,14 @@ def test_words_in_few_tokens_equal_a_plain_count(data: Path) -> None:
     assert got["one_token"] == pytest.approx(sum(n == 1 for n in lengths) / len(words), abs=1e-3)
     assert got["two_tokens"] == pytest.approx(sum(n <= 2 for n in lengths) / len(words), abs=1e-3)
     assert got["words"] == len(words)
+
+
+def test_where_the_library_tells_no_characters_the_shares_are_unknown(
+    characters: TokenizerJson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As its version 1.0."""
+    texts = pl.Series(["가 나"])
+    known = fertility(texts, characters)
+    spans = Reference.spans
+    monkeypatch.setattr(Reference, "spans", lambda self, texts: [(ids, None) for ids, _ in spans(self, texts)])
+    assert fertility(texts, characters) == {**known, "one_token": None, "two_tokens": None}

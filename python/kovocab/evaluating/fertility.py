@@ -33,7 +33,10 @@ class Fertility(TypedDict):
     tokens_per_word: float | None
     bytes_per_token: float | None
     one_token: float | None
-    """The share of words that take one token: that have a character of the word, or of the space before it."""
+    """The share of words that take one token: that have a character of the word, or of the space before it.
+
+    None too where `tokenizers` does not say of which characters a token is, as its version 1.0.
+    """
     two_tokens: float | None
     """That of words which take at most two."""
 
@@ -46,15 +49,15 @@ class Spelled:
         ids: Its tokens, without what the tokenizer puts round a text.
         words: How many words it has.
         bytes: UTF-8.
-        one: How many of the words take one token.
+        one: How many of the words take one token; None where that is not known.
         two: How many take at most two.
     """
 
     ids: list[int]
     words: int
     bytes: int
-    one: int
-    two: int
+    one: int | None
+    two: int | None
 
 
 def spelled(texts: Sequence[str], reference: "Reference") -> Iterator[Spelled]:
@@ -62,9 +65,10 @@ def spelled(texts: Sequence[str], reference: "Reference") -> Iterator[Spelled]:
     for start in range(0, len(texts), _BATCH):
         part = texts[start : start + _BATCH]
         for text, (ids, spans) in zip(part, reference.spans(part), strict=True):
-            taken = _taken([found.span() for found in _WORD.finditer(text)], spans)
-            few = [sum(tokens <= most for tokens in taken) for most in (1, 2)]
-            yield Spelled(ids, len(taken), len(text.encode()), *few)
+            words = [found.span() for found in _WORD.finditer(text)]
+            taken = None if spans is None else _taken(words, spans)
+            one, two = (None if taken is None else sum(tokens <= most for tokens in taken) for most in (1, 2))
+            yield Spelled(ids, len(words), len(text.encode()), one, two)
 
 
 def fertility(texts: "pl.Series | Iterable[pl.Series]", tokenizer: "Source | Reference") -> Fertility:
@@ -95,14 +99,16 @@ def fertility(texts: "pl.Series | Iterable[pl.Series]", tokenizer: "Source | Ref
 
 def summed(documents: Iterable[Spelled]) -> Fertility:
     """What documents come to together."""
-    count = words = size = tokens = one = two = 0
+    count = words = size = tokens = 0
+    one: int | None = 0
+    two: int | None = 0
     for document in documents:
         count += 1
         words += document.words
         size += document.bytes
         tokens += len(document.ids)
-        one += document.one
-        two += document.two
+        one = None if one is None or document.one is None else one + document.one
+        two = None if two is None or document.two is None else two + document.two
     return Fertility(
         documents=count,
         words=words,
@@ -110,8 +116,8 @@ def summed(documents: Iterable[Spelled]) -> Fertility:
         tokens=tokens,
         tokens_per_word=ratio(tokens, words),
         bytes_per_token=ratio(size, tokens),
-        one_token=ratio(one, words),
-        two_tokens=ratio(two, words),
+        one_token=None if one is None else ratio(one, words),
+        two_tokens=None if two is None else ratio(two, words),
     )
 
 

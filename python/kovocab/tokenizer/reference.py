@@ -60,12 +60,15 @@ class Reference:
             encodings = self._encode(list(texts), add_special_tokens=template, **self._settings)
         return [encoding.ids for encoding in encodings]
 
-    def spans(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
-        """The ids of each text, without a template, and the characters that each of them is of, from and to."""
+    def spans(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]] | None]]:
+        """The ids of each text, without a template, and the characters that each of them is of, from and to.
+
+        None in place of these where the library does not tell them, as its version 1.0.
+        """
         library: Any = self.library
         with _said(f"{self.document.name} cannot encode"):
             encodings = library.encode_batch(list(texts), add_special_tokens=False, **self._settings)
-        return [(encoding.ids, encoding.offsets) for encoding in encodings]
+        return [(encoding.ids, getattr(encoding, "offsets", None)) for encoding in encodings]
 
     def decode(self, ids: Sequence[int], *, special: bool = True) -> str:
         """The text of `ids`, with or without the special tokens."""
