@@ -11,21 +11,15 @@ from kovocab.data.block_loader import _Blocks
 from kovocab.errors import ArtefactError
 from kovocab.record import read_record
 from support.base import BASE_TOKENS, NEW_TOKENS, corpus, texts
-from support.runs import fit, make_place
+from support.runs import TWO_STAGES, fit, make_place
 
 pytestmark = pytest.mark.usefixtures("in_place")
-CONFIG = """
-model: {model: expanded, dtype: float32}
-trainer: {accelerator: cpu, devices: 1, accumulate_grad_batches: 2, limit_val_batches: 0}
-schedule: [{input_rows: new}, {output_rows: new}]
-defaults: {lr: 1e-2, steps: 30}
-"""
 BIAS = ("--data.bias", "{ko: {max_passes: 3}}")
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    return make_place(tmp_path_factory.mktemp("coverage"), CONFIG)
+    return make_place(tmp_path_factory.mktemp("coverage"), TWO_STAGES)
 
 
 def tell(capsys, *args, code=0):

@@ -10,22 +10,16 @@ from kovocab.corpus.settings import Reading
 from kovocab.reading.documents import fingerprint
 from kovocab.record import read_record, write_record
 from support.base import NEW_TOKENS, corpus, texts
-from support.runs import make_place
+from support.runs import TWO_STAGES, make_place
 
 pytestmark = pytest.mark.usefixtures("in_place")
-CONFIG = """
-model: {model: expanded, dtype: float32}
-trainer: {accelerator: cpu, devices: 1, accumulate_grad_batches: 2, limit_val_batches: 0}
-schedule: [{input_rows: new}, {output_rows: new}]
-defaults: {lr: 1e-2, steps: 30}
-"""
 BUDGET = 2 * 30 * 2 * 4 * 16
 """Tokens of the run: stages, steps, accumulated batches, blocks and tokens of one."""
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    return make_place(tmp_path_factory.mktemp("forecast"), CONFIG)
+    return make_place(tmp_path_factory.mktemp("forecast"), TWO_STAGES)
 
 
 def tell(capsys, verb, *args):

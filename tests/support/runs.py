@@ -19,6 +19,15 @@ data:
 """
 
 
+TWO_STAGES = """
+model: {model: expanded, dtype: float32}
+trainer: {accelerator: cpu, devices: 1, accumulate_grad_batches: 2, limit_val_batches: 0}
+schedule: [{input_rows: new}, {output_rows: new}]
+defaults: {lr: 1e-2, steps: 30}
+"""
+"""Settings of a short run of two stages, without its data."""
+
+
 def make_place(folder, config, data=DATA, **settings):
     """What a run needs, in a folder: `expanded`, ko.jsonl and fit.yaml."""
     save_expanded(folder / "expanded", **settings)
