@@ -12,9 +12,12 @@ GPU_ARGS ?=
 GPU_WHEELS = 64000000
 
 # Tests run in so many processes, a file of them to each, or in fewer where there are fewer processors: a process grows
-# to some 3 GB.
+# to some 3 GB. One that ends before its time ends the run, and the test is named: pytest-xdist 3.8 would start another
+# and may wait for it without end.
 WORKERS ?= 2
-PYTEST = -m pytest -n logical --maxprocesses $(WORKERS) --dist loadfile
+PYTEST = -m pytest -n logical --maxprocesses $(WORKERS) --max-worker-restart 0 --dist loadfile
+# Ray's tests start a cluster in the process that they run in, and kill parts of it: they are run by themselves, before the others.
+CLUSTER = tests/counting/test_cluster.py
 
 # What `make test-next` tests.
 NEXT ?= $(addprefix tests/,machine corpus reading tokenizer building counting refining example cli) tests/whole/test_interruptions.py
@@ -62,7 +65,8 @@ browser: ## Chromium and a Korean font, for the tests of reports, where apt is t
 		echo "no chromium, or no Korean font: tests of reports in a browser are skipped, or show boxes"
 
 test: build ## The Python tests
-	$(BIN)/python $(PYTEST)
+	$(BIN)/python -m pytest $(CLUSTER)
+	$(BIN)/python $(PYTEST) --ignore $(CLUSTER)
 
 # The text half as `pip install kovocab` brings it, without torch, with the next major version of tokenizers.
 .venv-next/installed: $(SOURCES)
