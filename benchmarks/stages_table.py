@@ -82,7 +82,9 @@ def verdict(values: Sequence[float]) -> str:
 def section(size: str, base: Row, rows: Sequence[Row]) -> str:
     """What there is, as Markdown."""
     check(base, rows)
-    seeds = sorted(by_seed(rows))
+    seeds = ", ".join(map(str, sorted(by_seed(rows))))
+    most = max(end(row, size)["flops"] for row in rows)
+    unit, prefix = (1e15, "P") if most >= 1e15 else (1e9, "G")
     lines = [
         f"## The stages, against each other: `--size {size}`",
         "",
@@ -94,7 +96,7 @@ def section(size: str, base: Row, rows: Sequence[Row]) -> str:
         "per byte of held-out text, the mean of the seeds (the lowest to the highest). *Less c*: than arm c where it "
         "had as many tokens, FLOPs, or bytes of Korean; below 0 is better than c.",
         "",
-        "| arm | | runs | new tokens | Korean | English | PFLOPs | Korean MB | characters/s |",
+        f"| arm | | runs | new tokens | Korean | English | {prefix}FLOPs | Korean MB | characters/s |",
         "|---|---|--:|--:|--:|--:|--:|--:|--:|",
         f"| | the base, before | | | {base['korean']:.3f} | {base['english']:.3f} | | | |",
     ]
@@ -105,7 +107,7 @@ def section(size: str, base: Row, rows: Sequence[Row]) -> str:
             columns: list[tuple[Callable[[int], float], str]] = [
                 (lambda i, ends=ends: ends[i]["korean"], "{:.3f}"),  # type: ignore[misc]
                 (lambda i, ends=ends: ends[i]["english"], "{:.3f}"),  # type: ignore[misc]
-                (lambda i, ends=ends: ends[i]["flops"] / 1e15, "{:.4g}"),  # type: ignore[misc]
+                (lambda i, ends=ends: ends[i]["flops"] / unit, "{:.4g}"),  # type: ignore[misc]
                 (lambda i, ends=ends: ends[i]["korean_bytes"] / 1e6, "{:.3f}"),  # type: ignore[misc]
                 (lambda i, own=own: own[i]["characters_per_second"], "{:.0f}"),  # type: ignore[misc]
             ]
