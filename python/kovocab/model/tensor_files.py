@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
@@ -122,8 +122,7 @@ class Weights:
         metadata: What each file says of itself.
 
     Raises:
-        ModelError: see `weight_files`; or two files hold a tensor of one name.
-        SafetensorError: a file is none.
+        ModelError: see `weight_files`; or a file is none, or two hold a tensor of one name.
     """
 
     def __init__(self, folder: str | Path, stack: ExitStack) -> None:
@@ -132,7 +131,10 @@ class Weights:
         self.metadata: dict[Path, Any] = {}
         self._opened: dict[str, Any] = {}
         for path in weight_files(folder):
-            opened = stack.enter_context(safe_open(path, framework="pt"))  # and holds the header to the file
+            try:
+                opened = stack.enter_context(safe_open(path, framework="pt"))  # which holds the header to the file
+            except (OSError, SafetensorError) as error:
+                raise ModelError(f"{path} cannot be read: {error}; wanted a file of safetensors") from error
             header = _header(path)
             self.metadata[path] = header.pop("__metadata__", None)
             names = sorted(header, key=lambda name: cast("int", header[name]["data_offsets"][0]))
