@@ -5,11 +5,14 @@ Each number is worked out in a wider type than it is kept in, and rounded once: 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from kovocab.errors import ModelError
+from kovocab.expanding.checks import is_finite
 from kovocab.model.tensor_files import Weights
 
 BLOCK = 1 << 24
@@ -126,11 +129,13 @@ class Sums:
         )
         wide = _wide(rows, before, after)
         change = after.to(wide) - before.to(wide)
-        moves = torch.stack([change[[wanted[piece] for piece in each]].mean(dim=0) for each in pieces])
+        bags = torch.tensor([wanted[piece] for each in pieces for piece in each])
+        starts = torch.tensor([0, *accumulate(len(each) for each in pieces)][:-1])
+        moves = functional.embedding_bag(bags, change.reshape(len(wanted), -1), starts, mode="mean").reshape(rows.shape)
         return self._checked(name, (rows.to(wide) + self._scale * moves).to(rows.dtype))
 
     def _checked(self, name: str, block: Tensor) -> Tensor:
-        if block.is_floating_point() and not block.isfinite().all():
+        if not is_finite(block):
             raise ModelError(
                 f"{name} holds what is no number, in one of the three models or in their sum; wanted weights that are "
                 "numbers (float16 ends at 65,504)"
