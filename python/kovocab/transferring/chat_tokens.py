@@ -85,7 +85,7 @@ def ids_of(three: Three) -> Ids:
         raise ModelError(
             f"{adapted.called} has no new token: {grown.size:,} of {old:,} are old; wanted an expanded model"
         )
-    new = {grown.tokens.get(row) for row in range(old, grown.size)}
+    new = {named.get(row) for named in (grown.tokens, grown.text_of) for row in range(old, grown.size)}
     for row in range(old, theirs.size):
         if theirs.tokens.get(row) in new:
             raise ModelError(
