@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import polars as pl
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -10,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from kovocab.cli.main import main
 from kovocab.errors import ModelError, UsageError
-from kovocab.record import read_record
+from kovocab.record import read_record, write_record
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.transferring.transfer import transfer
@@ -175,6 +176,27 @@ def test_tied_embeddings_may_be_untied_by_expand(street, tmp_path, untie):
     for matrix in ours:
         theirs = sibling.get_input_embeddings().weight
         torch.testing.assert_close(matrix[: len(theirs)], theirs, atol=1e-7, rtol=1e-6)
+
+
+@pytest.mark.parametrize("move", [False, True])
+def test_a_head_s_bias_moves_with_its_rows(street, tmp_path, move):
+    from support.models import tiny
+
+    shutil.copytree(street / "base", tmp_path / "base")
+    tiny("phi", rows=load_tokenizer(street / "base").size + 64).save_pretrained(tmp_path / "base")  # and rows to spare
+    expand(tmp_path / "base", street, tmp_path / "expanded")
+    make_instruct(tmp_path / "base", tmp_path / "chat", chat_tokens=CHAT, template=TEMPLATE)
+    record = run(tmp_path, tmp_path / "out", instruct="chat", move_new_rows=move)
+    base, adapted, chat, out = (weights(tmp_path / name) for name in ("base", "expanded", "chat", "out"))
+    pieces = pl.read_parquet(tmp_path / "expanded/base_pieces.parquet")["base_pieces"].to_list()
+    first, old = record["first_new_id"], record["first_new_id"] - 2
+    change = chat["lm_head.bias"].double()[: len(base["lm_head.bias"])] - base["lm_head.bias"].double()
+    moves = change[[each[0] for each in pieces]] if move else torch.zeros(len(pieces))
+    bias = out["lm_head.bias"]
+    torch.testing.assert_close(bias[:first], chat["lm_head.bias"][:first], atol=1e-7, rtol=1e-6)
+    wanted = (adapted["lm_head.bias"][old : old + len(pieces)].double() + moves).float()
+    torch.testing.assert_close(bias[first : first + len(pieces)], wanted, atol=1e-7, rtol=1e-6)
+    assert AutoModelForCausalLM.from_pretrained(tmp_path / "out").config.vocab_size == len(bias)
 
 
 def test_bf16_is_rounded_once(street, tmp_path):
@@ -353,6 +375,15 @@ def test_it_is_replaced_where_it_is_the_same(place, tmp_path, capsys):
     assert main([*args, "--scale", "0.5"]) == 1
     assert "settings.scale was 1.0 and is 0.5" in capsys.readouterr().err
     assert main([*args, "--scale", "0.5", "--overwrite"]) == 0
+
+
+def test_what_the_records_call_the_base_is_on_the_card(street, place, tmp_path):
+    shutil.copytree(place / "expanded", tmp_path / "expanded")
+    record = read_record(tmp_path / "expanded", "expand")
+    write_record(tmp_path / "expanded", record | {"base_name": "someone/base"})
+    for _ in range(2):  # the second replaces the first
+        transfer(str(place / "base"), str(tmp_path / "expanded"), str(place / "instruct"), tmp_path / "out")
+    assert "base_model:\n- someone/base\n" in (tmp_path / "out/README.md").read_text()
 
 
 def test_a_grid_is_exact():

@@ -26,7 +26,7 @@ def transfer_card(record: Record, refined: Record | None, stage: Record | None, 
     parts = [
         _front_matter([name for name in (base, instruct) if name], record["settings"]["license"], scripts),
         f"# {record['name']}",
-        _summary(record, base or "a base", instruct or "its instruct sibling", scripts, trained=stage is not None),
+        _summary(record, base or "its base", instruct or "its instruct sibling", scripts, trained=stage is not None),
         _usage(record["name"], has_chat),
         *record["notes"],
         _sums(record),

@@ -90,6 +90,8 @@ def transfer(
         }
         if record is not None:
             made_from["adapted"]["record"] = record
+            if made_from["base"]["name"] is None:
+                made_from["base"]["name"] = expanded_of(record.get("model", record)).get("base_name")
         check_replaceable(out, "transfer", made_from, overwrite=overwrite, yields=_YIELDS)
         ids = _checked(three, record)
         hashes: dict[str, str] = {}
@@ -151,8 +153,6 @@ def _write(
     expanded = None if adapted_record is None else expanded_of(adapted_record.get("model", adapted_record))
     refined = None if expanded is None else refined_of(expanded)
     scripts = Scripts.of(refined or {"settings": {}})
-    if expanded is not None and made_from["base"]["name"] is None:
-        made_from["base"]["name"] = expanded.get("base_name")
     lost = save(target, folder, three, ids)
     write_config(folder, three, ids)
     # Before the long work: what others would read otherwise is seen in seconds.
