@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kovocab.refining.refine import refine
     from kovocab.refining.settings import RefineSettings
     from kovocab.stages import STAGES, Stage
+    from kovocab.transferring.transfer import transfer
 
 _ROOMS = {
     "count": "counting.count",
@@ -36,6 +37,7 @@ _ROOMS = {
     "STAGES": "stages",
     "evaluate": "evaluating.evaluate",
     "export": "exporting.export",
+    "transfer": "transferring.transfer",
     "sample_documents": "example.text",
     "write_sample": "example.text",
 }
@@ -57,12 +59,13 @@ __all__ = [
     "sample_documents",
     "save_plain",
     "split_rows",
+    "transfer",
     "write_sample",
 ]
 
 # Where nothing trains, `help(kovocab)` and `from kovocab import *` have what there is.
 if not find_spec("torch"):
-    for _name in ("StageFreezing", "expand", "export", "save_plain", "split_rows"):
+    for _name in ("StageFreezing", "expand", "export", "save_plain", "split_rows", "transfer"):
         __all__.remove(_name)
 
 

@@ -24,6 +24,7 @@ VERBS: dict[str, Callable[..., int | None]] = {
     "refine": verbs.refine_words,
     "expand": verbs.expand_model,
     "export": verbs.export_stage,
+    "transfer": verbs.transfer_instruct,
     "pack": verbs.pack_corpus,
     "evaluate": verbs.evaluate_models,
     "report": verbs.report_run,
@@ -47,6 +48,7 @@ STREET = (
     "test",
     "predict",
     "export",
+    "transfer",
     "evaluate",
     "report",
 )

@@ -19,6 +19,8 @@ from kovocab.run.stage_plan import TRAINING
 
 _FLAGS = ("--config", "-c")
 _NONE = object()
+_SLIP = 0.81
+"""How alike a key and a verb are from which on it is taken for a slip: fit's `trainer` and `transfer` are at 0.8."""
 
 
 def own_parts(verb: str, args: list[str], verbs: Collection[str]) -> list[str]:
@@ -58,7 +60,7 @@ def _preset(path: str, verbs: Collection[str]) -> dict[str, Any] | None:
     if not isinstance(said, dict):
         return None
     parts = [key for key in said if key in verbs]
-    others = {key: get_close_matches(str(key), verbs, n=1, cutoff=0.8) for key in said if key not in verbs}
+    others = {key: get_close_matches(str(key), verbs, n=1, cutoff=_SLIP) for key in said if key not in verbs}
     slips = [key for key, near in others.items() if near and isinstance(said[key], dict)]
     if others and not slips and all(isinstance(said[key], str | None) for key in parts):
         return None  # settings, one of which is called as a verb: count's report, evaluate's export

@@ -245,6 +245,47 @@ def export_stage(
     print(f"opened with AutoModelForCausalLM and AutoTokenizer: logits equal, generates{said}\n{out}")
 
 
+def transfer_instruct(
+    base: str,
+    adapted: str,
+    instruct: str,
+    out: str,
+    scale: float = 1.0,
+    move_new_rows: bool = False,
+    name: str | None = None,
+    license: str | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Make an instruct model that speaks the new tokens, without training: adapted + scale * (instruct - base).
+
+    Args:
+        base: The base model: a folder or a hub id.
+        adapted: What was adapted of it: a folder that export, fit or expand left, or another with more tokens.
+        instruct: The base's instruct sibling: a folder or a hub id.
+        out: The folder to write: a plain Hugging Face model with the sibling's chat template and generation config.
+        scale: What the change is multiplied by; 0 gives the adapted model's weights.
+        move_new_rows: Move rows of new tokens too, by the change of their base pieces' rows.
+        name: What the card calls the model; the folder's name, if not given.
+        license: The identifier of the model's licence on the card, as the hub has them: apache-2.0, say.
+        overwrite: Replace what transfer left in out of other models or settings; a README.md that was edited stays, and
+            so does what else is in the folder.
+    """
+    from kovocab.transferring.transfer import transfer
+
+    _without_bars()
+    record = transfer(
+        base, adapted, instruct, out, scale=scale, move_new_rows=move_new_rows, name=name, license=license,
+        overwrite=overwrite,
+    )  # fmt: skip
+    moved = record["ids_moved_by"]
+    behind = f", behind {quantity(moved, 'chat token')} that the adapted model lacked" if moved else ""
+    print(
+        f"{quantity(record['new_tokens'], 'new token')} from id {record['first_new_id']:,}{behind}: "
+        f"{quantity(record['vocab_size'], 'row')}"
+    )
+    print("\n".join([*record["notes"], out]))
+
+
 def pack_corpus(
     corpus: str | list[str],
     tokenizer: str,

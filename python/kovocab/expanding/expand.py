@@ -162,7 +162,7 @@ def expand_folder(
     check_files(tokenizer, refined)
     first_new_id, table = refined["first_new_id"], tokenizer / VOCABULARY
     vocabulary = read_pieces(table)
-    _check_model_folder(model)
+    check_model_folder(model)
     source = str(local(model, weights=True))
     target = load_tokenizer(tokenizer / "tokenizer.json")
     Reference(target)  # what it cannot read would be found after training
@@ -186,7 +186,7 @@ def expand_folder(
         "verb": "expand",
         "kovocab": version("kovocab"),
         "base_model": model,
-        "base_name": _hub_id(model),
+        "base_name": hub_id(model),
         "settings": made_from["settings"],
         "architecture": type(loaded).__name__,
         "first_new_id": first_new_id,
@@ -229,7 +229,7 @@ def load_plain(model: str, dtype: Dtype = "auto", **quantization: Any) -> PreTra
         ModelError: there is none, it cannot be read, or weights are missing, unexpected or of another shape
             (transformers would fill them with random numbers and go on).
     """
-    _check_model_folder(model)
+    check_model_folder(model)
     source = local(model, weights=True)
     with model_errors(f"the model {model} cannot be loaded"):
         loaded, info = cast(
@@ -283,13 +283,13 @@ def _check_written(
             raise ModelError(f"new rows of the {name} are not what the rule gives; nothing was written")
 
 
-def _hub_id(model: str) -> str | None:
+def hub_id(model: str) -> str | None:
     """What the model is called on the hub; of a folder, what its config.json says that it came from."""
     said = (read_json(model, CONFIG) or {}).get("_name_or_path") if Path(model).is_dir() else model
     return said if isinstance(said, str) and HUB_ID.fullmatch(said) and not Path(said).exists() else None
 
 
-def _check_model_folder(model: str) -> None:
+def check_model_folder(model: str) -> None:
     """What looks like a path is a folder, and a folder holds a model: else transformers asks the hub."""
     if Path(model).is_dir():
         if not (Path(model) / "config.json").is_file():

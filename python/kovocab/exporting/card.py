@@ -56,12 +56,16 @@ def model_card(
         "" if reader is None else f"Reading it needs {reader}.",
         *notes,
         measured,
-        _tokenizer(expanded["tokenizer"], runs),
-        "\n\n".join(["## Data", *_data(runs)]),
-        _training(runs),
-        _versions(record),
+        *how_made(record),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def how_made(record: Record) -> list[str]:
+    """The sections on what a stage was made of, and how: tokenizer, data, training, versions."""
+    runs = list(_runs(record))
+    data = "\n\n".join(["## Data", *_data(runs)])
+    return [_tokenizer(runs[0]["base"]["tokenizer"], runs), data, _training(runs), _versions(record)]
 
 
 def _front_matter(base: str | None, licence: str | None, scripts: Scripts) -> str:

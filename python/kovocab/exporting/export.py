@@ -91,8 +91,7 @@ def export(
         ModelError: the weights cannot be read, are no numbers, or not what they were when they are opened again.
         TokenizerError: AutoTokenizer does not give what tokenizer.json gives.
     """
-    if license is not None and not _LICENCE.fullmatch(license):
-        raise UsageError(f"license is {license!r}; wanted an identifier as the hub has them: apache-2.0 or other, say")
+    check_licence(license)
     if base_model is not None and not HUB_ID.fullmatch(base_model):
         raise UsageError(f"base_model is {base_model!r}; wanted the base's hub id: mistralai/Mistral-7B-v0.1, say")
     check_multiple(pad_to_multiple_of)
@@ -138,7 +137,7 @@ def export(
     said = padded, meaning(rows, type(model).__name__), _CLASSES[tokenizer_class]
     with new_folder(out, made_from, overwrite=overwrite, yields=_YIELDS) as folder:
         save_model(model, folder, stage, max_shard_size=SHARD)
-        _fill_generation(folder, tokenizer)
+        fill_generation(folder, tokenizer)
         del model  # so that only one is in memory while what was written is checked
         copy_tokenizer(stage, folder)
         if (reader := reader_needed(read_json(folder, CONFIG) or {})) is not None:
@@ -163,6 +162,16 @@ def export(
         _check(folder, out, before)
         write_record(folder, record)
     return read_record(out)
+
+
+def check_licence(licence: str | None) -> None:
+    """See that an identifier of a licence is one.
+
+    Raises:
+        UsageError: it is not what the hub takes.
+    """
+    if licence is not None and not _LICENCE.fullmatch(licence):
+        raise UsageError(f"license is {licence!r}; wanted an identifier as the hub has them: apache-2.0 or other, say")
 
 
 def stage_of(run: str | Path, number: int | None = None) -> Path:
@@ -219,7 +228,7 @@ def _name_class(folder: Path, name: str) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def _fill_generation(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
+def fill_generation(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     """How generation begins, ends and pads, where the base says nothing of it: as config.json or the tokenizer says.
 
     A negative id says nothing, and nothing that generation_config.json says is changed.
