@@ -183,8 +183,11 @@ def test_a_setting_that_would_change_nothing_is_refused(run, street, capsys):
         "few_shot",
         "base",
         "export",
+        "batch_tokens",
+        "device",
     ):
         assert f"{setting} is for models" in refused(capsys, 2, *alone, f"--{setting}", 3)
+    assert "unlearned is for models" in refused(capsys, 2, *alone, "--unlearned", "false")
     for setting in ("task_folder", "task_limit", "few_shot"):
         assert f"{setting} is for tasks of lm_eval; wanted --tasks" in refused(capsys, 2, run, f"--{setting}", 3)
     for setting, value in {"column": "ko", "encoding": "cp949", "normalize": "nfc", "deduplicate": "true"}.items():

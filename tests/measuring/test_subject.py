@@ -37,3 +37,5 @@ def test_devices():
     assert device_of("cpu") == "cpu"
     with pytest.raises(UsageError, match="device is nothing, which is not here"):
         device_of("nothing")
+    with pytest.raises(UsageError, match="device is meta, which holds no numbers"):
+        device_of("meta")

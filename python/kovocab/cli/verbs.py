@@ -429,7 +429,9 @@ def evaluate_models(
             "is for models, and tokenizers are measured alone; wanted --models, or no such setting",
             base=base, expanded=expanded, export=export, documents=documents, bytes=None if bytes == BYTES else bytes,
             new_tokens=None if new_tokens == 32 else new_tokens, prompts=prompts, context=context,
-            stride=stride, tasks=tasks, task_folder=task_folder, task_limit=task_limit, few_shot=few_shot,
+            stride=stride, batch_tokens=None if batch_tokens == 8192 else batch_tokens,
+            device=None if device == "auto" else device, unlearned=None if unlearned else "false",
+            tasks=tasks, task_folder=task_folder, task_limit=task_limit, few_shot=few_shot,
         )  # fmt: skip
         _evaluate_tokenizers(
             tokenizers, corpus, column=column, encoding=encoding, normalize=normalize, deduplicate=deduplicate,

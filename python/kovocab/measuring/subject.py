@@ -177,7 +177,8 @@ def device_of(said: str) -> str:
     if said == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(0, device=said)
+        if torch.empty(0, device=said).is_meta:
+            raise UsageError(f"device is {said}, which holds no numbers; wanted cpu, say")
     except (RuntimeError, AssertionError) as error:
         raise UsageError(
             f"device is {said}, which is not here ({str(error).splitlines()[0]}); wanted cpu, say"

@@ -154,8 +154,8 @@ _SAID: dict[str, tuple[str, str]] = {
     ),
     "no_hangul": ("Of Hangul alone.", "한글에만 해당합니다."),
     "no_unlearned": (
-        "The table of unlearned tokens is not there: kovocab evaluate RUN writes it.",
-        "배우지 못한 토큰의 표가 없습니다. kovocab evaluate RUN이 씁니다.",
+        "The table of unlearned tokens is not there, or damaged: kovocab evaluate RUN writes it.",
+        "배우지 못한 토큰의 표가 없거나 손상되었습니다. kovocab evaluate RUN이 씁니다.",
     ),
     "no_promises": ("The record says nothing of promises.", "기록에 약속이 없습니다."),
 }
