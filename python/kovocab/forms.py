@@ -135,6 +135,7 @@ class Refine(TypedDict):
     first_new_id: Size
     new_tokens: Size
     scaffolds: NotRequired[Size]
+    candidates: NotRequired[Size]
     settings: RefineSettings
     decisions: NotRequired[Decided]
     base_tokens_per_word: Number | None

@@ -6,7 +6,7 @@ use arrow_array::builder::{StringViewBuilder, UInt64Builder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, UInt16Type, UInt32Type, UInt64Type};
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, PrimitiveArray, RecordBatch, StringViewArray, UInt32Array, UInt64Array,
+    Array, ArrayRef, BooleanArray, Int64Array, PrimitiveArray, RecordBatch, StringViewArray, UInt32Array, UInt64Array,
 };
 use arrow_schema::{DataType, Field, Schema};
 
@@ -96,6 +96,14 @@ pub fn word_counts(sorted: &mut Sorted, limit: usize) -> Result<Option<RecordBat
 pub fn token_counts(counts: Vec<u64>) -> Result<RecordBatch> {
     let size = u32::try_from(counts.len()).map_err(|_| Error::Argument("more than 2^32 ids".into()))?;
     table([("id", Arc::new(UInt32Array::from_iter_values(0..size))), ("count", u64s(counts))])
+}
+
+/// `price: i64`.
+///
+/// # Errors
+/// None that the caller can cause.
+pub fn prices(values: Vec<i64>) -> Result<RecordBatch> {
+    table([("price", Arc::new(Int64Array::from(values)))])
 }
 
 /// `token: string, left: string?, right: string?, count: u64`, in the order of training.

@@ -199,6 +199,25 @@ impl PySegments {
         self.0.len()
     }
 
+    /// Another that goes its own way from here.
+    fn copy(&self, py: Python<'_>) -> Self {
+        Self(py.detach(|| self.0.clone()))
+    }
+
+    /// How many tokens more the words are without each of `sets` sets; which `ids` are in which of them.
+    fn prices(
+        &self,
+        py: Python<'_>,
+        sets: usize,
+        sets_of: PyChunkedArray,
+        ids: PyChunkedArray,
+    ) -> PyResult<PyRecordBatch> {
+        Ok(py.detach(|| {
+            let prices = self.0.prices(sets, &table::ids(sets_of.chunks())?, &table::ids(ids.chunks())?)?;
+            table::prices(prices).map(PyRecordBatch::from)
+        })?)
+    }
+
     /// Take out `drop`, put back the characters `add`; returns how many segments were encoded again.
     fn change(&mut self, py: Python<'_>, drop: PyChunkedArray, add: PyChunkedArray) -> PyResult<usize> {
         Ok(py.detach(|| self.0.change(&table::ids(drop.chunks())?, &table::ids(add.chunks())?))?)

@@ -10,7 +10,7 @@ use std::thread;
 
 use rustc_hash::FxHashMap;
 
-use crate::bpe::model::{Bpe, NONE, Pairs};
+use crate::bpe::model::{Bpe, NONE, Ranks};
 use crate::bpe::tokenizer_json::Style;
 use crate::error::{Error, Result};
 use crate::text::notation::turn;
@@ -19,7 +19,7 @@ use crate::threads::{join, start};
 
 /// From this many symbols on the heap is faster than the scan, which is quadratic.
 const LONG: usize = 1 << BITS;
-/// The bits of a key that hold a place: 21 are left for the rank, see [`Pairs::MOST`].
+/// The bits of a key that hold a place: 21 are left for the rank, see `Pairs::MOST`.
 const BITS: u32 = 6;
 /// Up to so many symbols are moved together where one goes.
 const SHORT: usize = 8;
@@ -44,7 +44,7 @@ pub struct Scratch {
 impl Scratch {
     /// Merge `ids` until no pair has a rank; `merged` is the id that a rank makes.
     #[inline]
-    pub(crate) fn merge(&mut self, pairs: &Pairs, merged: &[u32]) {
+    pub(crate) fn merge(&mut self, pairs: &impl Ranks, merged: &[u32]) {
         if self.ids.len() <= SHORT {
             self.merge_few(pairs, merged);
         } else if self.ids.len() < LONG {
@@ -56,7 +56,7 @@ impl Scratch {
 
     /// Symbols and the rank of each with the one after it, side by side in two small arrays.
     #[inline]
-    fn merge_few(&mut self, pairs: &Pairs, merged: &[u32]) {
+    fn merge_few(&mut self, pairs: &impl Ranks, merged: &[u32]) {
         let (mut ids, mut ranks, mut length) = ([NONE; SHORT + 1], [NONE; SHORT + 1], self.ids.len());
         ids[..length].copy_from_slice(&self.ids);
         for at in 0..length - 1 {
@@ -83,7 +83,7 @@ impl Scratch {
     /// next. Symbols stay where they are, and a bit says which are left.
     #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)] // 6 bits and 21
     #[inline]
-    fn merge_by_scan(&mut self, pairs: &Pairs, merged: &[u32]) {
+    fn merge_by_scan(&mut self, pairs: &impl Ranks, merged: &[u32]) {
         let length = self.ids.len();
         let Some(ids) = self.ids.get_mut(..length.min(LONG)) else { return };
         let mut keys = [[i32::MAX; LANES]; LONG / LANES];
@@ -129,7 +129,7 @@ impl Scratch {
     }
 
     /// `ranks[i]` is the rank of symbol `i` with the one after it, so a heap entry that no longer agrees is stale.
-    fn merge_by_heap(&mut self, pairs: &Pairs, merged: &[u32]) {
+    fn merge_by_heap(&mut self, pairs: &impl Ranks, merged: &[u32]) {
         let Self { ids, ranks, next, heap } = self;
         let length = ids.len();
         let mut before: Vec<usize> = (0..length).map(|at| at.wrapping_sub(1)).collect();

@@ -2,11 +2,12 @@
 //! token counts. It never sees a document.
 //!
 //! [`tokenizer_json`] reads the file, [`model`] makes tables of it (with [`syllables`], where symbols are bytes), [`encode`] turns words into ids, [`segments`]
-//! counts them again for each refine round (`spans` cuts words into segments, a `shard` holds some of them), [`train`]
-//! learns merges.
+//! counts them again for each refine round (`spans` cuts words into segments, a `shard` holds some of them), `prices`
+//! says how many more there were without each token, [`train`] learns merges.
 
 pub mod encode;
 pub mod model;
+mod prices;
 pub mod segments;
 mod shard;
 mod spans;

@@ -245,8 +245,22 @@ impl Neighbours {
     }
 }
 
+/// What gives pairs their ranks, so that the lowest merges first.
+pub trait Ranks {
+    /// The rank of a pair, or [`NONE`].
+    fn get(&self, left: u32, right: u32) -> u32;
+}
+
+impl Ranks for Pairs {
+    #[inline]
+    fn get(&self, left: u32, right: u32) -> u32 {
+        Self::get(self, left, right)
+    }
+}
+
 /// Pair of ids → rank: open addressing, at most half full. A slot is 64 bits, 21 for each id and 22 for the rank,
 /// so that the merges of a 40,000-token vocabulary take one megabyte: lookups are cache misses.
+#[derive(Clone)]
 pub struct Pairs {
     slots: Vec<u64>,
     shift: u32,

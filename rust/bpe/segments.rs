@@ -14,12 +14,14 @@
 use std::thread;
 
 use crate::bpe::model::{Bpe, Pairs};
+use crate::bpe::prices::{Pricing, Sets};
 use crate::bpe::shard::Shard;
 use crate::bpe::spans::cut;
 use crate::error::{Error, Result};
 use crate::threads::{join, start};
 
 /// Word counts as segments, each with its encoding by a vocabulary that shrinks.
+#[derive(Clone)]
 pub struct Segments {
     shards: Vec<Shard>,
     /// Shorter tokens first, so that parts come before what is made of them.
@@ -31,6 +33,7 @@ pub struct Segments {
     counts: Vec<u64>,
 }
 
+#[derive(Clone)]
 struct Merge {
     left: u32,
     right: u32,
@@ -38,6 +41,7 @@ struct Merge {
     rank: u32,
 }
 
+#[derive(Clone)]
 struct Character {
     id: u32,
     bytes: Vec<u32>,
@@ -136,6 +140,39 @@ impl Segments {
             character.bytes.iter().for_each(|&byte| counts[byte as usize] += count);
         }
         counts
+    }
+
+    /// How many tokens more the words are without each of `sets` sets of tokens; fewer where it is below 0.
+    ///
+    /// `sets_of` and `ids` say which id is in which set, in any order. A set has all that cannot be made without the
+    /// rest of it; what else is made of it may still be made in another way.
+    ///
+    /// # Errors
+    /// If there is no such set or id, or a price is no 64-bit number.
+    pub fn prices(&self, sets: usize, sets_of: &[u32], ids: &[u32]) -> Result<Vec<i64>> {
+        let pairs: Vec<(u32, u32)> = ids.iter().copied().zip(sets_of.iter().copied()).collect();
+        if let Some((id, set)) =
+            pairs.iter().find(|(id, set)| *id as usize >= self.counts.len() || *set as usize >= sets)
+        {
+            return Err(Error::Argument(format!("there is no id {id}, or no set {set}")));
+        }
+        let dropping = Sets::new(self.counts.len(), pairs.clone());
+        let made = self.merges.iter().map(|merge| (merge.token, [merge.left, merge.right]));
+        let touching = dropping.with_what_is_made(made);
+        let mut weights = vec![(1, 1); self.counts.len()];
+        for character in &self.characters {
+            let spelled = character.bytes.len() as u64;
+            weights[character.id as usize] = (if character.present { 1 } else { spelled }, spelled);
+        }
+        let pricing = Pricing { pairs: &self.pairs, merged: &self.merged, dropping, touching, weights };
+        let done = thread::scope(|scope| {
+            let pricing = &pricing;
+            let workers: Vec<_> =
+                self.shards.iter().map(|shard| start(scope, move || pricing.of(shard, sets))).collect();
+            workers.into_iter().map(join).collect::<Vec<_>>()
+        });
+        let sum = |set: usize| i64::try_from(done.iter().map(|prices| prices[set]).sum::<i128>());
+        (0..sets).map(|set| sum(set).map_err(|_| Error::Overflow)).collect()
     }
 
     /// How many segments there are.

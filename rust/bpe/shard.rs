@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 
 /// Some of the segments: `atoms` holds the characters of one after another, `now` has room for the encoding of each in
 /// the same place.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Shard {
     atoms: Vec<u32>,
     now: Vec<u32>,
@@ -31,6 +31,17 @@ impl Shard {
         let mut start = 0;
         for (&end, &count) in self.ends.iter().zip(&self.counts) {
             found(&self.atoms[start..end], count);
+            start = end;
+        }
+    }
+
+    /// Call `found` with the atoms, the encoding and the count of each segment.
+    pub(crate) fn each_encoded(&self, mut found: impl FnMut(&[u32], &[u32], u64)) {
+        let mut start = 0;
+        for (&end, &count) in self.ends.iter().zip(&self.counts) {
+            let now = &self.now[start..end];
+            let length = now.iter().position(|&id| id == NONE).unwrap_or(now.len());
+            found(&self.atoms[start..end], &now[..length], count);
             start = end;
         }
     }

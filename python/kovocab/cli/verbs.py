@@ -127,7 +127,8 @@ def refine_words(
     Args:
         words: The Parquet file of word counts that `kovocab count` left.
         base: The base tokenizer: a tokenizer.json, a tokenizer.model, a folder with one, or a name on the hub.
-        out: The folder to write: the target tokenizer, vocabulary.parquet, rounds.parquet, kovocab.json.
+        out: The folder to write: the target tokenizer, vocabulary.parquet, rounds.parquet,
+            candidates.parquet, kovocab.json.
         decisions: CSV or Parquet with the columns token and decision (keep or drop), which every round honours.
         overwrite: Replace what refine left in out of other words or settings.
     """

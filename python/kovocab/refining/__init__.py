@@ -1,7 +1,7 @@
 """Tokens dropped and added until nothing changes.
 
 In: word counts, a base, thresholds, a person's decisions. Out: a vocabulary with its merges, the target tokenizer, a
-row a round. It never opens the corpus: word counts hold all it needs.
+row a round, what became of each candidate. It never opens the corpus: word counts hold all it needs.
 
 refine        the verb: drop and add to a fixpoint
 settings      what it goes by
@@ -10,5 +10,7 @@ candidates    candidates with their parts; a person's decisions
 rounds        what the counts of a round decide
 base_folder   what of a base's folder can be kept, seen before the work
 refined       what comes out, saved and held to its promises
+begun         what it begins with, whatever the thresholds: words, base, candidates
+fates         what became of each candidate, for whoever looks again
 recount       what the target of a round emits, from what the round before changed
 """

@@ -55,14 +55,18 @@ class Vocabulary:
             trained.select("token", "left", "right", character=token.str.len_chars() == 1, base=in_base)
             .filter(~(pl.col("character") & pl.col("base")))
             .unique("token", keep="first", maintain_order=True)
-            .with_row_index("row")
         )
+        needed = scaffolds or {}
+        lists = [sorted({needed[c] for c in token if c in needed}) for token in table["token"]]
+        return cls.of_table(table.with_columns(pl.Series("scaffolds", lists, dtype=pl.List(pl.String))))
+
+    @classmethod
+    def of_table(cls, table: pl.DataFrame) -> "Vocabulary":
+        """All of a table's candidates, where only the rows of their parts are still to be found."""
+        table = table.select("token", "left", "right", "character", "base", "scaffolds").with_row_index("row")
         for part in ("left", "right"):
             rows = table.select(pl.col("token").alias(part), pl.col("row").alias(f"{part}_row"))
             table = table.join(rows, on=part, how="left", maintain_order="left")
-        needed = scaffolds or {}
-        lists = [sorted({needed[c] for c in token if c in needed}) for token in table["token"]]
-        table = table.with_columns(pl.Series("scaffolds", lists, dtype=pl.List(pl.String)))
         return cls(table.drop("row"), pl.repeat(True, len(table), eager=True, dtype=pl.Boolean))
 
     @property
@@ -126,6 +130,22 @@ class Vocabulary:
             if more.sum() == found.sum():
                 return found
             found = more
+
+    def needs(self) -> pl.DataFrame:
+        """What each row cannot be made without, all the way down and itself among it.
+
+        Returns:
+            `row: u32, needed: u32`, by row.
+        """
+        rows = pl.int_range(len(self.table), dtype=pl.UInt32, eager=True).alias("row")
+        parts = pl.concat(
+            pl.DataFrame([rows, self.table[part].alias("needed")]).drop_nulls() for part in ("left_row", "right_row")
+        )
+        found = [pl.DataFrame([rows, rows.alias("needed")])]
+        while not found[-1].is_empty():
+            below = found[-1].join(parts.rename({"row": "needed", "needed": "below"}), on="needed")
+            found.append(below.select("row", needed="below").unique())
+        return pl.concat(found).unique().sort("row", "needed")
 
     def frame(self) -> pl.DataFrame:
         """`token: str, left: str | null, right: str | null`, in order."""

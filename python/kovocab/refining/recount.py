@@ -11,6 +11,7 @@ the base may not, so words that are one are counted apart: all targets have them
 
 import logging
 from collections.abc import Sequence
+from copy import copy
 
 import polars as pl
 
@@ -68,6 +69,12 @@ class Recount:
         self._vocabulary = vocabulary
         log.debug("%d words are %d segments", len(self._merged), len(self._segments))
 
+    def copy(self) -> "Recount":
+        """Another that goes its own way from here."""
+        other = copy(self)
+        other._segments = self._segments.copy()
+        return other
+
     def count(self, vocabulary: Vocabulary) -> TokenCounts:
         """What the target of `vocabulary`, a part of the first one and characters, emits."""
         before = self._vocabulary.there
@@ -91,6 +98,37 @@ class Recount:
         counts = self._by_id()["count"]
         by_row = counts.gather(self._ids).fill_null(0)
         return TokenCounts(by_row, int(counts.sum()) + self._rest, self._text)
+
+    def prices(self) -> pl.Series:
+        """How many more tokens the words are without each row, and without all that cannot be made without it.
+
+        They are those of the vocabulary that was counted last, and exact: what the target of the vocabulary less the row
+        would emit. Below 0 where the words are fewer tokens without it, as happens with a part that often makes
+        others impossible.
+
+        Returns:
+            i64 by row; null of a row that is not there. And where it is not known: of a SentencePiece-style base that
+            merges the script by itself, a token that one of the base's is made of, which would be made in another way.
+        """
+        there, table = self._vocabulary.there, self._vocabulary.table
+        needs = self._vocabulary.needs().filter(pl.col("row").is_in(there.arg_true().implode()))
+        base = table["base"].gather(needs["row"])
+        dropped = needs.select("needed", id=self._ids.gather(needs["row"])).filter(~base)
+        dropped = pl.concat([dropped, self._idle_scaffolds(needs.filter(~base))])
+        prices = pl.DataFrame(self._segments.prices(len(table), dropped["needed"], dropped["id"]))["price"]
+        known = there & ~table["base"]
+        if self._merges_script and not self._base.spelling.byte_level:
+            known = known.scatter(needs["needed"].filter(base), False)
+        return prices.set(~known, None)
+
+    def _idle_scaffolds(self, needs: pl.DataFrame) -> pl.DataFrame:
+        """The scaffolds that nothing needs any more without a row and what needs it: `needed: u32, id: u32`."""
+        table, there = self._vocabulary.table, self._vocabulary.there
+        lists = table.select("scaffolds").with_row_index("row").filter(there).explode("scaffolds").drop_nulls()
+        users = lists.group_by("scaffolds").len("all")
+        gone = needs.join(lists, on="row").group_by("needed", "scaffolds").len("gone")
+        idle = gone.join(users, on="scaffolds").filter(pl.col("gone") == pl.col("all")).sort("needed", "scaffolds")
+        return idle.select("needed", id=self._ids_of(idle["scaffolds"].to_list()))
 
     def emitted(self, tokens: Sequence[str]) -> pl.Series:
         """How often each of some tokens of the last target was emitted."""

@@ -15,6 +15,7 @@ from kovocab.errors import TokenizerError, quantity
 from kovocab.record import Record, read_record, write_record
 from kovocab.refining.base_folder import NO_MODEL, ModelPlan
 from kovocab.refining.candidates import Decisions
+from kovocab.refining.fates import CANDIDATES
 from kovocab.refining.rounds import Round, ratio
 from kovocab.refining.settings import RefineSettings
 from kovocab.tokenizer.reference import Reference, Tokenizer
@@ -36,12 +37,14 @@ class Refined:
             is written `<0xEA><0xB0>` and has null parts.
         target: The target tokenizer.
         rounds: A row a `Round`.
+        candidates: What became of each candidate, as `fates.read_candidates` has it.
         record: Settings, sums, the base, versions, and the record of the word counts.
     """
 
     vocabulary: pl.DataFrame
     target: TokenizerJson
     rounds: pl.DataFrame
+    candidates: pl.DataFrame = field(repr=False)
     record: Record
     _base: Source = field(repr=False)
     _reference: Reference = field(repr=False)
@@ -54,7 +57,7 @@ class Refined:
         return Reference(self.target).library
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Record:
-        """Write the tokenizer, `vocabulary.parquet`, `rounds.parquet` and the record; check what was written.
+        """Write the tokenizer, `vocabulary.parquet`, `rounds.parquet`, `candidates.parquet` and the record; check what was written.
 
         Nothing is left behind where a promise does not hold.
 
@@ -83,6 +86,7 @@ class Refined:
             )
             self.vocabulary.write_parquet(beside / "vocabulary.parquet")
             self.rounds.write_parquet(beside / "rounds.parquet")
+            self.candidates.write_parquet(beside / CANDIDATES)
             write_record(beside, self.record | {"promises": self._check(beside)})
         return read_record(folder)
 

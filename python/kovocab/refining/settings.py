@@ -6,6 +6,9 @@ from typing import Literal
 from kovocab.errors import UsageError
 from kovocab.tokenizer.script import script_names
 
+Why = Literal["dropped by decision", "below min_count", "a part of it went", "beyond max_new_tokens"]
+"""Why a candidate is not in the vocabulary; a single character has `min_syllable_count`, where that is lower."""
+
 CARDS = 6000
 """The thresholds of the model cards, for 100 GB of text."""
 
