@@ -43,7 +43,7 @@ _BARE = ("run", "tokenizer")
 
 
 def _with_folder(function: Callable[..., Any], args: list[str]) -> list[str]:
-    """A folder may stand bare behind a verb that begins with one: `kovocab evaluate RUN`, `kovocab curate TOKENIZER`."""
+    """A folder may stand bare behind a verb that begins with one: `kovocab evaluate RUN`, `kovocab curate DIR`."""
     first = next(iter(get_type_hints(function)), None)
     bare = args and not args[0].startswith("-") and first in _BARE
     return [f"--{first}", *args] if bare else args

@@ -166,6 +166,7 @@ def curate_tokens(
     column: str = "text",
     encoding: Literal["utf-8", "cp949", "utf-16"] = "utf-8",
     normalize: Literal["nfc"] | None = None,
+    template: str | list[str] | None = None,
     decisions: str | None = None,
     language: Literal["en", "ko"] | None = None,
     port: int = 8417,
@@ -182,6 +183,7 @@ def curate_tokens(
         column: Parquet column or JSON key that holds the text, or a path to it: data[].ko, say.
         encoding: Of text files; cp949 has EUC-KR in it.
         normalize: nfc makes syllables of conjoining jamo; by default text is read as it stands.
+        template: In place of a column: {en} {ko}, say, with columns in braces; of several each row has one.
         decisions: The CSV that decisions are appended to, and that refine reads; by default decisions.csv beside the
             tokenizer's folder.
         language: Of the page: en, or ko; by default the browser's.
@@ -195,14 +197,20 @@ def curate_tokens(
             raise
         wanted = "wanted what the page needs: pip install 'kovocab[curate]'"
         raise NotInstalled(f"{error.name} is not installed; {wanted}") from error
+    from kovocab.corpus.settings import Reading
     from kovocab.curating.curation import Curation
     from kovocab.curating.decided import Decided
+
+    reading = Reading(column, encoding, normalize, template=template)
+    if corpus is None:
+        _unused("says how a corpus is read; wanted --corpus with it", column=None if column == "text" else column,
+                encoding=None if encoding == "utf-8" else encoding, normalize=normalize, template=template)  # fmt: skip
 
     folder = Path(tokenizer).absolute()
     path = folder.parent / "decisions.csv" if decisions is None else Path(decisions)
     new = not path.exists()
     decided = Decided(path)
-    curation = Curation.open(folder, Path(words), base)
+    curation = Curation.open(folder, Path(words), base, corpus, reading)
     if new:  # what refine went by is where a person goes on
         honoured = curation.decisions
         decided.decide([*((token, "keep") for token in honoured.keep), *((token, "drop") for token in honoured.drop)])

@@ -9,7 +9,7 @@ import csv
 import io
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -69,22 +69,16 @@ class Decided:
             UsageError: as `look`.
             OSError: the system refused.
         """
-        with self._lock, self._opened() as file:
+        wanted = {written(token): decision for token, decision in changes}
+        with self._lock:
             self._read()
-            rows: list[tuple[str, str]] = []
-            now = dict(self.by_token)
-            for given, decision in changes:
-                token = written(given)
-                before = now.pop(token, None)
-                if decision is not None:
-                    now[token] = decision
-                if before not in (None, decision):
-                    rows.append((token, UNDO))
-                if decision not in (None, before):
-                    rows.append((token, decision))
-            if rows:
-                self._append(file, rows)
-                self._become(now)
+            if not self._rows(wanted):
+                return len(self.changes)
+            with self._opened() as file:
+                self._read()  # with what others appended until it was ours
+                self._append(file, self._rows(wanted))
+                now = {token: said for token, said in self.by_token.items() if token not in wanted}
+                self._become(now | {token: said for token, said in wanted.items() if said is not None})
             return len(self.changes)
 
     def decisions(self) -> Decisions:
@@ -92,6 +86,17 @@ class Decided:
         now = dict(self.by_token)
         sides = (frozenset(token for token, said in now.items() if said == side) for side in ("keep", "drop"))
         return Decisions(*sides)
+
+    def _rows(self, wanted: Mapping[str, str | None]) -> list[tuple[str, str]]:
+        """The rows that make the file say what is wanted."""
+        rows: list[tuple[str, str]] = []
+        for token, decision in wanted.items():
+            before = self.by_token.get(token)
+            if before not in (None, decision):
+                rows.append((token, UNDO))
+            if decision is not None and decision != before:
+                rows.append((token, decision))
+        return rows
 
     def _read(self) -> None:
         """Take up what the file says, if it is not as it was left."""
@@ -129,6 +134,8 @@ class Decided:
                 os.close(file)  # and the lock is free
 
     def _append(self, file: int, rows: list[tuple[str, str]]) -> None:
+        if not rows:
+            return
         size = os.fstat(file).st_size
         data = self._lines(size, rows)
         try:

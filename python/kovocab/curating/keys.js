@@ -30,7 +30,8 @@ export function keys(actions, there) {
     const undoing = event.code === "KeyZ" && (event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey;
     if (typing && !["Escape", "ArrowDown"].includes(event.code)) return;
     if ((event.ctrlKey || event.metaKey || event.altKey) && !undoing) return;
-    const name = typing ? "leave" : KEYS.find(([code, shift]) => code === event.code && shift === event.shiftKey)?.[2];
+    // Where ? is differs from keyboard to keyboard.
+    const name = typing ? "leave" : event.key === "?" ? "help" : KEYS.find(([code, shift]) => code === event.code && shift === event.shiftKey)?.[2];
     if (!name || (ON_ROWS.includes(name) && !there())) return;
     if (typing && typing.matches("select") && event.code === "ArrowDown") return;
     event.preventDefault();

@@ -37,7 +37,12 @@ try {
 }
 speak(given.language);
 
-const rows = given.rows.row.map((_, at) => Object.fromEntries(Object.entries(given.rows).map(([key, all]) => [key, all[at]])));
+const columns = Object.keys(given.rows);
+const rows = given.rows.row.map((_, at) => {
+  const row = {};
+  for (const key of columns) row[key] = given.rows[key][at];
+  return row;
+});
 const byToken = new Map(), stems = new Map();
 for (const row of rows) {
   row.goes = row.children.length;
@@ -169,11 +174,12 @@ function choices() {
 }
 
 // The running sums, asked for once things are quiet; the last that was asked for is shown.
-let asked = 0;
+let asked = 0, frame = 0;
 async function sum() {
   const mine = ++asked;
   find("sums").classList.add("old");
-  by_hand();
+  cancelAnimationFrame(frame);
+  frame = requestAnimationFrame(by_hand);
   await pause(150);
   if (mine !== asked) return;
   try {
@@ -193,13 +199,19 @@ function by_hand() {
   if (clashes) place.append(" ", make("b", "wrong", say("clashes", { n: clashes })));
 }
 
+// The sums, each with what became of what refine left.
 function tell(found) {
   const most = given.settings.max_new_tokens;
-  const tiles = [["tokens", number(found.tokens), say("tokens")], ["tokens_per_word", ratio(found.tokens_per_word), say("tokens_per_word")],
-    ["bytes_per_token", ratio(found.bytes_per_token), say("bytes_per_token")]];
-  if (most) tiles.push(["left", number(found.left), say("left", { n: most })]);
-  tiles.push(["by-hand", "", say("by_hand")]);
-  find("sums").replaceChildren(...tiles.map(([key, value, name]) => make("div", key, make("dt", "", name), make("dd", "", value))));
+  const tile = (key, shown, name) => {
+    const by = found[key] - given.now[key], told = `${by > 0 ? "+" : "−"}${shown(Math.abs(by))}`;
+    const more = found[key] == null || shown(Math.abs(by)) === shown(0) ? [] : [make("small", "", ` ${told}`)];
+    return make("div", key, make("dt", "", name), make("dd", "", String(shown(found[key])), ...more));
+  };
+  find("sums").replaceChildren(
+    tile("tokens", number, say("tokens")), tile("tokens_per_word", ratio, say("tokens_per_word")),
+    tile("bytes_per_token", ratio, say("bytes_per_token")), ...(most ? [tile("left", number, say("left", { n: most }))] : []),
+    make("div", "by-hand", make("dt", "", say("by_hand")), make("dd")),
+  );
   find("sums").classList.remove("old");
   by_hand();
 }
@@ -236,12 +248,15 @@ async function learn(path, column) {
   detail.show(table.row);
 }
 
-const refining = new Refining(ask, given.settings, given.tokenizer, () => queue.idle(), ({ came, went }) => {
-  for (const [tokens, kept] of [[came, true], [went, false]]) {
-    for (const name of tokens) if (byToken.has(name)) Object.assign(byToken.get(name), { kept, why: null });
-  }
-  table.repaint();
-  sum();
+const refining = new Refining(given.settings, given.tokenizer, {
+  ask, idle: () => queue.idle(), rank: name => byToken.get(name)?.row ?? Infinity,
+  accepted: ({ came, went }) => {
+    for (const [tokens, kept] of [[came, true], [went, false]]) {
+      for (const name of tokens) if (byToken.has(name)) Object.assign(byToken.get(name), { kept, why: null });
+    }
+    table.repaint();
+    sum();
+  },
 });
 
 await table.built;
@@ -267,6 +282,7 @@ keys({
 }, () => table.row !== null);
 find("table").focus();
 queue.told();
+tell(given.now);
 sum();
 document.body.dataset.ready = "true";
 follow();

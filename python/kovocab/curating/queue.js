@@ -1,6 +1,8 @@
 // Decisions on their way to the file: in order, numbered, sent until the server says that they are saved. What is not
 // saved yet is in the browser's storage too, so that the next page of the same file sends what this one could not.
 
+const MOST = 5; // requests at a time; a browser has six for a server, and one waits for news
+const SOON = 250, LATE = 4000; // milliseconds until it is tried again
 const pause = milliseconds => new Promise(done => setTimeout(done, milliseconds));
 
 export class Queue {
@@ -14,6 +16,9 @@ export class Queue {
     this.batches = [];
     this.number = 0;
     this.version = 0;
+    this.sent = 0;
+    this.flying = 0;
+    this.wait = SOON;
     this.error = null;
     this.waiting = [];
     navigator.locks.request(this.key, () => new Promise(() => {})); // says that this page is alive
@@ -53,26 +58,28 @@ export class Queue {
     else localStorage.removeItem(this.key);
   }
 
+  // Each press is sent at once, with all that nobody said is saved; the server takes a number once, so answers may come in
+  // any order. While something fails, one request at a time.
   async run() {
-    if (this.running) return;
-    this.running = true;
-    for (let wait = 250; this.batches.length;) {
-      try {
-        const { number, version } = await this.send({ client: this.client, batches: this.batches });
-        this.batches = this.batches.filter(batch => batch.number > number);
-        this.version = version;
-        this.error = null;
-        this.keep();
-        wait = 250;
-      } catch (error) {
-        this.error = error;
-        this.told();
-        await pause(wait);
-        wait = Math.min(2 * wait, 4000);
-      }
+    if (!this.batches.length || (this.flying && (this.error || this.flying >= MOST || this.sent >= this.number))) return;
+    this.flying += 1;
+    this.sent = this.number;
+    try {
+      const { number, version } = await this.send({ client: this.client, batches: this.batches });
+      this.batches = this.batches.filter(batch => batch.number > number);
+      this.version = Math.max(this.version, version);
+      this.error = null;
+      this.wait = SOON;
+      this.keep();
+    } catch (error) {
+      this.error = error;
       this.told();
+      await pause(this.wait);
+      this.wait = Math.min(2 * this.wait, LATE);
     }
-    this.running = false;
-    for (const done of this.waiting.splice(0)) done();
+    this.flying -= 1;
+    this.told();
+    if (!this.batches.length) for (const done of this.waiting.splice(0)) done();
+    this.run();
   }
 }

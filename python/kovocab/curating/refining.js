@@ -4,16 +4,17 @@ import { make, number, ratio, say, shownToken } from "./words.js";
 
 const find = id => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
-const W = 560, H = 190, LEFT = 52, RIGHT = 44, TOP = 14, BOTTOM = 26;
+const H = 190, LEFT = 52, RIGHT = 44, TOP = 14, BOTTOM = 26;
 const LISTED = 60;
 
 export class Refining {
-  // `ask` fetches; `idle` waits until all is saved; `accepted` is called with {came, went} when it is written.
-  constructor(ask, settings, tokenizer, idle, accepted) {
-    Object.assign(this, { ask, settings, idle, accepted });
+  // `ask` fetches; `idle` waits until all is saved; `rank` orders tokens; `accepted` is called with {came, went} when it
+  // is written.
+  constructor(settings, tokenizer, { ask, idle, rank, accepted }) {
+    Object.assign(this, { ask, settings, idle, rank, accepted });
     this.chosen = {};
     this.points = null;
-    find("folder").value = tokenizer;
+    find("folder").value = `${tokenizer}-curated`;
     const most = settings.max_new_tokens ?? 8960;
     this.slider("min_count", settings.min_count, this.scale(settings.min_count));
     this.slider("min_syllable_count", settings.min_syllable_count, this.scale(settings.min_syllable_count));
@@ -64,6 +65,7 @@ export class Refining {
 
   // New tokens, and tokens per word, over min_count; both from their least to their most.
   draw() {
+    const W = find("curve").clientWidth;
     const counts = this.points.map(point => point[0]);
     const [low, high] = [Math.log(counts[0]), Math.log(counts.at(-1))];
     this.x = count => LEFT + (W - LEFT - RIGHT) * Math.max(0, Math.min(1, (Math.log(count) - low) / (high - low || 1)));
@@ -140,7 +142,8 @@ export class Refining {
 
   list(key, tokens) {
     const held = make("p", `links ${key}`, make("b", "", say(key, { n: tokens.length })), " ");
-    for (const token of tokens.slice(0, LISTED)) held.append(shownToken(token), " ");
+    const ordered = tokens.toSorted((a, b) => this.rank(a) - this.rank(b));
+    for (const token of ordered.slice(0, LISTED)) held.append(shownToken(token), " ");
     if (tokens.length > LISTED) held.append(make("span", "quiet", say("and_more", { n: tokens.length - LISTED })));
     return held;
   }

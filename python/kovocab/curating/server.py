@@ -11,10 +11,10 @@ import threading
 import webbrowser
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from functools import partial
+from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import uvicorn
@@ -39,6 +39,20 @@ WAIT = 10.0
 """Seconds that a page waits for news before it asks again."""
 
 
+class Batch(msgspec.Struct):
+    """What one key decided."""
+
+    number: int
+    decisions: list[tuple[str, Literal["keep", "drop"] | None]]
+
+
+class Posted(msgspec.Struct):
+    """What a page, by the name that it gave itself, has not heard to be saved."""
+
+    client: str
+    batches: list[Batch]
+
+
 class Session:
     """What the pages of one server share.
 
@@ -56,32 +70,39 @@ class Session:
         self._once: dict[str, Any] = {}
         self._refined: Any = None
 
+    @cached_property
+    def rows(self) -> msgspec.Raw:
+        """The curation's rows by column, as JSON: it is some MB, and the same for every page."""
+        return msgspec.Raw(msgspec.json.encode(self.curation.rows.to_dict(as_series=False)))
+
     def begin(self, _: Any) -> dict[str, Any]:
-        """All that the page needs to be there: rows by column, decisions, settings."""
+        """All that the page needs to be there: rows by column, decisions, settings, sums."""
         curation = self.curation
         return {
-            "rows": curation.rows.to_dict(as_series=False),
+            "rows": self.rows,
             "settings": asdict(curation.settings),
+            "now": asdict(curation.now),
             "language": self.language,
             "tokenizer": str(self.tokenizer),
             "file": str(self.decided.path),
-            **self.now(_),
+            **self.decisions(_),
         }
 
-    def now(self, _: Any) -> dict[str, Any]:
+    def decisions(self, _: Any) -> dict[str, Any]:
         """All decisions, and the version that they are of."""
         version = self.decided.look()
         return {"decided": self.decided.by_token, "version": version}
 
     def decide(self, asked: Any) -> dict[str, Any]:
         """Append a page's batches, in the order of their numbers; one that is sent again counts once."""
+        posted = msgspec.convert(asked, Posted)
         with self._deciding:
-            last = self._numbers.get(asked["client"], 0)
-            new = [batch for batch in asked["batches"] if batch["number"] > last]
-            version = self.decided.decide((token, said) for batch in new for token, said in batch["decisions"])
+            last = self._numbers.get(posted.client, 0)
+            new = [batch for batch in posted.batches if batch.number > last]
+            version = self.decided.decide(change for batch in new for change in batch.decisions)
             if new:
-                self._numbers[asked["client"]] = new[-1]["number"]
-            return {"version": version, "number": self._numbers.get(asked["client"], 0)}
+                self._numbers[posted.client] = last = new[-1].number
+            return {"version": version, "number": last}
 
     def once(self, name: str, _: Any) -> Any:
         """What is worked out once: the columns of a table, by name."""
@@ -140,7 +161,7 @@ def application(session: Session, port: int, token: str) -> ASGIApp:
     """The routes, behind the guard."""
     tables = _table_files()
     files = {path: HERE / name for path, name in SHELL.items()} | tables
-    gets = {"rows": session.begin, "decisions": session.now, "sentences": session.sentences, "sums": session.sums}
+    gets = {"rows": session.begin, "decisions": session.decisions, "sentences": session.sentences, "sums": session.sums}
     gets |= {name: partial(session.once, name) for name in ("prices", "sources_and_flags", "curve")}
     posts = {"decide": session.decide, "refine": session.refine, "accept": session.accept}
     routes = [Route(path, partial(_file, file)) for path, file in files.items()]
@@ -180,6 +201,7 @@ def serve(session: Session, port: int, *, open_: bool) -> None:
         )  # fmt: skip
         session.closing = lambda: server.should_exit
         print(f"{session.decided.path}\n{address}", flush=True)
+        threading.Thread(target=lambda: session.rows, daemon=True).start()  # while the browser is on its way
         if open_:
             threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
         server.run(sockets=[listening])
@@ -203,7 +225,7 @@ async def _asked(answer: Callable[[Any], Any], request: Request) -> Response:
     try:
         asked = msgspec.json.decode(await request.body()) if request.method == "POST" else request.query_params
         return _json(await asyncio.to_thread(answer, asked))
-    except (KeyError, TypeError, msgspec.DecodeError) as error:
+    except (KeyError, TypeError, msgspec.MsgspecError) as error:
         raise UsageError(f"the page asked what nobody understands: {error!r}") from error
 
 

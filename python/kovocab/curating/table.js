@@ -45,14 +45,14 @@ export class Table {
     return [
       { field: "row", title: "", width: 34, hozAlign: "center", headerSort: false, formatter: cell => MARKS[state(cell)],
         tooltip: (_, cell) => say(state(cell)) },
-      { field: "token", title: say("token"), minWidth: 110, widthGrow: 2, sorter: text, formatter: cell => shownToken(cell.getValue()) },
+      { field: "token", title: say("token"), minWidth: 90, widthGrow: 3, sorter: text, formatter: cell => shownToken(cell.getValue()) },
       { field: "count", title: say("count"), width: 92, sorter: amount, formatter: shown, ...right },
       { field: "rank", title: say("rank"), width: 76, sorter: amount, formatter: shown, ...right },
       { field: "length", title: say("length"), width: 62, sorter: amount, ...right },
       { field: "price", title: say("price"), width: 88, sorter: amount, formatter: cell => number(cell.getValue()) ?? "", ...right },
-      { field: "goes", title: say("children"), width: 116, sorter: amount, formatter: cell => cell.getValue() || "", ...right },
-      { field: "kind", title: say("kind"), width: 118, sorter: (a, b) => text(a ?? "", b ?? ""), formatter: cell => named(cell.getValue() ?? "") },
-      { field: "flags", title: say("flags"), minWidth: 100, widthGrow: 1, sorter: (a, b) => a.length - b.length,
+      { field: "goes", title: say("children"), width: 104, sorter: amount, formatter: cell => number(cell.getValue() || ""), ...right },
+      { field: "kind", title: say("kind"), width: 134, sorter: (a, b) => text(a ?? "", b ?? ""), formatter: cell => named(cell.getValue() ?? "") },
+      { field: "flags", title: say("flags"), minWidth: 70, widthGrow: 3, sorter: (a, b) => a.length - b.length,
         formatter: cell => make("span", "chips", ...cell.getValue().map(flag => make("b", "", named(flag)))) },
     ];
   }
