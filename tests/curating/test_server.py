@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -126,6 +127,16 @@ def test_refine_again_and_accept(serve, refined: Path, tmp_path: Path, base_mode
     assert main(["refine", *map(str, args)]) == 0
     for name in ("tokenizer.json", "tokenizer.model", "vocabulary.parquet"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "by hand" / name).read_bytes()
+
+
+@pytest.mark.parametrize("package", ["uvicorn", "js_lib_tabulator"])
+def test_without_the_extra_it_says_what_to_install(package: str, monkeypatch, capsys) -> None:
+    monkeypatch.delitem(sys.modules, "kovocab.curating.server", raising=False)
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main(["curate", "tokenizer", "--words", "words.parquet", "--base", "base"]) == 2
+    wanted = f"kovocab curate: {package} is not installed; wanted what the page needs: pip install 'kovocab[curate]'"
+    assert capsys.readouterr().err.strip() == wanted
 
 
 def test_a_user_s_mistakes_are_a_line(refined: Path, base_model_file: Path, tmp_path: Path, capsys) -> None:

@@ -49,7 +49,7 @@ FAINT = """() => {
 
 @pytest.fixture
 def opened(browser: Any) -> Iterator[Callable[..., Any]]:
-    """A function that opens an address in a tab, of a context of its own if none is given; nothing may be complained of."""
+    """A function that opens an address in a tab, of a context of its own if none is given; nothing is complained of."""
     complaints: list[str] = []
     asked: set[str] = set()
     contexts = []

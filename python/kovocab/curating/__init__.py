@@ -1,8 +1,8 @@
 """Choosing tokens by hand: what a person has to know of each candidate, and what a choice comes to.
 
 In: the folder that refine left, its word counts and base; the corpus, if it is there; a CSV of decisions. Out: a row a
-candidate, sums of any choice, a page on this machine, decisions appended. It never trains what refine has trained, and a
-flag takes nothing out.
+candidate, sums of any choice, a page on this machine, decisions appended. It never trains what refine has trained, and
+a flag takes nothing out.
 
 decided  decisions in the file that refine reads, only ever appended to
 guard    who may ask the page's server

@@ -33,6 +33,11 @@ HERE = Path(__file__).parent
 SHELL = {"/": "page.html"} | {f"/{path.name}": path.name for path in HERE.iterdir() if path.suffix in (".js", ".css")}
 TABLE = {"/tabulator.js": "js/tabulator.min.js", "/tabulator.css": "css/tabulator_simple.min.css"}
 
+_spec = find_spec("js_lib_tabulator")  # for Django, which it is not asked to load
+if _spec is None or _spec.origin is None:
+    raise ModuleNotFoundError("No module named 'js_lib_tabulator'", name="js_lib_tabulator")
+TABULATOR = Path(_spec.origin).parent / "static/tabulator"
+
 LOOK = 0.2
 """Seconds between two looks whether somebody decided something."""
 WAIT = 10.0
@@ -159,8 +164,8 @@ class Session:
 
 def application(session: Session, port: int, token: str) -> ASGIApp:
     """The routes, behind the guard."""
-    tables = _table_files()
-    files = {path: HERE / name for path, name in SHELL.items()} | tables
+    files = {path: HERE / name for path, name in SHELL.items()}
+    files |= {path: TABULATOR / name for path, name in TABLE.items()}
     gets = {"rows": session.begin, "decisions": session.decisions, "sentences": session.sentences, "sums": session.sums}
     gets |= {name: partial(session.once, name) for name in ("prices", "sources_and_flags", "curve")}
     posts = {"decide": session.decide, "refine": session.refine, "accept": session.accept}
@@ -205,15 +210,6 @@ def serve(session: Session, port: int, *, open_: bool) -> None:
         if open_:
             threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
         server.run(sockets=[listening])
-
-
-def _table_files() -> dict[str, Path]:
-    """The table library's files, of a package for Django that is not loaded."""
-    spec = find_spec("js_lib_tabulator")
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError("No module named 'js_lib_tabulator'", name="js_lib_tabulator")
-    folder = Path(spec.origin).parent / "static/tabulator"
-    return {path: folder / name for path, name in TABLE.items()}
 
 
 async def _file(file: Path, _: Request) -> Response:

@@ -204,8 +204,8 @@ class Decisions:
             if not token or decision not in (*lists, UNDO):
                 raise UsageError(f"decisions: {path}, row {row}: {token!r}, {decision!r}; wanted keep or drop, or undo")
             if decision == UNDO:
-                for said in lists.values():
-                    said.discard(written(token))
+                for side in lists.values():
+                    side.discard(written(token))
             else:
                 lists[decision].add(written(token))
         decisions = cls(frozenset(lists["keep"]), frozenset(lists["drop"]))
