@@ -21,7 +21,7 @@ export class Detail {
     const facts = [
       ["count", number(row.count)], ["rank", number(row.rank)], ["length", row.length],
       ["kind", row.kind ? named(row.kind) : say("no_kind")],
-      ["price", row.price === undefined ? say("price_waits") : row.price === null ? "–" : say("price_is", { n: row.price })],
+      ["price", this.price(row)],
       ["stem", say("in_stem", { n: this.stemSize(row) }), row.stem],
       ["sources", row.sources.join(", ") || "–"],
     ];
@@ -43,6 +43,11 @@ export class Detail {
     );
     if (this.cached.has(row.row)) this.tell(sentences, row);
     else this.timer = setTimeout(() => this.look(sentences, row), PAUSE);
+  }
+
+  price({ price }) {
+    if (price == null) return price === null ? "–" : say("price_waits");
+    return price < 0 ? say("price_less", { n: -price }) : say("price_is", { n: price });
   }
 
   goes(row) {

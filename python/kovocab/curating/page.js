@@ -2,11 +2,13 @@
 // and goes into the queue; the sums and what other pages decided come when they come.
 
 import { Detail } from "./detail.js";
+import { Filters } from "./filters.js";
 import { keys, showHelp, showHints } from "./keys.js";
 import { Queue } from "./queue.js";
 import { Refining } from "./refining.js";
+import { Sums } from "./sums.js";
 import { Table } from "./table.js";
-import { make, named, number, ratio, say, speak } from "./words.js";
+import { say, speak } from "./words.js";
 
 const find = id => document.getElementById(id);
 const pause = milliseconds => new Promise(done => setTimeout(done, milliseconds));
@@ -54,7 +56,7 @@ for (const row of rows) {
 }
 const others = new Map(); // decisions on what is no candidate here
 const undoable = [];
-let version = 0, stem = null;
+let version = given.version;
 
 function state(row) {
   if (row.decision === "drop") return "drop";
@@ -83,7 +85,6 @@ function take(name, decision) {
 }
 
 for (const [name, decision] of Object.entries(given.decided)) take(name, decision);
-version = given.version;
 find("name").textContent = given.tokenizer.split("/").at(-1);
 find("name").title = given.tokenizer;
 find("saved").title = given.file;
@@ -105,6 +106,9 @@ const detail = new Detail(find("detail"), {
   go: name => show(name),
 });
 
+const filters = new Filters(rows, state, table);
+const sums = new Sums(given, rows, state, { ask, idle: () => queue.idle() });
+
 // Decide on some rows: one step, to be undone as one.
 function decide(some, decision) {
   const step = some.filter(row => row.decision !== decision).map(row => [row.token, row.decision, decision]);
@@ -116,7 +120,7 @@ function decide(some, decision) {
 function put(decisions) {
   table.paint(new Set(decisions.flatMap(([name, decision]) => take(name, decision))));
   queue.push(decisions);
-  sum();
+  sums.changed();
 }
 
 function undo() {
@@ -136,101 +140,32 @@ function show(name) {
   const row = byToken.get(name);
   if (!row) return;
   if (!table.order.includes(row)) {
-    find("filters").reset();
-    stem = null;
     table.row = row;
-    filter();
+    filters.none();
   } else table.go(table.order.indexOf(row));
 }
 
-const STATES = {
-  in: row => row.kept, out: row => !row.kept, undecided: row => !row.decision, decided: row => row.decision,
-  keep: row => row.decision === "keep", drop: row => row.decision === "drop", with: row => row.dropped && !row.decision,
-  clash: row => state(row) === "clash",
-};
-
-function filter() {
-  const wanted = find("search").value.normalize("NFC").trimEnd().replace(/ /g, "▁");
-  const kind = find("kind").value, flag = find("flag").value, chosen = STATES[find("state").value] ?? (() => true);
-  find("stem").hidden = stem === null;
-  if (stem !== null) find("stem").textContent = say("stem_only", { stem });
-  table.filter(row => row.token.includes(wanted) && chosen(row) && (!kind || (row.kind ?? "?") === kind) &&
-    (!flag || (flag === "*" ? row.flags.length > 0 : row.flags.includes(flag))) && (stem === null || row.stem === stem));
-  find("shown").textContent = say("shown", { n: table.grid.getDataCount("active"), of: rows.length });
-}
-
-function options(select, first, values) {
-  const chosen = select.value;
-  select.replaceChildren(...[["", first], ...values].map(([value, text]) => new Option(text, value)));
-  select.value = chosen;
-}
-
-function choices() {
-  options(find("state"), say("all_states"), Object.keys(STATES).map(key => [key, say(key)]));
-  const kinds = [...new Set(rows.map(row => row.kind ?? "?"))].sort();
-  options(find("kind"), say("all_kinds"), kinds.map(kind => [kind, kind === "?" ? say("no_kind") : named(kind)]));
-  const flags = [...new Set(rows.flatMap(row => row.flags))].sort();
-  options(find("flag"), say("all_flags"), [["*", say("any_flag")], ...flags.map(flag => [flag, named(flag)])]);
-}
-
-// The running sums, asked for once things are quiet; the last that was asked for is shown.
-let asked = 0, frame = 0;
-async function sum() {
-  const mine = ++asked;
-  find("sums").classList.add("old");
-  cancelAnimationFrame(frame);
-  frame = requestAnimationFrame(by_hand);
-  await pause(150);
-  if (mine !== asked) return;
-  try {
-    await queue.idle();
-    const found = await ask("sums");
-    if (mine === asked) tell(found);
-  } catch { /* the next change asks again, and what is not saved says why */ }
-}
-
-function by_hand() {
-  const count = wanted => rows.reduce((sum, row) => sum + (state(row) === wanted), 0);
-  const clashes = count("clash");
-  const told = say("kept_dropped", { keep: number(count("keep") + clashes), drop: number(count("drop")) });
-  const place = find("sums").querySelector(".by-hand dd");
-  if (!place) return;
-  place.textContent = told;
-  if (clashes) place.append(" ", make("b", "wrong", say("clashes", { n: clashes })));
-}
-
-// The sums, each with what became of what refine left.
-function tell(found) {
-  const most = given.settings.max_new_tokens;
-  const tile = (key, shown, name) => {
-    const by = found[key] - given.now[key], told = `${by > 0 ? "+" : "−"}${shown(Math.abs(by))}`;
-    const more = found[key] == null || shown(Math.abs(by)) === shown(0) ? [] : [make("small", "", ` ${told}`)];
-    return make("div", key, make("dt", "", name), make("dd", "", String(shown(found[key])), ...more));
-  };
-  find("sums").replaceChildren(
-    tile("tokens", number, say("tokens")), tile("tokens_per_word", ratio, say("tokens_per_word")),
-    tile("bytes_per_token", ratio, say("bytes_per_token")), ...(most ? [tile("left", number, say("left", { n: most }))] : []),
-    make("div", "by-hand", make("dt", "", say("by_hand")), make("dd")),
-  );
-  find("sums").classList.remove("old");
-  by_hand();
-}
-
-// What other pages and servers decide. While something of ours is on its way, the file's order is not known yet.
+// What other pages and servers decide. While something of ours is on its way, the file's order is not known yet. A page
+// that nobody sees asks nothing: a browser has but six requests at a time for all of them.
 async function follow() {
-  for (;;) {
+  for (let lost = false; ;) {
     try {
+      if (document.hidden) await new Promise(done => addEventListener("visibilitychange", done, { once: true }));
       await queue.idle();
       const said = await ask(`changes?since=${version}`);
+      if (lost) queue.told();
+      lost = false;
       if (queue.length || said.version < queue.version) continue;
       const changed = new Set(said.changes.flatMap(([name, decision]) => take(name, decision)));
       version = said.version;
       table.paint(changed);
       if (changed.size) {
-        sum();
+        sums.changed();
         detail.show(table.row);
       }
-    } catch {
+    } catch (error) {
+      lost = true;
+      if (!queue.length) Object.assign(find("saved"), { className: "wrong", textContent: error.message });
       await pause(1000);
     }
   }
@@ -243,7 +178,7 @@ async function learn(path, column) {
   for (const key of column ?? Object.keys(found).filter(key => key !== "row")) {
     found[key].forEach((value, at) => { rows[found.row?.[at] ?? at][key] = value; });
   }
-  choices();
+  filters.choices();
   table.repaint();
   detail.show(table.row);
 }
@@ -255,17 +190,13 @@ const refining = new Refining(given.settings, given.tokenizer, {
       for (const name of tokens) if (byToken.has(name)) Object.assign(byToken.get(name), { kept, why: null });
     }
     table.repaint();
-    sum();
+    sums.changed();
   },
 });
 
 await table.built;
-choices();
-filter();
-for (const id of ["kind", "flag", "state"]) find(id).onchange = () => { filter(); find("table").focus(); };
-find("search").oninput = filter;
-find("filters").onsubmit = event => { event.preventDefault(); find("table").focus(); };
-find("stem").onclick = () => { stem = null; filter(); find("table").focus(); };
+filters.choices();
+filters.apply();
 find("open-refine").onclick = () => refining.open();
 find("open-help").onclick = showHelp;
 addEventListener("beforeunload", event => { if (queue.length) event.preventDefault(); });
@@ -274,7 +205,7 @@ const onward = (some, decision) => { decide(some, decision); table.step(1); deta
 keys({
   keep: () => onward([table.row], "keep"), drop: () => onward([table.row], "drop"), clear: () => onward([table.row], null),
   stem_keep: () => onward(group(), "keep"), stem_drop: () => onward(group(), "drop"),
-  stem: () => { stem = stem === null ? table.row.stem : null; filter(); },
+  stem: () => filters.only(table.row.stem),
   undo, down: () => table.step(1), up: () => table.step(-1), page_down: () => table.step(table.page()),
   page_up: () => table.step(-table.page()), first: () => table.step(-Infinity), last: () => table.step(Infinity),
   search: () => { find("search").focus(); find("search").select(); }, leave: () => find("table").focus(),
@@ -282,8 +213,8 @@ keys({
 }, () => table.row !== null);
 find("table").focus();
 queue.told();
-tell(given.now);
-sum();
+sums.tell(given.now);
+sums.changed();
 document.body.dataset.ready = "true";
 follow();
 queue.left().then(found => {

@@ -10,7 +10,7 @@ const WORDS = {
     token: "token", count: "count", rank: "rank", length: "len", price: "price", children: "with it", sources: "sources",
     parts: "made of", why: "why not", stem: "stem", no_kind: "kind not said", sentences: "in the corpus",
     no_sentences: "no sentence: give --corpus", looking: "looking …", price_waits: "being worked out …",
-    price_is: "{n} more tokens without it", goes: "drop this and {n} go with it", goes_kept: "{n} of them kept by hand",
+    price_is: "{n} more tokens without it", price_less: "{n} fewer tokens without it", goes: "drop this and {n} go with it", goes_kept: "{n} of them kept by hand",
     none_goes: "nothing goes with it", in_stem: "{n} of this stem",
     tokens: "tokens kept", tokens_per_word: "tokens per word", bytes_per_token: "bytes per token", left: "left of {n}",
     by_hand: "by hand", kept_dropped: "+{keep} −{drop}", clashes: "{n} clash", unknown: "unknown",
@@ -35,7 +35,7 @@ const WORDS = {
     token: "토큰", count: "빈도", rank: "순위", length: "길이", price: "값", children: "함께 빠짐", sources: "출처",
     parts: "구성", why: "빠진 까닭", stem: "어간", no_kind: "종류 모름", sentences: "말뭉치에서",
     no_sentences: "문장 없음: --corpus를 주세요", looking: "찾는 중 …", price_waits: "계산 중 …",
-    price_is: "없으면 토큰 {n}개가 더 듭니다", goes: "버리면 {n}개가 함께 빠집니다", goes_kept: "그중 {n}개는 직접 남긴 것",
+    price_is: "없으면 토큰 {n}개가 더 듭니다", price_less: "없으면 토큰 {n}개가 덜 듭니다", goes: "버리면 {n}개가 함께 빠집니다", goes_kept: "그중 {n}개는 직접 남긴 것",
     none_goes: "함께 빠지는 것 없음", in_stem: "같은 어간 {n}개",
     tokens: "남은 토큰", tokens_per_word: "어절당 토큰", bytes_per_token: "토큰당 바이트", left: "{n}개 중 여유",
     by_hand: "직접 정함", kept_dropped: "+{keep} −{drop}", clashes: "{n}개 충돌", unknown: "모름",
@@ -58,7 +58,7 @@ const NAMES = {
   noun: "명사", "particle form": "조사 결합형", ending: "어미", "jamo/neologism": "자모·신조어", name: "이름", mixed: "섞임",
   "one source": "출처 하나", "one document": "문서 하나", "phone-like": "전화번호 꼴", profanity: "욕설", "NFD double": "NFD 겹침",
   "never emitted": "안 쓰임", "below min_count": "min_count 미만", "dropped by decision": "결정으로 버림",
-  "beyond max_new_tokens": "max_new_tokens 넘음", unreachable: "만들 수 없음",
+  "beyond max_new_tokens": "max_new_tokens 넘음", "a part of it went": "이루는 토큰이 빠짐",
 };
 
 let language = "en";
