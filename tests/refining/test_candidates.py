@@ -206,6 +206,16 @@ def test_decisions_are_read_in_nfc(tmp_path: Path) -> None:
         Decisions.load(tmp_path / "both.csv")
 
 
+def test_a_row_that_undoes_takes_back_those_above_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    rows = ["▁안녕,keep", " 안녕,undo", "▁안녕,drop", "하,drop", "하,undo", "녕,undo"]
+    path.write_text("\n".join(["token,decision", *rows]))
+    assert Decisions.load(path) == Decisions(drop=frozenset(["▁안녕"]))
+    path.write_text("\n".join(["token,decision", *rows, "▁안녕,keep"]))
+    with pytest.raises(UsageError, match="both keep and drop of ▁안녕"):
+        Decisions.load(path)
+
+
 @pytest.mark.parametrize(
     ("token", "has"),
     [

@@ -29,7 +29,7 @@ def parse(verb: str, function: Callable[..., int | None], args: list[str]) -> di
     )
     parser.add_argument("-c", "--config", action=_Config, help="A YAML file of settings; later ones win.")
     parser.add_function_arguments(function, as_group=False, as_positional=False)
-    given, held = _as_written(function, _with_run(function, args))
+    given, held = _as_written(function, _with_folder(function, args))
     try:
         settings = parser.parse_args(given)
     except ArgumentError as error:
@@ -38,10 +38,15 @@ def parse(verb: str, function: Callable[..., int | None], args: list[str]) -> di
     return {name: held.get(name, value) for name, value in settings.as_dict().items()}
 
 
-def _with_run(function: Callable[..., Any], args: list[str]) -> list[str]:
-    """The folder of a run may stand bare behind a verb that begins with one: `kovocab evaluate RUN`."""
-    bare = args and not args[0].startswith("-") and next(iter(get_type_hints(function)), None) == "run"
-    return ["--run", *args] if bare else args
+_BARE = ("run", "tokenizer")
+"""What may stand bare behind a verb that begins with it."""
+
+
+def _with_folder(function: Callable[..., Any], args: list[str]) -> list[str]:
+    """A folder may stand bare behind a verb that begins with one: `kovocab evaluate RUN`, `kovocab curate DIR`."""
+    first = next(iter(get_type_hints(function)), None)
+    bare = args and not args[0].startswith("-") and first in _BARE
+    return [f"--{first}", *args] if bare else args
 
 
 def _as_written(function: Callable[..., Any], args: list[str]) -> tuple[list[str], dict[str, list[str]]]:

@@ -9,7 +9,7 @@ No function has a name that `kovocab` offers: jsonargparse looks each up there, 
 from pathlib import Path
 from typing import Any, Literal
 
-from kovocab.errors import UsageError, quantity
+from kovocab.errors import NotInstalled, UsageError, quantity
 from kovocab.evaluating.texts import BYTES
 from kovocab.refining.settings import RefineSettings
 from kovocab.tokenizer.script import script_names
@@ -157,6 +157,65 @@ def refine_words(
         f"{quantity(checked['new_tokens'], 'new token')} reachable{remade}; "
         f"{quantity(checked['texts_with_hangul'], 'text')} with {' or '.join(scripts)} decoded as before\n{out}"
     )
+
+
+def curate_tokens(
+    tokenizer: str,
+    words: str,
+    base: str,
+    corpus: str | list[str] | None = None,
+    column: str = "text",
+    encoding: Literal["utf-8", "cp949", "utf-16"] = "utf-8",
+    normalize: Literal["nfc"] | None = None,
+    template: str | list[str] | None = None,
+    decisions: str | None = None,
+    language: Literal["en", "ko"] | None = None,
+    port: int = 8417,
+    open: bool = False,
+) -> None:
+    """Open a page, on this machine alone, on which tokens are kept and dropped by hand.
+
+    Args:
+        tokenizer: The folder that refine left. `kovocab curate TOKENIZER` will do.
+        words: The word counts that it was refined from.
+        base: The base tokenizer that it was refined for.
+        corpus: What was counted, for sentences round a token and the sources it comes from: a file, folder or glob, or
+            a list of them.
+        column: Parquet column or JSON key that holds the text, or a path to it: data[].ko, say.
+        encoding: Of text files; cp949 has EUC-KR in it.
+        normalize: nfc makes syllables of conjoining jamo; by default text is read as it stands.
+        template: In place of a column: {en} {ko}, say, with columns in braces; of several each row has one.
+        decisions: The CSV that decisions are appended to, and that refine reads; by default decisions.csv beside the
+            tokenizer's folder.
+        language: Of the page: en, or ko; by default the browser's.
+        port: Of 127.0.0.1; 0: any that is free. The same one again finds what an earlier page could not save.
+        open: Have this machine's browser show the page.
+    """
+    try:
+        from kovocab.curating.server import Session, serve
+    except ModuleNotFoundError as error:
+        if error.name not in ("starlette", "uvicorn", "js_lib_tabulator"):
+            raise
+        wanted = "wanted what the page needs: pip install 'kovocab[curate]'"
+        raise NotInstalled(f"{error.name} is not installed; {wanted}") from error
+    from kovocab.corpus.settings import Reading
+    from kovocab.curating.curation import Curation
+    from kovocab.curating.decided import Decided
+
+    reading = Reading(column, encoding, normalize, template=template)
+    if corpus is None:
+        _unused("says how a corpus is read; wanted --corpus with it", column=None if column == "text" else column,
+                encoding=None if encoding == "utf-8" else encoding, normalize=normalize, template=template)  # fmt: skip
+
+    folder = Path(tokenizer).absolute()
+    path = folder.parent / "decisions.csv" if decisions is None else Path(decisions)
+    new = not path.exists()
+    decided = Decided(path)
+    curation = Curation.open(folder, Path(words), base, corpus, reading)
+    if new:  # what refine went by is where a person goes on
+        honoured = curation.decisions
+        decided.decide([*((token, "keep") for token in honoured.keep), *((token, "drop") for token in honoured.drop)])
+    serve(Session(curation, decided, language, folder), port, open_=open)
 
 
 def expand_model(

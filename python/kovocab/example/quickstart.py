@@ -117,7 +117,8 @@ def walk(
     if corpus is None:  # of your own text nothing is held out
         _run("evaluate", corpus=f"{out}/held_out.txt", tokenizers=[base, f"{out}/export"])
     page = _page(out)
-    print(_report(out), *page, sep="\n", flush=True)
+    by_hand = ["curate", f"{out}/tokenizer", "--words", words, "--base", base, "--corpus", korean]
+    print(_report(out), *page, f"choose tokens by hand: kovocab {shlex.join(by_hand)}", sep="\n", flush=True)
 
 
 def _run(verb: str, **settings: Any) -> None:

@@ -168,6 +168,15 @@ def _few(tokens: list[str]) -> str:
     return ", ".join(repr(token)[1:-1] if not token.isprintable() else token for token in tokens[:5])
 
 
+UNDO = "undo"
+"""What a row of decisions says that takes back those above it."""
+
+
+def written(token: str) -> str:
+    """A token as tables have it, whatever a person's system made of it: composed, its space as `▁`."""
+    return unicodedata.normalize("NFC", token.replace(" ", "▁"))
+
+
 @dataclass(frozen=True)
 class Decisions:
     """What a person decided: tokens to keep whatever their count, and tokens not to have.
@@ -192,7 +201,8 @@ class Decisions:
     def load(cls, path: str | Path) -> "Decisions":
         """Read a CSV or Parquet file with the columns `token` and `decision` (`keep` or `drop`).
 
-        A space at the start of a token may be written as such or as `▁`.
+        A space at the start of a token may be written as such or as `▁`. `undo` takes back what the rows above say
+        of its token, so that a file may be only ever appended to, as `kovocab curate` does.
 
         Raises:
             UsageError: the file cannot be read, lacks a column, or a row (named) is not a decision.
@@ -211,9 +221,13 @@ class Decisions:
             raise UsageError(f"decisions: {path} has no column {min(missing)!r}; wanted token,decision")
         lists: dict[str, set[str]] = {"keep": set(), "drop": set()}
         for row, (token, decision) in enumerate(table.select("token", "decision").iter_rows(), start=1):
-            if not token or decision not in lists:
-                raise UsageError(f"decisions: {path}, row {row}: {token!r}, {decision!r}; wanted keep or drop")
-            lists[decision].add(token.replace(" ", "▁"))
+            if not token or decision not in (*lists, UNDO):
+                raise UsageError(f"decisions: {path}, row {row}: {token!r}, {decision!r}; wanted keep or drop, or undo")
+            if decision == UNDO:
+                for side in lists.values():
+                    side.discard(written(token))
+            else:
+                lists[decision].add(written(token))
         decisions = cls(frozenset(lists["keep"]), frozenset(lists["drop"]))
         if both := sorted(decisions.keep & decisions.drop):
             raise UsageError(f"decisions: {path} says both keep and drop of {_few(both)}")
