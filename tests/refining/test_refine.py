@@ -410,6 +410,7 @@ def test_the_same_input_gives_the_same_files_for_any_number_of_threads(
         refine(words, base_model_file, RefineSettings(8, 8, 3_000)).save(tmp_path / str(threads))
         saved.append(contents(tmp_path / str(threads)))
     assert sorted(saved[0]) == [
+        "candidates.parquet",
         "kovocab.json",
         "rounds.parquet",
         "tokenizer.json",

@@ -1,17 +1,22 @@
 """The candidates of a refine with all that a person decides by, and what a choice comes to. It knows no page."""
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
+from kovocab.building.target import build_target
+from kovocab.corpus.settings import TEXT, Reading
 from kovocab.counting.word_counts import load_counted, read_counted
 from kovocab.curating import flags
 from kovocab.curating.groups import stems
+from kovocab.curating.places import Places, Sentence, Target
 from kovocab.curating.thresholds import curve, steps
 from kovocab.errors import UsageError
+from kovocab.reading.documents import Corpus, check_readable
 from kovocab.record import Record, difference, read_record
 from kovocab.refining.begun import Begun
 from kovocab.refining.candidates import Decisions, Vocabulary
@@ -21,7 +26,7 @@ from kovocab.refining.refine import refine_from
 from kovocab.refining.refined import Refined
 from kovocab.refining.rounds import TokenCounts
 from kovocab.refining.settings import RefineSettings
-from kovocab.tokenizer.script import SPACE
+from kovocab.tokenizer.script import SPACE, script_of
 from kovocab.tokenizer.tokenizer import Source, load_tokenizer
 
 _TRAINED_BY = ("intermediate_vocab_size", "script", "candidates")
@@ -81,19 +86,31 @@ class Curation:
     _words: Path = field(repr=False)
     _base: Source = field(repr=False)
     _row_of: pl.Series = field(repr=False)
+    _folder: Path = field(repr=False)
+    _corpus: Corpus | None = field(repr=False)
+    _reading: Reading = field(repr=False)
 
     @classmethod
-    def open(cls, tokenizer: str | Path, words: str | Path, base: Source) -> "Curation":
+    def open(
+        cls,
+        tokenizer: str | Path,
+        words: str | Path,
+        base: Source,
+        corpus: Corpus | None = None,
+        reading: Reading = TEXT,
+    ) -> "Curation":
         """Open the folder that refine left; nothing is encoded yet.
 
         Args:
             tokenizer: The folder.
             words: The word counts that it was refined from.
             base: The base that it was refined for.
+            corpus: What was counted, for sentences and sources; as `count` takes it.
+            reading: How documents are found in it.
 
         Raises:
             ArtefactError: the folder is not refine's, of an earlier version, or was changed.
-            CorpusError: the words cannot be read.
+            CorpusError: the words cannot be read, or the corpus.
             UsageError: the words or the base are not those of the folder.
             TokenizerError: the base cannot be read.
         """
@@ -106,12 +123,17 @@ class Curation:
                 f"{tokenizer} was refined for another base than {base}: base_tokenizer was "
                 f"{record.get('base_tokenizer')} and is {digest}"
             )
+        if corpus is not None:
+            check_readable(corpus, reading)
         known = {one.name for one in fields(RefineSettings)}
         settings = RefineSettings(**{name: value for name, value in record["settings"].items() if name in known})
         decided = record.get("decisions", {})
         decisions = Decisions(frozenset(decided.get("keep", ())), frozenset(decided.get("drop", ())))
         rows, row_of = _rows(candidates, settings)
-        return cls(rows, settings, decisions, record, candidates, Path(words), base, row_of)
+        folder = Path(tokenizer)
+        return cls(
+            rows, settings, decisions, record, candidates, Path(words), base, row_of, folder, corpus, reading
+        )  # fmt: skip
 
     @property
     def now(self) -> Sums:
@@ -133,7 +155,7 @@ class Curation:
         return recount.prices().gather(self._row_of).alias("price")
 
     def sums(self, drop: Collection[int] = (), keep: Collection[int] = ()) -> Sums:
-        """What the vocabulary comes to less the rows `drop` and their children, with the rows `keep` and their parts."""
+        """What the vocabulary is less the rows `drop` and their children, with the rows `keep` and their parts."""
         everything = self._begun.candidates.reachable()
         wanted = everything.with_stems(self._there(keep)) | self._kept.there
         vocabulary = everything.without(~wanted | self._there(drop)).reachable()
@@ -163,6 +185,47 @@ class Curation:
         size = self._begun.counted.record.get("bytes", 0)
         return curve(self._begun, self._all_counted, self.settings, steps(size, self.settings.min_count))
 
+    def sources_and_flags(self) -> pl.DataFrame | None:
+        """What one pass over the corpus says: `row: u32, sources: list[str], flags: list[str]`; None without corpus.
+
+        Of each row, all of its flags. A token that stands in one document alone, or of several sources in one, is
+        flagged where it stands there more than once.
+        """
+        if self._places is None:
+            return None
+        found = self._places.look()
+        several = found["sources"].explode().n_unique() > 1
+        rows = self.rows.select("row", "count", "flags").join(found, on="row", how="left", maintain_order="left")
+        often = pl.col("count") > 1
+        one_source = pl.when(often & (pl.col("sources").list.len() == 1) & pl.lit(several)).then(pl.lit("one source"))
+        one_document = pl.when(often & (pl.col("documents") == 1)).then(pl.lit("one document"))
+        return rows.select(
+            "row",
+            pl.col("sources").fill_null(pl.lit([], dtype=pl.List(pl.String))),
+            flags=pl.concat_list("flags", pl.concat_list(one_source, one_document).list.drop_nulls()),
+        )
+
+    def sentences(self, row: int) -> list[Sentence]:
+        """Up to three places of a row's token, each in another document, that `sources_and_flags` has met so far."""
+        return [] if self._places is None else self._places.of(row)
+
+    @cached_property
+    def _places(self) -> Places | None:
+        if self._corpus is None:
+            return None
+        base = load_tokenizer(self._base)
+        script = base.spelling.possible(script_of(self.settings.script))
+        everything = build_target(base, Vocabulary.of_table(self._candidates).reachable().frame(), script)
+        kept = self.rows["kept"].to_numpy()
+        targets = []
+        for tokenizer, wanted in ((load_tokenizer(self._folder), kept), (everything, ~kept)):
+            ids = self.rows["token"].replace_strict(tokenizer.texts, default=None, return_dtype=pl.Int64)
+            there = self.rows.select("row", id=ids).filter(pl.Series(wanted)).drop_nulls()
+            rows = np.full(tokenizer.size, -1, dtype=np.int32)
+            rows[there["id"].to_numpy()] = there["row"].to_numpy()
+            targets.append(Target(tokenizer, rows))
+        return Places(self._corpus, self._reading, targets, len(self.rows))
+
     @cached_property
     def _begun(self) -> Begun:
         return Begun.of(load_counted(self._words), self._base, self.settings, self._candidates)
@@ -189,7 +252,7 @@ class Curation:
         """The rows of the candidates' table that are these of `rows`, as a set."""
         numbers = pl.Series(list(rows), dtype=pl.UInt32)
         if len(numbers) and int(numbers.max()) >= len(self.rows):  # type: ignore[arg-type]
-            raise UsageError(f"there is no row {numbers.max()}; wanted 0 to {len(self.rows) - 1}")
+            raise UsageError(f"there is no row {max(rows)}; wanted 0 to {len(self.rows) - 1}")
         none = pl.repeat(False, len(self._candidates), eager=True, dtype=pl.Boolean)
         return none.scatter(self._row_of.gather(numbers), True)
 
@@ -209,15 +272,14 @@ def _rows(candidates: pl.DataFrame, settings: RefineSettings) -> tuple[pl.DataFr
     new = candidates.with_row_index("at").filter(~pl.col("base")).sort("count", "token", descending=[True, False])
     rows = new.with_row_index("row")
     number_of = pl.repeat(None, len(candidates), eager=True, dtype=pl.UInt32).scatter(rows["at"], rows["row"])
-    pairs = Vocabulary.of_table(candidates).needs().select(
-        row=number_of.gather(pl.col("needed").to_physical()) if False else pl.col("needed"), child=pl.col("row")
-    )
-    pairs = pairs.filter(pl.col("row") != pl.col("child")).with_columns(
-        row=number_of.gather(pairs.filter(pl.col("row") != pl.col("child"))["row"]),
-        child=number_of.gather(pairs.filter(pl.col("row") != pl.col("child"))["child"]),
+    pairs = Vocabulary.of_table(candidates).needs().filter(pl.col("row") != pl.col("needed"))
+    pairs = pl.DataFrame(
+        [number_of.gather(pairs["needed"]).alias("row"), number_of.gather(pairs["row"]).alias("child")]
     )
     children = pairs.drop_nulls().sort("row", "child").group_by("row", maintain_order=True).agg(children="child")
-    least = pl.when("character").then(min(settings.min_count, settings.min_syllable_count)).otherwise(settings.min_count)
+    least = (
+        pl.when("character").then(min(settings.min_count, settings.min_syllable_count)).otherwise(settings.min_count)
+    )
     of_tokens = flags.of_tokens(rows["token"], rows["count"], rows.select(least).to_series())
     empty = pl.lit([], dtype=pl.List(pl.String))
     made = (
@@ -234,8 +296,22 @@ def _rows(candidates: pl.DataFrame, settings: RefineSettings) -> tuple[pl.DataFr
             sources=empty,
         )
         .select(
-            "row", "token", "count", "seen", "rank", "length", "kind", "stem", "left", "right", "children", "kept",
-            "why", "round", "flags", "sources",
-        )  # fmt: skip
+            "row",
+            "token",
+            "count",
+            "seen",
+            "rank",
+            "length",
+            "kind",
+            "stem",
+            "left",
+            "right",
+            "children",
+            "kept",
+            "why",
+            "round",
+            "flags",
+            "sources",
+        )
     )
     return made, rows["at"]

@@ -41,7 +41,7 @@ export class Detail {
       this.links("", row.children.slice(0, 40).map(child => this.of(child).token), row.children.length - 40),
       make("h3", "", say("sentences")), sentences,
     );
-    if (this.cached.has(row.row)) this.tell(sentences, row);
+    if (this.cached.has(row.row)) this.tell(sentences, this.cached.get(row.row));
     else this.timer = setTimeout(() => this.look(sentences, row), PAUSE);
   }
 
@@ -71,16 +71,15 @@ export class Detail {
 
   async look(place, row) {
     try {
-      this.cached.set(row.row, await this.ask(`sentences?row=${row.row}`));
+      const found = await this.ask(`sentences?row=${row.row}`);
+      if (found.length) this.cached.set(row.row, found); // else the corpus is still being read
+      if (place.isConnected) this.tell(place, found);
     } catch (error) {
       if (place.isConnected) place.replaceChildren(make("p", "quiet", error.message));
-      return;
     }
-    if (place.isConnected) this.tell(place, row);
   }
 
-  tell(place, row) {
-    const found = this.cached.get(row.row);
+  tell(place, found) {
     place.replaceChildren(...found.map(({ text, start, end, source }) => {
       // The server counts characters, this language halves of pairs.
       const letters = [...text], part = (from, to) => letters.slice(from, to).join("");

@@ -1,6 +1,7 @@
 """What a person should look at, each with the reason in two words. A flag takes nothing out."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Literal
 
@@ -23,8 +24,12 @@ _DIGITS = "영공일이삼사오육륙칠팔구"
 _PHONE = re.compile(f"(?:[{_DIGITS}]{{3,}}|[{_DIGITS}십백천만억조]{{4,}})(?:번|원|호)?")
 """Three digits in a row, or a longer number; Hangul tokens hold no others."""
 
-_SURNAMES = "김이박최정강조윤장임한오서신권황안송류전홍고문양손배백허남심노하곽성차주우구민진나지엄채원천방공현함변염여추도소석선설마길연위표명기반왕금옥육인맹제모탁국은편용"
-_NAME = re.compile(f"[{_SURNAMES}][가-힣]{{1,2}}(?:씨|님|군|양|선생|교수|기자|의원|대표|감독|배우|판사|검사|변호사)(?:은|는|이|가|을|를|의|도|와|과)?")
+_SURNAMES = (
+    "김이박최정강조윤장임한오서신권황안송류전홍고문양손배백허남심노하곽성차주우구민진나지엄채"
+    "원천방공현함변염여추도소석선설마길연위표명기반왕금옥육인맹제모탁국은편용"
+)
+_CALLED = "씨|님|군|양|선생|교수|기자|의원|대표|감독|배우|판사|검사|변호사"
+_NAME = re.compile(f"[{_SURNAMES}][가-힣]{{1,2}}(?:{_CALLED})(?:은|는|이|가|을|를|의|도|와|과)?")
 """A surname, a given name and what people are called by."""
 
 _PROFANITY = re.compile(
@@ -53,6 +58,8 @@ def of_tokens(tokens: pl.Series, counts: pl.Series, least: pl.Series) -> pl.Seri
             flags.append("phone-like")
         if _PROFANITY.search(text):
             flags.append("profanity")
+        if not unicodedata.is_normalized("NFC", text):
+            flags.append("NFD double")
         if count == 0:
             flags.append("never emitted")
         if count < threshold:

@@ -22,13 +22,15 @@ def steps(size: int, *more: int) -> list[int]:
 def at(settings: RefineSettings, min_count: int) -> RefineSettings:
     """The same settings with another threshold, of single characters too where they had the same."""
     same = settings.min_syllable_count == settings.min_count
-    return replace(
-        settings, min_count=min_count, min_syllable_count=min_count if same else settings.min_syllable_count
-    )
+    return replace(settings, min_count=min_count, min_syllable_count=min_count if same else settings.min_syllable_count)
 
 
 def curve(
-    begun: Begun, recount: Recount, settings: RefineSettings, thresholds: Sequence[int], decisions: Decisions | None = None
+    begun: Begun,
+    recount: Recount,
+    settings: RefineSettings,
+    thresholds: Sequence[int],
+    decisions: Decisions | None = None,
 ) -> pl.DataFrame:
     """What `refine` leaves with each of some thresholds, exactly.
 

@@ -1,12 +1,12 @@
 """What became of each candidate: whether it is there, and else when it went and why. Pure.
 
-`refine` leaves it beside the vocabulary as `candidates.parquet`, so that whoever looks at it later, or refines again with
-other thresholds, trains nothing.
+`refine` leaves it beside the vocabulary as `candidates.parquet`, so that whoever looks at it later, or refines again
+with other thresholds, trains nothing.
 """
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import polars as pl
 
@@ -20,20 +20,19 @@ from kovocab.refining.settings import RefineSettings, Why
 
 CANDIDATES = "candidates.parquet"
 
-_SCHEMA = pl.Schema(
-    {
-        "token": pl.String,
-        "left": pl.String,
-        "right": pl.String,
-        "character": pl.Boolean,
-        "base": pl.Boolean,
-        "scaffolds": pl.List(pl.String),
-        "seen": pl.UInt64,
-        "count": pl.UInt64,
-        "round": pl.UInt32,
-        "why": pl.Enum(get_args(Why)),
-    }
-)
+_COLUMNS: dict[str, Any] = {
+    "token": pl.String,
+    "left": pl.String,
+    "right": pl.String,
+    "character": pl.Boolean,
+    "base": pl.Boolean,
+    "scaffolds": pl.List(pl.String),
+    "seen": pl.UInt64,
+    "count": pl.UInt64,
+    "round": pl.UInt32,
+    "why": pl.Enum(get_args(Why)),
+}
+_SCHEMA = pl.Schema(_COLUMNS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +57,7 @@ class Fates:
         none = cls(counts, there.cast(pl.UInt32), there.cast(_SCHEMA["why"]))
         return none._gone(first.there & ~decided.there, 0, "dropped by decision")
 
-    def after(
-        self, before: State, counts: pl.Series, after: State, settings: RefineSettings, number: int
-    ) -> "Fates":
+    def after(self, before: State, counts: pl.Series, after: State, settings: RefineSettings, number: int) -> "Fates":
         """After a round that went from `before` to `after`; `counts` are what the target of `before` emits."""
         target, character = before.target.there, before.vocabulary.table["character"]
         least = min(settings.min_count, settings.min_syllable_count)

@@ -102,8 +102,8 @@ class Recount:
     def prices(self) -> pl.Series:
         """How many more tokens the words are without each row, and without all that cannot be made without it.
 
-        They are those of the vocabulary that was counted last, and exact: what the target of the vocabulary less the row
-        would emit. Below 0 where the words are fewer tokens without it, as happens with a part that often makes
+        They are those of the vocabulary that was counted last, and exact: what the target of the vocabulary less the
+        row would emit. Below 0 where the words are fewer tokens without it, as happens with a part that often makes
         others impossible.
 
         Returns:

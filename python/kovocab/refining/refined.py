@@ -57,7 +57,7 @@ class Refined:
         return Reference(self.target).library
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Record:
-        """Write the tokenizer, `vocabulary.parquet`, `rounds.parquet`, `candidates.parquet` and the record; check what was written.
+        """Write the tokenizer, its tables (vocabulary, rounds, candidates) and the record; check what was written.
 
         Nothing is left behind where a promise does not hold.
 
