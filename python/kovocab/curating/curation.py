@@ -209,6 +209,12 @@ class Curation:
         """Up to three places of a row's token, each in another document, that `sources_and_flags` has met so far."""
         return [] if self._places is None else self._places.of(row)
 
+    def close(self) -> None:
+        """Have a pass over the corpus that goes on in another thread end soon."""
+        places = self.__dict__.get("_places")  # not made for this
+        if places is not None:
+            places.over.set()
+
     @cached_property
     def _places(self) -> Places | None:
         if self._corpus is None:

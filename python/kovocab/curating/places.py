@@ -7,6 +7,7 @@ where the target of all candidates does.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -66,10 +67,14 @@ class Places:
         reading: How documents are found in it.
         targets: What emits candidates.
         rows: How many candidates there are.
+
+    Attributes:
+        over: Set it, and a pass that goes on ends with what it has found.
     """
 
     def __init__(self, corpus: Corpus, reading: Reading, targets: Sequence[Target], rows: int) -> None:
         self._corpus, self._reading, self._targets, self._size = corpus, reading, targets, rows
+        self.over = Event()
         self._kept: dict[int, list[tuple[int, int, int, npt.NDArray[Any]]]] = {}
         self._files: list[str] = []
         self._references: dict[int, Reference] = {}
@@ -103,6 +108,8 @@ class Places:
         for number, file in enumerate(files):
             has = found.setdefault(sources[number], np.zeros(self._size, dtype=np.bool_))
             for batch in batches(self._corpus if file is None else file, self._reading):  # type: ignore[arg-type]
+                if self.over.is_set():
+                    break
                 texts = batch.filter(batch.str.len_bytes() > 0)
                 for which, encoder in enumerate(encoders):
                     stands = self._stands(which, encoder, texts)

@@ -206,10 +206,14 @@ def serve(session: Session, port: int, *, open_: bool) -> None:
         )  # fmt: skip
         session.closing = lambda: server.should_exit
         print(f"{session.decided.path}\n{address}", flush=True)
-        threading.Thread(target=lambda: session.rows, daemon=True).start()  # while the browser is on its way
+        # While the browser is on its way. No daemon: Python ends those wherever they are, in the engine too.
+        threading.Thread(target=lambda: session.rows).start()
         if open_:
             threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
-        server.run(sockets=[listening])
+        try:
+            server.run(sockets=[listening])
+        finally:
+            session.curation.close()
 
 
 async def _file(file: Path, _: Request) -> Response:
