@@ -136,7 +136,7 @@ ROUNDS: list[int] = []
 def test_every_round_on_real_text(
     ko_small: pl.Series, mistral: Any, monkeypatch: pytest.MonkeyPatch, chosen: RefineSettings, decided: bool
 ) -> None:
-    monkeypatch.setattr(import_module("kovocab.refining.begun"), "Recount", Checked)
+    monkeypatch.setattr(import_module("kovocab.refining.intermediate"), "Recount", Checked)
     ROUNDS.clear()
     words = count(ko_small.gather_every(8), mistral)
     decisions = Decisions(frozenset(["▁대한민국"]), frozenset(["습니다", "▁그", "이다"])) if decided else None
@@ -146,7 +146,7 @@ def test_every_round_on_real_text(
 
 
 def test_every_round_of_a_base_that_merges_hangul(base: TokenizerJson, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("kovocab.refining.begun"), "Recount", Checked)
+    monkeypatch.setattr(import_module("kovocab.refining.intermediate"), "Recount", Checked)
     texts = pl.Series(list(sample_documents(100_000)))
     once = refine(count(texts, base), base, RefineSettings(8, 8, 2_000))
     target = build_target(base, once.vocabulary.head(len(once.vocabulary) // 2))

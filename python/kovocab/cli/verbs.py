@@ -159,6 +159,22 @@ def refine_words(
     )
 
 
+def show_thresholds(words: str, base: str, out: str | None = None, **settings: Any) -> None:
+    """Tell what each min_count would leave, new tokens and tokens per word, from one training of candidates.
+
+    Args:
+        words: The Parquet file of word counts that `kovocab count` left. `kovocab thresholds WORDS` will do.
+        base: The base tokenizer: a tokenizer.json, a tokenizer.model, a folder with one, or a name on the hub.
+        out: An SVG file of the curve to write, if given.
+    """
+    from kovocab.curating.thresholds import table, thresholds
+
+    found, suits = thresholds(words, base, RefineSettings(**settings), out)
+    print(table(found, suits))
+    if out is not None:
+        print(out)
+
+
 def curate_tokens(
     tokenizer: str,
     words: str,

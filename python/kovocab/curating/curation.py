@@ -11,22 +11,21 @@ import polars as pl
 from kovocab.building.target import build_target
 from kovocab.corpus.settings import TEXT, Reading
 from kovocab.counting.word_counts import load_counted, read_counted
-from kovocab.curating import flags
-from kovocab.curating.groups import stems
 from kovocab.curating.places import Places, Sentence, Target
+from kovocab.curating.rows import rows_of
 from kovocab.curating.thresholds import curve, steps
 from kovocab.errors import UsageError
 from kovocab.reading.documents import Corpus, check_readable
 from kovocab.record import Record, difference, read_record
-from kovocab.refining.begun import Begun
 from kovocab.refining.candidates import Decisions, Vocabulary
 from kovocab.refining.fates import read_candidates
+from kovocab.refining.intermediate import Begun
 from kovocab.refining.recount import Recount
 from kovocab.refining.refine import refine_from
 from kovocab.refining.refined import Refined
 from kovocab.refining.rounds import TokenCounts
 from kovocab.refining.settings import RefineSettings
-from kovocab.tokenizer.script import SPACE, script_of
+from kovocab.tokenizer.script import script_of
 from kovocab.tokenizer.tokenizer import Source, load_tokenizer
 
 _TRAINED_BY = ("intermediate_vocab_size", "script", "candidates")
@@ -129,7 +128,7 @@ class Curation:
         settings = RefineSettings(**{name: value for name, value in record["settings"].items() if name in known})
         decided = record.get("decisions", {})
         decisions = Decisions(frozenset(decided.get("keep", ())), frozenset(decided.get("drop", ())))
-        rows, row_of = _rows(candidates, settings)
+        rows, row_of = rows_of(candidates, settings)
         folder = Path(tokenizer)
         return cls(
             rows, settings, decisions, record, candidates, Path(words), base, row_of, folder, corpus, reading
@@ -271,53 +270,3 @@ class Curation:
     ) -> Sums:
         most = settings.max_new_tokens
         return Sums(tokens, tokens_per_word, bytes_per_token, None if most is None else most - tokens)
-
-
-def _rows(candidates: pl.DataFrame, settings: RefineSettings) -> tuple[pl.DataFrame, pl.Series]:
-    """The rows, and of each the row of the candidates' table that it is."""
-    new = candidates.with_row_index("at").filter(~pl.col("base")).sort("count", "token", descending=[True, False])
-    rows = new.with_row_index("row")
-    number_of = pl.repeat(None, len(candidates), eager=True, dtype=pl.UInt32).scatter(rows["at"], rows["row"])
-    pairs = Vocabulary.of_table(candidates).needs().filter(pl.col("row") != pl.col("needed"))
-    pairs = pl.DataFrame(
-        [number_of.gather(pairs["needed"]).alias("row"), number_of.gather(pairs["row"]).alias("child")]
-    )
-    children = pairs.drop_nulls().sort("row", "child").group_by("row", maintain_order=True).agg(children="child")
-    least = (
-        pl.when("character").then(min(settings.min_count, settings.min_syllable_count)).otherwise(settings.min_count)
-    )
-    of_tokens = flags.of_tokens(rows["token"], rows["count"], rows.select(least).to_series())
-    empty = pl.lit([], dtype=pl.List(pl.String))
-    made = (
-        rows.join(children, on="row", how="left", maintain_order="left")
-        .with_columns(
-            pl.col("children").fill_null(pl.lit([], dtype=pl.List(pl.UInt32))),
-            of_tokens,
-            pl.Series("stem", stems(rows["token"].to_list(), rows["count"].to_list()), dtype=pl.String),
-            rank=pl.col("count").rank("min", descending=True).cast(pl.UInt32),
-            length=pl.col("token").str.strip_prefix(SPACE).str.len_chars(),
-            kind=pl.lit(None, dtype=pl.String),
-            kept=pl.col("why").is_null(),
-            why=pl.col("why").cast(pl.String),
-            sources=empty,
-        )
-        .select(
-            "row",
-            "token",
-            "count",
-            "seen",
-            "rank",
-            "length",
-            "kind",
-            "stem",
-            "left",
-            "right",
-            "children",
-            "kept",
-            "why",
-            "round",
-            "flags",
-            "sources",
-        )
-    )
-    return made, rows["at"]

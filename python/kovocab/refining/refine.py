@@ -19,9 +19,9 @@ from kovocab.counting.word_counts import Counted, of_frame
 from kovocab.errors import CycleError, quantity
 from kovocab.record import Record
 from kovocab.refining.base_folder import made_plan
-from kovocab.refining.begun import Begun
 from kovocab.refining.candidates import Decisions, Vocabulary
 from kovocab.refining.fates import Fates
+from kovocab.refining.intermediate import Begun
 from kovocab.refining.recount import Recount
 from kovocab.refining.refined import Refined, made_from_of
 from kovocab.refining.rounds import Round, State, TokenCounts, turn
@@ -88,8 +88,13 @@ class Turned:
     recount: Recount
 
 
-def turn_until_still(begun: Begun, recount: Recount, settings: RefineSettings, decisions: Decisions) -> Turned:
-    """Drop and add until nothing changes, with a `recount` of all candidates that is changed; errors as `refine`."""
+def turn_until_still(
+    begun: Begun, recount: Recount, settings: RefineSettings, decisions: Decisions, told: int = logging.INFO
+) -> Turned:
+    """Drop and add until nothing changes, with a `recount` of all candidates that is changed; errors as `refine`.
+
+    `told` is the level at which rounds are logged.
+    """
     states = [State(begun.decided(decisions), begun.candidates.rows(decisions.drop))]
     keep = begun.candidates.rows(decisions.keep)
     whole = begun.candidates.reachable()
@@ -101,7 +106,7 @@ def turn_until_still(begun: Begun, recount: Recount, settings: RefineSettings, d
         after, row = turn(states[-1], counts, begun.characters, settings, keep, number=len(states))
         fates = fates.after(states[-1], counts.by_row, after, settings, row.round)
         rounds.append(row)
-        log.info("round %d: %.4f s", row.round, time.perf_counter() - start)
+        log.log(told, "round %d: %.4f s", row.round, time.perf_counter() - start)
         if not row.unreachable + row.dropped + row.added:
             return Turned(states[-1].vocabulary, counts, rounds, fates, recount)
         for number, earlier in enumerate(states[1:], start=1):
