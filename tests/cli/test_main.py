@@ -161,7 +161,7 @@ FULL = "--corpus a.txt --tokenizer t --out w"
         ("", "wanted a verb, one of count, combine, refine"),
         (
             "cuont --out x",
-            "there is no such verb; wanted one of count, combine, refine, expand, pack, plan, coverage, fit",
+            "there is no such verb; wanted one of count, combine, refine, thresholds, curate, expand, pack, plan",
         ),
         ("--out x", "kovocab --out: there is no such verb"),
         ("count", "required: corpus, tokenizer, out"),

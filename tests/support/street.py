@@ -3,6 +3,7 @@
 Where torch is not installed it ends with the tokenizer.
 """
 
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -32,12 +33,12 @@ predictions: {street}/predictions.parquet
 
 def skip_training(verb: str) -> None:
     """Skip the test of a verb that trains where kovocab[train] is not installed."""
-    if verb in {*TRAINING, "expand", "export", "pack"} and not TRAINS:
+    if verb in {*TRAINING, "expand", "export", "pack", "transfer"} and not TRAINS:
         pytest.skip("pip install kovocab[train]")
 
 
 def walk(street: Path) -> None:
-    """Leave ko.txt, base, words.parquet, tokenizer, expanded, fit.yaml, run and export in `street`."""
+    """Leave ko.txt, base, instruct (its sibling), words, tokenizer, expanded, fit.yaml, run and export in `street`."""
     (street / "base").mkdir(parents=True)
     rows = save_tokenizer(street / "base")
     (street / "fit.yaml").write_text(FIT.format(street=street))
@@ -48,6 +49,7 @@ def walk(street: Path) -> None:
 
         torch.set_num_threads(1)
         tiny(rows=rows).save_pretrained(street / "base")
+        shutil.copytree(street / "base", street / "instruct")
     for verb, settings in STREET if TRAINS else STREET[:3]:
         assert main([verb, *(setting.format(street=street) for setting in settings.split())]) == 0
 

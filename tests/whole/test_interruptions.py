@@ -40,6 +40,14 @@ HELD = {
         "--words {street}/words.parquet --base {street}/base --out out --min_count 50",
         "kovocab.building.promises.check_promises",
     ),
+    "thresholds": (
+        "--words {street}/words.parquet --base {street}/base --intermediate_vocab_size 800 --out out.svg",
+        "kovocab.curating.thresholds.drawn",
+    ),
+    "curate": (
+        "{street}/tokenizer --words {street}/words.parquet --base {street}/base --decisions out.csv --port 0",
+        "kovocab.curating.server.application",
+    ),
     "expand": (
         "--model {street}/base --tokenizer {street}/tokenizer --out out",
         "kovocab.expanding.expand._check_written",
@@ -58,6 +66,10 @@ HELD = {
         "kovocab.model.causal_lm.CausalLM.predict_step",
     ),
     "export": ("--stage {street}/run --out out", "kovocab.exporting.export._check"),
+    "transfer": (
+        "--base {street}/base --adapted {street}/expanded --instruct {street}/instruct --out out",
+        "kovocab.transferring.transfer.write_record",
+    ),
     "evaluate": (
         "{street}/run --documents 5 --out out.json",
         "kovocab.measuring.evaluate.save",
@@ -82,8 +94,10 @@ def test_what_asks_to_stop_leaves_no_half_artefact(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     skip_training("fit" if verb in ("evaluate", "report") else verb)  # of models, here
-    if verb == "report":
+    if verb in ("report", "thresholds"):
         pytest.importorskip("altair", reason="pip install kovocab[report]")
+    if verb == "curate":
+        pytest.importorskip("starlette", reason="pip install kovocab[curate]")
     settings, place = HELD[verb]
     number = getattr(signal, name)
     monkeypatch.setattr(place, held(number))
