@@ -5,8 +5,8 @@ candidate, its price, where it stands in the text, sums of any choice; a page on
 never trains what refine has trained, and a flag takes nothing out.
 
 curation    the candidates with all that is known of them; sums, prices, refine again
-rows        the candidates as rows: what depends on what
-groups      tokens that are decided together, by their stem
+rows        the candidates as rows: what depends on what, stems
+kinds       what kind of word a token is, by kiwipiepy
 flags       what a person should look at
 places      where candidates stand in the corpus
 thresholds  the verb: what each min_count leaves

@@ -11,6 +11,7 @@ import polars as pl
 from kovocab.building.target import build_target
 from kovocab.corpus.settings import TEXT, Reading
 from kovocab.counting.word_counts import load_counted, read_counted
+from kovocab.curating.kinds import kinds
 from kovocab.curating.places import Places, Sentence, Target
 from kovocab.curating.rows import rows_of
 from kovocab.curating.thresholds import curve, steps
@@ -203,6 +204,11 @@ class Curation:
             pl.col("sources").fill_null(pl.lit([], dtype=pl.List(pl.String))),
             flags=pl.concat_list("flags", pl.concat_list(one_source, one_document).list.drop_nulls()),
         )
+
+    def kinds(self) -> pl.DataFrame | None:
+        """What kind of word each row is, see `kovocab.curating.kinds`: `kind: str?`, by row; None without kiwipiepy."""
+        found = kinds(self.rows["token"].to_list())
+        return None if found is None else pl.DataFrame({"kind": found}, {"kind": pl.String})
 
     def sentences(self, row: int) -> list[Sentence]:
         """Up to three places of a row's token, each in another document, that `sources_and_flags` has met so far."""

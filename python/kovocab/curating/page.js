@@ -225,4 +225,5 @@ queue.left().then(found => {
   queue.idle().then(() => { find("saved").textContent = say("found_again", { n: known.length }); });
 });
 learn("prices", ["price"]);
+learn("kinds");
 learn("sources_and_flags");

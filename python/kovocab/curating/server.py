@@ -72,6 +72,7 @@ class Session:
         self._deciding = threading.Lock()
         self._working = threading.Lock()  # with the word counts, one piece of work at a time
         self._reading = threading.Lock()  # the corpus
+        self._analysing = threading.Lock()
         self._once: dict[str, Any] = {}
         self._refined: Any = None
 
@@ -111,7 +112,7 @@ class Session:
 
     def once(self, name: str, _: Any) -> Any:
         """What is worked out once: the columns of a table, by name."""
-        with self._reading if name == "sources_and_flags" else self._working:
+        with {"sources_and_flags": self._reading, "kinds": self._analysing}.get(name, self._working):
             if name not in self._once:
                 found = getattr(self.curation, name)()
                 self._once[name] = None if found is None else found.to_frame() if name == "prices" else found
@@ -167,7 +168,7 @@ def application(session: Session, port: int, token: str) -> ASGIApp:
     files = {path: HERE / name for path, name in SHELL.items()}
     files |= {path: TABULATOR / name for path, name in TABLE.items()}
     gets = {"rows": session.begin, "decisions": session.decisions, "sentences": session.sentences, "sums": session.sums}
-    gets |= {name: partial(session.once, name) for name in ("prices", "sources_and_flags", "curve")}
+    gets |= {name: partial(session.once, name) for name in ("prices", "kinds", "sources_and_flags", "curve")}
     posts = {"decide": session.decide, "refine": session.refine, "accept": session.accept}
     routes = [Route(path, partial(_file, file)) for path, file in files.items()]
     routes += [Route(f"/api/{name}", partial(_asked, answer), methods=["GET"]) for name, answer in gets.items()]
