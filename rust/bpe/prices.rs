@@ -37,7 +37,9 @@ impl Sets {
         let mut all: Vec<Vec<u32>> = (0..).take(self.ends.len()).map(|id| self.of(id).to_vec()).collect();
         for (token, parts) in made {
             let mut sets = std::mem::take(&mut all[token as usize]);
-            parts.iter().for_each(|part| sets.extend_from_slice(&all[*part as usize]));
+            for part in parts {
+                sets.extend_from_slice(&all[part as usize]);
+            }
             sets.sort_unstable();
             sets.dedup();
             all[token as usize] = sets;
@@ -97,7 +99,9 @@ impl Pricing<'_> {
         let (mut touched, mut scratch) = (Vec::new(), Scratch::default());
         shard.each_encoded(|atoms, now, count| {
             touched.clear();
-            now.iter().for_each(|id| touched.extend_from_slice(self.touching.of(*id)));
+            for id in now {
+                touched.extend_from_slice(self.touching.of(*id));
+            }
             touched.sort_unstable();
             touched.dedup();
             let before: u64 = now.iter().map(|id| self.weights[*id as usize].0).sum();

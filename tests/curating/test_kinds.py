@@ -8,7 +8,8 @@ from kovocab.curating.kinds import kind, kinds
 
 SAID = {
     "▁대한민국": "name", "▁연구": "noun", "연구에서": "particle form", "에서": "particle form",
-    "▁들의": "particle form", "▁했다": "ending", "습니다": "ending", "▁기발한": "ending", "ㅋㅋㅋ": "jamo/neologism", "▁그리고": "mixed",
+    "▁들의": "particle form", "▁했다": "ending", "습니다": "ending", "▁기발한": "ending",
+    "ㅋㅋㅋ": "jamo/neologism", "▁그리고": "mixed",
 }  # fmt: skip
 
 

@@ -15,8 +15,8 @@ def kinds(tokens: Sequence[str]) -> list[str | None] | None:
     """The kind of each token, as word counts write it; None where kiwipiepy is not installed.
 
     Tags are those of the Sejong corpus. A *name* is a proper noun alone; a *noun* has nouns, roots and what makes
-    nouns; a *particle form* ends with a particle (of nothing else, or of a noun); an *ending* has endings, or is a verb or
-    adjective before them; *jamo/neologism* holds single jamo, or what the analysis does not know.
+    nouns; a *particle form* ends with a particle (of nothing else, or of a noun); an *ending* has endings, or is a verb
+    or adjective before them; *jamo/neologism* holds single jamo, or what the analysis does not know.
     """
     try:
         from kiwipiepy import Kiwi  # loads some 100 MB of a model: where it is asked for
