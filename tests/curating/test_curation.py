@@ -1,5 +1,6 @@
 """What a person is told of a candidate: held to targets that are built and counted anew, on real text."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,6 +105,9 @@ def test_prices_and_sums_are_those_of_targets_built_without(curation: Curation, 
     sums = curation.sums(drop=dropped, keep=kept_too)
     tokens = emitted(curation, place, rows)
     assert sums.tokens_per_word == pytest.approx(tokens / words, rel=1e-12)
+    size = load_counted(place / "words.parquet").record["bytes"]
+    assert sums.bytes_per_token == pytest.approx(size / tokens, rel=1e-12)
+    assert sums.left == SETTINGS.max_new_tokens - sums.tokens
 
 
 def test_refine_again_is_refine(curation: Curation, place: Path, tmp_path: Path) -> None:
@@ -147,3 +151,8 @@ def test_what_does_not_belong_together_is_refused(place: Path, data: Path, tmp_p
     write_record(old, record)
     with pytest.raises(ArtefactError, match=r"has no candidates\.parquet, which `kovocab refine` leaves"):
         Curation.open(old, words, base)
+    damaged = shutil.copytree(place / "tokenizer", tmp_path / "damaged")
+    table = damaged / "candidates.parquet"
+    pl.read_parquet(table).head(9).write_parquet(table)
+    with pytest.raises(ArtefactError, match=r"candidates\.parquet is not as `kovocab refine` wrote it"):
+        Curation.open(damaged, words, base)

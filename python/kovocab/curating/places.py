@@ -106,6 +106,8 @@ class Places:
         seen = np.zeros(self._size, dtype=np.uint8)
         documents = 0
         for number, file in enumerate(files):
+            if self.over.is_set():
+                break
             has = found.setdefault(sources[number], np.zeros(self._size, dtype=np.bool_))
             for batch in batches(self._corpus if file is None else file, self._reading):  # type: ignore[arg-type]
                 if self.over.is_set():
