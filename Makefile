@@ -25,7 +25,7 @@ NEXT ?= $(addprefix tests/,machine corpus reading tokenizer building counting re
 SOURCES := pyproject.toml constraints.txt Cargo.toml $(wildcard rust/*.rs rust/*/*.rs)
 
 .DEFAULT_GOAL := all
-.PHONY: all help build quickstart format lint browser test test-next test-served llama-cpp fuzz attack bench findings gpu-wheels gpu clean
+.PHONY: all help build quickstart format lint browser dist test test-install test-next test-served llama-cpp fuzz attack bench findings gpu-wheels gpu clean
 
 all: format build lint test ## Format, lint and test: what to run before a commit
 
@@ -67,6 +67,18 @@ browser: ## Chromium and a Korean font, for the tests of reports, where apt is t
 test: build ## The Python tests
 	$(BIN)/python -m pytest $(CLUSTER)
 	$(BIN)/python $(PYTEST) --ignore $(CLUSTER)
+
+# abi3: one wheel for every Python from the oldest on. It is built from the source distribution, which so is complete.
+dist: build ## A source distribution and a wheel, in dist/
+	rm -rf dist
+	CARGO_TARGET_DIR=$(CURDIR)/target $(BIN)/maturin build -q --release --locked --sdist --out dist
+
+test-install: dist ## The wheel installed where nothing else is, and README's first Python example run there
+	rm -rf target/installed
+	$(PYTHON) -m venv target/installed
+	target/installed/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt dist/*.whl
+	mkdir target/installed/empty
+	cd target/installed/empty && ../bin/python $(CURDIR)/tests/installed.py $(CURDIR)/README.md
 
 # The text half as `pip install kovocab` brings it, without torch, with the next major version of tokenizers.
 .venv-next/installed: $(SOURCES)
@@ -163,4 +175,4 @@ gpu: ## Tests and benchmarks on an NVIDIA GPU, with PYTHON's torch, in eight min
 	PYTHONPATH="$(CURDIR)/target/gpu/site$${PYTHONPATH:+:$$PYTHONPATH}" $(PYTHON) benchmarks/gpu.py --out $(SECTION) $(GPU_ARGS)
 
 clean: ## Remove what was built, but not runs/
-	rm -rf .venv .venv-next .venv-served .venv-engines target .gpu
+	rm -rf .venv .venv-next .venv-served .venv-engines target dist .gpu

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from kovocab.counting.count import combine, count, count_to, count_words
     from kovocab.counting.token_counts import count_tokens
     from kovocab.evaluating.evaluate import evaluate
+    from kovocab.example.bases import write_sample_tokenizer
     from kovocab.example.text import sample_documents, write_sample
     from kovocab.expanding.expand import expand
     from kovocab.expanding.split_rows import save_plain, split_rows
@@ -40,6 +41,7 @@ _ROOMS = {
     "transfer": "transferring.transfer",
     "sample_documents": "example.text",
     "write_sample": "example.text",
+    "write_sample_tokenizer": "example.bases",
 }
 
 __all__ = [
@@ -61,6 +63,7 @@ __all__ = [
     "split_rows",
     "transfer",
     "write_sample",
+    "write_sample_tokenizer",
 ]
 
 # Where nothing trains, `help(kovocab)` and `from kovocab import *` have what there is.

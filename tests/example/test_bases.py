@@ -3,7 +3,8 @@
 import pytest
 import tokenizers
 
-from kovocab.example.bases import END, RUNS, byte_level_tokenizer, phi_2
+from kovocab.errors import ArtefactError
+from kovocab.example.bases import END, RUNS, byte_level_tokenizer, phi_2, write_sample_tokenizer
 from kovocab.example.text import sample_documents
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.spelling import BYTES
@@ -56,3 +57,13 @@ def test_its_model_has_biases_and_rows_to_spare(made, tmp_path):
     text = "The old    tree\t\tstands."
     assert opened(text)["input_ids"] == Reference(made).encode([text])[0]
     assert opened.eos_token == END
+
+
+def test_it_is_written_as_a_base_and_over_no_other(made, tmp_path):
+    for _ in range(2):
+        write_sample_tokenizer(tmp_path / "base")
+        assert load_tokenizer(tmp_path / "base") == made
+    (tmp_path / "base" / "tokenizer.json").write_text("{}")
+    with pytest.raises(ArtefactError, match=r"tokenizer.json is there and is not the sample tokenizer"):
+        write_sample_tokenizer(tmp_path / "base")
+    assert (tmp_path / "base" / "tokenizer.json").read_text() == "{}"

@@ -110,7 +110,7 @@ def test_each_command_is_understood(command, capsys):
 def test_its_names_are_public():
     named = set(re.findall(r"kovocab\.(\w+)\(", README)) | {"StageFreezing"}
     assert named <= set(dir(kovocab))
-    assert named >= {"count_words", "count_tokens", "RefineSettings", "refine", "evaluate", "expand", "split_rows"}
+    assert named >= {"count", "count_tokens", "RefineSettings", "refine", "evaluate", "expand", "split_rows"}
     assert dir(kovocab) == sorted(kovocab.__all__)
     for name in dir(kovocab):
         assert getattr(kovocab, name) is not None
@@ -138,3 +138,16 @@ def test_findings_are_listed_and_there():
 def test_its_callback_example_is_the_tested_one():
     example = README.split("for train in ")[1].split(":\n")[0]
     assert example in (ROOT / "tests/freezing/test_callback.py").read_text()
+
+
+def test_its_first_python_example_runs(tmp_path, monkeypatch, capsys):
+    """As a stranger runs it, in an empty folder; `make test-install` does so with the wheel alone."""
+    monkeypatch.chdir(tmp_path)
+    example = README.split("```python\n")[1].split("```")[0]
+    names: dict = {}
+    exec(compile(example, "README.md", "exec"), names)
+    tokens_per_word = names["table"]["tokens_per_word"].to_list()
+    assert tokens_per_word[0] > 12
+    assert tokens_per_word[1] < 3
+    assert names["record"]["new_tokens"] == len(names["refined"].vocabulary)
+    assert "2.5" in capsys.readouterr().out

@@ -1,8 +1,6 @@
 """Memory: how much there is, how much is used, and how much a run may use."""
 
-import os
 import re
-import resource
 import sys
 from pathlib import Path
 
@@ -35,7 +33,9 @@ def bound(memory: str | int | None) -> int:
 
 def total() -> int:
     """Bytes of memory of this machine, or of the container where that is less."""
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    from psutil import virtual_memory
+
+    machine: int = virtual_memory().total
     try:
         return min(machine, int(Path("/sys/fs/cgroup/memory.max").read_text()))
     except (OSError, ValueError):  # another system, or "max"
@@ -43,14 +43,20 @@ def total() -> int:
 
 
 def used() -> int:
-    """Bytes of memory that this process uses now; where the system does not tell, the most that it used."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return peak()
+    """Bytes of memory that this process uses now."""
+    from psutil import Process
+
+    found: int = Process().memory_info().rss
+    return found
 
 
 def peak() -> int:
     """The most bytes of memory that this process used."""
+    if sys.platform == "win32":
+        from psutil import Process
+
+        return Process().memory_info().peak_wset
+    import resource
+
     found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return found if sys.platform == "darwin" else found * 1024
