@@ -1,52 +1,58 @@
-"""What `--help` of the verbs that train begins with, and what is said of a setting that cannot be."""
+"""What `--help` of the verbs that train says, and what is said of a setting that cannot be."""
 
 import json
 import re
 
 import pytest
 
+from kovocab.cli.main import main
 from kovocab.errors import UsageError
 from kovocab.run.configuration import Configuration
-from kovocab.run.help import USED
+from kovocab.run.help import USED, short
+from kovocab.run.stage_plan import TRAINING
 
 SOURCES = '[{"name": "web", "corpus": "web.jsonl"}]'
 
 
-def printed(capsys, verb):
-    with pytest.raises(SystemExit) as end:
-        Configuration(verb, ["--help"])
-    assert not end.value.code
-    return capsys.readouterr().out
-
-
 @pytest.mark.parametrize(
-    ("verb", "settings"), [("fit", 21), ("plan", 20), ("validate", 11), ("test", 11), ("predict", 12)]
+    ("verb", "settings"), [("fit", 21), ("plan", 20), ("coverage", 17), ("validate", 11), ("test", 11), ("predict", 12)]
 )
-def test_help_begins_with_what_people_use(capsys, verb, settings):
-    said = printed(capsys, verb)
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_is_what_people_use_with_its_defaults(capsys, verb, settings, flag):
+    assert main([verb, flag, "--run", "x"]) == 0
+    said = capsys.readouterr().out
     assert said.startswith(f"usage: kovocab {verb} [--config FILE.yaml ...] [--SETTING VALUE ...]\n\n")
-    first, _, rest = said.partition("\nall settings\n")
-    shown = re.findall(r"^  --(\S+)  +(\S.*)$", first, flags=re.MULTILINE)
+    assert said.endswith(f": kovocab {verb} --help_all\n")
+    shown = re.findall(r"^  --(\S+)  +(\S.*)$", said, flags=re.MULTILINE)
     assert len(shown) == settings
-    assert max(map(len, first.splitlines())) <= 120
+    assert max(map(len, said.splitlines())) <= 120
     parsed = Configuration(verb, ["--model.model", "folder", "--data.sources", SOURCES]).config
     for key, line in shown:
-        assert f"  --{key}" in rest
         default = re.search(r" \(default: (.*)\)$", line)
         value = parsed[key]
         if line.endswith(" (required)"):
             assert key in ("model.model", "data.sources")
+        elif default:
+            assert default[1] in (value, json.dumps(value))
         else:
-            assert (default[1] if default else None) in (value, json.dumps(value), None)
-            assert default or value in (None, {})
+            assert value in (None, {})
+
+
+@pytest.mark.parametrize("verb", TRAINING)
+def test_all_of_it_begins_with_that_and_has_every_setting(capsys, verb):
+    assert main([verb, "--help_all"]) == 0
+    first, _, rest = capsys.readouterr().out.partition("\nall settings\n")
+    assert first == short(verb).rpartition("\n\n")[0] + "\n"
+    for key in re.findall(r"^  --(\S+)  ", first, flags=re.MULTILINE):
+        assert f"  --{key}" in rest
     assert len(re.findall(r"^  --trainer\.\S+", rest, flags=re.MULTILINE)) > 30
 
 
 def test_every_setting_in_it_is_one():
-    for verb in ("fit", "plan", "validate", "test", "predict"):
+    for verb in TRAINING:
         parsed = Configuration(verb, ["--model.model", "folder", "--data.sources", SOURCES]).config
         for settings in USED.values():
-            assert all(key in parsed for key, (verbs, _) in settings.items() if verb in verbs)
+            assert all(key in parsed for key, (verbs, *_) in settings.items() if verb in verbs)
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,12 @@ def _run(args: list[str]) -> int:
 
 def _run_verb(verb: str, args: list[str]) -> int:
     if verb in TRAINING:
+        from kovocab.run.help import EVERYTHING, HELP, short
+
+        if any(flag in args for flag in HELP):
+            sys.stdout.write(short(verb))
+            return 0
+        args = ["--help" if arg == EVERYTHING else arg for arg in args]
         from kovocab.fitting import fit
 
         fit.main([verb, *args])

@@ -21,7 +21,7 @@ from kovocab.machine.gpus import GPUS, MFU
 from kovocab.model.causal_lm import CausalLM
 from kovocab.record import Record
 from kovocab.run.folder import identity
-from kovocab.run.help import HelpfulParser
+from kovocab.run.help import Helpful, usage
 from kovocab.run.messages import plain
 from kovocab.run.stage_plan import TRAINING, StageSettings
 from kovocab.stages import Stage
@@ -45,6 +45,10 @@ STAND_INS = {"--model.model": "a model", "--data.sources": '[{"name": "a", "corp
 """What has to be given, and what is put there to see what else is wrong."""
 
 
+class HelpfulParser(Helpful, LightningArgumentParser):
+    """Lightning's parser, with our help."""
+
+
 class Configuration(LightningCLI):
     """What a command line and its files say.
 
@@ -54,7 +58,7 @@ class Configuration(LightningCLI):
 
     Raises:
         UsageError: it cannot be parsed; names the key.
-        SystemExit: 0 after --help and --print_config.
+        SystemExit: 0 after --help, which says all, and --print_config.
     """
 
     def __init__(self, verb: str, args: list[str]) -> None:
@@ -67,7 +71,7 @@ class Configuration(LightningCLI):
                 seed_everything_default=0,
                 parser_kwargs={
                     "prog": f"kovocab {verb}",
-                    "usage": f"kovocab {verb} [--config FILE.yaml ...] [--SETTING VALUE ...]",
+                    "usage": usage(verb),
                     "description": TRAINING[verb],
                     "exit_on_error": False,  # else each error comes with eighty lines of usage
                     "allow_abbrev": False,  # else a misspelt --checkpoint is --checkpoint_every
