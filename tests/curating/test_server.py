@@ -2,13 +2,18 @@
 
 import os
 import signal
+import socket
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from curating.conftest import Served
 from kovocab.cli.main import main
+from kovocab.errors import CorpusError
 from kovocab.refining.candidates import Decisions
 
 
@@ -35,13 +40,13 @@ def test_batches_count_once_and_in_order(serve) -> None:
     assert served.ask("/api/decisions")[1]["decided"] == {tokens[1]: "drop", tokens[2]: "keep"}
     assert Decisions.load(served.decisions) == Decisions(frozenset([tokens[2]]), frozenset([tokens[1]]))
     changes = served.ask("/api/changes?since=2")[1]
-    assert changes == {"changes": [[tokens[0], None], [tokens[2], "keep"]], "version": 4}
+    assert changes == {"changes": [[tokens[0], None], [tokens[2], "keep"]], "version": 4, "done": []}
 
 
 def test_a_server_hears_of_what_another_writes(serve) -> None:
     one, other = serve(), serve()
     other.ask("/api/decide", {"client": "b", "batches": [{"number": 1, "decisions": [["가나", "keep"]]}]})
-    assert one.ask("/api/changes?since=0")[1] == {"changes": [["가나", "keep"]], "version": 1}
+    assert one.ask("/api/changes?since=0")[1] == {"changes": [["가나", "keep"]], "version": 1, "done": []}
 
 
 @pytest.mark.parametrize(
@@ -71,17 +76,88 @@ def test_what_nobody_understands_is_a_line(serve) -> None:
         {},
         [],
         {"client": "a", "batches": 3},
+        {"client": "a", "batches": [{"number": 1, "decisions": [["", "keep"]]}]},  # no reader takes such a row
         {"client": "a", "batches": [{"number": 1, "decisions": [["가"]]}]},
     ):
         status, said = served.ask("/api/decide", body)
         assert status == 400
         assert "\n" not in said["error"]
     assert served.ask("/api/accept", {"folder": "x", "overwrite": False})[0] == 400
+    for folder in ("", "a\0b"):
+        assert "folder" in served.ask("/api/accept", {"folder": folder, "overwrite": False})[1]["error"]
+    for settings in ({"min_count": "x"}, {"min_count": 0}, {"min_count": 10**30}, {"prune": 3}, {"min_count": None}, []):
+        status, said = served.ask("/api/refine", {"settings": settings})
+        assert (status, "\n" in said["error"]) == (400, False), settings
+    for path in ("/api/sentences", "/api/sentences?row=x", "/api/changes?since=x", "/api/changes"):
+        assert served.ask(path)[0] == 400, path
     assert not served.decisions.exists()
     served.decisions.write_text("token,decision\n가,perhaps\n")
     status, said = served.ask("/api/decisions")
     assert status == 400
     assert "row 1: '가', 'perhaps'; wanted keep or drop" in said["error"]
+
+
+class Slow:
+    """A curation whose work with the word counts and the corpus is done when it is told."""
+
+    def __init__(self) -> None:
+        self.told = threading.Event()
+        self.rows = pl.DataFrame({"row": [0], "token": ["가"]})
+
+    def curve(self) -> pl.DataFrame:
+        assert self.told.wait(60)
+        return pl.DataFrame({"min_count": [5]})
+
+    def sources_and_flags(self) -> pl.DataFrame:
+        assert self.told.wait(60)
+        raise CorpusError("a.txt is gone")
+
+    def kinds(self) -> None:
+        return None
+
+    def close(self) -> None:
+        self.told.set()
+
+
+def test_what_waits_keeps_nobody_from_deciding(tmp_path: Path) -> None:
+    """Forty pages wait for the curve, and the corpus is being read: what is decided is saved meanwhile."""
+    import uvicorn
+
+    from kovocab.curating.decided import Decided
+    from kovocab.curating.server import Session, application
+
+    decided, slow = Decided(tmp_path / "d.csv"), Slow()
+    session = Session(slow, decided, None, tmp_path)  # type: ignore[arg-type]
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        port = listening.getsockname()[1]
+        app = application(session, port, "token")
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
+        running = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        running.start()
+        served = Served(None, decided.path, f"http://127.0.0.1:{port}/#token")  # type: ignore[arg-type]
+        try:
+            with ThreadPoolExecutor(40) as pages:
+                waiting = [pages.submit(served.ask, "/api/curve") for _ in range(40)]
+                for _ in range(20):
+                    assert served.ask("/api/sources_and_flags") == (200, {"waits": True})
+                body = {"client": "a", "batches": [{"number": 1, "decisions": [["가", "drop"]]}]}
+                assert served.ask("/api/decide", body) == (200, {"version": 1, "number": 1})
+                assert served.ask("/api/changes?since=0&known=0")[1]["changes"] == [["가", "drop"]]
+                assert not any(one.done() for one in waiting)
+                slow.told.set()
+                assert {str(one.result()) for one in waiting} == {"(200, {'min_count': [5]})"}
+            known: list[str] = []
+            while "sources_and_flags" not in known:
+                known = served.ask(f"/api/changes?since=1&known={len(known)}")[1]["done"]
+            assert served.ask("/api/sources_and_flags") == (400, {"error": "a.txt is gone"})
+            assert served.ask("/api/kinds")[1] in ({"waits": True}, None)
+        finally:
+            slow.told.set()
+            server.should_exit = True
+            running.join()
+            session.close()
 
 
 def test_it_ends_at_once_when_asked(serve) -> None:
