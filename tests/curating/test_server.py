@@ -85,7 +85,14 @@ def test_what_nobody_understands_is_a_line(serve) -> None:
     assert served.ask("/api/accept", {"folder": "x", "overwrite": False})[0] == 400
     for folder in ("", "a\0b"):
         assert "folder" in served.ask("/api/accept", {"folder": folder, "overwrite": False})[1]["error"]
-    for settings in ({"min_count": "x"}, {"min_count": 0}, {"min_count": 10**30}, {"prune": 3}, {"min_count": None}, []):
+    for settings in (
+        {"min_count": "x"},
+        {"min_count": 0},
+        {"min_count": 10**30},
+        {"prune": 3},
+        {"min_count": None},
+        [],
+    ):
         status, said = served.ask("/api/refine", {"settings": settings})
         assert (status, "\n" in said["error"]) == (400, False), settings
     for path in ("/api/sentences", "/api/sentences?row=x", "/api/changes?since=x", "/api/changes"):

@@ -206,9 +206,17 @@ class Curation:
         )
 
     def kinds(self) -> pl.DataFrame | None:
-        """What kind of word each row is, see `kovocab.curating.kinds`: `kind: str?`, by row; None without kiwipiepy."""
+        """What kind of word each row is, see `kovocab.curating.kinds`, and what it is to be looked at for besides.
+
+        Returns:
+            `kind: str?, flags: list[str]`, by row; None without kiwipiepy.
+        """
         found = kinds(self.rows["token"].to_list())
-        return None if found is None else pl.DataFrame({"kind": found}, {"kind": pl.String})
+        if found is None:
+            return None
+        schema = pl.Schema({"kind": pl.String, "flags": pl.List(pl.String)})
+        rows = [(kind, ["name"] if person else []) for kind, person in found]
+        return pl.DataFrame(rows, schema, orient="row")
 
     def sentences(self, row: int) -> list[Sentence]:
         """Up to three places of a row's token, each in another document, that `sources_and_flags` has met so far."""

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from kovocab.curating.flags import PERSON
 from kovocab.tokenizer.script import SPACE
 
 Kind = Literal["noun", "particle form", "ending", "jamo/neologism", "name", "mixed"]
@@ -11,8 +12,8 @@ Kind = Literal["noun", "particle form", "ending", "jamo/neologism", "name", "mix
 _JAMO = re.compile("[ㄱ-ㆎ]")
 
 
-def kinds(tokens: Sequence[str]) -> list[str | None] | None:
-    """The kind of each token, as word counts write it; None where kiwipiepy is not installed.
+def kinds(tokens: Sequence[str]) -> list[tuple[Kind | None, bool]] | None:
+    """The kind of each token, as word counts write it, and whether it names a person; None without kiwipiepy.
 
     Tags are those of the Sejong corpus. A *name* is a proper noun alone; a *noun* has nouns, roots and what makes
     nouns; a *particle form* ends with a particle (of nothing else, or of a noun); an *ending* has endings, or is a verb
@@ -24,9 +25,13 @@ def kinds(tokens: Sequence[str]) -> list[str | None] | None:
         return None
     texts = [token.removeprefix(SPACE) for token in tokens]
     analysed: Any = Kiwi().tokenize(iter(texts))
-    return [
-        kind(text, [part.tag for part in parts]) if text else None for text, parts in zip(texts, analysed, strict=True)
-    ]
+    found: list[tuple[Kind | None, bool]] = []
+    for text, parts in zip(texts, analysed, strict=True):
+        tags = [part.tag for part in parts]
+        # A proper noun of three syllables is a person or a place; few places begin with a surname.
+        person = tags[:1] == ["NNP"] and PERSON.fullmatch(parts[0].form) and all(tag[0] == "J" for tag in tags[1:])
+        found.append((kind(text, tags) if text else None, bool(person)))
+    return found
 
 
 def kind(text: str, tags: Sequence[str]) -> Kind:

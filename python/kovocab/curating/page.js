@@ -187,7 +187,10 @@ async function learn(name) {
     waited[name] = found ? "done" : "none";
     if (!found) return;
     for (const key of Object.keys(found).filter(key => key !== "row")) {
-      found[key].forEach((value, at) => { rows[found.row?.[at] ?? at][key] = value; });
+      found[key].forEach((value, at) => {
+        const row = rows[found.row?.[at] ?? at];
+        row[key] = key === "flags" ? [...new Set([...row.flags, ...value])] : value;
+      });
     }
     filters.choices();
     table.repaint();

@@ -7,7 +7,6 @@ its tabs: it hears of what is done with what was decided. What is decided is in 
 """
 
 import asyncio
-import os
 import secrets
 import socket
 import threading
@@ -80,10 +79,18 @@ class Row(msgspec.Struct):
     row: int
 
 
-class Again(msgspec.Struct):
-    """The sliders, to refine with; other settings stay."""
+class Sliders(msgspec.Struct, forbid_unknown_fields=True):
+    """What to refine again with; what is not said stays."""
 
-    settings: dict[Literal["min_count", "min_syllable_count", "max_new_tokens"], int | None]
+    min_count: int | msgspec.UnsetType = msgspec.UNSET
+    min_syllable_count: int | msgspec.UnsetType = msgspec.UNSET
+    max_new_tokens: int | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class Again(msgspec.Struct):
+    """To refine again."""
+
+    settings: Sliders
 
 
 class Accepted(msgspec.Struct):
@@ -164,7 +171,7 @@ class Session:
 
     def refine(self, asked: Any) -> dict[str, Any]:
         """Refine with the decisions of now and the sliders' settings."""
-        settings = replace(self.curation.settings, **_read(asked, Again).settings)
+        settings = replace(self.curation.settings, **msgspec.to_builtins(_read(asked, Again).settings))
         self.decided.look()
         self._refined, difference = self.curation.refine(self.decided.decisions(), settings)
         return asdict(difference)
@@ -174,7 +181,10 @@ class Session:
         to = _read(asked, Accepted)
         if self._refined is None:
             raise UsageError("nothing was refined yet; wanted that before it is written")
-        folder = Path(os.path.expanduser(to.folder)).absolute()
+        try:
+            folder = Path(to.folder).expanduser().absolute()
+        except RuntimeError as error:  # ~somebody
+            raise UsageError(f"folder is {to.folder}: {error}; wanted where to write") from error
         record = self._refined.save(folder, overwrite=to.overwrite)
         return {"folder": str(folder), "tokens": record["new_tokens"]}
 
@@ -189,7 +199,7 @@ class Session:
             lane.shutdown(wait=False, cancel_futures=True)
 
     async def changes(self, asked: Any) -> dict[str, Any]:
-        """What was decided since a version, by whatever page or server, and which work is done; waits for it a while."""
+        """What was decided since a version, by whatever page or server, and what work is done; waits for news."""
         have, clock = _read(asked, Since), asyncio.get_running_loop().time
         end = clock() + WAIT
         while True:
