@@ -23,10 +23,8 @@ def test_plain_words() -> None:
 
 def test_persons_are_told_from_other_words() -> None:
     pytest.importorskip("kiwipiepy", reason="pip install kovocab[kinds]")
-    people, others = (
-        ["▁문재인", "▁송강호", "임영웅", "문재인이"],
-        ["▁대한민국", "▁서울", "▁선생님", "▁부산에서", "▁파이썬"],
-    )
+    people = ["▁문재인", "▁송강호", "임영웅", "문재인이"]
+    others = ["▁대한민국", "▁서울", "▁선생님", "▁부산에서", "▁파이썬"]
     found = kinds([*people, *others])
     assert found is not None
     assert [person for _, person in found] == [True] * len(people) + [False] * len(others)

@@ -214,9 +214,8 @@ class Curation:
         found = kinds(self.rows["token"].to_list())
         if found is None:
             return None
-        schema = pl.Schema({"kind": pl.String, "flags": pl.List(pl.String)})
-        rows = [(kind, ["name"] if person else []) for kind, person in found]
-        return pl.DataFrame(rows, schema, orient="row")
+        flags = pl.Series("flags", [["name"] if person else [] for _, person in found], dtype=pl.List(pl.String))
+        return pl.DataFrame([pl.Series("kind", [kind for kind, _ in found], dtype=pl.String), flags])
 
     def sentences(self, row: int) -> list[Sentence]:
         """Up to three places of a row's token, each in another document, that `sources_and_flags` has met so far."""
