@@ -15,6 +15,7 @@ import pytest
 from kovocab.cli.main import main
 from support import browsers
 
+
 @dataclass
 class Served:
     """A running `kovocab curate`."""

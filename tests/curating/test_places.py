@@ -56,6 +56,7 @@ def test_sources_documents_and_sentences(looked: tuple[Path, Curation]) -> None:
         assert ("one source" in flags) == (len(sources) == 1 and count > 1), token
         sentences = curation.sentences(row)
         assert len(sentences) == min(3, len(stands[token])), token
+        assert len({one.source for one in sentences}) == min(len(sentences), len(sources)), token
         text = token.replace("▁", " ").strip()
         for one in sentences:
             assert one.source in sources

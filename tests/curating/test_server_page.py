@@ -232,9 +232,7 @@ def test_a_killed_browser_loses_nothing_that_it_called_saved(serve, chromium, tm
     served, home = serve(), tmp_path / "home"
 
     def launch() -> Any:
-        context = chromium.launch_persistent_context(
-            home, viewport={"width": 1280, "height": 820}, **browsers.LAUNCH
-        )
+        context = chromium.launch_persistent_context(home, viewport={"width": 1280, "height": 820}, **browsers.LAUNCH)
         page = context.pages[0]
         page.goto(served.address)
         page.wait_for_selector(READY)

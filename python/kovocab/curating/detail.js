@@ -78,7 +78,7 @@ export class Detail {
   async look(place, row) {
     try {
       const found = await this.ask(`sentences?row=${row.row}`);
-      if (found.length) this.cached.set(row.row, found); // else the corpus is still being read
+      if (this.waited.sources_and_flags === "done") this.cached.set(row.row, found); // else there may be more
       if (place.isConnected) this.tell(place, found);
     } catch (error) {
       if (place.isConnected) place.replaceChildren(make("p", "quiet", error.message));
