@@ -83,9 +83,9 @@ def test_what_nobody_understands_is_a_line(serve) -> None:
         status, said = served.ask("/api/decide", body)
         assert status == 400
         assert "\n" not in said["error"]
-    assert served.ask("/api/accept", {"folder": "x", "overwrite": False})[0] == 400
+    assert served.ask("/api/accept", {"number": 0, "folder": "x", "overwrite": False})[0] == 400
     for folder in ("", "a\0b", "~nobody-of-that-name/x"):
-        assert served.ask("/api/accept", {"folder": folder, "overwrite": False})[0] == 400
+        assert served.ask("/api/accept", {"number": 0, "folder": folder, "overwrite": False})[0] == 400
     wrong: list[Any] = [{"min_count": value} for value in ("x", 0, 10**30, None, 0.5)]
     for settings in (*wrong, {"prune": 3}, []):
         status, said = served.ask("/api/refine", {"settings": settings})
@@ -181,10 +181,15 @@ def test_refine_again_and_accept(serve, refined: Path, tmp_path: Path, base_mode
     assert token in said["went"]
     assert said["after"]["tokens"] < said["before"]["tokens"]
     assert set(said["went"]) >= {rows["token"][child] for child in children} & set(kept["token"])
-    status, refusal = served.ask("/api/accept", {"folder": str(refined / "tokenizer"), "overwrite": False})
+    accepting = {"number": said["number"], "overwrite": False}
+    other = served.ask("/api/accept", accepting | {"number": said["number"] - 1, "folder": str(tmp_path / "other")})
+    assert other[0] == 400
+    assert "another page refined since" in other[1]["error"]
+    assert not (tmp_path / "other").exists()
+    status, refusal = served.ask("/api/accept", accepting | {"folder": str(refined / "tokenizer")})
     assert status == 400
     assert "overwrite" in refusal["error"]
-    status, written = served.ask("/api/accept", {"folder": str(tmp_path / "again"), "overwrite": False})
+    status, written = served.ask("/api/accept", accepting | {"folder": str(tmp_path / "again")})
     assert (status, written["tokens"]) == (200, said["after"]["tokens"])
     args = ["--words", refined / "words.parquet", "--base", base_model_file, "--decisions", served.decisions]
     args += [
@@ -218,6 +223,7 @@ def test_a_user_s_mistakes_are_a_line(refined: Path, base_model_file: Path, tmp_
     for code, wrong, why in [
         (2, {"decisions": tmp_path / "words.csv"}, "has no column 'decision'"),
         (2, {"decisions": tmp_path / "d.parquet"}, "wanted a CSV"),
+        (2, {"decisions": tmp_path}, "is a folder; wanted a CSV"),
         (2, {"decisions": tmp_path / "no/d.csv"}, "there is no folder"),
         (2, {"port": "99999"}, "port is 99999"),
         (2, {"port": "x"}, "port"),

@@ -67,14 +67,12 @@ class Places:
         reading: How documents are found in it.
         targets: What emits candidates.
         rows: How many candidates there are.
-
-    Attributes:
         over: Set it, and a pass that goes on ends with what it has found.
     """
 
-    def __init__(self, corpus: Corpus, reading: Reading, targets: Sequence[Target], rows: int) -> None:
+    def __init__(self, corpus: Corpus, reading: Reading, targets: Sequence[Target], rows: int, over: Event) -> None:
         self._corpus, self._reading, self._targets, self._size = corpus, reading, targets, rows
-        self.over = Event()
+        self._over = over
         # Of each row: how many places are kept, the file of the last, and of how many files they are.
         self._many, self._different = np.zeros(rows, dtype=np.uint8), np.zeros(rows, dtype=np.uint8)
         self._last = np.full(rows, -1, dtype=np.int64)
@@ -108,11 +106,11 @@ class Places:
         several = np.zeros(self._size, dtype=np.bool_)
         documents = 0
         for number, file in enumerate(files):
-            if self.over.is_set():
+            if self._over.is_set():
                 break
             has = found.setdefault(sources[number], np.zeros(self._size, dtype=np.bool_))
             for batch in batches(self._corpus if file is None else file, self._reading):  # type: ignore[arg-type]
-                if self.over.is_set():
+                if self._over.is_set():
                     break
                 texts = batch.filter(batch.str.len_bytes() > 0)
                 for which, encoder in enumerate(encoders):

@@ -94,8 +94,9 @@ class Again(msgspec.Struct):
 
 
 class Accepted(msgspec.Struct):
-    """Where to write what refine gave."""
+    """Which refine's, by the number that was given with it, to write, and where."""
 
+    number: int
     folder: Annotated[str, msgspec.Meta(min_length=1, pattern=r"^[^\0]*$")]
     overwrite: bool
 
@@ -115,7 +116,7 @@ class Session:
         # One piece of work at a time: with the word counts, in the corpus, on the tokens alone.
         self._lanes = {name: ThreadPoolExecutor(1) for name in ("words", "corpus", "tokens")}
         self._begun: dict[str, Future[msgspec.Raw]] = {}
-        self._refined: Refined | None = None
+        self._refined: tuple[int, Refined | None] = 0, None
 
     @cached_property
     def rows(self) -> msgspec.Raw:
@@ -173,19 +174,20 @@ class Session:
         """Refine with the decisions of now and the sliders' settings."""
         settings = replace(self.curation.settings, **msgspec.to_builtins(_read(asked, Again).settings))
         self.decided.look()
-        self._refined, difference = self.curation.refine(self.decided.decisions(), settings)
-        return asdict(difference)
+        refined, difference = self.curation.refine(self.decided.decisions(), settings)
+        self._refined = number, _ = self._refined[0] + 1, refined
+        return {"number": number, **asdict(difference)}
 
     def accept(self, asked: Any) -> dict[str, Any]:
-        """Write what refine gave last."""
-        to = _read(asked, Accepted)
-        if self._refined is None:
-            raise UsageError("nothing was refined yet; wanted that before it is written")
+        """Write what refine gave last, if that is what the page shows."""
+        to, (number, refined) = _read(asked, Accepted), self._refined
+        if refined is None or to.number != number:
+            raise UsageError("another page refined since, or the server began anew; refine again, and look at it")
         try:
             folder = Path(to.folder).expanduser().absolute()
         except RuntimeError as error:  # ~somebody
             raise UsageError(f"folder is {to.folder}: {error}; wanted where to write") from error
-        record = self._refined.save(folder, overwrite=to.overwrite)
+        record = refined.save(folder, overwrite=to.overwrite)
         return {"folder": str(folder), "tokens": record["new_tokens"]}
 
     async def with_words(self, work: Callable[[Any], Any], asked: Any) -> Any:
