@@ -168,6 +168,21 @@ def test_it_ends_at_once_when_asked(serve) -> None:
     assert served.process.wait(timeout=60) == 143
 
 
+def test_ctrl_c_ends_it_while_it_refines(serve, capfd) -> None:
+    served = serve()
+    with ThreadPoolExecutor(1) as page:
+        asked = page.submit(served.ask, "/api/refine", {"settings": {"min_count": 25}})
+        decide = {"client": "a", "batches": [{"number": 1, "decisions": [["가나", "drop"]]}]}
+        assert served.ask("/api/decide", decide)[0] == 200
+        os.kill(served.process.pid, signal.SIGINT)
+        assert served.process.wait(timeout=120) == 130
+        assert asked.exception() is not None or asked.result()[0] in (200, 503)
+    error = capfd.readouterr().err
+    assert "Traceback" not in error
+    assert "kovocab curate: stopped" in error
+    assert Decisions.load(served.decisions).drop == {"가나"}
+
+
 def test_refine_again_and_accept(serve, refined: Path, tmp_path: Path, base_model_file: Path) -> None:
     """What the page writes is what `refine --decisions` gives."""
     served = serve()

@@ -7,8 +7,10 @@ its tabs: it hears of what is done with what was decided. What is decided is in 
 """
 
 import asyncio
+import os
 import secrets
 import socket
+import sys
 import threading
 import webbrowser
 from collections.abc import Awaitable, Callable
@@ -31,6 +33,7 @@ from kovocab.curating.curation import Curation
 from kovocab.curating.decided import Decided
 from kovocab.curating.guard import HOST, Guard
 from kovocab.errors import KovocabError, UsageError
+from kovocab.machine.stopping import exit_code, tell
 from kovocab.refining.refined import Refined
 
 HERE = Path(__file__).parent
@@ -115,6 +118,8 @@ class Session:
         self._deciding = threading.Lock()
         # One piece of work at a time: with the word counts, in the corpus, on the tokens alone.
         self._lanes = {name: ThreadPoolExecutor(1) for name in ("words", "corpus", "tokens")}
+        self._works: list[Future[Any]] = []  # that were not done a while ago
+        self._writing = threading.Lock()
         self._begun: dict[str, Future[msgspec.Raw]] = {}
         self._refined: tuple[int, Refined | None] = 0, None
 
@@ -175,8 +180,8 @@ class Session:
         settings = replace(self.curation.settings, **msgspec.to_builtins(_read(asked, Again).settings))
         self.decided.look()
         refined, difference = self.curation.refine(self.decided.decisions(), settings)
-        self._refined = number, _ = self._refined[0] + 1, refined
-        return {"number": number, **asdict(difference)}
+        self._refined = self._refined[0] + 1, refined
+        return {"number": self._refined[0], **asdict(difference)}
 
     def accept(self, asked: Any) -> dict[str, Any]:
         """Write what refine gave last, if that is what the page shows."""
@@ -187,18 +192,26 @@ class Session:
             folder = Path(to.folder).expanduser().absolute()
         except RuntimeError as error:  # ~somebody
             raise UsageError(f"folder is {to.folder}: {error}; wanted where to write") from error
-        record = refined.save(folder, overwrite=to.overwrite)
+        with self._writing:
+            record = refined.save(folder, overwrite=to.overwrite)
         return {"folder": str(folder), "tokens": record["new_tokens"]}
 
     async def with_words(self, work: Callable[[Any], Any], asked: Any) -> Any:
         """Some work's answer, once it is its turn among the work with the word counts."""
-        return await asyncio.wrap_future(self._lanes["words"].submit(work, asked))
+        return await asyncio.wrap_future(self._submit("words", work, asked))
 
     def close(self) -> None:
-        """Have all work that goes on end soon, and no other begin."""
+        """Have all work that goes on end soon, and no other begin; what is being written is whole then."""
         self.curation.close()
         for lane in self._lanes.values():
             lane.shutdown(wait=False, cancel_futures=True)
+        with self._writing:
+            pass
+
+    @property
+    def at_work(self) -> bool:
+        """Whether work goes on."""
+        return any(not work.done() for work in self._works)
 
     async def changes(self, asked: Any) -> dict[str, Any]:
         """What was decided since a version, by whatever page or server, and what work is done; waits for news."""
@@ -214,9 +227,14 @@ class Session:
     def _work(self, name: str) -> Future[msgspec.Raw]:
         """A piece of work that is done once, by the name of the curation's method; begun now if it was not."""
         if name not in self._begun:
-            lane = self._lanes[{"sources_and_flags": "corpus", "kinds": "tokens"}.get(name, "words")]
-            self._begun[name] = lane.submit(self._columns, name)
+            lane = {"sources_and_flags": "corpus", "kinds": "tokens"}.get(name, "words")
+            self._begun[name] = self._submit(lane, self._columns, name)
         return self._begun[name]
+
+    def _submit(self, lane: str, work: Callable[[Any], Any], asked: Any) -> Future[Any]:
+        self._works = [one for one in self._works if not one.done()]
+        self._works.append(self._lanes[lane].submit(work, asked))
+        return self._works[-1]
 
     def _columns(self, name: str) -> msgspec.Raw:
         found = getattr(self.curation, name)()
@@ -282,6 +300,13 @@ def serve(session: Session, port: int, *, open_: bool) -> None:
             threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
         try:
             server.run(sockets=[listening])
+        except KeyboardInterrupt as stopped:
+            session.close()
+            if session.at_work:  # in the engine, where a thread hears of no end, and Python would wait for it
+                tell("kovocab curate: stopped")
+                sys.stdout.flush()
+                os._exit(exit_code(stopped))
+            raise
         finally:
             session.close()
 
@@ -295,6 +320,8 @@ async def _asked(answer: Answer, request: Request) -> Response:
     try:
         asked = msgspec.json.decode(await request.body()) if request.method == "POST" else dict(request.query_params)
         return _json(await answer(asked))
+    except asyncio.CancelledError:  # by the server's end, while it waited for work
+        return _json({"error": "the server ends"}, 503)
     except (RecursionError, msgspec.MsgspecError) as error:
         raise UsageError(f"the page asked what nobody understands: {error}") from error
 
