@@ -164,7 +164,7 @@ class Session:
 
     async def curve(self, _: Any) -> Any:
         """What each of some thresholds would leave; it is waited for."""
-        return await asyncio.wrap_future(self._work("curve"))
+        return await self._done(self._work("curve"))
 
     def sentences(self, asked: Any) -> list[dict[str, Any]]:
         """Where a row's token stands in the corpus."""
@@ -198,7 +198,7 @@ class Session:
 
     async def with_words(self, work: Callable[[Any], Any], asked: Any) -> Any:
         """Some work's answer, once it is its turn among the work with the word counts."""
-        return await asyncio.wrap_future(self._submit("words", work, asked))
+        return await self._done(self._submit("words", work, asked))
 
     def close(self) -> None:
         """Have all work that goes on end soon, and no other begin; what is being written is whole then."""
@@ -235,6 +235,14 @@ class Session:
         self._works = [one for one in self._works if not one.done()]
         self._works.append(self._lanes[lane].submit(work, asked))
         return self._works[-1]
+
+    async def _done(self, work: Future[Any]) -> Any:
+        waited = asyncio.wrap_future(work)
+        while not waited.done():
+            if self.closing():
+                raise OSError("the server ends")
+            await asyncio.wait([waited], timeout=LOOK)
+        return waited.result()
 
     def _columns(self, name: str) -> msgspec.Raw:
         found = getattr(self.curation, name)()
@@ -320,8 +328,6 @@ async def _asked(answer: Answer, request: Request) -> Response:
     try:
         asked = msgspec.json.decode(await request.body()) if request.method == "POST" else dict(request.query_params)
         return _json(await answer(asked))
-    except asyncio.CancelledError:  # by the server's end, while it waited for work
-        return _json({"error": "the server ends"}, 503)
     except (RecursionError, msgspec.MsgspecError) as error:
         raise UsageError(f"the page asked what nobody understands: {error}") from error
 
