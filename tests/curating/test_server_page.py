@@ -394,7 +394,7 @@ def test_refine_again_and_accept(serve, opened, tmp_path) -> None:
     assert first in page.inner_text("#difference .went")
     page.fill("#folder", page.input_value("#folder").removesuffix("-curated"))
     page.click("#write")  # over what it came from
-    page.wait_for_selector("#written.wrong")
+    page.wait_for_selector("#written.wrong", timeout=120_000)
     assert "overwrite" in page.inner_text("#written")
     page.fill("#folder", str(tmp_path / "accepted"))
     page.click("#write")

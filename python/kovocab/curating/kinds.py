@@ -1,8 +1,13 @@
 """What kind of word a token is, by kiwipiepy's analysis of it alone: advice, for a token is often part of a word."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any, Literal
+
+import msgspec
 
 from kovocab.curating.flags import PERSON
 from kovocab.tokenizer.script import SPACE
@@ -19,10 +24,20 @@ def kinds(tokens: Sequence[str]) -> list[tuple[Kind | None, bool]] | None:
     nouns; a *particle form* ends with a particle (of nothing else, or of a noun); an *ending* has endings, or is a verb
     or adjective before them; *jamo/neologism* holds single jamo, or what the analysis does not know.
     """
-    try:
-        from kiwipiepy import Kiwi  # loads some 100 MB of a model: where it is asked for
-    except ModuleNotFoundError:
+    if find_spec("kiwipiepy") is None:
         return None
+    # In a process of its own: while it loads its model Python runs nothing else, for seconds in which no key is heard.
+    # It hears of no Ctrl-C, and ends by itself.
+    command, given = [sys.executable, "-m", "kovocab.curating.kinds"], msgspec.json.encode(list(tokens))
+    ended = subprocess.run(command, input=given, capture_output=True, start_new_session=True, check=False)
+    if ended.returncode:
+        raise OSError(f"kiwipiepy ended: {ended.stderr.decode(errors='replace').strip().rpartition(chr(10))[2]}")
+    return msgspec.json.decode(ended.stdout, type=list[tuple[Kind | None, bool]])
+
+
+def _analysed(tokens: Sequence[str]) -> list[tuple[Kind | None, bool]]:
+    from kiwipiepy import Kiwi
+
     texts = [token.removeprefix(SPACE) for token in tokens]
     analysed: Any = Kiwi().tokenize(iter(texts))
     found: list[tuple[Kind | None, bool]] = []
@@ -48,3 +63,9 @@ def kind(text: str, tags: Sequence[str]) -> Kind:
     if any(tag.startswith(("E", "VC")) for tag in plain) or all(tag.startswith(("V", "XSV", "XSA")) for tag in plain):
         return "ending"
     return "mixed"
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(
+        msgspec.json.encode(_analysed(msgspec.json.decode(sys.stdin.buffer.read(), type=list[str])))
+    )
