@@ -38,7 +38,7 @@ class Served:
         """Status and answer; headers are those of the page itself, or else as given, with _ for -."""
         own = {"Host": f"127.0.0.1:{self.port}", "x-kovocab-token": self.token}
         said = own | {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=300)
         connection.putrequest(method or ("GET" if body is None else "POST"), path, skip_host=True)
         data = b"" if body is None else msgspec.json.encode(body)
         for name, value in (said | {"Content-Length": str(len(data))}).items():
