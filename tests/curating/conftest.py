@@ -1,7 +1,5 @@
 """A refined example of 40,000 candidates, `kovocab curate` over it as a process of its own, and a browser."""
 
-import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,8 +13,7 @@ import msgspec
 import pytest
 
 from kovocab.cli.main import main
-
-CHROMIUM = os.environ.get("KOVOCAB_CHROMIUM") or shutil.which("chromium")
+from support import browsers
 
 
 @dataclass
@@ -41,7 +38,7 @@ class Served:
         """Status and answer; headers are those of the page itself, or else as given, with _ for -."""
         own = {"Host": f"127.0.0.1:{self.port}", "x-kovocab-token": self.token}
         said = own | {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=300)
         connection.putrequest(method or ("GET" if body is None else "POST"), path, skip_host=True)
         data = b"" if body is None else msgspec.json.encode(body)
         for name, value in (said | {"Content-Length": str(len(data))}).items():
@@ -112,16 +109,12 @@ def serve(refined: Path, base_model_file: Path, tmp_path: Path) -> Iterator[Call
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """Playwright's, with Debian's Chromium or the one that KOVOCAB_CHROMIUM names."""
-    api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-    if CHROMIUM is None:
-        pytest.skip("there is no chromium; `make browser` installs it, or KOVOCAB_CHROMIUM names one")
-    with api.sync_playwright() as playwright:
-        yield playwright.chromium
+    with browsers.chromium() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
 def browser(chromium: Any) -> Iterator[Any]:
-    browser = chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    browser = chromium.launch(**browsers.LAUNCH)
     yield browser
     browser.close()

@@ -15,8 +15,20 @@ SAID = {
 
 def test_plain_words() -> None:
     pytest.importorskip("kiwipiepy", reason="pip install kovocab[kinds]")
-    assert dict(zip(SAID, kinds([*SAID, "▁"]) or [], strict=False)) == SAID
-    assert (kinds(["▁"]) or [""])[0] is None
+    found = kinds([*SAID, "▁"])
+    assert found is not None
+    assert dict(zip(SAID, (said for said, _ in found), strict=False)) == SAID
+    assert found[-1] == (None, False)
+    assert "kiwipiepy" not in sys.modules  # while it loads its model, the process answers nobody
+
+
+def test_persons_are_told_from_other_words() -> None:
+    pytest.importorskip("kiwipiepy", reason="pip install kovocab[kinds]")
+    people = ["▁문재인", "▁송강호", "임영웅", "문재인이"]
+    others = ["▁대한민국", "▁서울", "▁선생님", "▁부산에서", "▁파이썬"]
+    found = kinds([*people, *others])
+    assert found is not None
+    assert [person for _, person in found] == [True] * len(people) + [False] * len(others)
 
 
 def test_tags() -> None:

@@ -56,6 +56,7 @@ def test_sources_documents_and_sentences(looked: tuple[Path, Curation]) -> None:
         assert ("one source" in flags) == (len(sources) == 1 and count > 1), token
         sentences = curation.sentences(row)
         assert len(sentences) == min(3, len(stands[token])), token
+        assert len({one.source for one in sentences}) == min(len(sentences), len(sources)), token
         text = token.replace("▁", " ").strip()
         for one in sentences:
             assert one.source in sources
@@ -77,9 +78,9 @@ def test_what_went_is_found_where_all_candidates_would_stand(looked: tuple[Path,
 
 
 def test_a_pass_that_is_ended_keeps_what_it_found(looked: tuple[Path, Curation]) -> None:
-    curation = looked[1]
-    fresh = Curation(**{name: getattr(curation, name) for name in curation.__dataclass_fields__})
-    assert fresh._places is not None  # made, as by a page that has asked
+    place, base = looked[0], looked[1]._base
+    fresh = Curation.open(place / "tokenizer", place / "words.parquet", base, place / "corpus")
+    assert fresh.sentences(0) == []  # asked before there is anything
     fresh.close()
     said = fresh.sources_and_flags()
     assert said is not None

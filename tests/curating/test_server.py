@@ -2,13 +2,19 @@
 
 import os
 import signal
+import socket
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
+from curating.conftest import Served
 from kovocab.cli.main import main
+from kovocab.errors import CorpusError
 from kovocab.refining.candidates import Decisions
 
 
@@ -35,13 +41,13 @@ def test_batches_count_once_and_in_order(serve) -> None:
     assert served.ask("/api/decisions")[1]["decided"] == {tokens[1]: "drop", tokens[2]: "keep"}
     assert Decisions.load(served.decisions) == Decisions(frozenset([tokens[2]]), frozenset([tokens[1]]))
     changes = served.ask("/api/changes?since=2")[1]
-    assert changes == {"changes": [[tokens[0], None], [tokens[2], "keep"]], "version": 4}
+    assert changes == {"changes": [[tokens[0], None], [tokens[2], "keep"]], "version": 4, "done": []}
 
 
 def test_a_server_hears_of_what_another_writes(serve) -> None:
     one, other = serve(), serve()
     other.ask("/api/decide", {"client": "b", "batches": [{"number": 1, "decisions": [["가나", "keep"]]}]})
-    assert one.ask("/api/changes?since=0")[1] == {"changes": [["가나", "keep"]], "version": 1}
+    assert one.ask("/api/changes?since=0")[1] == {"changes": [["가나", "keep"]], "version": 1, "done": []}
 
 
 @pytest.mark.parametrize(
@@ -71,12 +77,21 @@ def test_what_nobody_understands_is_a_line(serve) -> None:
         {},
         [],
         {"client": "a", "batches": 3},
+        {"client": "a", "batches": [{"number": 1, "decisions": [["", "keep"]]}]},  # no reader takes such a row
         {"client": "a", "batches": [{"number": 1, "decisions": [["가"]]}]},
     ):
         status, said = served.ask("/api/decide", body)
         assert status == 400
         assert "\n" not in said["error"]
-    assert served.ask("/api/accept", {"folder": "x", "overwrite": False})[0] == 400
+    assert served.ask("/api/accept", {"number": 0, "folder": "x", "overwrite": False})[0] == 400
+    for folder in ("", "a\0b", "~nobody-of-that-name/x"):
+        assert served.ask("/api/accept", {"number": 0, "folder": folder, "overwrite": False})[0] == 400
+    wrong: list[Any] = [{"min_count": value} for value in ("x", 0, 10**30, None, 0.5)]
+    for settings in (*wrong, {"prune": 3}, []):
+        status, said = served.ask("/api/refine", {"settings": settings})
+        assert (status, "\n" in said["error"]) == (400, False), settings
+    for path in ("/api/sentences", "/api/sentences?row=x", "/api/changes?since=x", "/api/changes"):
+        assert served.ask(path)[0] == 400, path
     assert not served.decisions.exists()
     served.decisions.write_text("token,decision\n가,perhaps\n")
     status, said = served.ask("/api/decisions")
@@ -84,10 +99,88 @@ def test_what_nobody_understands_is_a_line(serve) -> None:
     assert "row 1: '가', 'perhaps'; wanted keep or drop" in said["error"]
 
 
+class Slow:
+    """A curation whose work with the word counts and the corpus is done when it is told."""
+
+    def __init__(self) -> None:
+        self.told = threading.Event()
+        self.rows = pl.DataFrame({"row": [0], "token": ["가"]})
+
+    def curve(self) -> pl.DataFrame:
+        assert self.told.wait(60)
+        return pl.DataFrame({"min_count": [5]})
+
+    def sources_and_flags(self) -> pl.DataFrame:
+        assert self.told.wait(60)
+        raise CorpusError("a.txt is gone")
+
+    def kinds(self) -> None:
+        return None
+
+    def close(self) -> None:
+        self.told.set()
+
+
+def test_what_waits_keeps_nobody_from_deciding(tmp_path: Path) -> None:
+    """Forty pages wait for the curve, and the corpus is being read: what is decided is saved meanwhile."""
+    import uvicorn
+
+    from kovocab.curating.decided import Decided
+    from kovocab.curating.server import Session, application
+
+    decided, slow = Decided(tmp_path / "d.csv"), Slow()
+    session = Session(slow, decided, None, tmp_path)  # type: ignore[arg-type]
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        port = listening.getsockname()[1]
+        app = application(session, port, "token")
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
+        running = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        running.start()
+        served = Served(None, decided.path, f"http://127.0.0.1:{port}/#token")  # type: ignore[arg-type]
+        try:
+            with ThreadPoolExecutor(40) as pages:
+                waiting = [pages.submit(served.ask, "/api/curve") for _ in range(40)]
+                for _ in range(20):
+                    assert served.ask("/api/sources_and_flags") == (200, {"waits": True})
+                body = {"client": "a", "batches": [{"number": 1, "decisions": [["가", "drop"]]}]}
+                assert served.ask("/api/decide", body) == (200, {"version": 1, "number": 1})
+                assert served.ask("/api/changes?since=0&known=0")[1]["changes"] == [["가", "drop"]]
+                assert not any(one.done() for one in waiting)
+                slow.told.set()
+                assert {str(one.result()) for one in waiting} == {"(200, {'min_count': [5]})"}
+            known: list[str] = []
+            while "sources_and_flags" not in known:
+                known = served.ask(f"/api/changes?since=1&known={len(known)}")[1]["done"]
+            assert served.ask("/api/sources_and_flags") == (400, {"error": "a.txt is gone"})
+            assert served.ask("/api/kinds")[1] in ({"waits": True}, None)
+        finally:
+            slow.told.set()
+            server.should_exit = True
+            running.join()
+            session.close()
+
+
 def test_it_ends_at_once_when_asked(serve) -> None:
     served = serve()
     os.kill(served.process.pid, signal.SIGTERM)
     assert served.process.wait(timeout=60) == 143
+
+
+def test_ctrl_c_ends_it_while_it_refines(serve, capfd) -> None:
+    served = serve()
+    with ThreadPoolExecutor(1) as page:
+        asked = page.submit(served.ask, "/api/refine", {"settings": {"min_count": 25}})
+        decide = {"client": "a", "batches": [{"number": 1, "decisions": [["가나", "drop"]]}]}
+        assert served.ask("/api/decide", decide)[0] == 200
+        os.kill(served.process.pid, signal.SIGINT)
+        assert served.process.wait(timeout=120) == 130
+        assert asked.exception() is not None or asked.result()[0] in (200, 503)
+    error = capfd.readouterr().err
+    assert "Traceback" not in error
+    assert "kovocab curate: stopped" in error
+    assert Decisions.load(served.decisions).drop == {"가나"}
 
 
 def test_refine_again_and_accept(serve, refined: Path, tmp_path: Path, base_model_file: Path) -> None:
@@ -103,10 +196,15 @@ def test_refine_again_and_accept(serve, refined: Path, tmp_path: Path, base_mode
     assert token in said["went"]
     assert said["after"]["tokens"] < said["before"]["tokens"]
     assert set(said["went"]) >= {rows["token"][child] for child in children} & set(kept["token"])
-    status, refusal = served.ask("/api/accept", {"folder": str(refined / "tokenizer"), "overwrite": False})
+    accepting = {"number": said["number"], "overwrite": False}
+    other = served.ask("/api/accept", accepting | {"number": said["number"] - 1, "folder": str(tmp_path / "other")})
+    assert other[0] == 400
+    assert "another page refined since" in other[1]["error"]
+    assert not (tmp_path / "other").exists()
+    status, refusal = served.ask("/api/accept", accepting | {"folder": str(refined / "tokenizer")})
     assert status == 400
     assert "overwrite" in refusal["error"]
-    status, written = served.ask("/api/accept", {"folder": str(tmp_path / "again"), "overwrite": False})
+    status, written = served.ask("/api/accept", accepting | {"folder": str(tmp_path / "again")})
     assert (status, written["tokens"]) == (200, said["after"]["tokens"])
     args = ["--words", refined / "words.parquet", "--base", base_model_file, "--decisions", served.decisions]
     args += [
@@ -140,6 +238,7 @@ def test_a_user_s_mistakes_are_a_line(refined: Path, base_model_file: Path, tmp_
     for code, wrong, why in [
         (2, {"decisions": tmp_path / "words.csv"}, "has no column 'decision'"),
         (2, {"decisions": tmp_path / "d.parquet"}, "wanted a CSV"),
+        (2, {"decisions": tmp_path}, "is a folder; wanted a CSV"),
         (2, {"decisions": tmp_path / "no/d.csv"}, "there is no folder"),
         (2, {"port": "99999"}, "port is 99999"),
         (2, {"port": "x"}, "port"),

@@ -1,8 +1,7 @@
 """The page in a real browser: 40,000 rows, keys with the Korean input method on, presses that come faster than answers,
 kills, two tabs, hostile pages, and how it looks.
 
-Chromium is Debian's, or what KOVOCAB_CHROMIUM names; `make browser` installs it. Where it is not, this is skipped. The
-pictures of `docs/curating.md` are written where KOVOCAB_PICTURES names a folder.
+The pictures of `docs/curating.md` are written where KOVOCAB_PICTURES names a folder.
 """
 
 import os
@@ -17,34 +16,15 @@ from typing import Any
 import polars as pl
 import pytest
 
-from curating.conftest import CHROMIUM
 from kovocab.refining.candidates import Decisions
+from support import browsers
 
 SIZES = [(1280, "light", "ko-KR"), (1280, "dark", "en-US"), (400, "light", "en-US"), (400, "dark", "ko-KR")]
 READY = "body[data-ready]"
 CURSOR = "document.querySelector('#table .is-cursor [tabulator-field=token]')?.textContent"
 PRESS = """([codes, more]) => codes.forEach(code => document.activeElement.dispatchEvent(
     new KeyboardEvent("keydown", {code, bubbles: true, cancelable: true, ...more})))"""
-# The contrast, as WCAG has it, of texts to what is behind them; those below 4.5.
-FAINT = """() => {
-    const rgb = colour => colour.match(/[\\d.]+/g).map(Number)
-    const light = colour => rgb(colour).slice(0, 3).map(v => v / 255)
-        .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
-        .reduce((sum, v, at) => sum + v * [0.2126, 0.7152, 0.0722][at], 0)
-    const behind = element => {
-        for (; element; element = element.parentElement) {
-            const colour = getComputedStyle(element).backgroundColor
-            if ((rgb(colour)[3] ?? 1) > 0) return colour
-        }
-        return "rgb(255, 255, 255)"
-    }
-    const texts = "p, dt, dd, h1, h2, h3, b, kbd, small, button, output, .token, .tabulator-cell, .tabulator-col-title"
-    return [...document.querySelectorAll(texts)].filter(element => {
-        if (!element.checkVisibility() || !element.textContent.trim() || element.disabled) return false
-        const own = light(getComputedStyle(element).color), other = light(behind(element))
-        return (Math.max(own, other) + 0.05) / (Math.min(own, other) + 0.05) < 4.5
-    }).map(element => [element.tagName, element.textContent.slice(0, 40)])
-}"""
+TEXTS = "p, dt, dd, h1, h2, h3, b, kbd, small, button, output, .token, .tabulator-cell, .tabulator-col-title"
 
 
 @pytest.fixture
@@ -252,9 +232,7 @@ def test_a_killed_browser_loses_nothing_that_it_called_saved(serve, chromium, tm
     served, home = serve(), tmp_path / "home"
 
     def launch() -> Any:
-        context = chromium.launch_persistent_context(
-            home, executable_path=CHROMIUM, args=["--no-sandbox"], viewport={"width": 1280, "height": 820}
-        )
+        context = chromium.launch_persistent_context(home, viewport={"width": 1280, "height": 820}, **browsers.LAUNCH)
         page = context.pages[0]
         page.goto(served.address)
         page.wait_for_selector(READY)
@@ -379,12 +357,7 @@ def test_a_hostile_page_neither_reads_nor_writes(serve, browser) -> None:
 def test_it_is_readable_at_each_size_and_in_each_scheme(serve, opened, tmp_path) -> None:
     served = serve()
     pictures = Path(os.environ.get("KOVOCAB_PICTURES", tmp_path))
-    for width, scheme, locale in [
-        (1280, "light", "ko-KR"),
-        (1280, "dark", "en-US"),
-        (400, "light", "en-US"),
-        (400, "dark", "ko-KR"),
-    ]:
+    for width, scheme, locale in SIZES:
         page = opened(served.address, viewport={"width": width, "height": 820}, color_scheme=scheme, locale=locale)
         assert page.evaluate("document.documentElement.lang") == locale[:2]
         for key in ("k", "j", "d", "j", "j", "k", "j"):
@@ -394,7 +367,7 @@ def test_it_is_readable_at_each_size_and_in_each_scheme(serve, opened, tmp_path)
         saved(page)
         page.wait_for_timeout(1500)
         page.screenshot(path=pictures / f"table-{width}-{scheme}.png")
-        assert page.evaluate(FAINT) == []
+        assert browsers.faint(page, TEXTS) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.keyboard.press("r")
         page.wait_for_selector("#curve svg", timeout=120_000)
@@ -402,12 +375,12 @@ def test_it_is_readable_at_each_size_and_in_each_scheme(serve, opened, tmp_path)
         page.click("#run")
         page.wait_for_selector("#accept:not([hidden])", timeout=120_000)
         page.screenshot(path=pictures / f"refine-{width}-{scheme}.png")
-        assert page.evaluate(FAINT) == []
+        assert browsers.faint(page, TEXTS) == []
         assert page.locator("#refine").evaluate("one => one.scrollWidth <= one.clientWidth")
         page.keyboard.press("Escape")
         page.keyboard.press("?")
         page.screenshot(path=pictures / f"help-{width}-{scheme}.png")
-        assert page.evaluate(FAINT) == []
+        assert browsers.faint(page, TEXTS) == []
 
 
 def test_refine_again_and_accept(serve, opened, tmp_path) -> None:
@@ -421,7 +394,7 @@ def test_refine_again_and_accept(serve, opened, tmp_path) -> None:
     assert first in page.inner_text("#difference .went")
     page.fill("#folder", page.input_value("#folder").removesuffix("-curated"))
     page.click("#write")  # over what it came from
-    page.wait_for_selector("#written.wrong")
+    page.wait_for_selector("#written.wrong", timeout=120_000)
     assert "overwrite" in page.inner_text("#written")
     page.fill("#folder", str(tmp_path / "accepted"))
     page.click("#write")

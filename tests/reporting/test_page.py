@@ -1,10 +1,5 @@
-"""A report in a real browser: no error, no request, readable wide and narrow, light and dark, and on paper.
+"""A report in a real browser: no error, no request, readable wide and narrow, light and dark, and on paper."""
 
-Chromium is Debian's, or what KOVOCAB_CHROMIUM names; `make browser` installs it. Where it is not, this is skipped.
-"""
-
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +7,8 @@ from typing import Any
 import pytest
 
 from kovocab.cli.main import main
+from support import browsers
 
-CHROMIUM = os.environ.get("KOVOCAB_CHROMIUM") or shutil.which("chromium")
 SIZES = [(1000, "light"), (1000, "dark"), (400, "light"), (400, "dark")]
 
 # Of each text of a chart, whether it is all within its drawing; a pixel for rounding.
@@ -25,34 +20,13 @@ CUT = """() => [...document.querySelectorAll("svg")].flatMap(svg => {
                              || own.bottom > box.bottom + 1)
     }).map(text => text.textContent)
 })"""
-# The contrast, as WCAG has it, of texts to what is behind them; those below 4.5.
-FAINT = """() => {
-    const rgb = colour => colour.match(/[\\d.]+/g).map(Number)
-    const light = colour => rgb(colour).slice(0, 3).map(v => v / 255)
-        .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
-        .reduce((sum, v, at) => sum + v * [0.2126, 0.7152, 0.0722][at], 0)
-    const behind = element => {
-        for (; element; element = element.parentElement) {
-            const colour = getComputedStyle(element).backgroundColor
-            if ((rgb(colour)[3] ?? 1) > 0) return colour
-        }
-    }
-    const texts = "p, td, th, h1, h2, h3, span, b, small, figcaption, svg text"
-    return [...document.querySelectorAll(texts)].filter(element => {
-        const style = getComputedStyle(element)
-        const own = light(element.tagName === "text" ? style.fill : style.color), other = light(behind(element))
-        return element.textContent.trim() && (Math.max(own, other) + 0.05) / (Math.min(own, other) + 0.05) < 4.5
-    }).map(element => element.textContent.slice(0, 40))
-}"""
+TEXTS = "p, td, th, h1, h2, h3, span, b, small, figcaption, svg text"
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-    if CHROMIUM is None:
-        pytest.skip("there is no chromium; `make browser` installs it, or KOVOCAB_CHROMIUM names one")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with browsers.chromium() as chromium:
+        browser = chromium.launch(**browsers.LAUNCH)
         yield browser
         browser.close()
 
@@ -99,7 +73,7 @@ def test_it_is_readable_at_each_size_and_in_each_scheme(opened, tmp_path):
         looks.add(shot)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate(CUT) == []
-        assert page.evaluate(FAINT) == []
+        assert browsers.faint(page, TEXTS) == []
         assert page.evaluate(
             "[...document.querySelectorAll('svg')].every(svg => svg.getBoundingClientRect().width > 250)"
         )

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import polars as pl
@@ -89,6 +90,8 @@ class Curation:
     _folder: Path = field(repr=False)
     _corpus: Corpus | None = field(repr=False)
     _reading: Reading = field(repr=False)
+    _over: Event = field(init=False, repr=False, default_factory=Event)
+    _places: Places | None = field(init=False, repr=False, default=None)
 
     @classmethod
     def open(
@@ -191,9 +194,10 @@ class Curation:
         Of each row, all of its flags. A token that stands in one document alone, or of several sources in one, is
         flagged where it stands there more than once.
         """
-        if self._places is None:
+        if self._corpus is None:
             return None
-        found = self._places.look()
+        self._places = places = self._to_look(self._corpus)
+        found = places.look()
         several = found["sources"].explode().n_unique() > 1
         rows = self.rows.select("row", "count", "flags").join(found, on="row", how="left", maintain_order="left")
         often = pl.col("count") > 1
@@ -206,9 +210,16 @@ class Curation:
         )
 
     def kinds(self) -> pl.DataFrame | None:
-        """What kind of word each row is, see `kovocab.curating.kinds`: `kind: str?`, by row; None without kiwipiepy."""
+        """What kind of word each row is, see `kovocab.curating.kinds`, and what it is to be looked at for besides.
+
+        Returns:
+            `kind: str?, flags: list[str]`, by row; None without kiwipiepy.
+        """
         found = kinds(self.rows["token"].to_list())
-        return None if found is None else pl.DataFrame({"kind": found}, {"kind": pl.String})
+        if found is None:
+            return None
+        flags = pl.Series("flags", [["name"] if person else [] for _, person in found], dtype=pl.List(pl.String))
+        return pl.DataFrame([pl.Series("kind", [kind for kind, _ in found], dtype=pl.String), flags])
 
     def sentences(self, row: int) -> list[Sentence]:
         """Up to three places of a row's token, each in another document, that `sources_and_flags` has met so far."""
@@ -216,14 +227,9 @@ class Curation:
 
     def close(self) -> None:
         """Have a pass over the corpus that goes on in another thread end soon."""
-        places = self.__dict__.get("_places")  # not made for this
-        if places is not None:
-            places.over.set()
+        self._over.set()
 
-    @cached_property
-    def _places(self) -> Places | None:
-        if self._corpus is None:
-            return None
+    def _to_look(self, corpus: Corpus) -> Places:
         base = load_tokenizer(self._base)
         script = base.spelling.possible(script_of(self.settings.script))
         everything = build_target(base, Vocabulary.of_table(self._candidates).reachable().frame(), script)
@@ -235,7 +241,7 @@ class Curation:
             rows = np.full(tokenizer.size, -1, dtype=np.int32)
             rows[there["id"].to_numpy()] = there["row"].to_numpy()
             targets.append(Target(tokenizer, rows))
-        return Places(self._corpus, self._reading, targets, len(self.rows))
+        return Places(corpus, self._reading, targets, len(self.rows), self._over)
 
     @cached_property
     def _begun(self) -> Begun:

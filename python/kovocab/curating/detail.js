@@ -6,9 +6,10 @@ import { make, named, number, say, shownToken } from "./words.js";
 const PAUSE = 120; // milliseconds on a row before its sentences are looked for
 
 export class Detail {
-  // `ask` fetches; `rows` by token; `state` of a row; `go` shows another token.
-  constructor(place, { ask, of, state, stemSize, keptChildren, go }) {
-    Object.assign(this, { place, ask, of, state, stemSize, keptChildren, go });
+  // `ask` fetches; `waited`: how far the server is with what takes it a while; `of` gives a row by number, `state` its
+  // state; `go` shows another token.
+  constructor(place, { ask, waited, of, state, stemSize, keptChildren, go }) {
+    Object.assign(this, { place, ask, waited, of, state, stemSize, keptChildren, go });
     this.cached = new Map();
     this.timer = 0;
   }
@@ -20,10 +21,10 @@ export class Detail {
     const state = this.state(row);
     const facts = [
       ["count", number(row.count)], ["rank", number(row.rank)], ["length", row.length],
-      ["kind", row.kind ? named(row.kind) : say("no_kind")],
-      ["price", this.price(row)],
+      ["kind", row.kind ? named(row.kind) : this.lacks("kinds", "no_kind")],
+      ["price", row.price == null ? this.lacks("prices") : this.price(row)],
       ["stem", say("in_stem", { n: this.stemSize(row) }), row.stem],
-      ["sources", row.sources.join(", ") || "–"],
+      ["sources", row.sources.join(", ") || this.lacks("sources_and_flags", "no_corpus")],
     ];
     if (row.why) facts.push(["why", named(row.why)]);
     const list = make("dl");
@@ -46,8 +47,13 @@ export class Detail {
   }
 
   price({ price }) {
-    if (price == null) return price === null ? "–" : say("price_waits");
     return price < 0 ? say("price_less", { n: -price }) : say("price_is", { n: price });
+  }
+
+  // Why something is not said of a row; `none` is what to say where it is said of no row.
+  lacks(name, none) {
+    const how = this.waited[name];
+    return how === "done" ? "–" : how === "waits" ? say("waits") : how === "none" ? say(none) : how;
   }
 
   goes(row) {
@@ -72,7 +78,7 @@ export class Detail {
   async look(place, row) {
     try {
       const found = await this.ask(`sentences?row=${row.row}`);
-      if (found.length) this.cached.set(row.row, found); // else the corpus is still being read
+      if (this.waited.sources_and_flags === "done") this.cached.set(row.row, found); // else there may be more
       if (place.isConnected) this.tell(place, found);
     } catch (error) {
       if (place.isConnected) place.replaceChildren(make("p", "quiet", error.message));
@@ -88,6 +94,6 @@ export class Detail {
       if (source) said.append(make("small", "", ` ${source}`));
       return said;
     }));
-    if (!found.length) place.append(make("p", "quiet", say("no_sentences")));
+    if (!found.length) place.append(make("p", "quiet", this.lacks("sources_and_flags", "no_corpus")));
   }
 }

@@ -20,8 +20,11 @@ const HELP = [
 const ON_ROWS = ["keep", "drop", "clear", "stem_keep", "stem_drop", "stem"];
 const TYPED = "input, select, textarea, [contenteditable]";
 
+let acting = () => {};
+
 // `actions` by name; `there`: whether there is a row to decide on.
 export function keys(actions, there) {
+  acting = name => { if (there() || !ON_ROWS.includes(name)) actions[name](); };
   addEventListener("keydown", event => {
     // Within a syllable the keys are the input method's.
     if (event.isComposing || event.keyCode === 229) return;
@@ -32,18 +35,22 @@ export function keys(actions, there) {
     if ((event.ctrlKey || event.metaKey || event.altKey) && !undoing) return;
     // Where ? is differs from keyboard to keyboard.
     const name = typing ? "leave" : event.key === "?" ? "help" : KEYS.find(([code, shift]) => code === event.code && shift === event.shiftKey)?.[2];
-    if (!name || (ON_ROWS.includes(name) && !there())) return;
+    if (!name) return;
     if (typing && typing.matches("select") && event.code === "ArrowDown") return;
     event.preventDefault();
-    actions[name]();
+    acting(name);
   });
 }
 
 const caps = (...names) => KEYS.filter(([, , name]) => names.includes(name)).map(([, , , cap]) => make("kbd", "", cap));
 
-// The line below the table: what the next key does to the row that the cursor is on.
+// The line below the table: what the next key, or a click there, does to the row that the cursor is on.
 export function showHints(row, goes, inStem) {
-  const hint = (name, key, more = "") => make("span", "", caps(name)[0], ` ${say(key)}`, make("i", "", more && ` ${more}`));
+  const hint = (name, key, more = "") => {
+    const button = make("button", "", caps(name)[0], ` ${say(key)}`, make("i", "", more && ` ${more}`));
+    Object.assign(button, { type: "button", tabIndex: -1, onclick: () => acting(name), onmousedown: event => event.preventDefault() });
+    return button;
+  };
   document.getElementById("hints").replaceChildren(
     hint("keep", "h_keep"), hint("drop", "h_drop", row?.children.length ? `(${goes})` : ""), hint("undo", "h_undo"),
     hint("stem_drop", "h_stem_drop", `(${say("in_stem", { n: inStem })})`), hint("down", "h_next"), hint("search", "h_search"),

@@ -56,6 +56,9 @@ for (const row of rows) {
 }
 const others = new Map(); // decisions on what is no candidate here
 const undoable = [];
+// What the server works out meanwhile, and how far it is: waits, done, none where it cannot, or what went wrong.
+const waited = { prices: "waits", kinds: "waits", sources_and_flags: "waits" };
+const done = new Set(); // what the server said is done
 let version = given.version;
 
 function state(row) {
@@ -101,7 +104,7 @@ const table = new Table(rows, state, row => {
   showHints(row, row ? detail.goes(row) : "", row ? stems.get(row.stem).length : 0);
 });
 const detail = new Detail(find("detail"), {
-  ask, of: at => rows[at], state, stemSize: row => stems.get(row.stem).length,
+  ask, waited, of: at => rows[at], state, stemSize: row => stems.get(row.stem).length,
   keptChildren: row => row.children.filter(child => rows[child].decision === "keep").length,
   go: name => show(name),
 });
@@ -152,9 +155,14 @@ async function follow() {
     try {
       if (document.hidden) await new Promise(done => addEventListener("visibilitychange", done, { once: true }));
       await queue.idle();
-      const said = await ask(`changes?since=${version}`);
+      const said = await ask(`changes?since=${version}&known=${done.size}`);
       if (lost) queue.told();
       lost = false;
+      for (const name of said.done) {
+        if (done.has(name)) continue;
+        done.add(name);
+        if (name in waited) learn(name);
+      }
       if (queue.length || said.version < queue.version) continue;
       const changed = new Set(said.changes.flatMap(([name, decision]) => take(name, decision)));
       version = said.version;
@@ -171,16 +179,26 @@ async function follow() {
   }
 }
 
-// What takes the server a while, once the page is there.
-async function learn(path, column) {
-  const found = await ask(path).catch(() => null);
-  if (!found) return;
-  for (const key of column ?? Object.keys(found).filter(key => key !== "row")) {
-    found[key].forEach((value, at) => { rows[found.row?.[at] ?? at][key] = value; });
+// What takes the server a while, once the page is there: what it has not got yet `follow` hears of.
+async function learn(name) {
+  try {
+    const found = await ask(name);
+    if (found?.waits) return;
+    waited[name] = found ? "done" : "none";
+    if (!found) return;
+    for (const key of Object.keys(found).filter(key => key !== "row")) {
+      found[key].forEach((value, at) => {
+        const row = rows[found.row?.[at] ?? at];
+        row[key] = key === "flags" ? [...new Set([...row.flags, ...value])] : value;
+      });
+    }
+    filters.choices();
+    table.repaint();
+  } catch (error) {
+    waited[name] = error.message;
+  } finally {
+    detail.show(table.row);
   }
-  filters.choices();
-  table.repaint();
-  detail.show(table.row);
 }
 
 const refining = new Refining(given.settings, given.tokenizer, {
@@ -224,6 +242,4 @@ queue.left().then(found => {
   put(known);
   queue.idle().then(() => { find("saved").textContent = say("found_again", { n: known.length }); });
 });
-learn("prices", ["price"]);
-learn("kinds");
-learn("sources_and_flags");
+for (const name of Object.keys(waited)) learn(name);

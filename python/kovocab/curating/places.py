@@ -25,7 +25,7 @@ from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 MOST = 3
-"""Places of a token that are kept, each in another document."""
+"""Places of a token that are kept, each in another document, and in another file where it stands in several."""
 AROUND = 40
 """Tokens on either side of it that are kept."""
 _WIDEST = 90
@@ -67,14 +67,15 @@ class Places:
         reading: How documents are found in it.
         targets: What emits candidates.
         rows: How many candidates there are.
-
-    Attributes:
         over: Set it, and a pass that goes on ends with what it has found.
     """
 
-    def __init__(self, corpus: Corpus, reading: Reading, targets: Sequence[Target], rows: int) -> None:
+    def __init__(self, corpus: Corpus, reading: Reading, targets: Sequence[Target], rows: int, over: Event) -> None:
         self._corpus, self._reading, self._targets, self._size = corpus, reading, targets, rows
-        self.over = Event()
+        self._over = over
+        # Of each row: how many places are kept, the file of the last, and of how many files they are.
+        self._many, self._different = np.zeros(rows, dtype=np.uint8), np.zeros(rows, dtype=np.uint8)
+        self._last = np.full(rows, -1, dtype=np.int64)
         self._kept: dict[int, list[tuple[int, int, int, npt.NDArray[Any]]]] = {}
         self._files: list[str] = []
         self._references: dict[int, Reference] = {}
@@ -103,21 +104,20 @@ class Places:
         found: dict[str, npt.NDArray[np.bool_]] = {}
         first = np.full(self._size, -1, dtype=np.int64)
         several = np.zeros(self._size, dtype=np.bool_)
-        seen = np.zeros(self._size, dtype=np.uint8)
         documents = 0
         for number, file in enumerate(files):
-            if self.over.is_set():
+            if self._over.is_set():
                 break
             has = found.setdefault(sources[number], np.zeros(self._size, dtype=np.bool_))
             for batch in batches(self._corpus if file is None else file, self._reading):  # type: ignore[arg-type]
-                if self.over.is_set():
+                if self._over.is_set():
                     break
                 texts = batch.filter(batch.str.len_bytes() > 0)
                 for which, encoder in enumerate(encoders):
                     stands = self._stands(which, encoder, texts)
                     rows, document = stands["row"].to_numpy(), stands["document"].to_numpy() + documents
                     has[rows] = True
-                    self._take(which, number, stands, seen)
+                    self._take(which, number, stands)
                     new = first[rows] < 0
                     # Each row with a document once, in order: a row's first is written last.
                     first[rows[new][::-1]] = document[new][::-1]
@@ -146,17 +146,25 @@ class Places:
         self._ids, self._ends = encoded.ids, encoded.ends
         return stands
 
-    def _take(self, which: int, file: int, stands: pl.DataFrame, seen: npt.NDArray[np.uint8]) -> None:
-        """Keep the places of the candidates that have too few."""
-        wanting = stands.filter(pl.Series(seen[stands["row"].to_numpy()] < MOST)).group_by("row", maintain_order=True)
-        for row, document, at in wanting.head(MOST).select("row", "document", "at").iter_rows():
-            if seen[row] >= MOST:
-                continue
+    def _take(self, which: int, file: int, stands: pl.DataFrame) -> None:
+        """Keep the places of the candidates that have too few, or that have several of one file and none of this."""
+        rows = stands["row"].to_numpy()
+        wanting = (self._many[rows] < MOST) | ((self._last[rows] != file) & (self._different[rows] < MOST))
+        few = stands.filter(pl.Series(wanting)).group_by("row", maintain_order=True).head(MOST)
+        for row, document, at in few.select("row", "document", "at").iter_rows():
+            kept, new = self._kept.get(row, []), self._last[row] != file
+            if len(kept) == MOST:
+                if not new:
+                    continue
+                of = [one for _, one, _, _ in kept]
+                more = max(at for at, one in enumerate(of) if of.count(one) > 1)
+                kept = kept[:more] + kept[more + 1 :]
             begin = 0 if document == 0 else int(self._ends[document - 1])
             start = max(begin, at - AROUND)
             window = self._ids[start : min(int(self._ends[document]), at + AROUND + 1)].copy()
-            self._kept.setdefault(row, []).append((which, file, at - start, window))
-            seen[row] += 1
+            self._kept[row] = [*kept, (which, file, at - start, window)]
+            self._many[row], self._last[row] = len(kept) + 1, file
+            self._different[row] += new
 
     def _sentence(self, which: int, file: int, at: int, window: npt.NDArray[Any]) -> Sentence:
         if which not in self._references:

@@ -152,7 +152,7 @@ export class Refining {
     const place = find("written");
     find("write").disabled = true;
     try {
-      const asked = { folder: find("folder").value, overwrite: find("overwrite").checked };
+      const asked = { number: this.found.number, folder: find("folder").value, overwrite: find("overwrite").checked };
       const { folder, tokens } = await this.ask("accept", asked);
       place.className = "";
       place.textContent = say("written", { n: tokens, folder });

@@ -1,4 +1,4 @@
-// The running sums: asked for once things are quiet, and of several answers the last that was asked for is shown.
+// The running sums: asked for once things are quiet, again if something changed meanwhile.
 
 import { make, number, ratio, say } from "./words.js";
 
@@ -11,6 +11,7 @@ export class Sums {
   constructor({ now, settings }, rows, state, { ask, idle }) {
     Object.assign(this, { now, most: settings.max_new_tokens, rows, state, ask, idle });
     this.asked = 0;
+    this.asking = false;
     this.frame = 0;
   }
 
@@ -20,12 +21,17 @@ export class Sums {
     cancelAnimationFrame(this.frame);
     this.frame = requestAnimationFrame(() => this.byHand());
     await pause(QUIET);
-    if (mine !== this.asked) return;
+    if (mine !== this.asked || this.asking) return;
+    this.asking = true; // and no more than this: behind a refine it may wait long, and a browser has but six requests
     try {
-      await this.idle();
-      const found = await this.ask("sums");
-      if (mine === this.asked) this.tell(found);
+      for (let was = 0; was !== this.asked; ) {
+        was = this.asked;
+        await this.idle();
+        const found = await this.ask("sums");
+        if (was === this.asked) this.tell(found);
+      }
     } catch { /* the next change asks again, and why nothing is saved stands beside it */ }
+    this.asking = false;
   }
 
   // Each with what became of what refine left.

@@ -208,6 +208,8 @@ class Decisions:
             UsageError: the file cannot be read, lacks a column, or a row (named) is not a decision.
         """
         path = Path(path)
+        if path.is_dir():
+            raise UsageError(f"decisions: {path} is a folder; wanted a CSV with the columns token,decision")
         if said := not_plain(path):
             raise UsageError(f"decisions: {path} {said}")
         try:
