@@ -11,9 +11,10 @@ from pathlib import Path
 from unittest.mock import patch
 
 from docutils import nodes
-from kovocab.cli import main as cli
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
+
+from kovocab.cli import main as cli
 
 ROOT = Path(__file__).parents[2]
 WIDE = "100000"
@@ -78,10 +79,8 @@ def _fill(_: Sphinx, docname: str, source: list[str]) -> None:
     if "<!-- configs -->" in source[0]:
         files = sorted((ROOT / "configs").rglob("*.yaml"), key=lambda path: (len(path.parts), path))
         up = "../" * (docname.count("/") + 1)
-        parts = [
-            f"## {(name := path.relative_to(ROOT).as_posix())}\n\n```{{literalinclude}} {up}{name}\n:language: yaml\n```"
-            for path in files
-        ]
+        names = [path.relative_to(ROOT).as_posix() for path in files]
+        parts = [f"## {name}\n\n```{{literalinclude}} {up}{name}\n:language: yaml\n```" for name in names]
         source[0] = source[0].replace("<!-- configs -->", "\n\n".join(parts))
 
 

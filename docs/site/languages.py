@@ -39,7 +39,7 @@ function splitQuery(query) {
 }
 """
 
-    def split(self, input: str) -> list[str]:  # noqa: A002, the name is Sphinx's
+    def split(self, input: str) -> list[str]:
         """What is looked up of a text."""
         parts = []
         for word in re.findall(r"[가-힣]+|[A-Za-z0-9]+|[^\W_]+", input):
