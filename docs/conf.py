@@ -34,6 +34,7 @@ nb_execution_cache_path = str(HERE.parent / "target/notebooks")
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_merge_streams = True
+nb_output_stderr = "remove"  # progress, which a terminal shows
 
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"

@@ -27,7 +27,7 @@ def help_of(verb: str) -> str:
     with patch.dict(os.environ, COLUMNS=WIDE), contextlib.redirect_stdout(said):
         if code := cli.main([verb, "--help"]):
             raise RuntimeError(f"kovocab {verb} --help ended with {code}")
-    return said.getvalue()
+    return "".join(character for character in said.getvalue() if character.isprintable() or character == "\n")
 
 
 def settings_of(help_: str) -> list[tuple[str, list[tuple[str, str]]]]:

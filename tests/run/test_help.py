@@ -20,7 +20,8 @@ def printed(capsys, verb):
 
 
 @pytest.mark.parametrize(
-    ("verb", "settings"), [("fit", 21), ("plan", 20), ("validate", 11), ("test", 11), ("predict", 12)]
+    ("verb", "settings"),
+    [("fit", 21), ("coverage", 21), ("plan", 20), ("validate", 11), ("test", 11), ("predict", 12)],
 )
 def test_help_begins_with_what_people_use(capsys, verb, settings):
     said = printed(capsys, verb)

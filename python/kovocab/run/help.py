@@ -58,6 +58,9 @@ USED: dict[str, dict[str, tuple[tuple[str, ...], str]]] = {
 
 REQUIRED = ("model.model", "data.sources")
 
+_LIKE = {"coverage": "fit"}
+"""A verb that takes what another takes."""
+
 
 class HelpfulParser(LightningArgumentParser):
     """Lightning's parser; its help begins with the settings that people use.
@@ -85,7 +88,7 @@ class HelpfulParser(LightningArgumentParser):
         defaults = self.get_defaults()
         lines = []
         for group, settings in USED.items():
-            own = {key: line for key, (verbs, line) in settings.items() if self.verb in verbs}
+            own = {key: line for key, (verbs, line) in settings.items() if _LIKE.get(self.verb, self.verb) in verbs}
             if own:
                 rows = [f"  --{key:<32} {line}{_default(key, defaults.get(key))}\n" for key, line in own.items()]
                 lines.append("".join([f"{group}:\n", *rows]))
