@@ -38,6 +38,7 @@ nb_output_stderr = "remove"  # progress, which a terminal shows
 
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 80
 napoleon_numpy_docstring = False
 
 html_theme = "furo"

@@ -1,6 +1,7 @@
 """Pages that are made: each verb's settings, as its `--help` tells them, and the files of `configs/`.
 
-A page has a comment where they go: `<!-- verbs -->`, `<!-- configs -->`.
+A page has a comment where they go: `<!-- verbs -->`, `<!-- configs -->`. And on the page of the street, which is README's, a
+paragraph that begins with a verb gets a heading.
 """
 
 import contextlib
@@ -73,7 +74,7 @@ def _setting(flags: str, text: str) -> nodes.definition_list_item:
 
 def _fill(_: Sphinx, docname: str, source: list[str]) -> None:
     """A heading for each verb, and for each file."""
-    if docname != "index" and "<!-- verbs -->" in source[0]:
+    if "<!-- verbs -->" in source[0]:
         parts = [f"## {verb}\n\n```{{verb}} {verb}\n```" for verb in cli._summaries()]
         source[0] = source[0].replace("<!-- verbs -->", "\n\n".join(parts))
     if "<!-- configs -->" in source[0]:
@@ -84,8 +85,20 @@ def _fill(_: Sphinx, docname: str, source: list[str]) -> None:
         source[0] = source[0].replace("<!-- configs -->", "\n\n".join(parts))
 
 
+def _head(_: Sphinx, _path: Path, docname: str, content: list[str]) -> None:
+    """A heading for each paragraph of README that begins with a verb."""
+
+    def headed(paragraph: re.Match[str]) -> str:
+        verbs = [verb for verb in re.findall(r"\*\*(\w+)\*\*", paragraph[0]) if verb in cli._summaries()]
+        return f"### {', '.join(verbs)}\n\n{paragraph[0]}" if verbs else paragraph[0]
+
+    if docname == "street":
+        content[0] = re.sub(r"^\*\*\w+\*\* (?:.+\n)+", headed, content[0], flags=re.MULTILINE)
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """For Sphinx."""
     app.add_directive("verb", Verb)
     app.connect("source-read", _fill)
+    app.connect("include-read", _head)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

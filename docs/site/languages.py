@@ -29,7 +29,6 @@ class SearchEnglishKorean(SearchEnglish):
     """
 
     lang = "en_ko"
-    language_name = "English and Korean"
     js_splitter_code = """
 function splitQuery(query) {
   return (query.match(/[\\uac00-\\ud7a3]+|[^\\W_]+|[\\p{L}\\p{N}]+/gu) || []).flatMap((word) =>
