@@ -1,7 +1,7 @@
 """Pages that are made: each verb's settings, as its `--help` tells them, and the files of `configs/`.
 
-A page has a comment where they go: `<!-- verbs -->`, `<!-- configs -->`. And on the page of the street, which is README's, a
-paragraph that begins with a verb gets a heading.
+A page has a comment where they go: `<!-- verbs -->`, `<!-- configs -->`. And on the page of the
+street, which is README's, a paragraph that begins with a verb gets a heading.
 """
 
 import contextlib
