@@ -4,6 +4,7 @@ import inspect
 import os
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -22,6 +23,8 @@ DOCS = ROOT / "docs"
 KOREAN = sorted(path.relative_to(DOCS / "ko") for path in (DOCS / "ko").rglob("*.md"))
 ENGLISH = sorted(path.relative_to(DOCS) for path in [DOCS / "start.md", *(DOCS / "howto").glob("*.md")])
 NOTEBOOKS = sorted((DOCS / "notebooks").glob("*.ipynb"))
+
+CHROMIUM = os.environ.get("KOVOCAB_CHROMIUM") or shutil.which("chromium")
 
 Fence = tuple[str, str]
 
@@ -91,7 +94,7 @@ def test_there_are_commands_of_every_verb_of_the_street() -> None:
 
 def test_start_and_how_tos_are_there_in_both_languages() -> None:
     assert [path for path in KOREAN if path != Path("index.md")] == ENGLISH
-    assert len(ENGLISH) == 9
+    assert len(ENGLISH) >= 9
 
 
 @pytest.mark.parametrize("page", ENGLISH, ids=str)
@@ -151,3 +154,33 @@ def test_the_reference_has_every_setting_of_a_verb(verb: str, monkeypatch: pytes
         assert {f"--{name}" for name, of in taken.items() if of.kind is not of.VAR_KEYWORD} <= flags
     else:
         assert {"--model.model", "--data.sources"} <= flags
+
+
+TEXTS = [
+    "토크나이저를 만듭니다",
+    "한국어 어휘 확장: bits per byte",
+    "min_count 값은 6,000",
+    "가 ab가나다c, 日本語 ünï_2 3.5e-4",
+    "",
+]
+
+
+def test_the_search_cuts_the_question_as_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the browser as in the index; and a part of a Korean word is found in the word with its ending."""
+    pytest.importorskip("sphinx", reason="pip install kovocab[docs]")
+    monkeypatch.syspath_prepend(str(DOCS / "site"))
+    from languages import SearchEnglishKorean  # type: ignore[import-not-found]
+
+    cut = SearchEnglishKorean({}).split
+    for part, word in (("토큰", "토큰을"), ("토크나이저", "토크나이저를"), ("어휘", "어휘의"), ("확장", "어휘확장")):
+        assert set(cut(part)) <= set(cut(word))
+    assert not set(cut("토큰")) <= set(cut("토크나이저"))
+    api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    if CHROMIUM is None:
+        pytest.skip("there is no chromium; `make browser` installs it, or KOVOCAB_CHROMIUM names one")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        script = f"texts => {{ {SearchEnglishKorean.js_splitter_code}; return texts.map(splitQuery) }}"
+        asked = browser.new_page().evaluate(script, TEXTS)
+        browser.close()
+    assert asked == [cut(text) for text in TEXTS]
