@@ -1,14 +1,11 @@
 """The docs site: `make docs` builds it into target/site, with what is on this machine. A warning is an error."""
 
-import os
 import sys
 from importlib.metadata import version as installed
 from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "site")]
-# What a notebook's `%%bash` runs is the kovocab of this Python, whose folder need not be on the PATH.
-os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 project = html_title = "kovocab"
 author = "the authors of kovocab"

@@ -1,11 +1,12 @@
 """The docs: every command in them is understood, both languages show the same ones, and the notebooks run."""
 
+import ast
 import inspect
+import json
 import os
 import re
 import shlex
 import shutil
-import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -46,16 +47,16 @@ def commands() -> dict[str, str]:
                     found.setdefault(command[1], str(path.relative_to(ROOT)))
     for path in NOTEBOOKS:
         for kind, source in cells(path):
-            if kind == "code" and source.startswith("%%bash"):
-                for line in re.findall(r"^kovocab .*", source, re.MULTILINE):
-                    found.setdefault(re.split(r" (?:2?>|\|) ?", line)[0], str(path.relative_to(ROOT)))
+            if kind == "code" and not source.startswith("%%"):
+                for call in ast.walk(ast.parse(source)):
+                    if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "kovocab":
+                        said = f"kovocab {ast.literal_eval(call.args[0])}"
+                        found.setdefault(said, str(path.relative_to(ROOT)))
     return found
 
 
 def cells(notebook: Path) -> Iterator[tuple[str, str]]:
     """Kind and content of each cell; and it has no output."""
-    import json
-
     for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
         assert not cell.get("outputs"), f"{notebook}: outputs are not committed"
         yield cell["cell_type"], "".join(cell["source"])
@@ -112,7 +113,7 @@ def test_both_languages_say_the_same(page: Path) -> None:
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 @pytest.mark.timeout(900)
 @pytest.mark.filterwarnings("ignore")  # of Jupyter's own packages
-def test_a_notebook_runs(notebook: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_notebook_runs(notebook: Path) -> None:
     for package in ("nbclient", "ipykernel", "mistral_common", "altair", "vl_convert"):
         pytest.importorskip(package, reason="pip install kovocab[docs]")
     if not find_spec("torch"):
@@ -120,8 +121,6 @@ def test_a_notebook_runs(notebook: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     import nbformat
     from nbclient import NotebookClient
 
-    # What `%%bash` runs is the kovocab of this Python.
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     ran: Any = nbformat.read(notebook, as_version=4)
     NotebookClient(ran, timeout=600, kernel_name="python3").execute()
     outputs = [output for cell in ran.cells if cell.cell_type == "code" for output in cell.outputs]
