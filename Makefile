@@ -25,7 +25,7 @@ NEXT ?= $(addprefix tests/,machine corpus reading tokenizer building counting re
 SOURCES := pyproject.toml constraints.txt Cargo.toml $(wildcard rust/*.rs rust/*/*.rs)
 
 .DEFAULT_GOAL := all
-.PHONY: all help build quickstart format lint browser dist test test-install test-next test-served llama-cpp fuzz attack bench findings gpu-wheels gpu clean
+.PHONY: all help build quickstart format lint browser dist test test-install test-next test-served llama-cpp fuzz attack bench findings gpu-wheels gpu docs clean
 
 all: format build lint test ## Format, lint and test: what to run before a commit
 
@@ -151,6 +151,11 @@ bench: build ## The benchmarks, against the peers, on generated text; some ten m
 		--tokenizers .venv/lib/*/site-packages/mistral_common/data/tokenizer.model.v1
 	rm target/generated.parquet
 	$(BIN)/python benchmarks/freezing.py --layers 2 --length 128 --rounds 2 --stages 1 2 5
+
+# NOTEBOOKS=off leaves out what they print: `make test` runs them too.
+NOTEBOOKS ?= cache
+docs: build ## The docs site, in English and Korean: target/site/index.html
+	$(BIN)/python -m sphinx -q -W --keep-going -D nb_execution_mode=$(NOTEBOOKS) -d target/doctrees docs target/site
 
 findings: ## Surprises of other packages, each run again; some ten minutes, several GB for a while
 	@failed=; for script in $(sort $(filter-out findings/lib.sh,$(wildcard findings/*.sh))); do \
