@@ -6,8 +6,8 @@ import re
 import pytest
 
 from kovocab.errors import UsageError
+from kovocab.flags.used import USED
 from kovocab.run.configuration import Configuration
-from kovocab.run.help import USED
 
 SOURCES = '[{"name": "web", "corpus": "web.jsonl"}]'
 

@@ -17,12 +17,13 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from kovocab.data.mix import Mixture
 from kovocab.errors import KovocabError, UsageError
 from kovocab.evaluating.texts import BYTES
+from kovocab.flags.lists import as_written, stray
+from kovocab.flags.messages import plain
 from kovocab.machine.gpus import GPUS, MFU
 from kovocab.model.causal_lm import CausalLM
 from kovocab.record import Record
 from kovocab.run.folder import identity
 from kovocab.run.help import HelpfulParser
-from kovocab.run.messages import plain
 from kovocab.run.stage_plan import TRAINING, StageSettings
 from kovocab.stages import Stage
 
@@ -80,7 +81,8 @@ class Configuration(LightningCLI):
                 load_from_checkpoint_support=False,
             )
         except (ArgumentError, ValueError) as error:  # the second of a file that is no text, a seed out of range
-            raise UsageError(f"{plain(str(error), args)} (see `kovocab {verb} --help`)") from error
+            said = stray(str(error), verb, None) or plain(str(error), args)
+            raise UsageError(f"{said} (see `kovocab {verb} --help`)") from error
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """What `fit` needs beside model, data and trainer; the other verbs read past it."""
@@ -119,7 +121,7 @@ class Configuration(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse `args`; Lightning's own would warn that they are not the whole of sys.argv."""
-        given, stand_ins = cast("list[str]", args), list[str]()
+        given, stand_ins = as_written(parser, cast("list[str]", args))[0], list[str]()
         lacking: ArgumentError | None = None
         while True:
             try:
