@@ -285,6 +285,7 @@ def export_stage(
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto",
     license: str | None = None,
     base_model: str | None = None,
+    datasets: str | list[str] | None = None,
     pad_to_multiple_of: int | None = None,
     tokenizer_class: Literal["PreTrainedTokenizerFast", "LlamaTokenizer"] = "PreTrainedTokenizerFast",
     overwrite: bool = False,
@@ -299,6 +300,7 @@ def export_stage(
         dtype: Of the weights written; auto keeps the stage's.
         license: The identifier of the model's licence on the card, as the hub has them: apache-2.0, say.
         base_model: The base's hub id on the card, if it was a folder that does not say.
+        datasets: Hub ids on the card of what it was trained on, HAERAE-HUB/KOREAN-WEBTEXT say: one, or a list.
         pad_to_multiple_of: Round the number of rows up to a multiple of this; by default there are as many as tokens.
         tokenizer_class: What tokenizer_config.json names: LlamaTokenizer is for onnxruntime-extensions alone.
         overwrite: Replace what export left in out of another stage or with other settings; a README.md that was edited
@@ -313,7 +315,7 @@ def export_stage(
     folder = str(stage) if run is None else stage_of(run, None if stage is None else int(stage))
     _without_bars()
     record = export(
-        folder, out, name=name, dtype=dtype, license=license, base_model=base_model,
+        folder, out, name=name, dtype=dtype, license=license, base_model=base_model, datasets=datasets,
         pad_to_multiple_of=pad_to_multiple_of, tokenizer_class=tokenizer_class, overwrite=overwrite,
     )  # fmt: skip
     needed = [f"reading it needs {record['reader']}"] if "reader" in record else []
@@ -330,6 +332,7 @@ def transfer_instruct(
     move_new_rows: bool = False,
     name: str | None = None,
     license: str | None = None,
+    datasets: str | list[str] | None = None,
     overwrite: bool = False,
 ) -> None:
     """Make an instruct model that speaks the new tokens, without training: adapted + scale * (instruct - base).
@@ -343,6 +346,7 @@ def transfer_instruct(
         move_new_rows: Move rows of new tokens too, by the change of their base pieces' rows.
         name: What the card calls the model; the folder's name, if not given.
         license: The identifier of the model's licence on the card, as the hub has them: apache-2.0, say.
+        datasets: Hub ids on the card of what the adapted model was trained on; by default those that its export names.
         overwrite: Replace what transfer left in out of other models or settings; a README.md that was edited stays, and
             so does what else is in the folder.
     """
@@ -350,7 +354,7 @@ def transfer_instruct(
 
     _without_bars()
     record = transfer(
-        base, adapted, instruct, out, scale=scale, move_new_rows=move_new_rows, name=name, license=license,
+        base, adapted, instruct, out, scale=scale, move_new_rows=move_new_rows, name=name, license=license, datasets=datasets,
         overwrite=overwrite,
     )  # fmt: skip
     moved = record["ids_moved_by"]
