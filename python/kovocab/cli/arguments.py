@@ -41,7 +41,7 @@ def parse(verb: str, function: Callable[..., int | None], args: list[str]) -> di
     return {name: held.get(name, value) for name, value in settings.as_dict().items()}
 
 
-_BARE = ("run", "tokenizer", "words")
+_BARE = ("run", "tokenizer", "words", "folder", "shell")
 """What may stand bare behind a verb that begins with it."""
 
 

@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 
-from kovocab.cli import verbs
+from kovocab.cli import beside, verbs
 from kovocab.cli.presets import own_parts, place_of
 from kovocab.errors import KovocabError, UsageError, training_installed
 from kovocab.flags.lists import configs_apart
@@ -28,6 +28,7 @@ VERBS: dict[str, Callable[..., int | None]] = {
     "expand": verbs.expand_model,
     "export": verbs.export_stage,
     "transfer": verbs.transfer_instruct,
+    "push": beside.push_export,
     "pack": verbs.pack_corpus,
     "evaluate": verbs.evaluate_models,
     "report": verbs.report_run,
@@ -54,6 +55,7 @@ STREET = (
     "predict",
     "export",
     "transfer",
+    "push",
     "evaluate",
     "report",
 )

@@ -354,8 +354,8 @@ def transfer_instruct(
 
     _without_bars()
     record = transfer(
-        base, adapted, instruct, out, scale=scale, move_new_rows=move_new_rows, name=name, license=license, datasets=datasets,
-        overwrite=overwrite,
+        base, adapted, instruct, out, scale=scale, move_new_rows=move_new_rows, name=name, license=license,
+        datasets=datasets, overwrite=overwrite,
     )  # fmt: skip
     moved = record["ids_moved_by"]
     behind = f", behind {quantity(moved, 'chat token')} that the adapted model lacked" if moved else ""

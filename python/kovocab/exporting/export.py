@@ -85,8 +85,8 @@ def export(
         The record that `out` holds.
 
     Raises:
-        UsageError: `license`, `base_model` or `datasets` is not what the hub takes, `pad_to_multiple_of` is out of range, or
-            `tokenizer_class` is not for a tokenizer of this style.
+        UsageError: `license`, `base_model` or `datasets` is not what the hub takes, `pad_to_multiple_of` is out of
+            range, or `tokenizer_class` is not for a tokenizer of this style.
         ArtefactError: `stage` is no finished stage or run, or a file in it is not that stage's; or `out` cannot be
             written.
         ModelError: the weights cannot be read, are no numbers, or not what they were when they are opened again.
@@ -103,8 +103,7 @@ def export(
     source = read_record(stage, "fit")
     name = name or out.resolve().name
     settings: Record = {"dtype": dtype, "license": license, "base_model": base_model}
-    if named:
-        settings["datasets"] = named
+    settings |= {"datasets": named} if named else {}
     if pad_to_multiple_of is not None:
         settings["pad_to_multiple_of"] = pad_to_multiple_of
     if tokenizer_class != FAST:

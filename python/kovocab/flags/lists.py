@@ -28,9 +28,9 @@ class _List:
 def as_written(parser: ArgumentParser, args: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
     """Arguments as people write them, as jsonargparse wants them; and lists that it cannot take, by their settings.
 
-    A list is what follows its flag up to the next one, `--corpus a.txt b.txt`; a shell writes a glob so. A flag of texts
-    that is given again adds to them, and any other one begins anew. A flag of true or false with nothing behind it is
-    true.
+    A list is what follows its flag up to the next one, `--corpus a.txt b.txt`; a shell writes a glob so. A flag of
+    texts that is given again adds to them, and any other one begins anew. A flag of true or false with nothing behind
+    it is true.
     """
     types: dict[str, Any] = {
         flag: action._typehint
