@@ -22,7 +22,8 @@ def push_export(
         message: The commit's first line.
         overwrite: Push into a repository that holds files of something else.
     """
-    from kovocab.pushing.push import check_repo, look_over, push, told
+    from kovocab.pushing.contents import look_over
+    from kovocab.pushing.push import check_repo, push, told
 
     check_repo(repo)
     if dry_run:
@@ -38,6 +39,6 @@ def _without_bars() -> None:
     import sys
 
     if not sys.stderr.isatty():
-        from huggingface_hub.utils import disable_progress_bars
+        from huggingface_hub import utils
 
-        disable_progress_bars()
+        utils.disable_progress_bars()

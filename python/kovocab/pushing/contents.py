@@ -162,7 +162,8 @@ def _metadata(card: Path) -> dict[str, Any]:
     """
     wanted = "wanted the YAML that the hub reads, between lines of ---, as `kovocab export` wrote it"
     try:
-        said: dict[str, Any] = ModelCard(card.read_text(encoding="utf-8")).data.to_dict()
+        data: Any = ModelCard(card.read_text(encoding="utf-8")).data
+        said: dict[str, Any] = data.to_dict()
     except (ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
         raise ArtefactError(f"{card}: {' '.join(str(error).split())}; {wanted}") from error
     if not said:

@@ -1,4 +1,4 @@
-"""What the hub answers that is no success, as errors in a line; its client has errors of its own, and its transport's."""
+"""What the hub answers that is no success, as errors in a line; its client has errors of its own, its transport too."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,7 +60,8 @@ def _answer(status: Any, repo: str, hub: str, *, signed_in: bool) -> str:
 
 def _is_transport(error: Exception) -> bool:
     """Whether it is of the network, or of what speaks with it; those packages have a root of their own each."""
-    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in ("httpx", "httpcore", "requests")
+    package = type(error).__module__.partition(".")[0]
+    return isinstance(error, OSError) or package.startswith(("http", "requests", "hf_xet"))
 
 
 def _line(error: Exception) -> str:

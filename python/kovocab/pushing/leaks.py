@@ -11,8 +11,8 @@ _WINDOWS = re.compile(r"(?<![\w])[A-Za-z]:\\+(?:Users|Documents|Temp|data|home)\
 _HOME = re.compile(r"(?<![\w/.])~[\w-]*/[\w.-]+")
 
 _ROOTS = {
-    "Users", "Volumes", "data", "etc", "export", "home", "media", "mnt", "nfs", "opt", "private", "root", "scratch", "srv",
-    "tmp", "usr", "var", "workspace",
+    "Users", "Volumes", "data", "etc", "export", "home", "media", "mnt", "nfs", "opt", "private", "root", "scratch",
+    "srv", "tmp", "usr", "var", "workspace",
 }  # fmt: skip
 """Folders at the root of machines that people work on; those of this one count too."""
 

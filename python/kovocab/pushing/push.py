@@ -37,8 +37,8 @@ def push(
 ) -> Pushed:
     """Upload a folder that export or transfer left, as one repository of a model.
 
-    An upload that was stopped goes on with the same call: what is there already is not sent again. Weights of an earlier
-    push that are no part of this one go; whatever else is in the repository stays.
+    An upload that was stopped goes on with the same call: what is there already is not sent again. Weights of an
+    earlier push that are no part of this one go; whatever else is in the repository stays.
 
     Args:
         folder: The export.
@@ -133,6 +133,6 @@ def _check_there(repo: str, there: Any, *, public: bool, overwrite: bool) -> Non
     if names - {*_GIVEN} and RECORD not in names and not overwrite:
         other = min(names - {*_GIVEN})
         raise ArtefactError(
-            f"{repo} holds files that kovocab did not push there ({other} among them); --overwrite pushes beside and over "
-            "them, or choose another name"
+            f"{repo} holds files that kovocab did not push there ({other} among them); --overwrite pushes beside and "
+            "over them, or choose another name"
         )
