@@ -34,6 +34,8 @@ def hub_errors(repo: str) -> Iterator[None]:
         status = getattr(error.response, "status_code", None)
         said = _without(getattr(error, "server_message", None) or _line(error), get_token())
         raise HubError(f"{_answer(status, repo, hub, signed_in=get_token() is not None)} ({status}: {said})") from error
+    except ValueError as error:  # what it says of a card's YAML
+        raise HubError(f"{repo}: {' '.join(str(error).split())}") from error
     except Exception as error:
         if not _is_transport(error):
             raise
