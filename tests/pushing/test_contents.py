@@ -82,7 +82,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "a pipe": (lambda folder: os.mkfifo(folder / "a"), "a is no plain file"),
     "a path on the card": (
         edited("README.md", CARD + "from /home/me/x\n"),
-        "README.md, which was edited, has the path",
+        "which was edited, has the path /home/me/x",
     ),
     "a path in the config": (
         edited("config.json", json.dumps({"_name_or_path": "/home/me/base"})),

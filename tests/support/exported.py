@@ -5,6 +5,7 @@ from pathlib import Path
 
 from kovocab.ownership import listing
 from kovocab.record import RECORD, Record, write_record
+from support.records import trained
 
 CARD = """---
 language:
@@ -31,6 +32,6 @@ def save_export(folder: Path, verb: str = "export", **files: str) -> Path:
     (folder / "model.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0{}      ")
     for name, text in files.items():
         (folder / name.replace("_", ".")).write_text(text, encoding="utf-8")
-    record: Record = {"verb": verb, "name": "m", "model": {"verb": "fit"}, "notes": []}
+    record: Record = {"verb": verb, "name": "m", "model": trained(320, 330), "notes": []}
     write_record(folder, record | {"files": listing(folder, [RECORD])})
     return folder

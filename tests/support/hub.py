@@ -78,7 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(200, {"errors": [], "warnings": []})
         if path == "/api/repos/create":
             return self._create(json.loads(body), token)
-        owner, name, rest = (path.removeprefix("/api/models").strip("/").split("/", 2) + [""])[:3]
+        owner, name, rest = [*path.removeprefix("/api/models").strip("/").split("/", 2), ""][:3]
         repo = f"{owner}/{name.removesuffix('.git')}"
         found = self.server.repos.get(repo)
         if found is None or (found["private"] and not token):

@@ -134,7 +134,7 @@ def _said(path: Path, name: str, *, edited: bool) -> Iterator[str]:
         yield f"{name} has more than {_LONGEST >> 20} MiB, which nobody looks through; wanted a shorter text"
         return
     for line, what in leaks(path.read_text(encoding="utf-8", errors="replace")):
-        how = ", which was edited" if edited else ""
+        how = ", which was edited," if edited else ""
         yield f"line {line} of {name}{how} has {what}"
         return
 

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 _PATH = re.compile(r"(?<![\w./:~<\\-])(?:file://)?(/[^\s/\"'`<>|:*?,;()\[\]{}\\]+(?:/[^\s\"'`<>|:*?,;()\[\]{}\\]*)+)")
 _WINDOWS = re.compile(r"(?<![\w])[A-Za-z]:\\+(?:Users|Documents|Temp|data|home)\\+[^\s\"'`<>|*?]+", re.IGNORECASE)
-_HOME = re.compile(r"(?<![\w/.])~[\w-]*/[\w.-]+")
+_HOME = re.compile(r"(?<![\w/.])~(?:[a-z][\w-]*)?/[\w./-]+")
 
 _ROOTS = {
     "Users", "Volumes", "data", "etc", "export", "home", "media", "mnt", "nfs", "opt", "private", "root", "scratch",
