@@ -18,27 +18,33 @@ def parse(verb: str, function: Callable[..., int | None], args: list[str]) -> di
         UsageError: a setting is missing, unknown or of the wrong kind, or a file cannot be read; names it.
         SystemExit: 0 after --help and --print_config.
     """
+    parser = parser_of(verb, function)
+    given, held = as_written(parser, _with_folder(function, args))
+    try:
+        settings = parser.parse_args(given)
+    except ArgumentError as error:
+        if said := stray(str(error), verb, first_of(function)):
+            raise UsageError(f"{said} (see `kovocab {verb} --help`)") from error
+        raise UsageError(f"{plain(str(error), given)} (see `kovocab {verb} --help`)") from error
+    del settings["config"]
+    return {name: held.get(name, value) for name, value in settings.as_dict().items()}
+
+
+def parser_of(verb: str, function: Callable[..., int | None]) -> ArgumentParser:
+    """The parser of a verb's settings."""
     # The help of each field of RefineSettings is the line under `Attributes:`.
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = ArgumentParser(
         prog=f"kovocab {verb}",
         description=(function.__doc__ or "").partition("\n")[0],
-        epilog=_epilog(verb, _first(function)),
+        epilog=_epilog(verb, first_of(function)),
         exit_on_error=False,
         default_env=False,
         allow_abbrev=False,  # else a misspelt --colum is --column
     )
     parser.add_argument("-c", "--config", action=_Config, help="A YAML file of settings; later ones win.")
     parser.add_function_arguments(function, as_group=False, as_positional=False)
-    given, held = as_written(parser, _with_folder(function, args))
-    try:
-        settings = parser.parse_args(given)
-    except ArgumentError as error:
-        if said := stray(str(error), verb, _first(function)):
-            raise UsageError(f"{said} (see `kovocab {verb} --help`)") from error
-        raise UsageError(f"{plain(str(error), given)} (see `kovocab {verb} --help`)") from error
-    del settings["config"]
-    return {name: held.get(name, value) for name, value in settings.as_dict().items()}
+    return parser
 
 
 _BARE = ("run", "tokenizer", "words", "folder", "shell")
@@ -47,11 +53,11 @@ _BARE = ("run", "tokenizer", "words", "folder", "shell")
 
 def _with_folder(function: Callable[..., Any], args: list[str]) -> list[str]:
     """A folder may stand bare behind a verb that begins with one: `kovocab evaluate RUN`, `kovocab curate DIR`."""
-    first = _first(function)
+    first = first_of(function)
     return [f"--{first}", *args] if first and args and not is_flag(args[0]) else args
 
 
-def _first(function: Callable[..., Any]) -> str | None:
+def first_of(function: Callable[..., Any]) -> str | None:
     """The setting that may stand bare behind the verb."""
     first = next(iter(get_type_hints(function)), None)
     return first if first in _BARE else None

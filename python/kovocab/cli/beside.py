@@ -1,5 +1,7 @@
 """The verbs beside the street, as functions whose signatures are their help: what follows a model, and the machine."""
 
+from typing import Literal
+
 
 def push_export(
     folder: str,
@@ -34,6 +36,17 @@ def push_export(
     print(f"{told(done.contents, repo, public=public)}\n{done.url}")
 
 
+def print_completion(shell: Literal["bash", "zsh", "fish"]) -> None:
+    """Print what a shell completes kovocab by: verbs, flags, what they may be, and paths.
+
+    Args:
+        shell: Whose. `eval "$(kovocab completion bash)"` in ~/.bashrc will do; see docs/publishing.md for the others.
+    """
+    from kovocab.cli.completion import script
+
+    print(script(shell))
+
+
 def _without_bars() -> None:
     """Silence the hub's progress bars where there is no terminal to draw them on."""
     import sys
@@ -41,4 +54,4 @@ def _without_bars() -> None:
     if not sys.stderr.isatty():
         from huggingface_hub import utils
 
-        utils.disable_progress_bars()
+        utils.disable_progress_bars()  # type: ignore[attr-defined]
