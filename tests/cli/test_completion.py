@@ -16,6 +16,7 @@ import pytest
 from kovocab.cli.main import TRAINING, VERBS, main
 from support.front import answer
 
+ZSH = "autoload -U compinit; compinit -u -D; unsetopt beep; eval \"$(cat {script})\"; PS1='>'"
 SHELLS = {
     "bash": (["bash", "--norc", "--noprofile", "-i"], "eval \"$(cat {script})\"; bind 'set bell-style none'; PS1='>'"),
     "zsh": (
@@ -34,6 +35,9 @@ TYPED = [
     ("kovocab refine --prune th", "kovocab refine --prune threshold"),
     ("kovocab count --encoding cp", "kovocab count --encoding cp949"),
     ("kovocab count --corpus ko.txt wo", "kovocab count --corpus ko.txt words.parquet"),
+    ("kovocab count --corpus ko.txt --tokeniz", "kovocab count --corpus ko.txt --tokenizer"),
+    ("kovocab fit --config words.parquet ko", "kovocab fit --config words.parquet ko.txt"),
+    ("kovocab evaluate --models run wo", "kovocab evaluate --models run words.parquet"),
     ("kovocab evaluate ru", "kovocab evaluate run/"),
     ("kovocab completion fi", "kovocab completion fish"),
     ("kovocab fit --model.mo", "kovocab fit --model.model"),
@@ -103,12 +107,16 @@ def shell(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @pytest.mark.parametrize(("typed", "completed"), TYPED)
 def test_the_tab_key_completes(typed: str, completed: str, shell: Typing) -> None:
     """The line is then made one that prints itself: Home, and a printf before it."""
-    shell.send(f"{typed}\t")
-    time.sleep(0.3)  # a shell that completes drops what is typed meanwhile
-    shell.send("\x01printf '<%s>' don''e \x05\r")
-    shown = shell.until(r"<done>(<[^<>]*>)*")
-    words = re.findall(r"<([^<>]*)>", shown[shown.rindex("<done>") :])
-    assert " ".join(words[1:]) == completed
+    line = ""
+    for seconds in (0.3, 1, 4):  # a machine that is busy takes longer, and a shell may drop what is typed meanwhile
+        shell.send(f"{typed}\t")
+        time.sleep(seconds)
+        shell.send("\x01printf '<%s>' don''e \x05\r")
+        shown = shell.until(r"<done>(<[^<>]+>)+")
+        line = " ".join(re.findall(r"<([^<>]*)>", shown[shown.rindex("<done>") :])[1:])
+        if line.removesuffix("/") == completed.removesuffix("/"):  # zsh takes it away again
+            return
+    assert line == completed
 
 
 def test_every_verb_has_its_flags(capsys: pytest.CaptureFixture[str]) -> None:

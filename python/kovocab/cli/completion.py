@@ -21,13 +21,11 @@ def script(shell: Shell) -> str:
     """What a shell is to read, or to find in a file."""
     import shtab
 
-    # In bash what follows the first value of a list is completed as a path by bash itself, and flags stay to be had.
-    several = "+" if shell == "zsh" else None
-    written: str = shtab.complete(_parser(several), shell)
+    written: str = shtab.complete(_parser(), shell)
     return written
 
 
-def _parser(several: str | None) -> ArgumentParser:
+def _parser() -> ArgumentParser:
     from kovocab.cli import main
 
     parser = ArgumentParser("kovocab", add_help=False)
@@ -37,12 +35,14 @@ def _parser(several: str | None) -> ArgumentParser:
     for verb, summary in main._summaries().items():
         of_verb = verbs.add_parser(verb, help=_plain(summary), description=_plain(summary), add_help=False)
         of_verb.add_argument("--help", "-h", action="help", help="the settings")
-        _takes_files(of_verb.add_argument("--config", "-c", nargs=several, help="files of settings"))
+        _takes_files(of_verb.add_argument("--config", "-c", help="files of settings"))
         of_verb.add_argument("--print_config", action="store_true", help="the settings as YAML")
         if verb in TRAINING:
             _add_run(of_verb, verb)
         else:
-            _add_settings(of_verb, verb, main.VERBS[verb], several)
+            _add_settings(of_verb, verb, main.VERBS[verb])
+        if verb != "completion":  # what follows the first value of a list, which shtab would take every flag for too
+            _takes_files(of_verb.add_argument("more", nargs="*", help="more of a list"))
     return parser
 
 
@@ -57,7 +57,7 @@ def _add_run(parser: ArgumentParser, verb: str) -> None:
                     _takes_files(added)
 
 
-def _add_settings(parser: ArgumentParser, verb: str, function: Any, several: str | None) -> None:
+def _add_settings(parser: ArgumentParser, verb: str, function: Any) -> None:
     """The settings of a verb, as its own parser has them."""
     from kovocab.cli.arguments import first_of, parser_of
 
@@ -67,8 +67,7 @@ def _add_settings(parser: ArgumentParser, verb: str, function: Any, several: str
         if type_ is None or not flags:
             continue
         choices = [choice for member in _members(type_) for choice in _words(member)]
-        takes_several = any(get_origin(member) is list for member in _members(type_))
-        nargs = several if takes_several else "?" if type_ is bool else None
+        nargs = "?" if type_ is bool else None
         added = parser.add_argument(
             *flags, nargs=nargs, choices=choices or None, help=_plain(str(action.help or "")), default=SUPPRESS
         )
