@@ -47,6 +47,24 @@ def print_completion(shell: Literal["bash", "zsh", "fish"]) -> None:
     print(script(shell))
 
 
+def tell_doctor(gpu: bool = False, json: bool = False) -> None:
+    """Tell what is installed, what is missing for which verb, and what the machine has; no secret, no path, no network.
+
+    Args:
+        gpu: Load torch too, and say which GPUs it sees.
+        json: As a JSON object.
+    """
+    from kovocab.diagnosing.diagnose import diagnose, told
+
+    found = diagnose(gpu=gpu)
+    if json:
+        from json import dumps
+
+        print(dumps(found, ensure_ascii=False))
+        return
+    print(told(found))
+
+
 def _without_bars() -> None:
     """Silence the hub's progress bars where there is no terminal to draw them on."""
     import sys

@@ -33,6 +33,7 @@ VERBS: dict[str, Callable[..., int | None]] = {
     "evaluate": verbs.evaluate_models,
     "report": verbs.report_run,
     "sample": verbs.sample,
+    "doctor": beside.tell_doctor,
     "completion": beside.print_completion,
     "quickstart": verbs.quickstart,
 }
