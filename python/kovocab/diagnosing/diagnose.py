@@ -66,7 +66,7 @@ def told(found: Found) -> str:
         f"engine      {_engine_told(engine)}",
         f"processor   {processor['name'] or 'unknown'}: {processor['threads']} of {processor['all']} threads"
         + (f"; {', '.join(processor['features'])}" if processor["features"] else ""),
-        f"memory      {_size(memory['total'])}{free}; a verb takes {_size(memory['used_by_default'])} unless told --memory",
+        f"memory      {_size(memory['total'])}{free}; a verb takes {_size(memory['used_by_default'])} without --memory",
         f"disk        {_size(found['disk_free'])} free here",
         f"GPU         {_gpus_told(found)}",
         f"browser     {found['browser'] or 'none found: curate tells its address, for a browser elsewhere'}",
@@ -174,10 +174,8 @@ def _torch() -> Found:
 
         built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "processors"
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        names = [
-            f"{torch.cuda.get_device_name(index)} (capability {'.'.join(map(str, torch.cuda.get_device_capability(index)))})"
-            for index in range(count)
-        ]
+        able = [".".join(map(str, torch.cuda.get_device_capability(index))) for index in range(count)]
+        names = [f"{torch.cuda.get_device_name(index)} (capability {able[index]})" for index in range(count)]
     except Exception as error:  # a torch that is broken is what a doctor is asked about
         why = f"torch cannot be loaded: {' '.join(str(error).split()) or type(error).__name__}"
         return {"version": None, "built_for": None, "devices": [], "error": why}
