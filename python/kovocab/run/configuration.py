@@ -15,7 +15,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from kovocab.data.mix import Mixture
-from kovocab.errors import KovocabError, UsageError
+from kovocab.errors import KovocabError, NotInstalled, UsageError
 from kovocab.evaluating.texts import BYTES
 from kovocab.flags.lists import as_written, stray
 from kovocab.flags.messages import plain
@@ -147,6 +147,7 @@ class Configuration(LightningCLI):
 
         Raises:
             UsageError: a value that its class refuses.
+            NotInstalled: a class wants a package that is not there.
         """
         config = self.config.clone()
         if model is not None:
@@ -155,6 +156,12 @@ class Configuration(LightningCLI):
             self.config_init = self.parser.instantiate_classes(config)
         except KovocabError:
             raise
+        except ModuleNotFoundError as error:  # of a logger, say
+            said = " ".join(str(error).split())
+            extra = next(
+                (f": pip install 'kovocab[{extra}]'" for extra in ("wandb", "tensorboard") if extra in said), ""
+            )
+            raise NotInstalled(f"{said}; wanted what the configuration names{extra}") from error
         except ValueError as error:  # jsonargparse wraps what a stage in a list raises
             raise UsageError(plain(str(error), [])) from error
         return self.config_init.model, self.config_init.data
