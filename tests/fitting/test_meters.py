@@ -8,9 +8,10 @@ from lightning.pytorch.loggers import CSVLogger
 from torch.distributed.fsdp import fully_shard
 from torch.utils.data import DataLoader
 
+from kovocab.cli.main import main
 from kovocab.fitting.meters import Meters, gradient_norm, loggers
 from support.ranks import on_two
-from support.runs import fit, make_place
+from support.runs import make_place
 
 
 class Slope(LightningModule):
@@ -96,7 +97,7 @@ trainer:
     init_args: {project: kovocab, save_dir: here, offline: true}
   log_every_n_steps: 1
 schedule: [{input_rows: new}, {output_rows: all}]
-defaults: {steps: 2}
+defaults: {lr: 1e-3, steps: 2}
 """
 
 
@@ -115,7 +116,7 @@ def test_weights_and_biases_has_a_run_a_stage_beside_our_own_logs(place, monkeyp
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
-    assert fit("mine", "--config", "wandb.yaml") == 0
+    assert main(["fit", "--config", "fit.yaml", "wandb.yaml", "--run", "mine"]) == 0
     kept = sorted((place / "here/wandb").glob("offline-run-*/*.wandb"), key=lambda path: path.stat().st_mtime_ns)
     assert len(kept) == 2
     for number, path in enumerate(kept, start=1):
@@ -138,8 +139,8 @@ def test_given_loggers_stand_beside_our_own(tmp_path, given, wanted, monkeypatch
 
 
 def test_a_logger_that_is_not_installed_is_a_line(place, monkeypatch, capsys):
-    monkeypatch.setattr("lightning.pytorch.loggers.wandb._WANDB_AVAILABLE", "")
-    assert fit("mine", "--config", "wandb.yaml") == 2
+    monkeypatch.setattr("lightning.pytorch.loggers.wandb._WANDB_AVAILABLE", "")  # as it is where there is none
+    assert main(["fit", "--config", "fit.yaml", "wandb.yaml", "--run", "mine"]) == 2
     said = capsys.readouterr().err
     assert said.startswith("kovocab fit: ")
     assert said.count("\n") == 1
@@ -154,7 +155,7 @@ def test_who_is_not_signed_in_is_told_in_a_line(place, monkeypatch, capsys):
     monkeypatch.setenv("NETRC", str(place / "netrc"))
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     (place / "wandb.yaml").write_text(WANDB.replace(", offline: true", ""))
-    assert fit("mine", "--config", "wandb.yaml") == 2
+    assert main(["fit", "--config", "fit.yaml", "wandb.yaml", "--run", "mine"]) == 2
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("kovocab fit: ")]
     assert len(said) == 1
     assert "trainer.logger: " in said[0]

@@ -37,6 +37,7 @@ def count_corpus(
     engine: Literal["local", "ray"] = "local",
     address: str | None = None,
     fingerprint: Literal["quick", "full"] = "quick",
+    overwrite: bool = False,
 ) -> int:
     """Count the words of a corpus in one pass; every later count is derived from them.
 
@@ -64,6 +65,7 @@ def count_corpus(
         address: Of the cluster, auto say; by default what RAY_ADDRESS names, or one on this machine alone.
         fingerprint: By what the record tells the corpus from another: quick, by size and a sample of each file, or
             full, by all that it holds, read once more before and after.
+        overwrite: Replace word counts of other files, another tokenizer or settings.
     """
     from kovocab.artefact import check_file
     from kovocab.counting import count, token_counts
@@ -81,7 +83,7 @@ def count_corpus(
             out, corpus, tokenizer, column=column, encoding=encoding, normalize=normalize,
             deduplicate=deduplicate, template=template, threads=threads, memory=memory, on_error=on_error,
             add_to=add_to or (), log_form=log, engine=engine, address=address, report=report,
-            fingerprint=fingerprint,
+            fingerprint=fingerprint, overwrite=overwrite,
         )  # fmt: skip
         if tokens is not None:
             token_counts.count_tokens_to(tokens, out, tokenizer, threads=threads)
@@ -98,17 +100,18 @@ def count_corpus(
     return SKIPPED
 
 
-def combine_counts(words: list[str], out: str, memory: int | str | None = None) -> None:
+def combine_counts(words: list[str], out: str, memory: int | str | None = None, overwrite: bool = False) -> None:
     """Add word counts: yesterday's and today's, or those of several machines.
 
     Args:
         words: The Parquet files of word counts, all made with one tokenizer.
         out: The Parquet file of word counts to write.
         memory: How much memory to use, 4GB say; what is beyond goes to the disk. By default half of it.
+        overwrite: Replace word counts of other corpora.
     """
     from kovocab.counting import count
 
-    record = count.combine_to(out, words, memory=memory)
+    record = count.combine_to(out, words, memory=memory, overwrite=overwrite)
     print(f"{_words(record)}\n{out}")
 
 
