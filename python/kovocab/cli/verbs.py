@@ -468,6 +468,7 @@ def evaluate_models(
     task_limit: int | None = None,
     few_shot: int | None = None,
     out: str | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Measure a run's models, any models, or tokenizers alone, on held-out text: bits per byte, tokens per word.
 
@@ -500,6 +501,7 @@ def evaluate_models(
         task_limit: How many documents of each task; by default all.
         few_shot: How many examples stand before each; by default as the task says.
         out: The JSON file to write; by default evaluation.json in the run's folder, and none without a run.
+        overwrite: Replace an evaluation of another text, or of models or with tasks that are not asked for now.
     """
     if tokenizers is not None:
         if run is not None or models is not None:
@@ -552,7 +554,7 @@ def evaluate_models(
         unlearned=unlearned,
     )
     handed = None if tasks is None else Tasks(tuple(_listed(tasks)), task_folder, task_limit, few_shot)
-    asked = Asked(run, _listed(models), base, expanded, export, corpus, out, handed)
+    asked = Asked(run, _listed(models), base, expanded, export, corpus, out, handed, overwrite)
     reading = Reading(column, encoding, normalize, deduplicate, template)
     evaluation, written = evaluate(asked, Budget(documents, bytes), how, reading)
     print(table(evaluation))
