@@ -1,5 +1,9 @@
 """The logs: learning rate, gradient norm and tokens a second, by stage, in CSV and TensorBoard."""
 
+import os
+import subprocess
+import sys
+
 import polars as pl
 import pytest
 import torch
@@ -147,15 +151,15 @@ def test_a_logger_that_is_not_installed_is_a_line(place, monkeypatch, capsys):
     assert not (place / "mine/stages").exists()
 
 
-def test_who_is_not_signed_in_is_told_in_a_line(place, monkeypatch, capsys):
+def test_who_is_not_signed_in_is_told_in_a_line(place):
+    """In a process of its own: W&B keeps to what it was told first in one."""
     pytest.importorskip("wandb", reason="pip install kovocab[wandb]")
-    for name in ("WANDB_API_KEY", "WANDB_MODE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(place))
-    monkeypatch.setenv("NETRC", str(place / "netrc"))
-    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     (place / "wandb.yaml").write_text(WANDB.replace(", offline: true", ""))
-    assert main(["fit", "--config", "fit.yaml", "wandb.yaml", "--run", "mine"]) == 2
-    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("kovocab fit: ")]
-    assert len(said) == 1
-    assert "trainer.logger: " in said[0]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    environment = kept | {"HOME": str(place), "NETRC": str(place / "netrc"), "WANDB_BASE_URL": "http://127.0.0.1:9"}
+    command = [sys.executable, "-m", "kovocab", "fit", "--config", "fit.yaml", "wandb.yaml", "--run", "mine"]
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=200, check=False)
+    said = [line for line in ended.stderr.splitlines() if line.startswith("kovocab fit: ")]
+    assert (ended.returncode, len(said)) == (2, 1), ended.stderr
+    assert said[0].startswith("kovocab fit: trainer.logger: ")
+    assert "Traceback" not in ended.stderr
