@@ -34,10 +34,10 @@ def help_of(verb: str) -> str:
 def settings_of(help_: str) -> list[tuple[str, list[tuple[str, str]]]]:
     """Groups of settings, each with its name, and a flag and its text a setting.
 
-    Of a verb that trains, those that people use; what else there is stands behind `all settings` in its help.
+    Of a verb that trains, those that people use; `--help_all` tells the others.
     """
     groups: list[tuple[str, list[tuple[str, str]]]] = []
-    for line in help_.partition("\nall settings\n")[0].splitlines()[1:]:
+    for line in help_.splitlines()[1:]:
         if head := re.fullmatch(r"(\S.*):", line):
             groups.append((head[1], []))
         elif setting := re.fullmatch(r"  (-\S.*?)(?: {2,}(\S.*))?", line):
@@ -62,8 +62,10 @@ class Verb(SphinxDirective):
             if name != "options":
                 made.append(nodes.rubric(text=name))
             made.append(nodes.definition_list("", *(_setting(*each) for each in settings), classes=["settings"]))
-        if "\nall settings\n" in said:
-            made.append(nodes.paragraph(text=f"kovocab {verb} --help tells all others, torch's and Lightning's too."))
+        if f"kovocab {verb} --help_all" in said:
+            made.append(
+                nodes.paragraph(text=f"kovocab {verb} --help_all tells all others, torch's and Lightning's too.")
+            )
         return made
 
 

@@ -34,6 +34,10 @@ class ClusterError(KovocabError, RuntimeError):
     """A cluster that cannot be reached, or that lost a task more often than it is tried again."""
 
 
+class HubError(KovocabError, RuntimeError):
+    """The hub refused something, or cannot be reached."""
+
+
 class TokenizerError(KovocabError, ValueError):
     """A tokenizer that cannot be read, used or built, or that breaks one of its promises."""
 

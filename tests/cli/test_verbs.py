@@ -22,6 +22,8 @@ def mine(street: Path, here: Path) -> Path:
     Path("link.txt").symlink_to("d.txt")
     Path("notes.md").write_text("mine")
     shutil.copyfile(street / "words.parquet", "w.parquet")
+    shutil.copyfile(street / "words.parquet", "ko.parquet")
+    shutil.copyfile(street / "ko.txt", "ko.txt")
     pl.DataFrame({"text": ["가 나"]}).write_parquet("text.parquet")
     shutil.copytree(street / "base", "base")
     shutil.copytree(street / "tokenizer", "target")
@@ -53,6 +55,11 @@ COUNT = "count --corpus d.txt --tokenizer base"
         ("sample --out notes.md", 2, "wanted the suffix"),
         ("sample --out d.txt --megabytes 0.1", 1, "d.txt is there and is not this sample"),
         ("sample --out text.parquet --megabytes 0.1", 1, "text.parquet is there and is not this sample"),
+        ("count --corpus link.txt --tokenizer base --out w.parquet", 1, 'files.0 was "ko.txt" and is "link.txt"'),
+        ("count --corpus d.txt --tokenizer base --out ko.parquet --column x", 1, "--overwrite replaces it"),
+        ("count --corpus ko.txt --tokenizer target --out w.parquet", 1, "w.parquet is of other settings: tokenizer"),
+        (f"{COUNT} --out w.parquet --add_to ko.parquet", 1, "w.parquet is of other settings: corpus.0.files.0"),
+        ("combine --words w.parquet w.parquet --out ko.parquet", 1, "corpus.1.column was null"),
         ("refine --words w.parquet --base target --out target", 1, "target is what refine reads"),
         ("refine --words w.parquet --base target/tokenizer.json --out target", 1, "is one of the files of target"),
         ("refine --words w.parquet --base base --out base", 1, "base holds files that are not kovocab's"),
@@ -87,6 +94,21 @@ def test_what_kovocab_wrote_is_written_again(mine: Path) -> None:
     for _ in range(2):
         assert main(["combine", "--words", "n", "w.parquet", "--out", "both"]) == 0
         assert main(["sample", "--out", "s.parquet", "--megabytes", "0.01"]) == 0
+
+
+def test_counts_of_something_else_are_replaced_when_told_so(mine: Path) -> None:
+    count = ["count", "--tokenizer", "base", "--out", "n", "--corpus"]
+    assert main([*count, "d.txt"]) == 0
+    assert main([*count, "ko.txt"]) == 1
+    assert main([*count, "d.txt", "--normalize", "nfc"]) == 1
+    assert main([*count, "ko.txt", "--overwrite"]) == 0
+    Path("n").touch()
+    assert main([*count, "ko.txt", "--threads", "1", "--fingerprint", "full"]) == 0  # settings that change no count
+    combine = ["combine", "--out", "both", "--words"]
+    assert main([*combine, "n", "w.parquet"]) == 0
+    assert main([*combine, "n", "w.parquet"]) == 0
+    assert main([*combine, "n"]) == 1
+    assert main([*combine, "n", "--overwrite"]) == 0
 
 
 def test_a_report_that_is_not_kovocab_s_stays(mine: Path) -> None:

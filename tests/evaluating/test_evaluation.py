@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from kovocab.errors import ArtefactError
-from kovocab.evaluating.evaluation import check_out, figures, read_evaluation, table, write_evaluation
+from kovocab.evaluating.evaluation import check_out, check_replaced, figures, read_evaluation, table, write_evaluation
 
 FIGURE = {
     "model": "base", "source": "ko", "script": "all", "documents": 2, "bytes": 40, "words": 8, "tokens": 20,
@@ -40,6 +40,28 @@ def test_what_is_written_is_read(tmp_path):
     write_evaluation(path, EVALUATION)
     assert read_evaluation(path) == EVALUATION
     check_out(path)  # which may be written again
+
+
+def test_figures_are_not_lost_in_silence(tmp_path):
+    path = tmp_path / "evaluation.json"
+    check_replaced(path, {}, [], tasks=False)  # nothing is there
+    path.touch()
+    check_replaced(path, {}, [], tasks=False)
+    name = MODEL["name"]
+    write_evaluation(path, EVALUATION)
+    check_replaced(path, {"ko": "0", "more": "1"}, [name, "stage 9"], tasks=True)
+    for texts, models, said in (
+        ({"ko": "1"}, [name], "its text of ko is another"),
+        ({"en": "0"}, [name], "its text of ko is another"),
+        ({"ko": "0"}, ["other"], f"it has measured {name}"),
+    ):
+        with pytest.raises(ArtefactError, match=f"is of other settings: {said}; --overwrite replaces it"):
+            check_replaced(path, texts, models, tasks=False)
+    score = {"model": name, "task": "kobest", "metric": "acc", "value": 0.5, "stderr": None, "samples": None}
+    write_evaluation(path, EVALUATION | {"tasks": [score]})
+    check_replaced(path, {"ko": "0"}, [name], tasks=True)
+    with pytest.raises(ArtefactError, match="it holds tasks, and now none are run"):
+        check_replaced(path, {"ko": "0"}, [name], tasks=False)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,9 @@
 """The logs: learning rate, gradient norm and tokens a second, by stage, in CSV and TensorBoard."""
 
+import os
+import subprocess
+import sys
+
 import polars as pl
 import pytest
 import torch
@@ -8,8 +12,10 @@ from lightning.pytorch.loggers import CSVLogger
 from torch.distributed.fsdp import fully_shard
 from torch.utils.data import DataLoader
 
+from kovocab.cli.main import main
 from kovocab.fitting.meters import Meters, gradient_norm, loggers
 from support.ranks import on_two
+from support.runs import make_place
 
 
 class Slope(LightningModule):
@@ -86,3 +92,74 @@ def test_without_tensorboard_there_is_csv(tmp_path, monkeypatch):
 def test_a_stage_whose_number_begins_as_another_s_is_another(tmp_path):
     (tmp_path / "logs" / "stage-10").mkdir(parents=True)
     assert {logger.version for logger in loggers(tmp_path, 1)} == {"stage-1"}
+
+
+WANDB = """
+trainer:
+  logger:
+    class_path: lightning.pytorch.loggers.WandbLogger
+    init_args: {project: kovocab, save_dir: here, offline: true}
+  log_every_n_steps: 1
+schedule: [{input_rows: new}, {output_rows: all}]
+defaults: {lr: 1e-3, steps: 2}
+"""
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    folder = make_place(tmp_path / "place", "model: {model: expanded}\ntrainer: {accelerator: cpu, devices: 1}\n")
+    monkeypatch.chdir(folder)
+    (folder / "here").mkdir()
+    (folder / "wandb.yaml").write_text(WANDB)
+    return folder
+
+
+def test_weights_and_biases_has_a_run_a_stage_beside_our_own_logs(place, monkeypatch):
+    """Offline, in what it keeps for `wandb sync`: a run a stage, of the run's group, with each of our metrics."""
+    pytest.importorskip("wandb", reason="pip install kovocab[wandb]")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    assert main(["fit", "--config", "fit.yaml", "wandb.yaml", "--run", "mine"]) == 0
+    kept = sorted((place / "here/wandb").glob("offline-run-*/*.wandb"), key=lambda path: path.stat().st_mtime_ns)
+    assert len(kept) == 2
+    for number, path in enumerate(kept, start=1):
+        said = path.read_bytes()
+        assert b"stage %d" % number in said
+        assert b"stage %d" % (3 - number) not in said
+        for name in (b"mine", b"kovocab", b"loss/train", b"loss/val", b"lr", b"grad_norm", b"tokens_per_second"):
+            assert name in said
+        assert b"0" * 40 not in said
+        assert (place / f"mine/logs/stage-{number}/metrics.csv").is_file()  # what report reads
+
+
+@pytest.mark.parametrize(("given", "wanted"), [(False, 0), (None, 1), (True, 1), ("csv", 2), ("two", 3)])
+def test_given_loggers_stand_beside_our_own(tmp_path, given, wanted, monkeypatch):
+    monkeypatch.setattr("kovocab.fitting.meters.find_spec", lambda name: None)
+    other = [CSVLogger(tmp_path / "other"), CSVLogger(tmp_path / "third")]
+    made = loggers(tmp_path / "run", 1, {"csv": other[0], "two": other}.get(given, given))
+    assert len(made) == wanted
+    assert made[1:] == other[: wanted - 1 if wanted else 0]
+
+
+def test_a_logger_that_is_not_installed_is_a_line(place, monkeypatch, capsys):
+    monkeypatch.setattr("lightning.pytorch.loggers.wandb._WANDB_AVAILABLE", "")  # as it is where there is none
+    assert main(["fit", "--config", "fit.yaml", "wandb.yaml", "--run", "mine"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("kovocab fit: ")
+    assert said.count("\n") == 1
+    assert not (place / "mine/stages").exists()
+
+
+def test_who_is_not_signed_in_is_told_in_a_line(place):
+    """In a process of its own: W&B keeps to what it was told first in one."""
+    pytest.importorskip("wandb", reason="pip install kovocab[wandb]")
+    (place / "wandb.yaml").write_text(WANDB.replace(", offline: true", ""))
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    environment = kept | {"HOME": str(place), "NETRC": str(place / "netrc"), "WANDB_BASE_URL": "http://127.0.0.1:9"}
+    command = [sys.executable, "-m", "kovocab", "fit", "--config", "fit.yaml", "wandb.yaml", "--run", "mine"]
+    ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=200, check=False)
+    said = [line for line in ended.stderr.splitlines() if line.startswith("kovocab fit: ")]
+    assert (ended.returncode, len(said)) == (2, 1), ended.stderr
+    assert said[0].startswith("kovocab fit: trainer.logger: ")
+    assert "Traceback" not in ended.stderr

@@ -10,7 +10,7 @@ import yaml
 from kovocab.cli import main as cli
 from kovocab.cli.presets import own_parts
 from kovocab.data.block_order import Schedule
-from kovocab.exporting import export
+from kovocab.exporting import metadata
 from kovocab.fitting import fit
 from kovocab.hub import HUB_ID
 from kovocab.run.configuration import Configuration
@@ -113,7 +113,7 @@ def test_a_preset_of_a_base_serves_every_verb(model, capsys):
     assert said["refine"]["out"] == said["expand"]["tokenizer"]
     assert said["expand"]["out"] == said["fit"]["model"]["model"]
     assert said["fit"]["run"] == said["export"]["run"]
-    assert export._LICENCE.fullmatch(said["export"]["license"])
+    assert metadata._LICENCE.fullmatch(said["export"]["license"])
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda path: path.stem)

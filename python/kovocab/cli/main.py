@@ -12,9 +12,10 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 
-from kovocab.cli import verbs
+from kovocab.cli import beside, verbs
 from kovocab.cli.presets import own_parts, place_of
 from kovocab.errors import KovocabError, UsageError, training_installed
+from kovocab.flags.lists import configs_apart
 from kovocab.machine.stopping import drop_output, exit_code, listening, tell
 from kovocab.run.stage_plan import TRAINING
 
@@ -27,10 +28,13 @@ VERBS: dict[str, Callable[..., int | None]] = {
     "expand": verbs.expand_model,
     "export": verbs.export_stage,
     "transfer": verbs.transfer_instruct,
+    "push": beside.push_export,
     "pack": verbs.pack_corpus,
     "evaluate": verbs.evaluate_models,
     "report": verbs.report_run,
     "sample": verbs.sample,
+    "doctor": beside.tell_doctor,
+    "completion": beside.print_completion,
     "quickstart": verbs.quickstart,
 }
 
@@ -53,6 +57,7 @@ STREET = (
     "predict",
     "export",
     "transfer",
+    "push",
     "evaluate",
     "report",
 )
@@ -102,12 +107,13 @@ def _run(args: list[str]) -> int:
         return 0
     if verb not in _summaries():
         raise UsageError(f"there is no such verb; wanted one of {', '.join(_summaries())}")
+    given = configs_apart(args[1:])
     try:
         with training_installed():
-            return _run_verb(verb, own_parts(verb, args[1:], _summaries()))
+            return _run_verb(verb, own_parts(verb, given, _summaries()))
     except UsageError as error:
         unknown = _UNKNOWN.match(str(error))
-        path = place_of(unknown[1] or unknown[2], verb, args[1:]) if unknown else None
+        path = place_of(unknown[1] or unknown[2], verb, given) if unknown else None
         if path is None:
             raise
         raise UsageError(f"--config {path}: {error}") from error

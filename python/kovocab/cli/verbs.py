@@ -37,6 +37,7 @@ def count_corpus(
     engine: Literal["local", "ray"] = "local",
     address: str | None = None,
     fingerprint: Literal["quick", "full"] = "quick",
+    overwrite: bool = False,
 ) -> int:
     """Count the words of a corpus in one pass; every later count is derived from them.
 
@@ -64,6 +65,7 @@ def count_corpus(
         address: Of the cluster, auto say; by default what RAY_ADDRESS names, or one on this machine alone.
         fingerprint: By what the record tells the corpus from another: quick, by size and a sample of each file, or
             full, by all that it holds, read once more before and after.
+        overwrite: Replace word counts of other files, another tokenizer or settings.
     """
     from kovocab.artefact import check_file
     from kovocab.counting import count, token_counts
@@ -81,7 +83,7 @@ def count_corpus(
             out, corpus, tokenizer, column=column, encoding=encoding, normalize=normalize,
             deduplicate=deduplicate, template=template, threads=threads, memory=memory, on_error=on_error,
             add_to=add_to or (), log_form=log, engine=engine, address=address, report=report,
-            fingerprint=fingerprint,
+            fingerprint=fingerprint, overwrite=overwrite,
         )  # fmt: skip
         if tokens is not None:
             token_counts.count_tokens_to(tokens, out, tokenizer, threads=threads)
@@ -98,17 +100,18 @@ def count_corpus(
     return SKIPPED
 
 
-def combine_counts(words: list[str], out: str, memory: int | str | None = None) -> None:
+def combine_counts(words: list[str], out: str, memory: int | str | None = None, overwrite: bool = False) -> None:
     """Add word counts: yesterday's and today's, or those of several machines.
 
     Args:
         words: The Parquet files of word counts, all made with one tokenizer.
         out: The Parquet file of word counts to write.
         memory: How much memory to use, 4GB say; what is beyond goes to the disk. By default half of it.
+        overwrite: Replace word counts of other corpora.
     """
     from kovocab.counting import count
 
-    record = count.combine_to(out, words, memory=memory)
+    record = count.combine_to(out, words, memory=memory, overwrite=overwrite)
     print(f"{_words(record)}\n{out}")
 
 
@@ -285,6 +288,7 @@ def export_stage(
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto",
     license: str | None = None,
     base_model: str | None = None,
+    datasets: str | list[str] | None = None,
     pad_to_multiple_of: int | None = None,
     tokenizer_class: Literal["PreTrainedTokenizerFast", "LlamaTokenizer"] = "PreTrainedTokenizerFast",
     overwrite: bool = False,
@@ -299,6 +303,7 @@ def export_stage(
         dtype: Of the weights written; auto keeps the stage's.
         license: The identifier of the model's licence on the card, as the hub has them: apache-2.0, say.
         base_model: The base's hub id on the card, if it was a folder that does not say.
+        datasets: Hub ids on the card of what it was trained on, HAERAE-HUB/KOREAN-WEBTEXT say: one, or a list.
         pad_to_multiple_of: Round the number of rows up to a multiple of this; by default there are as many as tokens.
         tokenizer_class: What tokenizer_config.json names: LlamaTokenizer is for onnxruntime-extensions alone.
         overwrite: Replace what export left in out of another stage or with other settings; a README.md that was edited
@@ -313,7 +318,7 @@ def export_stage(
     folder = str(stage) if run is None else stage_of(run, None if stage is None else int(stage))
     _without_bars()
     record = export(
-        folder, out, name=name, dtype=dtype, license=license, base_model=base_model,
+        folder, out, name=name, dtype=dtype, license=license, base_model=base_model, datasets=datasets,
         pad_to_multiple_of=pad_to_multiple_of, tokenizer_class=tokenizer_class, overwrite=overwrite,
     )  # fmt: skip
     needed = [f"reading it needs {record['reader']}"] if "reader" in record else []
@@ -330,6 +335,7 @@ def transfer_instruct(
     move_new_rows: bool = False,
     name: str | None = None,
     license: str | None = None,
+    datasets: str | list[str] | None = None,
     overwrite: bool = False,
 ) -> None:
     """Make an instruct model that speaks the new tokens, without training: adapted + scale * (instruct - base).
@@ -343,6 +349,7 @@ def transfer_instruct(
         move_new_rows: Move rows of new tokens too, by the change of their base pieces' rows.
         name: What the card calls the model; the folder's name, if not given.
         license: The identifier of the model's licence on the card, as the hub has them: apache-2.0, say.
+        datasets: Hub ids on the card of what the adapted model was trained on; by default those that its export names.
         overwrite: Replace what transfer left in out of other models or settings; a README.md that was edited stays, and
             so does what else is in the folder.
     """
@@ -351,7 +358,7 @@ def transfer_instruct(
     _without_bars()
     record = transfer(
         base, adapted, instruct, out, scale=scale, move_new_rows=move_new_rows, name=name, license=license,
-        overwrite=overwrite,
+        datasets=datasets, overwrite=overwrite,
     )  # fmt: skip
     moved = record["ids_moved_by"]
     behind = f", behind {quantity(moved, 'chat token')} that the adapted model lacked" if moved else ""
@@ -461,6 +468,7 @@ def evaluate_models(
     task_limit: int | None = None,
     few_shot: int | None = None,
     out: str | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Measure a run's models, any models, or tokenizers alone, on held-out text: bits per byte, tokens per word.
 
@@ -493,6 +501,7 @@ def evaluate_models(
         task_limit: How many documents of each task; by default all.
         few_shot: How many examples stand before each; by default as the task says.
         out: The JSON file to write; by default evaluation.json in the run's folder, and none without a run.
+        overwrite: Replace an evaluation of another text, or of models or with tasks that are not asked for now.
     """
     if tokenizers is not None:
         if run is not None or models is not None:
@@ -545,7 +554,7 @@ def evaluate_models(
         unlearned=unlearned,
     )
     handed = None if tasks is None else Tasks(tuple(_listed(tasks)), task_folder, task_limit, few_shot)
-    asked = Asked(run, _listed(models), base, expanded, export, corpus, out, handed)
+    asked = Asked(run, _listed(models), base, expanded, export, corpus, out, handed, overwrite)
     reading = Reading(column, encoding, normalize, deduplicate, template)
     evaluation, written = evaluate(asked, Budget(documents, bytes), how, reading)
     print(table(evaluation))

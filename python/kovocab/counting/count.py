@@ -30,6 +30,7 @@ from kovocab.counting.word_counts import (
     WORDS_FILE,
     Contents,
     Counted,
+    check_replaced,
     check_same_cut,
     check_words,
     combined,
@@ -130,6 +131,7 @@ def count_to(
     address: str | None = None,
     report: str | Path | None = None,
     fingerprint: Fingerprint = "quick",
+    overwrite: bool = False,
 ) -> tuple[Record, list[Fault]]:
     """`count` into the Parquet file `out`: the words need not fit the memory, and a run that is stopped goes on.
 
@@ -146,13 +148,15 @@ def count_to(
         address: Of the cluster, "auto" say. None: the one that RAY_ADDRESS names, or one on this machine alone.
         report: A file for what was skipped, a JSON object a line, written where anything was, also when there is then
             nothing left to count; that of an earlier count goes where nothing was skipped.
+        overwrite: Whether word counts of other files, another tokenizer or settings are replaced too.
 
     Returns:
         The record, and the first 100,000 faults that were skipped.
 
     Raises:
-        ArtefactError: `out` or `report` cannot be written or is there and none of kovocab's, another process is at it,
-            or what was counted of it before it was interrupted was of something else.
+        ArtefactError: `out` or `report` cannot be written or is there and none of kovocab's, `out` is of another
+            corpus, tokenizer or settings, another process is at it, or what was counted of it before it was interrupted
+            was of something else.
         ClusterError: the cluster cannot be reached, or lost a task too often.
         UsageError: `out` or `report` is one of the files that are read.
         KovocabError: as `count`.
@@ -162,6 +166,8 @@ def count_to(
     with _Count(
         corpus, tokenizer, reading, threads, memory, on_error, add_to, fingerprint, log_form, Path(out), engine, address
     ) as counting:
+        if not overwrite:
+            counting.check_replaced(out)
         try:
             tables, record = counting.finish()
         except CorpusError as error:
@@ -235,10 +241,13 @@ def combine(*tables: pl.DataFrame) -> pl.DataFrame:
         return pl.concat([pl.DataFrame(schema=WORDS), *tally.finish()[2]])
 
 
-def combine_to(out: str | Path, paths: Sequence[str | Path], *, memory: str | int | None = None) -> Record:
+def combine_to(
+    out: str | Path, paths: Sequence[str | Path], *, memory: str | int | None = None, overwrite: bool = False
+) -> Record:
     """Add the word counts of files into the file `out`, which need not fit the memory; what `out` then records.
 
     Raises:
+        ArtefactError: `out` holds counts of other corpora, and `overwrite` is not set; or it cannot be written.
         CorpusError: a file cannot be read, or holds something else.
         UsageError: there are no files, they were counted for different tokenizers, or a sum passes 2^64 - 1.
     """
@@ -248,6 +257,8 @@ def combine_to(out: str | Path, paths: Sequence[str | Path], *, memory: str | in
     check_apart({"out": out}, {"words": paths})
     parts = [read_counted(path) for path in paths]
     check_same_cut(paths, parts, parts[0], paths[0])
+    if not overwrite:
+        check_replaced(out, combined(parts)["corpus"], parts[0]["tokenizer"])
     tell_normalized(paths, parts, (normalized_as(parts[0]["corpus"]) or [None])[0])
     with scratch_beside(out) as folder, Tally(threads_of(None), bound(memory), folder) as tally, _no_overflow():
         _add_files(tally, paths)
@@ -334,6 +345,13 @@ class _Count:
         if self._kept is not None:
             self._kept.close(forget=self._forget)
         self._stack.close()
+
+    def check_replaced(self, out: str | Path) -> None:
+        """See that what is at `out` was counted of the same; errors as `word_counts.check_replaced`."""
+        now = fingerprint_of(self._pass.identities, self._pass.reading)
+        parts = [part for record in self._before for part in record["corpus"].get("parts") or [record["corpus"]]]
+        if Path(out).resolve() not in {Path(path).resolve() for path in self._add_to}:  # else nothing of it is lost
+            check_replaced(out, {"parts": [*parts, now]}, self._loaded.digest)
 
     @property
     def skipped(self) -> list[Fault]:

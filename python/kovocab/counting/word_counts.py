@@ -20,7 +20,7 @@ from kovocab.corpus.files import not_plain
 from kovocab.counting.tally import ROWS
 from kovocab.errors import ArtefactError, CorpusError, UsageError, quantity
 from kovocab.ownership import MARK, parquet_of
-from kovocab.record import Record, as_json, parsed
+from kovocab.record import Record, as_json, difference, parsed
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 log = logging.getLogger(__name__)
@@ -212,6 +212,42 @@ def combined(parts: Sequence[Record]) -> Record:
         if all(key in part for part in parts):
             together[key] = _added([part[key] for part in parts])
     return together
+
+
+def check_replaced(path: str | Path, corpus: Record, tokenizer: str) -> None:
+    """See, before long work, that a file of word counts is of the same corpus, read in the same way, if it is there.
+
+    What the corpus' files hold may be other than it was: they are then counted again.
+
+    Args:
+        path: The file that is to be written.
+        corpus: What a record will say of the corpus, see `combined`.
+        tokenizer: The digest of the tokenizer that words are cut for.
+
+    Raises:
+        ArtefactError: it is of another; says what differs.
+    """
+    path = Path(path)
+    if not path.is_file() or not path.stat().st_size:
+        return
+    try:
+        before = read_counted(path)
+    except CorpusError:  # damaged: nothing is lost
+        return
+    differs = difference(_settings(before["corpus"], before["tokenizer"]), _settings(corpus, tokenizer))
+    if differs is not None:
+        raise ArtefactError(f"{path} is of other settings: {differs}; --overwrite replaces it, or choose another name")
+
+
+def _settings(corpus: Record, tokenizer: str) -> Record:
+    """What of word counts is as it was asked for: their tokenizer, and of each corpus its files and how it was read."""
+    leave_out = ("bytes", "content", "files", "parts")
+    read = [
+        {key: value for key, value in part.items() if key not in leave_out}
+        | {"files": [file["name"] for file in part.get("files") or []]}
+        for part in corpus.get("parts") or [corpus]
+    ]
+    return {"tokenizer": tokenizer, "corpus": read}
 
 
 def _added(parts: Sequence[Record]) -> Record:

@@ -1,6 +1,6 @@
 """What `evaluate` leaves and prints: evaluation.json, and tables for a terminal."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,29 @@ def check_out(path: Path) -> None:
         ArtefactError: it cannot, or something else is there.
     """
     check_file(path, _is_evaluation, "evaluation")
+
+
+def check_replaced(path: Path, texts: Mapping[str, str], models: Collection[str], *, tasks: bool) -> None:
+    """See, before long work, that no figures are lost: an evaluation that is there is of these texts and models.
+
+    Args:
+        path: The file that is to be written.
+        texts: What is measured on: by source, the hash of its text.
+        models: What they are called.
+        tasks: Whether tasks are run.
+
+    Raises:
+        ArtefactError: it is of another text, of a model that is not measured now, or holds tasks that are not run now.
+    """
+    if not path.is_file() or not path.stat().st_size:
+        return
+    before = read_evaluation(path)
+    lost = [f"it has measured {each['name']}" for each in before["models"] if each["name"] not in models]
+    lost += [f"its text of {each['source']} is another" for each in before["texts"]
+             if texts.get(each["source"]) != each["sha256"]]  # fmt: skip
+    lost += ["it holds tasks, and now none are run"] if before["tasks"] and not tasks else []
+    if lost:
+        raise ArtefactError(f"{path} is of other settings: {lost[0]}; --overwrite replaces it, or choose another --out")
 
 
 def write_evaluation(path: Path, evaluation: Record) -> None:

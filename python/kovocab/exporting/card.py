@@ -9,11 +9,14 @@ from typing import Any
 
 from kovocab.errors import quantity
 from kovocab.exporting.languages import Scripts
+from kovocab.exporting.metadata import front_matter
 from kovocab.exporting.tables import cell, table
 from kovocab.hub import HUB_ID
 from kovocab.record import Record
 
 ROUND_COLUMNS = ("round", "size", "unreachable", "dropped", "added", "tokens_per_word", "bytes_per_token")
+
+_TAGS = ("vocabulary-expansion", "continued-pretraining")
 
 MOST_DECISIONS = 20
 """How many tokens that were kept or dropped by hand are shown of each."""
@@ -25,6 +28,7 @@ def model_card(
     *,
     base_model: str | None = None,
     licence: str | None = None,
+    datasets: Sequence[str] = (),
     reader: str | None = None,
     notes: Sequence[str] = (),
     prompt: str | None = None,
@@ -37,6 +41,7 @@ def model_card(
         name: What the model is called.
         base_model: The base's hub id; what the records say of it, if not given.
         licence: The identifier of the model's licence, as the hub has them.
+        datasets: Names on the hub of what it was trained on.
         reader: What is needed to read the model, where not every reader can.
         notes: What else is to be known of the folder, a paragraph each.
         prompt: A text for the example to go on from; without it the example only opens the model.
@@ -49,7 +54,7 @@ def model_card(
     expanded = runs[0]["base"]
     base = base_model or _hub_id(expanded)
     parts = [
-        _front_matter(base, licence, Scripts.of(expanded["tokenizer"])),
+        front_matter(Scripts.of(expanded["tokenizer"]), licence, [base] if base else [], "finetune", _TAGS, datasets),
         f"# {name}",
         _summary(base, licence, expanded, runs),
         _usage(name, prompt),
@@ -66,16 +71,6 @@ def how_made(record: Record) -> list[str]:
     runs = list(_runs(record))
     data = "\n\n".join(["## Data", *_data(runs)])
     return [_tokenizer(runs[0]["base"]["tokenizer"], runs), data, _training(runs), _versions(record)]
-
-
-def _front_matter(base: str | None, licence: str | None, scripts: Scripts) -> str:
-    lines = ["language:", *(f"- {code}" for code in scripts.languages)]
-    lines += [] if licence is None else [f"license: {licence}"]
-    lines += ["library_name: transformers", "pipeline_tag: text-generation"]
-    lines += [] if base is None else [f"base_model: {base}"]
-    tags = [*scripts.tags, "vocabulary-expansion", "continued-pretraining", "kovocab"]
-    lines += ["tags:", *(f"- {tag}" for tag in tags)]
-    return "\n".join(["---", *lines, "---"])
 
 
 def _hub_id(expanded: Record) -> str | None:

@@ -1,7 +1,7 @@
 """Export: a finished stage as a folder for the hub, opened again and compared before it takes its name."""
 
 import json
-import re
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from kovocab.expanding.split_rows import plain_embeddings
 from kovocab.exporting.card import model_card
 from kovocab.exporting.languages import Scripts
 from kovocab.exporting.measured import section
+from kovocab.exporting.metadata import check_licence, named_datasets, without_places
 from kovocab.hub import HUB_ID
 from kovocab.record import RECORD, Record, check_files, read_record, write_record
 from kovocab.tokenizer.companions import CONFIG as TOKENIZER_CONFIG
@@ -29,8 +30,6 @@ from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 _YIELDS = ("README.md",)
 """A card that somebody edited is theirs."""
-
-_LICENCE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 
 TokenizerClass = Literal["PreTrainedTokenizerFast", "LlamaTokenizer"]
 FAST: TokenizerClass = "PreTrainedTokenizerFast"
@@ -56,6 +55,7 @@ def export(
     dtype: Dtype = "auto",
     license: str | None = None,
     base_model: str | None = None,
+    datasets: str | Sequence[str] | None = None,
     pad_to_multiple_of: int | None = None,
     tokenizer_class: TokenizerClass = FAST,
     overwrite: bool = False,
@@ -75,6 +75,7 @@ def export(
         dtype: Of the weights written; `auto` keeps the stage's.
         license: The identifier of the model's licence on the card, as the hub has them: apache-2.0, say.
         base_model: The base's hub id on the card, if it was a folder that does not say.
+        datasets: Hub ids on the card of what it was trained on, HAERAE-HUB/KOREAN-WEBTEXT say: one, or a list.
         pad_to_multiple_of: Round the number of rows up to a multiple of this; output and card say what that does.
         tokenizer_class: What tokenizer_config.json names. Some engines go by it: under `LlamaTokenizer`
             onnxruntime-extensions reads a SentencePiece-style tokenizer right, and transformers 5 wrongly.
@@ -84,8 +85,8 @@ def export(
         The record that `out` holds.
 
     Raises:
-        UsageError: `license` or `base_model` is not what the hub takes, `pad_to_multiple_of` is out of range, or
-            `tokenizer_class` is not for a tokenizer of this style.
+        UsageError: `license`, `base_model` or `datasets` is not what the hub takes, `pad_to_multiple_of` is out of
+            range, or `tokenizer_class` is not for a tokenizer of this style.
         ArtefactError: `stage` is no finished stage or run, or a file in it is not that stage's; or `out` cannot be
             written.
         ModelError: the weights cannot be read, are no numbers, or not what they were when they are opened again.
@@ -94,6 +95,7 @@ def export(
     check_licence(license)
     if base_model is not None and not HUB_ID.fullmatch(base_model):
         raise UsageError(f"base_model is {base_model!r}; wanted the base's hub id: mistralai/Mistral-7B-v0.1, say")
+    named = named_datasets(datasets)
     check_multiple(pad_to_multiple_of)
     stage, out = Path(stage), Path(out)
     if not (stage / RECORD).is_file():
@@ -101,11 +103,12 @@ def export(
     source = read_record(stage, "fit")
     name = name or out.resolve().name
     settings: Record = {"dtype": dtype, "license": license, "base_model": base_model}
+    settings |= {"datasets": named} if named else {}
     if pad_to_multiple_of is not None:
         settings["pad_to_multiple_of"] = pad_to_multiple_of
     if tokenizer_class != FAST:
         settings["tokenizer_class"] = tokenizer_class
-    made_from: Record = {"name": name, "settings": settings, "model": source}
+    made_from: Record = {"name": name, "settings": settings, "model": without_places(source)}
     check_replaceable(out, "export", made_from, overwrite=overwrite, yields=_YIELDS, reads=[stage])
     check_files(stage, source)
     target = load_tokenizer(stage / "tokenizer.json")
@@ -131,7 +134,7 @@ def export(
         "vocab_size": rows,
         "tokens": target.size,
         "notes": [],
-        "model": source,
+        "model": made_from["model"],
     }
     padded = without_token(rows, target.size, sentencepiece=is_sentencepiece_style(target))
     said = padded, meaning(rows, type(model).__name__), _CLASSES[tokenizer_class]
@@ -151,6 +154,7 @@ def export(
             name,
             base_model=base_model,
             licence=license,
+            datasets=named,
             reader=reader,
             notes=record["notes"],
             prompt=prompt,
@@ -162,16 +166,6 @@ def export(
         _check(folder, out, before)
         write_record(folder, record)
     return read_record(out)
-
-
-def check_licence(licence: str | None) -> None:
-    """See that an identifier of a licence is one.
-
-    Raises:
-        UsageError: it is not what the hub takes.
-    """
-    if licence is not None and not _LICENCE.fullmatch(licence):
-        raise UsageError(f"license is {licence!r}; wanted an identifier as the hub has them: apache-2.0 or other, say")
 
 
 def stage_of(run: str | Path, number: int | None = None) -> Path:

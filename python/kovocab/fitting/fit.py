@@ -40,7 +40,7 @@ from kovocab.fitting.checks import (
 )
 from kovocab.fitting.finite import Finite, NoHeldOutNumber, NoNumber
 from kovocab.fitting.held_out import evaluate
-from kovocab.fitting.meters import Meters, loggers
+from kovocab.fitting.meters import Meters, ended, loggers
 from kovocab.fitting.stage_evaluation import StageEvaluation
 from kovocab.fitting.trainers import guarded, new_trainer, say
 from kovocab.freezing.callback import StageFreezing
@@ -198,7 +198,7 @@ class Fit:
             max_steps=stage.steps,
             num_sanity_val_steps=-1,
             default_root_dir=self.run.folder,
-            logger=loggers(self.run.folder, stage.number) if given.logger is None else given.logger,
+            logger=loggers(self.run.folder, stage.number, given.logger),
             log_every_n_steps=min(given.log_every_n_steps or 50, stage.steps),
             val_check_interval=_within(given.val_check_interval, stage.steps * given.accumulate_grad_batches),
         )
@@ -282,6 +282,7 @@ class Fit:
         if module.qlora is not None:
             results["qlora"] = qlora_record(module.loaded, module.qlora)
         self._save(stage, trainer, module, results)
+        ended(trainer.loggers)
 
     def _merge(self, stage: StagePlan, trainer: Trainer, module: CausalLM, qlora: QLoRA) -> dict[str, float | None]:
         """Write the plain model of a QLoRA stage where the stage works, and measure its held-out loss."""

@@ -1,12 +1,13 @@
 """What a stage's logs say beside its losses: learning rate, gradient norm, tokens a second; and where they go."""
 
 import time
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 from torch.nn.utils import get_total_norm
@@ -56,15 +57,37 @@ def gradient_norm(gradients: list[Tensor]) -> Tensor:
     return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
 
-def loggers(run: Path, number: int) -> list[Logger]:
-    """CSV, and TensorBoard where it is installed: a folder for each time that a stage was started.
+def loggers(run: Path, number: int, given: Logger | Iterable[Logger] | bool | None = None) -> list[Logger]:
+    """CSV, and TensorBoard where it is installed: a folder for each time that a stage was started; and those given.
 
-    So none overwrites another. They are `RUN/logs/stage-K/metrics.csv` and `RUN/tensorboard/stage-K/`.
+    So none overwrites another. They are `RUN/logs/stage-K/metrics.csv`, which `report` reads, and
+    `RUN/tensorboard/stage-K/`. A run of Weights & Biases is called as its stage, unless somebody named it.
+
+    Args:
+        run: The folder of the run.
+        number: The stage's.
+        given: Of the configuration; False: none at all.
     """
+    if given is False:
+        return []
+    more = [given] if isinstance(given, Logger) else list(given) if isinstance(given, Iterable) else []
+    for logger in more:
+        if isinstance(logger, WandbLogger):
+            asked = logger._wandb_init  # of the environment, W&B goes by what was said of its first run
+            asked["name"] = asked.get("name") or f"stage {number}"
+            asked["group"] = asked.get("group") or run.resolve().name
     logs = run / "logs"
     times = len([*logs.glob(f"stage-{number}"), *logs.glob(f"stage-{number}-again-*")])
     version = f"stage-{number}" + (f"-again-{times}" if times else "")
     made: list[Logger] = [CSVLogger(run, name="logs", version=version)]
     if find_spec("tensorboard"):
         made.append(TensorBoardLogger(run, name="tensorboard", version=version))
-    return made
+    return [*made, *more]
+
+
+def ended(loggers: Iterable[Logger]) -> None:
+    """End the runs of Weights & Biases, of which a process has one at a time: the next stage's would go on in it."""
+    if any(isinstance(logger, WandbLogger) for logger in loggers):
+        import wandb
+
+        wandb.finish()

@@ -71,6 +71,10 @@ def guarded(function: Any, *args: Any, **kwargs: Any) -> Any:
         raise ArtefactError(f"the checkpoint cannot be read: {str(error).strip().splitlines()[-1]}") from error
     except MisconfigurationException as error:
         raise _refused(error) from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "wandb":
+            raise
+        raise UsageError(f"trainer.logger: {' '.join(str(error).split())}") from error
     except SystemExit as error:
         if isinstance(error.__context__, KeyboardInterrupt):
             raise error.__context__ from None

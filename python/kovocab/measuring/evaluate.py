@@ -6,7 +6,7 @@ from pathlib import Path
 from kovocab.artefact import check_file
 from kovocab.corpus.settings import Reading
 from kovocab.errors import UsageError
-from kovocab.evaluating.evaluation import FILE, check_out, write_evaluation
+from kovocab.evaluating.evaluation import FILE, check_out, check_replaced, write_evaluation
 from kovocab.evaluating.texts import Budget, choose
 from kovocab.measuring.measure import Measuring, measure
 from kovocab.measuring.runs import Models, models_of, texts_of
@@ -36,6 +36,7 @@ class Asked:
         corpus: Text, in place of what the run holds out.
         out: The file to write.
         tasks: What lm_eval is to run besides.
+        overwrite: Whether an evaluation of other texts or models is replaced.
     """
 
     run: str | None = None
@@ -46,6 +47,7 @@ class Asked:
     corpus: str | list[str] | None = None
     out: str | None = None
     tasks: Tasks | None = None
+    overwrite: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what names no file."""
@@ -89,8 +91,10 @@ def evaluate(asked: Asked, budget: Budget, how: Measuring, reading: Reading | No
     else:
         raise UsageError("wanted --corpus with the text to measure models on")
     named = [*of["named"], *(Named(path, "model", path) for path in asked.models or [])]
-    if twice := [each.name for at, each in enumerate(named) if each.name in {other.name for other in named[:at]}]:
-        raise UsageError(f"models: {twice[0]} is there twice; wanted each once")
+    _check_named(named)
+    if out is not None and not asked.overwrite:
+        hashes = {text.source: text.sha256 for text in texts}
+        check_replaced(out, hashes, [each.name for each in named], tasks=asked.tasks is not None)
 
     def trained(each: Named, subject: Subject) -> Floats | None:
         stage = each.kind == "stage" and run is not None
@@ -114,3 +118,9 @@ def evaluate(asked: Asked, budget: Budget, how: Measuring, reading: Reading | No
         unlearned.unlink(missing_ok=True)  # an earlier one, of other models
     write_evaluation(out, evaluation)
     return evaluation, written
+
+
+def _check_named(named: list[Named]) -> None:
+    names = [each.name for each in named]
+    if twice := [name for at, name in enumerate(names) if name in names[:at]]:
+        raise UsageError(f"models: {twice[0]} is there twice; wanted each once")

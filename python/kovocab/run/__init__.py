@@ -4,7 +4,6 @@ In: the command line of a fit. Out: what each stage does, where its files lie, w
 
 configuration     the command line of the verbs that train
 help              its help: what people use
-messages          what is typed wrongly, in a line
 stage_plan        what each stage of a run does, as data
 folder            which stages are finished, which is begun
 learning_rate     the learning rate over a stage

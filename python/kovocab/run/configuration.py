@@ -15,14 +15,15 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from kovocab.data.mix import Mixture
-from kovocab.errors import KovocabError, UsageError
+from kovocab.errors import KovocabError, NotInstalled, UsageError
 from kovocab.evaluating.texts import BYTES
+from kovocab.flags.lists import as_written, stray
+from kovocab.flags.messages import plain
 from kovocab.machine.gpus import GPUS, MFU
 from kovocab.model.causal_lm import CausalLM
 from kovocab.record import Record
 from kovocab.run.folder import identity
 from kovocab.run.help import Helpful, usage
-from kovocab.run.messages import plain
 from kovocab.run.stage_plan import TRAINING, StageSettings
 from kovocab.stages import Stage
 
@@ -84,7 +85,8 @@ class Configuration(LightningCLI):
                 load_from_checkpoint_support=False,
             )
         except (ArgumentError, ValueError) as error:  # the second of a file that is no text, a seed out of range
-            raise UsageError(f"{plain(str(error), args)} (see `kovocab {verb} --help`)") from error
+            said = stray(str(error), verb, None) or plain(str(error), args)
+            raise UsageError(f"{said} (see `kovocab {verb} --help`)") from error
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """What `fit` needs beside model, data and trainer; the other verbs read past it."""
@@ -123,7 +125,7 @@ class Configuration(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse `args`; Lightning's own would warn that they are not the whole of sys.argv."""
-        given, stand_ins = cast("list[str]", args), list[str]()
+        given, stand_ins = as_written(parser, cast("list[str]", args))[0], list[str]()
         lacking: ArgumentError | None = None
         while True:
             try:
@@ -149,6 +151,7 @@ class Configuration(LightningCLI):
 
         Raises:
             UsageError: a value that its class refuses.
+            NotInstalled: a class wants a package that is not there.
         """
         config = self.config.clone()
         if model is not None:
@@ -157,6 +160,12 @@ class Configuration(LightningCLI):
             self.config_init = self.parser.instantiate_classes(config)
         except KovocabError:
             raise
+        except ModuleNotFoundError as error:  # of a logger, say
+            said = " ".join(str(error).split())
+            extra = next(
+                (f": pip install 'kovocab[{extra}]'" for extra in ("wandb", "tensorboard") if extra in said), ""
+            )
+            raise NotInstalled(f"{said}; wanted what the configuration names{extra}") from error
         except ValueError as error:  # jsonargparse wraps what a stage in a list raises
             raise UsageError(plain(str(error), [])) from error
         return self.config_init.model, self.config_init.data

@@ -1,10 +1,9 @@
 """The model card of a transfer: of which three models it is, how they were added, and how the adapted one was made."""
 
-from collections.abc import Sequence
-
 from kovocab.errors import quantity
 from kovocab.exporting.card import how_made
 from kovocab.exporting.languages import Scripts
+from kovocab.exporting.metadata import front_matter
 from kovocab.exporting.tables import table
 from kovocab.record import Record
 
@@ -24,7 +23,14 @@ def transfer_card(record: Record, refined: Record | None, stage: Record | None, 
     scripts = Scripts.of(refined or {"settings": {}})
     base, instruct = (record[which]["name"] for which in ("base", "instruct"))
     parts = [
-        _front_matter([name for name in (base, instruct) if name], record["settings"]["license"], scripts),
+        front_matter(
+            scripts,
+            record["settings"]["license"],
+            [name for name in (base, instruct) if name],
+            "merge",
+            ("vocabulary-expansion", "chat-vector"),
+            record["settings"].get("datasets", ()),
+        ),
         f"# {record['name']}",
         _summary(record, base or "its base", instruct or "its instruct sibling", scripts, trained=stage is not None),
         _usage(record["name"], has_chat),
@@ -33,15 +39,6 @@ def transfer_card(record: Record, refined: Record | None, stage: Record | None, 
         *([] if stage is None else ["What follows is how the adapted model was made.", *how_made(stage)]),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _front_matter(models: Sequence[str], licence: str | None, scripts: Scripts) -> str:
-    lines = ["language:", *(f"- {code}" for code in scripts.languages)]
-    lines += [] if licence is None else [f"license: {licence}"]
-    lines += ["library_name: transformers", "pipeline_tag: text-generation"]
-    lines += ["base_model:", *(f"- {name}" for name in models), "base_model_relation: merge"] if models else []
-    tags = [*scripts.tags, "vocabulary-expansion", "chat-vector", "kovocab"]
-    return "\n".join(["---", *lines, "tags:", *(f"- {tag}" for tag in tags), "---"])
 
 
 def _summary(record: Record, base: str, instruct: str, scripts: Scripts, *, trained: bool) -> str:

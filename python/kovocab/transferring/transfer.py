@@ -6,6 +6,7 @@ learned map (arXiv 2412.21140) done with `expand`'s own rule.
 """
 
 import math
+from collections.abc import Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -17,8 +18,9 @@ from kovocab.expanding.checks import check_tokenizer, open_tokenizer, refined_of
 from kovocab.expanding.config_files import CONFIG, check_special_ids, read_json, reader_needed
 from kovocab.expanding.expand import hub_id
 from kovocab.expanding.row_counts import meaning, without_token
-from kovocab.exporting.export import check_licence, fill_generation
+from kovocab.exporting.export import fill_generation
 from kovocab.exporting.languages import Scripts
+from kovocab.exporting.metadata import check_licence, named_datasets, public_name, without_places
 from kovocab.ownership import identity
 from kovocab.record import RECORD, Record, check_files, expanded_of, read_record, write_record
 from kovocab.tokenizer.script import script_of
@@ -44,6 +46,7 @@ def transfer(
     move_new_rows: bool = False,
     name: str | None = None,
     license: str | None = None,
+    datasets: str | Sequence[str] | None = None,
     overwrite: bool = False,
 ) -> Record:
     """Write the instruct model to `out`: a folder for AutoModelForCausalLM and AutoTokenizer, laid out as `adapted`.
@@ -62,13 +65,15 @@ def transfer(
             row by the change of the first one's.
         name: What the card calls the model; the folder's name, if not given.
         license: The identifier of the model's licence on the card, as the hub has them.
+        datasets: Hub ids on the card of what the adapted model was trained on; those that its export names, if not
+            given.
         overwrite: Whether what transfer left there of other models or settings is replaced too.
 
     Returns:
         The record that `out` holds.
 
     Raises:
-        UsageError: `scale` or `license` cannot be used, or one model is given twice.
+        UsageError: `scale`, `license` or `datasets` cannot be used, or one model is given twice.
         ModelError: the three do not belong together, or hold what is no number.
         TokenizerError: a tokenizer cannot be read, or the result's breaks a promise.
         ArtefactError: `adapted` is not as kovocab wrote it, or `out` cannot be written.
@@ -76,6 +81,7 @@ def transfer(
     if not (math.isfinite(scale) and scale >= 0):
         raise UsageError(f"scale is {scale}; wanted a number from 0 on: 1 adds all of what instructions changed")
     check_licence(license)
+    named = named_datasets(datasets)
     _check_apart(base=base, adapted=adapted, instruct=instruct)
     out = Path(out)
     with ExitStack() as stack:
@@ -89,9 +95,12 @@ def transfer(
             **{key: _source(model) for key, model in three._asdict().items()},
         }
         if record is not None:
-            made_from["adapted"]["record"] = record
+            made_from["adapted"]["record"] = without_places(record)
+            named = named or record.get("settings", {}).get("datasets", [])
             if made_from["base"]["name"] is None:
                 made_from["base"]["name"] = expanded_of(record.get("model", record)).get("base_name")
+        if named:
+            made_from["settings"]["datasets"] = named
         check_replaceable(out, "transfer", made_from, overwrite=overwrite, yields=_YIELDS)
         ids = _checked(three, record)
         hashes: dict[str, str] = {}
@@ -111,7 +120,7 @@ def _source(model: Model) -> Record:
     """What tells a model from another: what it is called, and its files, by their sizes and samples."""
     files = [*model.weights.files, model.folder / CONFIG]
     return {
-        "model": model.called,
+        "model": public_name(model.called),
         "name": hub_id(model.called),
         "tokenizer": model.tokenizer.digest,
         "files": {path.name: identity(path, sample=True) for path in files},

@@ -1,0 +1,8 @@
+"""A command line as people write it.
+
+In: arguments, and what the parser says of them. Out: arguments as the parser takes them, and plain English. It never
+loads torch, and knows no verb.
+
+lists     lists and switches as people write them
+messages  what the parser says of a setting that it cannot take
+"""
