@@ -18,7 +18,7 @@ def taken_special_id(config: dict[str, Any], first_new_id: int) -> str | None:
         (
             f"{key} {i:,}, and the base tokenizer has {first_new_id:,} tokens: a new one would take that id; wanted a "
             f"folder whose tokenizer has it (added_tokens.json, tokenizer_config.json), or another id"
-            for key, i in _special_ids(config)
+            for key, i in special_ids(config)
             if i >= first_new_id
         ),
         None,
@@ -30,11 +30,11 @@ def is_special_key(key: str) -> bool:
     return _SPECIAL.fullmatch(key) is not None
 
 
-def _special_ids(config: dict[str, Any]) -> Iterator[tuple[str, int]]:
+def special_ids(config: dict[str, Any]) -> Iterator[tuple[str, int]]:
     """Every key of special ids with each of them; the positions of `forced_decoder_ids` are none."""
     for key, value in config.items():
         if isinstance(value, dict):
-            yield from _special_ids(value)
+            yield from special_ids(value)
         elif is_special_key(key):
             pairs = key == "forced_decoder_ids" and isinstance(value, list)
             yield from ((key, i) for i in _whole([pair[1:] for pair in value] if pairs else value))
