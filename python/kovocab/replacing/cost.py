@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 
-from kovocab.building.placement import merges_script
 from kovocab.counting.token_counts import count_tokens, segments
 from kovocab.counting.word_counts import Counted
+from kovocab.replacing.order import Making
 from kovocab.tokenizer.script import Script
 from kovocab.tokenizer.tokenizer_json import BpeModel, TokenizerJson
 
@@ -40,24 +39,33 @@ class Text:
 class Cost:
     """A text as a vocabulary gives it that shrinks.
 
-    Of a text with a bound the words without the script alone are looked at: in the others new tokens stand too, and what
-    they save would hide what the old ones cost.
+    Of a text with a bound the words without the script alone are looked at: in the others new tokens stand too, and
+    what they save would hide what the old ones cost.
 
     Args:
         text: The text.
         target: The base with its new tokens appended.
+        making: How it makes them.
         script: Of the new tokens.
+
+    Attributes:
+        text: The text.
+        words: Of the text, those that are looked at.
+        whole: Tokens that no merge makes and that words are, of a tokenizer that takes such words whole.
+        before: Tokens of the words when nothing was gone.
     """
 
-    def __init__(self, text: Text, target: TokenizerJson, script: Script) -> None:
-        words = text.counted.words if text.bound is None else text.without(script)
-        special = pl.Series([token.word for token in target.added_tokens], dtype=pl.String)
-        words = words.filter(~pl.col("word").is_in(special.implode()))
-        merged, whole = taken_whole(words, target)
+    def __init__(self, text: Text, target: TokenizerJson, making: Making, script: Script) -> None:
         self.text = text
+        self.words = text.counted.words if text.bound is None else text.without(script)
+        special = pl.Series([token.word for token in target.added_tokens], dtype=pl.String)
+        is_special = pl.col("word").is_in(special.implode())
+        whole = _taken_whole(self.words, target, making)
+        merged = self.words.filter(~is_special).join(whole, on="word", how="anti", maintain_order="left")
         self.whole = frozenset(whole["id"].to_list())
         self._segments = segments(merged, target)
-        self._rest = int(whole["count"].sum())
+        aside = count_tokens(self.words.filter(is_special), target)["count"]
+        self._rest = int(aside.sum()) + int(whole["count"].sum())
         self.before = self.tokens
 
     @property
@@ -92,23 +100,21 @@ class Cost:
         self._segments.change(pl.Series(tokens, dtype=pl.UInt32), pl.Series([], dtype=pl.UInt32))
 
     @property
+    def loss(self) -> float:
+        """The share of tokens that it has grown by."""
+        return (self.tokens - self.before) / max(self.before, 1)
+
+    @property
     def within(self) -> bool:
         """Whether it keeps its bound."""
-        bound = self.text.bound
-        return bound is None or self.tokens - self.before <= bound * self.before
+        return self.text.bound is None or self.loss <= self.text.bound
 
 
-def taken_whole(words: pl.DataFrame, tokenizer: TokenizerJson) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The words that are merged; and those that are a token which no merge reaches, and are taken whole (`ignore_merges`).
-
-    Returns:
-        Word counts, and of the others `word`, `count` and `id`.
-    """
-    from kovocab.replacing.order import Making
-
-    whole = isinstance(tokenizer.model, BpeModel) and tokenizer.model.ignore_merges
-    ids = sorted(Making.of(tokenizer).unreachable) if whole else []
+def _taken_whole(words: pl.DataFrame, tokenizer: TokenizerJson, making: Making) -> pl.DataFrame:
+    """The words that are a token which no merge makes, and are taken whole: `word`, `count`, `id`."""
+    takes = isinstance(tokenizer.model, BpeModel) and tokenizer.model.ignore_merges
+    ids = sorted(making.unreachable) if takes else []
     tokens = pl.DataFrame(
         {"word": [tokenizer.text_of[i] for i in ids], "id": ids}, {"word": pl.String, "id": pl.UInt32}
     )
-    return words.join(tokens, on="word", how="anti", maintain_order="left"), words.join(tokens, on="word")
+    return words.join(tokens, on="word")

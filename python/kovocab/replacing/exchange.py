@@ -2,10 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
-from kovocab.building.target import build_target_model
-from kovocab.tokenizer.script import Script
 from kovocab.tokenizer.sentencepiece_model import read_model
 from kovocab.tokenizer.tokenizer_json import BpeModel, TokenizerJson
 
@@ -35,24 +32,18 @@ def exchange(appended: TokenizerJson, gone: Sequence[int]) -> TokenizerJson:
     return replace(appended, model=replace(model, vocab=vocab, merges=merges))
 
 
-def exchange_model(base_model: bytes, vocabulary: Any, appended: TokenizerJson, gone: Sequence[int], script: Script) -> bytes:
+def exchange_model(appended_model: bytes, appended: TokenizerJson, gone: Sequence[int]) -> bytes:
     """The same in a `tokenizer.model`: pieces keep their scores, and so the order in which they merge.
 
     Args:
-        base_model: The bytes of the base's.
-        vocabulary: What `appended` was built with.
+        appended_model: The bytes of the one of `appended`.
         appended: As for `exchange`.
         gone: As for `exchange`.
-        script: Of the new tokens.
 
     Returns:
         The bytes of the target's, the same every time.
-
-    Raises:
-        TokenizerError: as `kovocab.building.target.build_target_model`.
     """
-    data = build_target_model(base_model, vocabulary, appended.added_tokens, script)
-    proto = read_model(data, "the base's tokenizer.model")
+    proto = read_model(appended_model, "the appended tokenizer.model")
     first = appended.size - len(gone)
     for new, old in new_ids(appended, gone).items():
         proto.pieces[old].CopyFrom(proto.pieces[new])

@@ -1,13 +1,14 @@
 """How merges make each token, what each cannot be made without, and so which tokens may go next.
 
-A token is made by the same merges wherever it stands (`rust/bpe/segments.rs` says why). So what merges do to its own text
-is all that it needs: take away tokens that are none of its parts, with all merges of theirs, and at each step of it the
-lowest rank is there still. A set of tokens may go if no other is made of one of them.
+A token is made by the same merges wherever it stands (`rust/bpe/segments.rs` says why). So what merges do to its own
+text is all that it needs: take away tokens that are none of its parts, with all merges of theirs, and at each step of
+it the lowest rank is there still. A set of tokens may go if no other is made of one of them.
 """
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from kovocab.tokenizer.tokenizer_json import BpeModel, Merge, TokenizerJson
 
@@ -94,7 +95,7 @@ def last_merge(token: str, ranks: Mapping[Merge, int]) -> Merge | None:
     """The merge that makes a token of its own text; None where merges do not come that far."""
     pieces = list(token)
     while len(pieces) > 1:
-        pairs = [ranks.get(pair, len(ranks)) for pair in zip(pieces, pieces[1:], strict=False)]
+        pairs = [ranks.get(pair, len(ranks)) for pair in pairwise(pieces)]
         at = min(range(len(pairs)), key=pairs.__getitem__)  # the leftmost of the lowest
         if pairs[at] == len(ranks):
             return None

@@ -25,8 +25,8 @@ def staying(tokenizer: TokenizerJson, base: Reference, source: Source) -> set[in
     """The ids of base tokens that stay.
 
     Added tokens, special or not; bytes; the space, and the unknown token; what a template puts round a text; what
-    config.json and generation_config.json of the base's folder call by its id; and the tokens of the literal text in its
-    chat template.
+    config.json and generation_config.json of the base's folder call by its id; and the tokens of the literal text in
+    its chat template.
 
     Args:
         tokenizer: The base.
