@@ -302,9 +302,11 @@ def expand_model(
         ", tied: of eeve's stages 1, 2 and 3 are one and the same, and so are 4 and 5; 3, 6 and 7 train, and with "
         "--untie true all seven do"
     )
+    first = record["first_new_id"]
+    where = "at the ids of old ones" if first is None else f"from id {first:,}"
     tied = tied if record["tied"] else ", untied" if record["untied"] else ""
     print(
-        f"{quantity(record['new_tokens'], 'new token')} from id {record['first_new_id']:,}: "
+        f"{quantity(record['new_tokens'], 'new token')} {where}: "
         f"{quantity(record['vocab_size'], 'row')}, "
         f"{record['dtype']}{tied}"
     )

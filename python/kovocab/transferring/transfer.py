@@ -20,7 +20,7 @@ from kovocab.expanding.row_counts import meaning, without_token
 from kovocab.exporting.export import check_licence, fill_generation
 from kovocab.exporting.languages import Scripts
 from kovocab.ownership import identity
-from kovocab.record import RECORD, Record, check_files, expanded_of, read_record, write_record
+from kovocab.record import RECORD, Record, check_block, check_files, expanded_of, read_record, write_record
 from kovocab.tokenizer.script import script_of
 from kovocab.transferring.card import transfer_card
 from kovocab.transferring.chat_tokens import check_written, ids_of, save, target_of
@@ -89,6 +89,7 @@ def transfer(
             **{key: _source(model) for key, model in three._asdict().items()},
         }
         if record is not None:
+            check_block(made, record)
             made_from["adapted"]["record"] = record
             if made_from["base"]["name"] is None:
                 made_from["base"]["name"] = expanded_of(record.get("model", record)).get("base_name")
