@@ -152,6 +152,7 @@ class ReplacedText(TypedDict):
     """What a text is by the base, with new tokens appended, and with them at old ids."""
 
     name: str
+    base_tokens_gone: Sum
     base_tokens: Sum
     appended_tokens: Sum
     tokens: Sum

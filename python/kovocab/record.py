@@ -102,9 +102,9 @@ def check_block(folder: str | Path, record: Record) -> None:
     """
     if record.get("first_new_id", 0) is None:
         raise ArtefactError(
-            f"{folder} has its new tokens at the ids of old ones (`kovocab replace`), and stages train new rows as a block "
-            "of their own; wanted a model expanded to what `kovocab refine` left. That folder is a plain one, which other "
-            "trainers take"
+            f"{folder} has its new tokens at the ids of old ones (`kovocab replace`), and stages train new rows as a "
+            "block of their own; wanted a model expanded to what `kovocab refine` left, or another trainer: the folder "
+            "is a plain one"
         )
 
 

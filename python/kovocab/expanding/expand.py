@@ -168,8 +168,8 @@ def expand_folder(
     refined = read_record(tokenizer, "refine", "replace")
     if (in_place := refined["verb"] == "replace") and pad_to_multiple_of is not None:
         raise UsageError(
-            f"pad_to_multiple_of is {pad_to_multiple_of}, and {tokenizer} was made by `kovocab replace`: there are as many "
-            "rows as before; wanted none"
+            f"pad_to_multiple_of is {pad_to_multiple_of}, and {tokenizer} was made by `kovocab replace`: there are as "
+            "many rows as before; wanted none"
         )
     made_from: Record = {
         "base_model": model,
@@ -331,7 +331,7 @@ def check_model_folder(model: str) -> None:
 def _base_tokenizer(
     model: str, tokenizer: Path, target: TokenizerJson, first_new_id: int, but: Container[int]
 ) -> TokenizerJson | None:
-    """The model's own tokenizer, compared with the target below `first_new_id` `but` for some; None where it has none."""
+    """The model's own tokenizer, compared with the target below `first_new_id` but for some; None where it has none."""
     files = [found for name in ("tokenizer.json", "tokenizer.model", *COMPANIONS) if (found := find_file(model, name))]
     if not files or not files[0].name.startswith("tokenizer."):
         return None

@@ -1,4 +1,4 @@
-"""Which base tokens go: the cheapest that nothing else is made of, some at a time, until there are enough."""
+"""Which base tokens go: the rarest that nothing else is made of, some at a time, until there are enough."""
 
 import logging
 from collections.abc import Collection, Sequence
@@ -14,10 +14,10 @@ log = logging.getLogger(__name__)
 def choose(making: Making, staying: Collection[int], costs: Sequence[Cost], most: int) -> list[int]:
     """Choose base tokens, at most so many, that may go.
 
-    Those that merges never make go first: no text has them. Then a token at a time, the cheapest of those that no token
-    which is there is made of; what one costs is how many tokens more each text is without it, as a share of the text's
-    tokens, summed over the texts. Half of what is still to go at a time, and then all texts are encoded again; so each
-    half is chosen by exact prices. Of equals that goes which has the higher id: the base's training found it last.
+    Those that merges never make go first: no text has them. Then the rarest of those that no token which is there is
+    made of; how rare one is says the share of a text's tokens that it is, summed over the texts. Half of what is still to
+    go at a time, and then all texts are encoded again; so each half is chosen by exact counts, in which what went counts
+    for its parts. Of equals that goes which has the higher id: the base's training found it last.
 
     Args:
         making: How the base's tokens, and new ones, are made.
@@ -37,7 +37,7 @@ def choose(making: Making, staying: Collection[int], costs: Sequence[Cost], most
         now = leaves.now
         share = pl.select(pl.repeat(0.0, len(now))).to_series()
         for cost in costs:
-            share += cost.prices(now) / max(cost.before, 1)
+            share += cost.counts().gather(now).cast(pl.Float64) / max(cost.before, 1)
         table = pl.DataFrame({"id": now, "share": share}, {"id": pl.UInt32, "share": pl.Float64})
         batch = table.sort("share", "id", descending=[False, True])["id"].head((left + 1) // 2).to_list()
         bounded = [cost for cost in costs if cost.text.bound is not None]

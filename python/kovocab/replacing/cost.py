@@ -74,19 +74,9 @@ class Cost:
         return int(self.counts().sum()) + self._rest
 
     def counts(self) -> pl.Series:
-        """How often each id is emitted: u64."""
+        """How often each id is emitted now: u64."""
         counts: pl.Series = pl.DataFrame(self._segments.count_tokens())["count"]
         return counts
-
-    def prices(self, tokens: Sequence[int]) -> pl.Series:
-        """How many tokens more the text is without each of some that nothing else is made of: i64.
-
-        Below 0 where it is fewer: a token may often stand in the way of better ones.
-        """
-        ids = pl.Series(tokens, dtype=pl.UInt32)
-        sets = pl.int_range(len(ids), dtype=pl.UInt32, eager=True)
-        prices: pl.Series = pl.DataFrame(self._segments.prices(len(ids), sets, ids))["price"]
-        return prices
 
     def without(self, tokens: Sequence[int]) -> "Cost":
         """The text when these are gone too; this one is as it was."""

@@ -205,7 +205,7 @@ def _result(
         "wanted": wanted,
         "scaffolds": len(vocabulary.scaffolds),
         "never_emitted": int((replaced["old_count"] == 0).sum()),
-        "texts": [_told(cost, *by) for cost, by in zip(costs, emitted, strict=True)],
+        "texts": [_told(cost, free, *by) for cost, by in zip(costs, emitted, strict=True)],
         **made_from,
     } | plan.record
     table = _table(vocabulary, base, target, set(free), by_target)
@@ -229,9 +229,13 @@ def _table(
     ).select("id", "token", "left", "right", "count", "base_pieces", "new")
 
 
-def _told(cost: Cost, base: pl.Series, appended: pl.Series, target: pl.Series) -> Record:
-    """What a record says of a text: its tokens by each tokenizer, and what its words without the script lost."""
-    told: Record = {"name": cost.text.name}
+def _told(cost: Cost, gone: Sequence[int], base: pl.Series, appended: pl.Series, target: pl.Series) -> Record:
+    """What a record says of a text.
+
+    Its tokens by each tokenizer, how many of the base's were of those that went, and what its words without the script
+    lost.
+    """
+    told: Record = {"name": cost.text.name, "base_tokens_gone": int(base.gather(gone).sum())}
     for name, counts in (("base_", base), ("appended_", appended), ("", target)):
         tokens = int(counts.sum())
         told |= {f"{name}tokens": tokens, f"{name}tokens_per_word": cost.text.tokens_per_word(tokens)}

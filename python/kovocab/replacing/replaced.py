@@ -103,8 +103,10 @@ class Replaced:
         for text in record["texts"]:
             ratios = [text[f"{key}tokens_per_word"] for key in ("base_", "appended_", "")]
             base, appended, now = map(ratio, ratios)
-            loss = "" if text["loss"] is None else f"; words without the script are {text['loss']:+.3%} tokens"
-            lines.append(f"{text['name']}: {base} tokens per word by the base, {appended} appended, {now} now{loss}")
+            gone = f"{text['base_tokens_gone'] / max(text['base_tokens'], 1):.3%} of the base's tokens went"
+            loss = "" if text["loss"] is None else f", words without the script are {text['loss']:+.3%} tokens"
+            said = f"{base} tokens per word by the base, {appended} appended, {now} now; {gone}{loss}"
+            lines.append(f"{text['name']}: {said}")
         if (plan := ModelPlan.of(record)).why not in (None, NO_MODEL):
             how = "made from the ranks of tokenizer.json" if plan.source == "ranks" else "left out"
             lines.append(f"tokenizer.model is {how}: {plan.why}")

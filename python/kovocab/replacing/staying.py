@@ -24,7 +24,8 @@ _ESCAPES = {"\\n": "\n", "\\t": "\t", "\\'": "'", '\\"': '"', "\\\\": "\\"}
 def staying(tokenizer: TokenizerJson, base: Reference, source: Source) -> set[int]:
     """The ids of base tokens that stay.
 
-    Added tokens, special or not; bytes; the space, and the unknown token; what a template puts round a text; what
+    Added tokens, special or not; bytes, and characters of one byte, which would be read as a byte that the model hardly
+    knows, at no more tokens; the space, and the unknown token; what a template puts round a text; what
     config.json and generation_config.json of the base's folder call by its id; and the tokens of the literal text in
     its chat template.
 
@@ -39,7 +40,8 @@ def staying(tokenizer: TokenizerJson, base: Reference, source: Source) -> set[in
     model = tokenizer.model
     assert isinstance(model, BpeModel)
     in_bytes = tokenizer.spelling.byte_level
-    atoms = BYTES if in_bytes else [*(f"<0x{byte:02X}>" for byte in range(256)), SPACE]
+    in_text = [*(f"<0x{byte:02X}>" for byte in range(256)), *map(chr, range(128)), SPACE]
+    atoms = BYTES if in_bytes else in_text
     named = [*atoms, *([model.unk_token] if model.unk_token else [])]
     found = {model.vocab[token] for token in named if token in model.vocab}
     found |= {token.id for token in tokenizer.added_tokens}
