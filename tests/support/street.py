@@ -38,7 +38,10 @@ def skip_training(verb: str) -> None:
 
 
 def walk(street: Path) -> None:
-    """Leave ko.txt, en.txt, base, instruct (its sibling), words, english (words), tokenizer, expanded, fit.yaml, run and export in `street`."""
+    """Leave an artefact of every verb in `street`.
+
+    ko.txt, en.txt, base, instruct (its sibling), words, english (words), tokenizer, expanded, fit.yaml, run and export.
+    """
     (street / "base").mkdir(parents=True)
     rows = save_tokenizer(street / "base")
     (street / "fit.yaml").write_text(FIT.format(street=street))

@@ -15,9 +15,9 @@ def choose(making: Making, staying: Collection[int], costs: Sequence[Cost], most
     """Choose base tokens, at most so many, that may go.
 
     Those that merges never make go first: no text has them. Then the rarest of those that no token which is there is
-    made of; how rare one is says the share of a text's tokens that it is, summed over the texts. Half of what is still to
-    go at a time, and then all texts are encoded again; so each half is chosen by exact counts, in which what went counts
-    for its parts. Of equals that goes which has the higher id: the base's training found it last.
+    made of; how rare one is says the share of a text's tokens that it is, summed over the texts. Half of what is still
+    to go at a time, and then all texts are encoded again; so each half is chosen by exact counts, in which what went
+    counts for its parts. Of equals that goes which has the higher id: the base's training found it last.
 
     Args:
         making: How the base's tokens, and new ones, are made.
