@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kovocab.replacing.exchange import exchange
@@ -35,6 +35,7 @@ def everything(making: Making) -> set[int]:
     return {*making.parts, *making.atoms, *making.unreachable}
 
 
+@settings(deadline=None)
 @given(random_bpe())
 def test_what_merges_make_is_what_tokenizers_makes(tokenizer: TokenizerJson) -> None:
     making = Making.of(tokenizer)
@@ -44,6 +45,7 @@ def test_what_merges_make_is_what_tokenizers_makes(tokenizer: TokenizerJson) -> 
         assert tokenizer.tokens[left] + tokenizer.tokens[right] == tokenizer.tokens[token]
 
 
+@settings(deadline=None)
 @given(random_bpe(), st.randoms(), st.lists(st.text(LETTERS.replace("▁", " ") + "e", max_size=12), max_size=10))
 def test_in_whatever_order_they_go_all_others_stay_reachable(
     tokenizer: TokenizerJson, rng: random.Random, texts: list[str]
@@ -66,6 +68,7 @@ def test_in_whatever_order_they_go_all_others_stay_reachable(
         assert not {target.tokens[i] for i in after} & out
 
 
+@settings(deadline=None)
 @given(random_bpe())
 def test_all_that_stays_out_is_needed_by_what_stays(tokenizer: TokenizerJson) -> None:
     """With nothing to stay all tokens go in the end; one token keeps what it is made of, and no more."""

@@ -38,7 +38,7 @@ class Replaced:
 
     Attributes:
         vocabulary: As `refine` leaves it, with the ids that the tokens have here, and `new: bool`, whether the token is
-            at the id of one that went: a token of the base that new merges make keeps its own. By id.
+            at the id of one that went: a token of the base that new merges make keeps its own. In merge order.
         replaced: `id: u32, old: str, old_count: u64, new: str, new_count: u64`, a row for each token that went, by id:
             how often the base emits it in all texts, and the target the new one in those of the new language.
         target: The target tokenizer.
