@@ -1,7 +1,7 @@
 """New tokens at the ids of old ones, beside new tokens appended: tokens per word at equal size, in text not counted.
 
-Nine documents in ten are counted, refined and replaced by; the tenth is measured. `rarest, no order` takes the same number
-of base tokens, the rarest of the same counts, without looking at what others are made of.
+Nine documents in ten are counted, refined and replaced by; the tenth is measured. `rarest, no order` takes the same
+number of base tokens, the rarest of the same counts, without looking at what others are made of.
 
     python benchmarks/replace.py shared/data --bases mistral_v1 gpt2 --new 2000 4000 8000
 """

@@ -47,9 +47,7 @@ def test_a_model_file_agrees_on_every_text_where_a_row_of_each_new_token_is_an_o
 def test_merges_keep_their_order_and_lose_those_of_what_went() -> None:
     base = tokenizer_of(tiny())
     appended = build_target(base, vocabulary(("늘", None, None), ("나늘", "나", "늘")))
-    gone = [base.texts["the"], base.texts["▁the"]][::-1]
-    extra = appended.size - base.size
-    gone = (gone + [base.texts["12"], base.texts["'s"]])[:extra]
+    gone = [base.texts[token] for token in ("▁the", "the", "12", "'s")][: appended.size - base.size]
     target = exchange(appended, gone)
     out = {appended.tokens[i] for i in gone}
     kept = [merge for merge in tokenizer_merges(appended) if out.isdisjoint((*merge, "".join(merge)))]

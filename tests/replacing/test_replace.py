@@ -132,7 +132,7 @@ WRONG = [
     (2, FULL + " --out o --max_english_loss nan", "max_english_loss is nan"),
     (2, FULL + " --out o --max_new_tokens 0", "max_new_tokens is 0; wanted 1 or more"),
     (2, LINE + " --keep {street}/words.parquet --out o", "have one name, and numbers are told by it"),
-    (2, FULL.replace("words.parquet", "english.parquet", 1).replace("keep {street}/e", "keep {street}/w") + " --out o",
+    (2, LINE.replace("words.parquet", "english.parquet") + " --keep {street}/words.parquet --out o",
      "english.parquet is not what {street}/tokenizer was refined from"),
     (2, FULL + " --out o --base {other}", "was refined for another base than"),
     (2, LINE + " --keep other.parquet --out o", "other.parquet was counted for another tokenizer than"),
@@ -140,10 +140,10 @@ WRONG = [
     (1, LINE + " --keep mine/notes.md --out o", "mine/notes.md cannot be read"),
     (1, FULL + " --out mine", "mine holds files that are not kovocab's"),
     (1, FULL + " --out mine/notes.md", "mine/notes.md is a file"),
-    (1, FULL + " --out {street}/tokenizer", "was made by `kovocab refine` and is not replaced"),
+    (1, FULL + " --out {street}/tokenizer", "{street}/tokenizer is what replace reads; choose another folder"),
     (1, FULL.replace("{street}/tokenizer", "{street}/base") + " --out o", "is not an artefact of `kovocab refine`"),
     (1, FULL.replace("{street}/tokenizer", "damaged") + " --out o", "damaged/candidates.parquet is not as"),
-    (1, FULL.replace("{street}/tokenizer", "changed") + " --out o", "changed/tokenizer.json is not what `kovocab refine`"),
+    (1, FULL.replace("{street}/tokenizer", "changed") + " --out o", "changed/tokenizer.json is not what"),
 ]  # fmt: skip
 
 
@@ -187,7 +187,7 @@ def test_a_choice_that_is_not_closed_breaks_a_promise_by_name(
     """The promise of reach can fail: the lowest ids that are no bytes are taken, whatever is made of them."""
 
     def careless(making, staying, costs, most):
-        gone = [i for i in sorted({part for parts in making.parts.values() for part in parts} - {*staying})][:most]
+        gone = sorted({part for parts in making.parts.values() for part in parts} - {*staying})[:most]
         for looked in costs:
             looked.drop(gone)
         return gone
