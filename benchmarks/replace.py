@@ -72,6 +72,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--bases", nargs="+", default=["mistral_v1", "gpt2"])
     parser.add_argument("--new", nargs="+", type=int, default=[2000, 4000, 8000])
+    parser.add_argument("--keep", nargs="+", choices=["en", "other"], default=["en"])
     parser.add_argument("--max_english_loss", type=float, default=0.01)
     parser.add_argument("--min_count", type=int, default=300)
     given = parser.parse_args()
@@ -95,13 +96,13 @@ def main() -> None:
             row(name, "base", base, 0, base, held)
             for new in given.new:
                 how = ReplaceSettings(given.max_english_loss, new)
-                replaced = replace(folder / "refined", made["ko"], source, [made["en"]], how)
+                replaced = replace(folder / "refined", made["ko"], source, [made[text] for text in given.keep], how)
                 record = replaced.save(folder / f"replaced{new}")
-                told = next(text for text in record["texts"] if text["name"] == "en")
+                told = ", ".join(f"{text['name']} {text['loss']:+.3%}" for text in record["texts"][1:])
                 size = record["new_tokens"]
                 appended = replaced._appended
                 row(name, "appended", appended, size, base, held)
-                row(name, f"replaced (counted English: {told['loss']:+.3%})", replaced.target, size, base, held)
+                row(name, f"replaced; counted text: {told}", replaced.target, size, base, held)
                 row(name, "rarest, no order", without_order(replaced, base, source, made), size, base, held)
 
 

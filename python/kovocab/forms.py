@@ -518,7 +518,7 @@ def _fault(record: Any, form: Any, place: str) -> str | None:
         found = found[int(index)] if index else found[key]
     where = place + "".join(f"[{index}]" if index else f".{key}" for key, index in steps).removeprefix(".")
     if missing := re.search("required field `(.+)`", said):
-        return f"there is no {where}.{missing[1]}".replace("no .", "no ")
+        return f"there is no {where.rstrip('.')}.{missing[1]}".replace("no .", "no ")
     wanted = said.partition(", got")[0]
     for spelled, plain in _PLAIN.items():
         wanted = wanted.replace(spelled, plain)

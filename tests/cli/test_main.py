@@ -59,7 +59,7 @@ def test_text_verbs_run_without_torch(street: Path, here: Path) -> None:
         f"count --corpus {street}/ko.txt --tokenizer {base} --out w.parquet --tokens t.parquet",
         "combine --words [w.parquet,w.parquet] --out two.parquet",
         f"refine --words {words} --base {base} --out tokenizer --min_count 50 --min_syllable_count 50",
-        f"replace --tokenizer {street}/tokenizer --words {words} --base {base} --keep {street}/english.parquet --out same",
+        f"replace --tokenizer {street}/tokenizer --words {words} --base {base} --keep {street}/english.parquet --out o",
         f"pack --corpus {street}/ko.txt --tokenizer {base} --out tokens --length 64 --format megatron",
         f"evaluate --corpus {street}/ko.txt --tokenizers [{base},tokenizer]",
         "sample --out s.jsonl --megabytes 0.01",
@@ -162,7 +162,7 @@ FULL = "--corpus a.txt --tokenizer t --out w"
         ("", "wanted a verb, one of count, combine, refine"),
         (
             "cuont --out x",
-            "there is no such verb; wanted one of count, combine, refine, thresholds, curate, replace, expand, pack, plan",
+            "there is no such verb; wanted one of count, combine, refine, thresholds, curate, replace, expand, pack",
         ),
         ("--out x", "kovocab --out: there is no such verb"),
         ("count", "required: corpus, tokenizer, out"),
