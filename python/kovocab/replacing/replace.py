@@ -229,7 +229,7 @@ def _table(
     ).select("id", "token", "left", "right", "count", "base_pieces", "new")
 
 
-def _told(cost: Cost, gone: Sequence[int], base: pl.Series, appended: pl.Series, target: pl.Series) -> Record:
+def _told(cost: Cost, gone: list[int], base: pl.Series, appended: pl.Series, target: pl.Series) -> Record:
     """What a record says of a text.
 
     Its tokens by each tokenizer, how many of the base's were of those that went, and what its words without the script
