@@ -134,6 +134,7 @@ WRONG = [
     (2, LINE + " --keep {street}/words.parquet --out o", "have one name, and numbers are told by it"),
     (2, LINE.replace("words.parquet", "english.parquet") + " --keep {street}/words.parquet --out o",
      "english.parquet is not what {street}/tokenizer was refined from"),
+    (2, LINE + " --keep [{street}/english.parquet,{street}/english.parquet] --out o", "have one name"),
     (2, FULL + " --out o --base {other}", "was refined for another base than"),
     (2, LINE + " --keep other.parquet --out o", "other.parquet was counted for another tokenizer than"),
     (1, LINE + " --keep nowhere.parquet --out o", "nowhere.parquet cannot be read"),

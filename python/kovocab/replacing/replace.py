@@ -102,10 +102,11 @@ def _opened(
         raise UsageError("wanted --keep with the word counts of a text that must not suffer: English, say")
     names: dict[str, str | Path] = {}
     for path in (words, *keep):
-        if (other := names.setdefault(Path(path).stem, path)) is not path:
+        if (name := Path(path).stem) in names:
             raise UsageError(
-                f"{other} and {path} have one name, and numbers are told by it; wanted files of other names"
+                f"{names[name]} and {path} have one name, and numbers are told by it; wanted files of other names"
             )
+        names[name] = path
     record = read_record(tokenizer, "refine")
     candidates = read_candidates(Path(tokenizer), record)
     check_files(tokenizer, record)
