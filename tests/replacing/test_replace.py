@@ -11,8 +11,10 @@ import kovocab
 from kovocab.cli.main import main
 from kovocab.counting.count import count
 from kovocab.counting.word_counts import load_counted
+from kovocab.errors import UsageError
 from kovocab.evaluating.fertility import fertility
 from kovocab.record import Record, read_record
+from kovocab.refining.candidates import Vocabulary
 from kovocab.tokenizer.tokenizer import base_pieces, load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 from support.front import answer, tree
@@ -180,6 +182,15 @@ def test_nothing_can_go_is_said(street: Path, here: Path, capsys: pytest.Capture
     assert code == 2
     assert "max_english_loss 0.01 leaves room for no new token: no old one can go; wanted more" in said
     assert list(here.iterdir()) == []
+
+
+def test_a_character_that_needs_a_scaffold_does_not_fit_one_id() -> None:
+    schema = {"token": pl.String, "left": pl.String, "right": pl.String}
+    vocabulary = Vocabulary.of(pl.DataFrame([("늘", None, None)], schema, orient="row"), [], {"늘": "<0xEB><0x8A>"})
+    counts, none = pl.Series([5], dtype=pl.UInt64), vocabulary.rows([])
+    assert ROOM._fewer(vocabulary, counts, 2, none, "it") is vocabulary
+    with pytest.raises(UsageError, match="it leaves room for 1 id, which no new token fits; wanted more"):
+        ROOM._fewer(vocabulary, counts, 1, none, "it")
 
 
 def test_a_choice_that_is_not_closed_breaks_a_promise_by_name(

@@ -146,12 +146,14 @@ def _fewer(vocabulary: Vocabulary, seen: pl.Series, most: int, keep: Rows, why: 
     """The vocabulary of at most so many new tokens, as refine's max_new_tokens leaves it."""
     if most >= vocabulary.size:
         return vocabulary
-    if not most:
-        raise UsageError(f"{why} leaves room for no new token: no old one can go; wanted more")
     try:
-        return vocabulary.without(rarest_leaves(vocabulary, seen, most, keep))
+        fewer = vocabulary.without(rarest_leaves(vocabulary, seen, most, keep)) if most else None
     except UsageError as error:
         raise UsageError(f"{why} leaves room for {quantity(most, 'new token')}, and {error}") from error
+    if fewer is None or not fewer.size:  # a character of a byte-level base may need two: itself, and a scaffold
+        room = "no new token: no old one can go" if not most else f"{quantity(most, 'id')}, which no new token fits"
+        raise UsageError(f"{why} leaves room for {room}; wanted more")
+    return fewer
 
 
 def _check_counts(costs: Sequence[Cost], base: TokenizerJson, target: TokenizerJson) -> None:
