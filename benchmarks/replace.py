@@ -102,7 +102,7 @@ def main() -> None:
                 size = record["new_tokens"]
                 appended = replaced._appended
                 row(name, "appended", appended, size, base, held)
-                row(name, f"replaced; counted text: {told}", replaced.target, size, base, held)
+                row(name, f"replaced (counted {told})", replaced.target, size, base, held)
                 row(name, "rarest, no order", without_order(replaced, base, source, made), size, base, held)
 
 
