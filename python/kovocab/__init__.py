@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from kovocab.freezing.callback import StageFreezing
     from kovocab.refining.refine import refine
     from kovocab.refining.settings import RefineSettings
+    from kovocab.replacing.replace import replace
+    from kovocab.replacing.settings import ReplaceSettings
     from kovocab.stages import STAGES, Stage
     from kovocab.transferring.transfer import transfer
 
@@ -30,6 +32,8 @@ _ROOMS = {
     "count_tokens": "counting.token_counts",
     "refine": "refining.refine",
     "RefineSettings": "refining.settings",
+    "replace": "replacing.replace",
+    "ReplaceSettings": "replacing.settings",
     "expand": "expanding.expand",
     "split_rows": "expanding.split_rows",
     "save_plain": "expanding.split_rows",
@@ -47,6 +51,7 @@ _ROOMS = {
 __all__ = [
     "STAGES",
     "RefineSettings",
+    "ReplaceSettings",
     "Stage",
     "StageFreezing",
     "combine",
@@ -58,6 +63,7 @@ __all__ = [
     "expand",
     "export",
     "refine",
+    "replace",
     "sample_documents",
     "save_plain",
     "split_rows",

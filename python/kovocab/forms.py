@@ -148,6 +148,47 @@ class Refine(TypedDict):
     files: NotRequired[dict[Name, Identity]]
 
 
+class ReplacedText(TypedDict):
+    """What a text is by the base, with new tokens appended, and with them at old ids."""
+
+    name: str
+    base_tokens_gone: Sum
+    base_tokens: Sum
+    appended_tokens: Sum
+    tokens: Sum
+    base_tokens_per_word: Number | None
+    appended_tokens_per_word: Number | None
+    tokens_per_word: Number | None
+    loss: Number | None
+
+
+class Refined(TypedDict):
+    """What was replaced: a record of its own."""
+
+    verb: Literal["refine"]
+
+
+class Replace(TypedDict):
+    """A folder that replace left."""
+
+    verb: Literal["replace"]
+    size: Size
+    new_tokens: Size
+    tokenizer: Refined
+    base_tokenizer: str
+    target_tokenizer: str
+    texts: list[ReplacedText]
+    tokenizer_model_left_out: NotRequired[str]
+    tokenizer_model_made: NotRequired[str]
+    files: NotRequired[dict[Name, Identity]]
+
+
+class Target(TypedDict):
+    """What a model was expanded to: a record of its own, of either form."""
+
+    verb: Literal["refine", "replace"]
+
+
 class Initialisation(TypedDict, total=False):
     """How new rows were made."""
 
@@ -159,10 +200,10 @@ class Expand(TypedDict):
     """A folder that expand left."""
 
     verb: Literal["expand"]
-    first_new_id: Size
+    first_new_id: Size | None  # of what replace left: new tokens are at ids of old ones
     vocab_size: Size
     new_tokens: Size
-    tokenizer: Refine
+    tokenizer: Target
     base_model: NotRequired[str]
     base_name: NotRequired[str | None]
     tied: NotRequired[bool]
@@ -424,6 +465,7 @@ class Counting(TypedDict):
 FORMS: dict[str, Any] = {
     "count": WordCounts,
     "refine": Refine,
+    "replace": Replace,
     "expand": Expand,
     "fit": Fit,
     "export": Export,
@@ -431,7 +473,7 @@ FORMS: dict[str, Any] = {
     "bias": Bias,
     "contexts": Contexts,
 }
-_OF_ITS_OWN = {"fit": "base", "export": "model"}
+_OF_ITS_OWN = {"replace": "tokenizer", "expand": "tokenizer", "fit": "base", "export": "model"}
 """The key of the record that a verb's record carries, where that is checked by its own verb."""
 
 
@@ -476,7 +518,7 @@ def _fault(record: Any, form: Any, place: str) -> str | None:
         found = found[int(index)] if index else found[key]
     where = place + "".join(f"[{index}]" if index else f".{key}" for key, index in steps).removeprefix(".")
     if missing := re.search("required field `(.+)`", said):
-        return f"there is no {where}.{missing[1]}".replace("no .", "no ")
+        return f"there is no {where.rstrip('.')}.{missing[1]}".replace("no .", "no ")
     wanted = said.partition(", got")[0]
     for spelled, plain in _PLAIN.items():
         wanted = wanted.replace(spelled, plain)

@@ -83,6 +83,31 @@ def read_record(folder: str | Path, *verbs: str) -> Record:
     return record
 
 
+def read_model(folder: str | Path) -> Record:
+    """Read the record of a model with a block of new rows, to be trained on, as `expand` or `fit` leaves it.
+
+    Raises:
+        ArtefactError: as `read_record`; or its new tokens have no block of rows of their own.
+    """
+    record = read_record(folder, *MODEL_VERBS)
+    check_block(folder, record)
+    return record
+
+
+def check_block(folder: str | Path, record: Record) -> None:
+    """See that the new rows of a model are the last ones.
+
+    Raises:
+        ArtefactError: they are at the ids of old tokens.
+    """
+    if record.get("first_new_id", 0) is None:
+        raise ArtefactError(
+            f"{folder} has its new tokens at the ids of old ones (`kovocab replace`), and stages train new rows as a "
+            "block of their own; wanted a model expanded to what `kovocab refine` left, or another trainer: the folder "
+            "is a plain one"
+        )
+
+
 def expanded_of(record: Record) -> Record:
     """The record of `expand` that a stage's record goes back to, over all runs; that record itself."""
     while record["verb"] == "fit":

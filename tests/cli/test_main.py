@@ -14,7 +14,7 @@ from support.corpora import numbered, write
 from support.front import answer, tree
 from support.street import TRAINS, skip_training
 
-TEXT_VERBS = ["count", "combine", "refine", "pack", "evaluate", "sample"]
+TEXT_VERBS = ["count", "combine", "refine", "replace", "pack", "evaluate", "sample"]
 EVERY_VERB = [*VERBS, *TRAINING]
 
 
@@ -59,6 +59,7 @@ def test_text_verbs_run_without_torch(street: Path, here: Path) -> None:
         f"count --corpus {street}/ko.txt --tokenizer {base} --out w.parquet --tokens t.parquet",
         "combine --words [w.parquet,w.parquet] --out two.parquet",
         f"refine --words {words} --base {base} --out tokenizer --min_count 50 --min_syllable_count 50",
+        f"replace --tokenizer {street}/tokenizer --words {words} --base {base} --keep {street}/english.parquet --out o",
         f"pack --corpus {street}/ko.txt --tokenizer {base} --out tokens --length 64 --format megatron",
         f"evaluate --corpus {street}/ko.txt --tokenizers [{base},tokenizer]",
         "sample --out s.jsonl --megabytes 0.01",
@@ -161,7 +162,7 @@ FULL = "--corpus a.txt --tokenizer t --out w"
         ("", "wanted a verb, one of count, combine, refine"),
         (
             "cuont --out x",
-            "there is no such verb; wanted one of count, combine, refine, thresholds, curate, expand, pack, plan",
+            "there is no such verb; wanted one of count, combine, refine, thresholds, curate, replace, expand, pack",
         ),
         ("--out x", "kovocab --out: there is no such verb"),
         ("count", "required: corpus, tokenizer, out"),
@@ -306,7 +307,7 @@ FIT = "--config {street}/fit.yaml --run new"
         (f"expand --model mine {EXPAND}", "mine is not a model: it has no config.json"),
         (f"expand --model other_base {EXPAND}", "other_base has 2 mismatched keys, the first lm_head.weight; wanted"),
         (f"expand --model small_base {EXPAND}", "small_base cannot be loaded"),
-        ("expand --model {street}/base --tokenizer {street}/base --out grown", "`kovocab refine`"),
+        ("expand --model {street}/base --tokenizer {street}/base --out grown", "`kovocab refine or replace`"),
         ("expand --model {street}/base --tokenizer other_tokenizer --out grown", "other_tokenizer"),
         ("expand --model {street}/base --tokenizer {street}/tokenizer --out mine", "mine holds files"),
         ("export --stage mine --out hub", "mine is no run with a finished stage"),

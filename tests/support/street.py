@@ -38,7 +38,10 @@ def skip_training(verb: str) -> None:
 
 
 def walk(street: Path) -> None:
-    """Leave ko.txt, base, instruct (its sibling), words, tokenizer, expanded, fit.yaml, run and export in `street`."""
+    """Leave an artefact of every verb in `street`.
+
+    ko.txt, en.txt, base, instruct (its sibling), words, english (words), tokenizer, expanded, fit.yaml, run and export.
+    """
     (street / "base").mkdir(parents=True)
     rows = save_tokenizer(street / "base")
     (street / "fit.yaml").write_text(FIT.format(street=street))
@@ -50,12 +53,14 @@ def walk(street: Path) -> None:
         torch.set_num_threads(1)
         tiny(rows=rows).save_pretrained(street / "base")
         shutil.copytree(street / "base", street / "instruct")
-    for verb, settings in STREET if TRAINS else STREET[:3]:
+    for verb, settings in STREET if TRAINS else STREET[:5]:
         assert main([verb, *(setting.format(street=street) for setting in settings.split())]) == 0
 
 
 REFINE = "--min_count 20 --min_syllable_count 20 --intermediate_vocab_size 800"
 STREET = [
+    ("sample", "--out {street}/en.txt --megabytes 0.05 --language en"),
+    ("count", "--corpus {street}/en.txt --tokenizer {street}/base --out {street}/english.parquet"),
     ("sample", "--out {street}/ko.txt --megabytes 0.2 --language ko"),
     ("count", "--corpus {street}/ko.txt --tokenizer {street}/base --out {street}/words.parquet"),
     ("refine", "--words {street}/words.parquet --base {street}/base --out {street}/tokenizer " + REFINE),

@@ -21,6 +21,7 @@ STAGES = sorted((ROOT / "configs/stages").glob("*.yaml"))
 MACHINES = [ROOT / f"configs/fit/{name}.yaml" for name in ("cpu", "1xgpu", "8xh100", "2x8xh100")]
 MODELS = sorted((ROOT / "configs/models").glob("*.yaml"))
 CARDS = ROOT / "configs/data/cards.yaml"
+VERBS = ["count", "refine", "replace", "expand", "pack", "export", "transfer"]
 OF_FIT = [ROOT / "configs/fit.yaml", CARDS, *sorted((ROOT / "configs/fit").glob("*.yaml")), *STAGES]
 
 
@@ -82,7 +83,7 @@ def test_there_are_all_presets():
     assert set(MACHINES) <= set(OF_FIT)
 
 
-@pytest.mark.parametrize("verb", ["count", "refine", "expand", "pack", "export", "transfer"])
+@pytest.mark.parametrize("verb", VERBS)
 def test_the_file_of_each_other_verb_holds_all_its_settings_that_matter(verb, capsys):
     path = f"configs/{verb}.yaml"
     assert Path(path).read_text().startswith(f"# kovocab {verb} --config {path}\n")
@@ -131,7 +132,7 @@ def test_a_preset_of_a_base_serves_every_verb_of_a_run(model, verb, capsys):
 
 
 def test_no_file_is_forgotten():
-    of_verbs = {ROOT / f"configs/{verb}.yaml" for verb in ("count", "refine", "expand", "pack", "export", "transfer")}
+    of_verbs = {ROOT / f"configs/{verb}.yaml" for verb in VERBS}
     assert {*OF_FIT, *of_verbs, *MODELS} == set((ROOT / "configs").rglob("*.yaml"))
     assert [path.stem for path in MODELS] == ["llama-3", "mistral", "phi-2", "qwen2", "solar-10.7b"]
     for path in MODELS:

@@ -48,6 +48,11 @@ HELD = {
         "{street}/tokenizer --words {street}/words.parquet --base {street}/base --decisions out.csv --port 0",
         "kovocab.curating.server.application",
     ),
+    "replace": (
+        "--tokenizer {street}/tokenizer --words {street}/words.parquet --base {street}/base "
+        "--keep {street}/english.parquet --out out",
+        "kovocab.replacing.promises.check_reachable",
+    ),
     "expand": (
         "--model {street}/base --tokenizer {street}/tokenizer --out out",
         "kovocab.expanding.expand._check_written",

@@ -133,15 +133,20 @@ def check_text_without_script(base: Tokenizer, target: Tokenizer, texts: Iterabl
         TokenizerError: names the first text that is encoded differently, and where.
     """
     old, new = Reference.of(base), Reference.of(target)
-    special = [token.content for token in old.document.added_tokens]
-    nasty = [*_NASTY, *special, *(f"a {token}b\n{token} {token}" for token in special), *_characters(script)]
     count = 0
-    for batch in _batches(part for text in chain(texts, nasty) for part in _without(script, text)):
+    for batch in batches(texts_without_script(old.document, texts, script)):
         for text, before, after in zip(batch, old.encode(batch), new.encode(batch), strict=True):
             if before != after:
-                raise TokenizerError(f"promise 2, text without {script.name}: {_difference(old, text, before, after)}")
+                raise TokenizerError(f"promise 2, text without {script.name}: {difference(old, text, before, after)}")
         count += len(batch)
     return count
+
+
+def texts_without_script(base: TokenizerJson, texts: Iterable[str], script: Script = HANGUL) -> Iterator[str]:
+    """What promise 2 is checked on, see `check_text_without_script`."""
+    special = [token.content for token in base.added_tokens]
+    nasty = [*_NASTY, *special, *(f"a {token}b\n{token} {token}" for token in special), *_characters(script)]
+    return (part for text in chain(texts, nasty) for part in _without(script, text))
 
 
 def check_reachable(target: Tokenizer, vocabulary: "pl.DataFrame") -> int:
@@ -157,7 +162,7 @@ def check_reachable(target: Tokenizer, vocabulary: "pl.DataFrame") -> int:
     """
     reference, tokens = Reference.of(target), vocabulary["token"]
     document = reference.document
-    for token, pieces in _lost(document, tokens):
+    for token, pieces in lost(document, tokens):
         parts = [document.text_of[piece] for piece in pieces]
         raise TokenizerError(f"promise 3, reachable tokens: the text of {token!r} encodes to {parts}")
     if document.spelling.byte_level:
@@ -180,14 +185,14 @@ def check_decoding(base: Tokenizer, target: Tokenizer, texts: Iterable[str], scr
     """
     references = Reference.of(base), Reference.of(target)
     count = 0
-    for batch in _batches(text for text in texts if script.holds(text)):
+    for batch in batches(text for text in texts if script.holds(text)):
         before, after = (map(reference.decode, reference.encode(batch)) for reference in references)
         for text, old, new in zip(batch, before, after, strict=True):
             if old != new:
                 at = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), len(old))
                 near = slice(max(at - 10, 0), at + 20)
                 raise TokenizerError(
-                    f"promise 4, decoding: {_excerpt(text)} comes back with {new[near]!r} where the base "
+                    f"promise 4, decoding: {excerpt(text)} comes back with {new[near]!r} where the base "
                     f"gives {old[near]!r}"
                 )
         count += len(batch)
@@ -221,7 +226,7 @@ def check_model(target: Tokenizer, model: bytes, texts: Iterable[str]) -> int:
     reference = Reference.of(target)
     special = [token.content for token in reference.document.added_tokens]
     count = 0
-    for batch in _batches(text for text in texts if not any(token in text for token in special)):
+    for batch in batches(text for text in texts if not any(token in text for token in special)):
         # num_threads=-1: as many as there are processors.
         for text, ours, theirs in zip(
             batch, reference.encode(batch), processor.encode(batch, num_threads=-1), strict=True
@@ -229,19 +234,20 @@ def check_model(target: Tokenizer, model: bytes, texts: Iterable[str]) -> int:
             if ours != theirs:
                 raise TokenizerError(
                     f"promise 5, tokenizer.json (before) and tokenizer.model (after): "
-                    f"{_difference(reference, text, ours, theirs)}"
+                    f"{difference(reference, text, ours, theirs)}"
                 )
         count += len(batch)
     return count
 
 
-def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
+def batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Some texts at a time."""
     iterator = iter(texts)
     while batch := list(islice(iterator, _BATCH)):
         yield batch
 
 
-def _lost(target: TokenizerJson, tokens: Iterable[str]) -> list[tuple[str, list[int]]]:
+def lost(target: TokenizerJson, tokens: Iterable[str]) -> list[tuple[str, list[int]]]:
     """Those of some tokens that their own text does not give, each with what it gives."""
     listed = list(tokens)
     encoded = zip(listed, base_pieces(target, listed), strict=True)
@@ -270,14 +276,16 @@ def _characters(script: Script) -> Iterator[str]:
         yield kept[start : start + 64]
 
 
-def _difference(reference: Reference, text: str, before: Sequence[int], after: Sequence[int]) -> str:
+def difference(reference: Reference, text: str, before: Sequence[int], after: Sequence[int]) -> str:
+    """Say where a text came out otherwise, before and after."""
     at = next((i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), len(before))
     near = reference.decode(before[max(at - 8, 0) : at + 8])
     return (
-        f"{_excerpt(text)} differs from token {at} on, near {near!r}: before {list(before[at : at + 5])}, "
+        f"{excerpt(text)} differs from token {at} on, near {near!r}: before {list(before[at : at + 5])}, "
         f"after {list(after[at : at + 5])}"
     )
 
 
-def _excerpt(text: str) -> str:
+def excerpt(text: str) -> str:
+    """The beginning of a text, on one line."""
     return repr(text if len(text) <= 40 else text[:40] + "…")

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from kovocab.errors import NotInstalled, UsageError, quantity
 from kovocab.evaluating.texts import BYTES
 from kovocab.refining.settings import RefineSettings
+from kovocab.replacing.settings import ReplaceSettings
 from kovocab.tokenizer.script import script_names
 
 SKIPPED = 3
@@ -237,6 +238,41 @@ def curate_tokens(
     serve(Session(curation, decided, language, folder), port, open_=open)
 
 
+def replace_tokens(
+    tokenizer: str, words: str, base: str, keep: str | list[str], out: str, overwrite: bool = False, **settings: Any
+) -> None:
+    """Put the new tokens at the ids of old ones that no text needs: a vocabulary of the base's size.
+
+    Args:
+        tokenizer: The folder that `kovocab refine` left.
+        words: The word counts that it was refined from.
+        base: The base tokenizer that it was refined for.
+        keep: Word counts of texts that must not suffer, English and any other, counted for the same base.
+        out: The folder to write: the target tokenizer, vocabulary.parquet, replaced.parquet, kovocab.json.
+        overwrite: Replace what replace left in out of another tokenizer, other texts or settings.
+    """
+    chosen = ReplaceSettings(**settings)
+    from kovocab.artefact import check_replaceable
+    from kovocab.replacing.replace import made_from_of, replace
+
+    texts = _listed(keep)
+    check_replaceable(out, "replace", reads=[tokenizer, words, base, *texts])
+    check_replaceable(out, "replace", made_from_of(tokenizer, texts, chosen), overwrite=overwrite)
+    replaced = replace(tokenizer, words, base, texts, chosen)
+    record = replaced.save(out, overwrite=overwrite)
+    checked, scripts = record["promises"], script_names(record["tokenizer"]["settings"].get("script", "Hangul"))
+    never = checked["base_tokens_unreachable"]
+    dead = f" ({quantity(never, 'token')} of the base never were)" if never else ""
+    print(replaced.summary())
+    print(
+        f"promises kept: {quantity(checked['kept_ids'], 'kept id')} as before; "
+        f"{quantity(checked['texts_as_before'], 'text')} without {' or '.join(scripts)} encoded as before, and "
+        f"{checked['texts_with_replaced_tokens']:,} that hold what went otherwise; "
+        f"{quantity(checked['new_tokens'], 'new token')} and {checked['kept_tokens']:,} kept ones reachable{dead}; "
+        f"{quantity(checked['texts_decoded'], 'text')} decoded as before\n{out}"
+    )
+
+
 def expand_model(
     model: str,
     tokenizer: str,
@@ -269,9 +305,11 @@ def expand_model(
         ", tied: of eeve's stages 1, 2 and 3 are one and the same, and so are 4 and 5; 3, 6 and 7 train, and with "
         "--untie true all seven do"
     )
+    first = record["first_new_id"]
+    where = "at the ids of old ones" if first is None else f"from id {first:,}"
     tied = tied if record["tied"] else ", untied" if record["untied"] else ""
     print(
-        f"{quantity(record['new_tokens'], 'new token')} from id {record['first_new_id']:,}: "
+        f"{quantity(record['new_tokens'], 'new token')} {where}: "
         f"{quantity(record['vocab_size'], 'row')}, "
         f"{record['dtype']}{tied}"
     )

@@ -32,15 +32,21 @@ PROMPTS = (
 def refined_of(record: Record) -> Record:
     """The record of refine that an artefact's record carries, whatever verb the artefact is of."""
     while record["verb"] != "refine":
-        record = record["tokenizer"] if record["verb"] == "expand" else record["base"]
+        record = record["tokenizer"] if record["verb"] in ("expand", "replace") else record["base"]
     return record
+
+
+def replaced_of(record: Record) -> Record | None:
+    """The record of replace that an artefact's record carries; None where new tokens were appended."""
+    made = record["tokenizer"] if record["verb"] == "expand" else record
+    return made if made["verb"] == "replace" else None
 
 
 def check_tokenizer(folder: Path, record: Record, target: TokenizerJson) -> None:
     """See that a folder's tokenizer.json is the target that refine made, by all that decides its ids.
 
     Args:
-        folder: What refine, expand or fit left.
+        folder: What refine, replace, expand or fit left.
         record: Its record. One that does not say which target it was is of an earlier version.
         target: The tokenizer.json, opened.
 
@@ -48,6 +54,13 @@ def check_tokenizer(folder: Path, record: Record, target: TokenizerJson) -> None
         ArtefactError: it is another.
     """
     path, refined = folder / "tokenizer.json", refined_of(record)
+    if (replaced := replaced_of(record)) is not None:
+        if (replaced["target_tokenizer"], replaced["size"]) != (target.digest, target.size):
+            raise ArtefactError(
+                f"{path} is another tokenizer than the record of {folder} is of (of another replace?); wanted the one "
+                f"that `kovocab {record['verb']}` left there"
+            )
+        return
     if record["first_new_id"] != refined["first_new_id"]:
         raise ArtefactError(
             f"the record of {folder} says first_new_id {record['first_new_id']:,}, and what it says of refine "

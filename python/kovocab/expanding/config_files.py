@@ -7,6 +7,7 @@ source's special ids, the source's generation_config.json byte for byte.
 """
 
 import json
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -77,18 +78,19 @@ def reader_needed(config: dict[str, Any]) -> str | None:
     return f"transformers 5 or later (rope_parameters {'by kind of layer' if kinds else rope.get('rope_type')})"
 
 
-def check_special_ids(model: str, first_new_id: int) -> None:
+def check_special_ids(model: str, first_new_id: int, replaced: Container[int] = ()) -> None:
     """See that no special id of a base is one that a new token will have.
 
     Args:
         model: Folder or hub id.
         first_new_id: Number of tokens of the base's tokenizer.
+        replaced: Ids of the base's that are new tokens' now.
 
     Raises:
         ModelError: one is; names the file, the key and the id.
     """
     for name in MODEL_FILES:
-        if fault := taken_special_id(read_json(model, name) or {}, first_new_id):
+        if fault := taken_special_id(read_json(model, name) or {}, first_new_id, replaced):
             raise ModelError(f"{name} of {model} says {fault}")
 
 

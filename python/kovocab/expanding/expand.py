@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from collections.abc import Container
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -14,7 +15,16 @@ from kovocab.artefact import check_replaceable, new_folder
 from kovocab.errors import ModelError, UsageError, model_errors
 from kovocab.expanding.checks import check_finite, check_spelling, check_tokenizer, check_vocabulary, open_tokenizer
 from kovocab.expanding.config_files import CONFIG, check_special_ids, find_file, read_json, save_model
-from kovocab.expanding.new_rows import INITIALISATION, RULES, base_pieces, matrices, mean_row
+from kovocab.expanding.new_rows import (
+    INITIALISATION,
+    RULES,
+    base_pieces,
+    check_replaced,
+    matrices,
+    mean_row,
+    replace_rows,
+    replaced_pieces,
+)
 from kovocab.expanding.row_counts import check_multiple, rows_for
 from kovocab.expanding.split_rows import is_tied, plain_embeddings, untie_embeddings
 from kovocab.hub import HUB_ID, local
@@ -128,12 +138,14 @@ def expand_folder(
 ) -> Record:
     """Expand the model in a folder (or on the hub) to a tokenizer that `refine` left, and write it to `out`.
 
+    Of a tokenizer that `replace` left, new tokens take the rows of old ones, and there are as many rows as before.
+
     What was written is loaded again before it takes its name: old rows must have kept every bit, new rows
     must be what the rule gives.
 
     Args:
         model: Folder or hub id of a causal language model. Code that it may carry is not run.
-        tokenizer: Folder left by `kovocab refine`.
+        tokenizer: Folder left by `kovocab refine`, or by `kovocab replace`.
         out: Folder to write: plain Hugging Face layout, tokenizer, `base_pieces.parquet`, `kovocab.json`.
         pad_to_multiple_of: Round the number of rows up to a multiple of this.
         dtype: Of the weights written; `auto` keeps the base's.
@@ -144,15 +156,21 @@ def expand_folder(
         The record that `out` holds.
 
     Raises:
-        UsageError: `pad_to_multiple_of` is not between 1 and `MOST_MULTIPLE`.
+        UsageError: `pad_to_multiple_of` is not between 1 and `MOST_MULTIPLE`, or the tokenizer is of the base's size.
         ModelError: the model cannot be loaded whole, holds what is no number, or does not fit the tokenizer.
         TokenizerError: the model's own tokenizer.json cannot be read, or AutoTokenizer reads the target otherwise.
-        ArtefactError: `tokenizer` was not made by refine, or not all of it by one; or `out` cannot be written.
+        ArtefactError: `tokenizer` was not made by refine or replace, or not all of it by one; or `out` cannot be
+            written.
     """
     from kovocab.expanding.spelling import read_pieces, save_pieces
 
     check_multiple(pad_to_multiple_of)
-    refined = read_record(tokenizer, "refine")
+    refined = read_record(tokenizer, "refine", "replace")
+    if (in_place := refined["verb"] == "replace") and pad_to_multiple_of is not None:
+        raise UsageError(
+            f"pad_to_multiple_of is {pad_to_multiple_of}, and {tokenizer} was made by `kovocab replace`: there are as "
+            "many rows as before; wanted none"
+        )
     made_from: Record = {
         "base_model": model,
         "settings": {"pad_to_multiple_of": pad_to_multiple_of, "dtype": dtype, "untie": untie},
@@ -160,27 +178,33 @@ def expand_folder(
     }
     check_replaceable(out, "expand", made_from, overwrite=overwrite, reads=(model, tokenizer))
     check_files(tokenizer, refined)
-    first_new_id, table = refined["first_new_id"], tokenizer / VOCABULARY
+    # The number of the base's tokens: behind them, or at ids of theirs that are in `replaced`.
+    first_new_id, table = refined["size" if in_place else "first_new_id"], tokenizer / VOCABULARY
     vocabulary = read_pieces(table)
+    replaced = replaced_pieces(vocabulary, first_new_id) if in_place else {}
     check_model_folder(model)
     source = str(local(model, weights=True))
     target = load_tokenizer(tokenizer / "tokenizer.json")
     Reference(target)  # what it cannot read would be found after training
     check_tokenizer(tokenizer, refined, target)
-    base_tokenizer = _base_tokenizer(source, tokenizer, target, first_new_id)
+    base_tokenizer = _base_tokenizer(source, tokenizer, target, first_new_id, replaced)
     check_vocabulary(table, vocabulary, target, first_new_id)
     # Without the base's own tokenizer nobody can say what it makes of a text: then the digest of the table has to do.
     if base_tokenizer is not None and "base_tokenizer" in refined:
-        check_spelling(table, vocabulary, base_tokenizer, first_new_id)
-    check_special_ids(source, first_new_id)
+        new = vocabulary.filter(vocabulary["new"]) if in_place else vocabulary
+        check_spelling(table, new, base_tokenizer, 0 if in_place else first_new_id)
+    check_special_ids(source, first_new_id, replaced)
     loaded = load_plain(source, dtype)
     check_finite(loaded, model)
     rows = plain_embeddings(loaded)[0].num_embeddings
     check_padding(model, rows, first_new_id, str(tokenizer))
     untied = untie and untie_embeddings(loaded)
     base = {name: matrix.detach().clone() for name, matrix in matrices(loaded).items()}
-    expand(loaded, vocabulary, first_new_id=first_new_id, pad_to_multiple_of=pad_to_multiple_of)
-    pieces = base_pieces(vocabulary, first_new_id)
+    if in_place:
+        replace_rows(loaded, replaced)
+    else:
+        expand(loaded, vocabulary, first_new_id=first_new_id, pad_to_multiple_of=pad_to_multiple_of)
+    pieces = list(replaced.values()) if in_place else base_pieces(vocabulary, first_new_id)
     tied = is_tied(loaded)
     record: Record = {
         "verb": "expand",
@@ -189,7 +213,7 @@ def expand_folder(
         "base_name": hub_id(model),
         "settings": made_from["settings"],
         "architecture": type(loaded).__name__,
-        "first_new_id": first_new_id,
+        "first_new_id": None if in_place else first_new_id,
         "vocab_size": plain_embeddings(loaded)[0].num_embeddings,
         "new_tokens": len(pieces),
         "tied": tied,
@@ -202,10 +226,16 @@ def expand_folder(
     with new_folder(out, made_from, overwrite=overwrite) as folder:
         save_model(loaded, folder, source)
         del loaded  # so that only one model is in memory while what was written is checked
-        _check_written(folder, base, pieces, first_new_id, tied)
+        if in_place:
+            check_replaced(load_plain(str(folder)), base, replaced)
+        else:
+            _check_written(folder, base, pieces, first_new_id, tied)
         copy_tokenizer(tokenizer, folder)
         open_tokenizer(folder, tokenizer)  # what others would read otherwise would be found after training
-        save_pieces(vocabulary, first_new_id, folder)
+        if in_place:
+            save_pieces(vocabulary.filter(vocabulary["new"]), 0, folder)
+        else:
+            save_pieces(vocabulary, first_new_id, folder)
         write_record(folder, record)
     return read_record(out)
 
@@ -298,8 +328,10 @@ def check_model_folder(model: str) -> None:
         raise ModelError(f"there is no model at {model}: no such folder")
 
 
-def _base_tokenizer(model: str, tokenizer: Path, target: TokenizerJson, first_new_id: int) -> TokenizerJson | None:
-    """The model's own tokenizer, compared with the target below `first_new_id`; None where it has none."""
+def _base_tokenizer(
+    model: str, tokenizer: Path, target: TokenizerJson, first_new_id: int, but: Container[int]
+) -> TokenizerJson | None:
+    """The model's own tokenizer, compared with the target below `first_new_id` but for some; None where it has none."""
     files = [found for name in ("tokenizer.json", "tokenizer.model", *COMPANIONS) if (found := find_file(model, name))]
     if not files or not files[0].name.startswith("tokenizer."):
         return None
@@ -307,7 +339,7 @@ def _base_tokenizer(model: str, tokenizer: Path, target: TokenizerJson, first_ne
     base = own.tokens
     wanted = {row: token for row, token in target.tokens.items() if row < first_new_id}
     for row in sorted(base.keys() | wanted.keys()):
-        if base.get(row) != wanted.get(row):
+        if row not in but and base.get(row) != wanted.get(row):
             raise ModelError(
                 f"{tokenizer} was not made from the tokenizer of {model}: id {row:,} is "
                 f"{base.get(row)!r} in the model's and {wanted.get(row)!r} in the target's base"

@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from kovocab.errors import ModelError
-from kovocab.expanding.split_rows import is_tied, plain_embeddings
+from kovocab.expanding.split_rows import is_tied, plain_embeddings, untie_embeddings
 
 if TYPE_CHECKING:
     import polars as pl
@@ -61,9 +61,7 @@ def base_pieces(vocabulary: "pl.DataFrame", first_new_id: int) -> list[list[int]
     """
     import polars as pl
 
-    missing = {"id", "token", "base_pieces"} - set(vocabulary.columns)
-    if missing:
-        raise ModelError(f"the vocabulary has no column {', '.join(sorted(missing))}; it has {vocabulary.columns}")
+    _check_columns(vocabulary, {"id", "token", "base_pieces"})
     new = vocabulary.filter(pl.col("id") >= first_new_id).sort("id")
     if new.is_empty():
         raise ModelError(f"the vocabulary has no new token: no id is {first_new_id:,} or more")
@@ -73,13 +71,87 @@ def base_pieces(vocabulary: "pl.DataFrame", first_new_id: int) -> list[list[int]
     ):
         if row != wanted:
             raise ModelError(f"new ids are not contiguous: after {wanted - 1:,} comes {row:,} ({token!r})")
-        if not pieces:
-            raise ModelError(f"the token {token!r} (id {row:,}) has no base pieces; wanted at least one")
-        outside = [piece for piece in pieces if piece is None or piece >= first_new_id]
-        if outside:
-            raise ModelError(
-                f"the token {token!r} (id {row:,}) has the base piece {outside[0]}; "
-                f"wanted ids of the base, below {first_new_id:,}"
-            )
-        found.append(pieces)
+        found.append(_checked(row, token, pieces, first_new_id))
     return found
+
+
+def replaced_pieces(vocabulary: "pl.DataFrame", tokens: int) -> dict[int, list[int]]:
+    """The base pieces of each new token by its id, of the table that `replace` leaves.
+
+    Args:
+        vocabulary: As for `base_pieces`, with the column `new`.
+        tokens: Of the base, and so of the target.
+
+    Raises:
+        ModelError: as `base_pieces`; or an id is listed twice, or none of the base's.
+    """
+    _check_columns(vocabulary, {"id", "token", "base_pieces", "new"})
+    found: dict[int, list[int]] = {}
+    new = vocabulary.filter(vocabulary["new"]).sort("id")
+    for row, token, pieces in new.select("id", "token", "base_pieces").iter_rows():
+        if row in found or row >= tokens:
+            raise ModelError(f"the new token {token!r} has the id {row:,}; wanted one of the {tokens:,} ids, each once")
+        found[row] = _checked(row, token, pieces, tokens)
+    if not found:
+        raise ModelError("the vocabulary has no new token; wanted at least one")
+    return found
+
+
+def replace_rows(model: PreTrainedModel, pieces: dict[int, list[int]], *, untie: bool = False) -> PreTrainedModel:
+    """Give rows of `model` to new tokens, in place: each by the rule, of the rows as they were before any was given.
+
+    All others keep every bit, and their number is what it was.
+
+    Args:
+        model: A causal language model with plain embeddings.
+        pieces: The base pieces of each new token, by its id.
+        untie: Give tied output embeddings a matrix of their own.
+
+    Returns:
+        The same model.
+
+    Raises:
+        ModelError: the model has no row of an id, or its embeddings are not plain.
+    """
+    rows, ids = plain_embeddings(model)[0].num_embeddings, list(pieces)
+    if (most := max(ids)) >= rows:
+        raise ModelError(
+            f"the model has {rows:,} embedding rows, and a new token the id {most:,}; wanted a row for each"
+        )
+    if untie:
+        untie_embeddings(model)
+    with torch.no_grad():
+        for name, matrix in matrices(model).items():
+            matrix[ids] = RULES[name](matrix, list(pieces.values()))
+    return model
+
+
+def check_replaced(model: PreTrainedModel, base: dict[str, Tensor], pieces: dict[int, list[int]]) -> None:
+    """See that a model has the base's matrices but for the rows of new tokens, and these by the rule.
+
+    Raises:
+        ModelError: it has not.
+    """
+    for name, matrix in matrices(model).items():
+        wanted = base[name].clone()
+        wanted[list(pieces)] = RULES[name](base[name], list(pieces.values()))
+        if not torch.equal(matrix, wanted):
+            raise ModelError(f"rows of the {name} are not the base's and what the rule gives; nothing was written")
+
+
+def _check_columns(vocabulary: "pl.DataFrame", wanted: set[str]) -> None:
+    if missing := wanted - set(vocabulary.columns):
+        raise ModelError(f"the vocabulary has no column {', '.join(sorted(missing))}; it has {vocabulary.columns}")
+
+
+def _checked(row: int, token: str, pieces: list[int] | None, tokens: int) -> list[int]:
+    """The pieces of a token, once they are seen to be ids of the base, which has so many tokens."""
+    if not pieces:
+        raise ModelError(f"the token {token!r} (id {row:,}) has no base pieces; wanted at least one")
+    outside = [piece for piece in pieces if piece is None or piece >= tokens]
+    if outside:
+        raise ModelError(
+            f"the token {token!r} (id {row:,}) has the base piece {outside[0]}; "
+            f"wanted ids of the base, below {tokens:,}"
+        )
+    return pieces

@@ -25,7 +25,7 @@ _SCHEMA: Any = {"id": pl.UInt32, "token": pl.String, "base_pieces": pl.List(pl.U
 
 
 def save_pieces(vocabulary: pl.DataFrame, first_new_id: int, folder: str | Path) -> None:
-    """Write the base pieces of all new tokens to `folder`, from the table that `refine` left."""
+    """Write the base pieces of all new tokens to `folder`, from the table that `refine` or `replace` left."""
     new = vocabulary.filter(pl.col("id") >= first_new_id).sort("id")
     new.select("id", "token", "base_pieces").write_parquet(Path(folder) / PIECES)
 

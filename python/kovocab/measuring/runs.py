@@ -8,7 +8,7 @@ from kovocab.evaluating.places import check_run, read_places
 from kovocab.evaluating.texts import Budget, Text, held_out
 from kovocab.hub import local
 from kovocab.measuring.subject import Named
-from kovocab.record import MODEL_VERBS, RECORD, Record, read_record
+from kovocab.record import RECORD, Record, read_model, read_record
 from kovocab.run.folder import Run
 
 
@@ -46,7 +46,7 @@ def models_of(run: Path, base: str | None, expanded: str | None, export: str | N
         raise ArtefactError(f"{expanded} is no folder that `kovocab expand` or `fit` left")
     began = expanded or (places["model"] if places else None)
     if began is not None and (Path(began) / RECORD).is_file():
-        said = base or _base_of(read_record(began, *MODEL_VERBS))
+        said = base or _base_of(read_model(began))
         if said is not None and (base is not None or _is_there(said)):
             named.append(Named("base", "base", said))
         else:

@@ -27,7 +27,7 @@ from kovocab.model.documents import check_documents, respelled
 from kovocab.model.fsdp import data_mesh, decoder_layers, shard
 from kovocab.model.loading import load_split
 from kovocab.model.qlora import QLoRA, add_lora, load_4bit
-from kovocab.record import MODEL_VERBS, read_record
+from kovocab.record import read_model
 from kovocab.stages import Block, LabelMode
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class CausalLM(LightningModule):
         """
         if self.model is not None:
             return
-        record = read_record(self.folder, *MODEL_VERBS)
+        record = read_model(self.folder)
         mesh = data_mesh(self.device_mesh)
         if self.qlora is None:
             sharded = None if mesh is None else partial(self._shard, mesh=mesh)
@@ -259,7 +259,7 @@ class CausalLM(LightningModule):
     def _pieces(self) -> "BasePieces":
         from kovocab.expanding.spelling import BasePieces  # with Polars, which plain labels do without
 
-        return BasePieces.read(self.folder, read_record(self.folder, *MODEL_VERBS)["first_new_id"])
+        return BasePieces.read(self.folder, read_model(self.folder)["first_new_id"])
 
     def _distance(self, input_ids: Tensor, position_ids: Tensor | None) -> Tensor:
         """The mean squared difference of the last hidden states with the old and the new spelling (scalar, fp32).

@@ -7,7 +7,7 @@ from kovocab.data.mix import Mixture
 from kovocab.errors import CorpusError, UsageError
 from kovocab.packing.source import Source
 from kovocab.reading.documents import local_files
-from kovocab.record import MODEL_VERBS, RECORD, Record, read_record
+from kovocab.record import MODEL_VERBS, RECORD, Record, check_block, read_record
 
 
 def forecast(data: Mixture, model: str | Path, new_tokens: int = 0) -> list[str]:
@@ -66,6 +66,7 @@ def _made(folder: Path) -> Record:
     if not (folder / RECORD).is_file() or (verb := read_record(folder)["verb"]) not in ("refine", *MODEL_VERBS):
         return {}
     record = read_record(folder, verb)
+    check_block(folder, record)
     while record["verb"] == "fit":
         record = record["base"]
     return record

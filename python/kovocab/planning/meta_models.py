@@ -23,7 +23,7 @@ from kovocab.expanding.split_rows import is_tied, split_rows
 from kovocab.hub import local
 from kovocab.model.fsdp import decoder_layers
 from kovocab.model.qlora import QLoRA, add_lora, check_packages
-from kovocab.record import MODEL_VERBS, RECORD, read_record
+from kovocab.record import MODEL_VERBS, RECORD, read_model, read_record
 from kovocab.tokenizer.tokenizer import load_tokenizer
 
 log = logging.getLogger(__name__)
@@ -169,7 +169,7 @@ def _read(path: Path, new_tokens: int, pad_to_multiple_of: int | None) -> tuple[
     if (file.parent / RECORD).is_file():
         record = read_record(file.parent)
         if record["verb"] in MODEL_VERBS:
-            record = read_record(file.parent, *MODEL_VERBS)
+            record = read_model(file.parent)
             check_rows(config, file.parent, record)
         if (first := record.get("first_new_id")) is not None:
             return config, int(first)

@@ -108,7 +108,7 @@ class Refined:
         checked = promises.check_promises(
             self._reference,
             load_tokenizer(folder),
-            _texts(self._words, self._script),
+            texts_of(self._words, self._script),
             self.vocabulary,
             model.read_bytes() if model.is_file() else None,
             self._script,
@@ -165,7 +165,7 @@ def made_from_of(words: Counted, base: TokenizerJson, settings: RefineSettings, 
     return made_from
 
 
-def _texts(words: pl.DataFrame, script: Script, lines: int = 4000, length: int = 40) -> list[str]:
+def texts_of(words: pl.DataFrame, script: Script, lines: int = 4000, length: int = 40) -> list[str]:
     """Words of the corpus, evenly from the most frequent to the rarest, put together as lines to check on.
 
     A line is of words with the script or of words without: the latter have to be encoded as before.

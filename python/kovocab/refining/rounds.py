@@ -129,7 +129,7 @@ def turn(
     unreachable = int((state.vocabulary.there & ~vocabulary.there).sum())
     barred = state.barred | missing
     if not (unreachable or rare.any() or missing.any()) and settings.max_new_tokens is not None:
-        rare = _rarest_leaves(vocabulary, seen, settings.max_new_tokens, keep)
+        rare = rarest_leaves(vocabulary, seen, settings.max_new_tokens, keep)
         barred |= rare
     row = Round(
         round=number,
@@ -144,7 +144,7 @@ def turn(
     return State(vocabulary.without(rare).plus(missing), barred), row
 
 
-def _rarest_leaves(vocabulary: Vocabulary, seen: pl.Series, most: int, keep: Rows) -> Rows:
+def rarest_leaves(vocabulary: Vocabulary, seen: pl.Series, most: int, keep: Rows) -> Rows:
     """The rarest tokens, each a leaf when the rarer ones are gone, so that what stays is closed and `most` at most."""
     # A token of the base stays whatever its count, and with it the new tokens that its new merge needs.
     kept = vocabulary.with_stems(keep | vocabulary.table["base"])

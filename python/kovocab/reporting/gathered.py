@@ -21,7 +21,7 @@ from kovocab.evaluating.evaluation import FILE, read_evaluation
 from kovocab.evaluating.places import check_run, read_places
 from kovocab.evaluating.texts import Budget, held_out
 from kovocab.ownership import parquet_of
-from kovocab.record import MODEL_VERBS, RECORD, Record, expanded_of, read_record
+from kovocab.record import RECORD, Record, expanded_of, read_model, read_record
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
@@ -102,7 +102,7 @@ def gather(run: Path, places: Places) -> Gathered:
         found.of, found.stages = found.last["of"], [*found.last["earlier"], found.last]
         found.expanded = expanded_of(found.last)
     elif (model / RECORD).is_file():
-        found.expanded = expanded_of(read_record(model, *MODEL_VERBS))
+        found.expanded = expanded_of(read_model(model))
     else:
         found.left_out["expanded"] = "no_expanded"
     found.logs = {number: points for number in _logged(run) if (points := _log(run, number, found.stages))}

@@ -16,7 +16,18 @@ from kovocab.artefact import followed, new_file
 from kovocab.errors import ArtefactError, ModelError
 from kovocab.expanding.spelling import PIECES
 from kovocab.forms import short
-from kovocab.record import MODEL_VERBS, RECORD, Record, as_json, difference, files_of, flat, parsed, read_record
+from kovocab.record import (
+    MODEL_VERBS,
+    RECORD,
+    Record,
+    as_json,
+    difference,
+    files_of,
+    flat,
+    parsed,
+    read_model,
+    read_record,
+)
 from kovocab.run.processes import LOCK, held, is_marked, rank
 from kovocab.workplace import remove, remove_files, tidy
 
@@ -134,7 +145,7 @@ def base_record(folder: Path) -> Record:
     """
     if (verb := read_record(folder)["verb"]) not in MODEL_VERBS:
         raise ModelError(f"model.model: {folder} was left by `kovocab {verb}`; wanted one by `expand` or `fit`")
-    return read_record(folder, *MODEL_VERBS)
+    return read_model(folder)
 
 
 def identity(folder: Path) -> Record:

@@ -22,7 +22,7 @@ from kovocab.exporting.export import fill_generation
 from kovocab.exporting.languages import Scripts
 from kovocab.exporting.metadata import check_licence, named_datasets, public_name, without_places
 from kovocab.ownership import identity
-from kovocab.record import RECORD, Record, check_files, expanded_of, read_record, write_record
+from kovocab.record import RECORD, Record, check_block, check_files, expanded_of, read_record, write_record
 from kovocab.tokenizer.script import script_of
 from kovocab.transferring.card import transfer_card
 from kovocab.transferring.chat_tokens import check_written, ids_of, save, target_of
@@ -95,6 +95,7 @@ def transfer(
             **{key: _source(model) for key, model in three._asdict().items()},
         }
         if record is not None:
+            check_block(made, record)
             made_from["adapted"]["record"] = without_places(record)
             named = named or record.get("settings", {}).get("datasets", [])
             if made_from["base"]["name"] is None:
