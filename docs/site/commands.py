@@ -63,9 +63,7 @@ class Verb(SphinxDirective):
                 made.append(nodes.rubric(text=name))
             made.append(nodes.definition_list("", *(_setting(*each) for each in settings), classes=["settings"]))
         if f"kovocab {verb} --help_all" in said:
-            made.append(
-                nodes.paragraph(text=f"kovocab {verb} --help_all tells the trainer's and the model's too.")
-            )
+            made.append(nodes.paragraph(text=f"kovocab {verb} --help_all tells the trainer's and the model's too."))
         return made
 
 
