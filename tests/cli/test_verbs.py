@@ -258,7 +258,7 @@ def test_what_a_folder_holds_is_counted_or_refused(
         capsys.readouterr()
         if corpus == ["c/*"]:
             Path("c/README.md").unlink()  # a glob names it
-        assert main([*line, *corpus]) == 0
+        assert main([*line, *corpus, "--overwrite"]) == 0
         assert "3 documents" in capsys.readouterr().out
     for name in ("c/a.docx", "c/deep/c.xml", "c/LICENSES"):
         Path(name).write_text("x")
