@@ -138,6 +138,7 @@ def test_flags_win_over_files_and_later_files_over_earlier(here: Path, capsys: p
         "corpus:\n- a.txt\n- b.txt\ntokenizer: t\nout: b\ncolumn: body\nencoding: utf-8\n"
         "normalize: null\ndeduplicate: false\ntemplate: null\nthreads: 5\nmemory: null\non_error: fail\n"
         "add_to: null\ntokens: null\nreport: null\nlog: text\nengine: local\naddress: null\nfingerprint: quick\n"
+        "overwrite: false\n"
     )
     assert printed == expected
     Path("c.yaml").write_text(printed)

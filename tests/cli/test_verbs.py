@@ -58,8 +58,8 @@ COUNT = "count --corpus d.txt --tokenizer base"
         ("count --corpus link.txt --tokenizer base --out w.parquet", 1, 'files.0 was "ko.txt" and is "link.txt"'),
         ("count --corpus d.txt --tokenizer base --out ko.parquet --column x", 1, "--overwrite replaces it"),
         ("count --corpus ko.txt --tokenizer target --out w.parquet", 1, "w.parquet is of other settings: tokenizer"),
-        (f"{COUNT} --out w.parquet --add_to ko.parquet", 1, "w.parquet is of other settings: corpus.0.files.0"),
-        ("combine --words w.parquet w.parquet --out ko.parquet", 1, "corpus.1.column was null"),
+        (f"{COUNT} --out w.parquet --add_to ko.parquet", 1, "w.parquet is of other settings: corpus.1.kind was null"),
+        ("combine --words w.parquet w.parquet --out ko.parquet", 1, "corpus.1.kind was null"),
         ("refine --words w.parquet --base target --out target", 1, "target is what refine reads"),
         ("refine --words w.parquet --base target/tokenizer.json --out target", 1, "is one of the files of target"),
         ("refine --words w.parquet --base base --out base", 1, "base holds files that are not kovocab's"),
@@ -258,7 +258,7 @@ def test_what_a_folder_holds_is_counted_or_refused(
         capsys.readouterr()
         if corpus == ["c/*"]:
             Path("c/README.md").unlink()  # a glob names it
-        assert main([*line, *corpus]) == 0
+        assert main([*line, *corpus, "--overwrite"]) == 0
         assert "3 documents" in capsys.readouterr().out
     for name in ("c/a.docx", "c/deep/c.xml", "c/LICENSES"):
         Path(name).write_text("x")

@@ -117,7 +117,9 @@ def test_a_run_half_done_and_one_of_an_earlier_kovocab(run, street, capsys):
     assert "has no finished stage, and does not say where its model is" in refused(capsys, 1, run)
     assert "does not say where its token files are" in refused(capsys, 1, run, "--expanded", street / "expanded")
     text = street / "ko.txt"
-    evaluate(capsys, run, "--expanded", street / "expanded", "--corpus", text, "--documents", 2, "--new_tokens", 0)
+    more = ("--expanded", street / "expanded", "--corpus", text, "--documents", 2, "--new_tokens", 0)
+    assert "is of other settings: its text of ko is another; --overwrite replaces it" in refused(capsys, 1, run, *more)
+    evaluate(capsys, run, *more, "--overwrite")
     (run / "places.json").write_text('{"model": 1}')
     assert "places.json is not a record of kovocab" in refused(capsys, 1, run)
 

@@ -383,7 +383,7 @@ def test_what_the_records_call_the_base_is_on_the_card(street, place, tmp_path):
     write_record(tmp_path / "expanded", record | {"base_name": "someone/base"})
     for _ in range(2):  # the second replaces the first
         transfer(str(place / "base"), str(tmp_path / "expanded"), str(place / "instruct"), tmp_path / "out")
-    assert "base_model:\n- someone/base\n" in (tmp_path / "out/README.md").read_text()
+    assert "base_model: someone/base\n" in (tmp_path / "out/README.md").read_text()
 
 
 def test_a_grid_is_exact():

@@ -244,7 +244,7 @@ def _settings(corpus: Record, tokenizer: str) -> Record:
     leave_out = ("bytes", "content", "files", "parts")
     read = [
         {key: value for key, value in part.items() if key not in leave_out}
-        | {"files": [file["name"] for file in part.get("files") or []]}
+        | {"files": sorted(file["name"] for file in part.get("files") or [])}
         for part in corpus.get("parts") or [corpus]
     ]
     return {"tokenizer": tokenizer, "corpus": read}

@@ -90,7 +90,7 @@ def walk(
     if corpus is None:
         _run("sample", out=korean, megabytes=2, language="ko")
         _run("sample", out=f"{out}/held_out.txt", megabytes=0.2, language="ko", seed=1)
-    _run("count", corpus=korean, tokenizer=base, out=words)
+    _run("count", corpus=korean, tokenizer=base, out=words, overwrite=True)
     if min_count is None:
         from kovocab.counting.word_counts import read_counted
 
@@ -112,7 +112,8 @@ def walk(
     quoted = {name: json.dumps(str(place), ensure_ascii=False) for name, place in places.items()}
     config.write_text(marked(FIT.format(config=config, steps=STEPS, **quoted)), encoding="utf-8")
     _run("fit", config=config)
-    _run("evaluate", run=out, bytes=EVALUATED, new_tokens=16)  # before export, whose card says what was measured
+    # Before export, whose card says what was measured.
+    _run("evaluate", run=out, bytes=EVALUATED, new_tokens=16, overwrite=True)
     _run("export", stage=out, out=f"{out}/export", name="kovocab-quickstart", overwrite=True)
     if corpus is None:  # of your own text nothing is held out
         _run("evaluate", corpus=f"{out}/held_out.txt", tokenizers=[base, f"{out}/export"])
