@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from kovocab.curating.kinds import kind, kinds
+from kovocab.curating.labels import kind, kinds
 
 SAID = {
     "▁대한민국": "name", "▁연구": "noun", "연구에서": "particle form", "에서": "particle form",
