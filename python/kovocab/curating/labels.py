@@ -64,6 +64,7 @@ _PROFANITY = re.compile(
 """Swear words and slurs as people write them, jamo forms too; a short list of ours, and no judgement of a text."""
 
 _JAMO = re.compile("[ㄱ-ㆎ]")
+_HANGUL = re.compile("[ᄀ-ᇿㄱ-ㆎ가-힣]")
 
 
 def stems(tokens: Sequence[str], counts: Sequence[int]) -> list[str]:
@@ -124,7 +125,8 @@ def kinds(tokens: Sequence[str]) -> list[tuple[Kind | None, bool]] | None:
 
     Tags are those of the Sejong corpus. A *name* is a proper noun alone; a *noun* has nouns, roots and what makes
     nouns; a *particle form* ends with a particle (of nothing else, or of a noun); an *ending* has endings, or is a verb
-    or adjective before them; *jamo/neologism* holds single jamo, or what the analysis does not know.
+    or adjective before them; *jamo/neologism* holds single jamo, or what the analysis does not know. A token without
+    Hangul has none.
     """
     if find_spec("kiwipiepy") is None:
         return None
@@ -147,7 +149,7 @@ def _analysed(tokens: Sequence[str]) -> list[tuple[Kind | None, bool]]:
         tags = [part.tag for part in parts]
         # A proper noun of three syllables is a person or a place; few places begin with a surname.
         person = tags[:1] == ["NNP"] and _PERSON.fullmatch(parts[0].form) and all(tag[0] == "J" for tag in tags[1:])
-        found.append((kind(text, tags) if text else None, bool(person)))
+        found.append((kind(text, tags) if _HANGUL.search(text) else None, bool(person)))
     return found
 
 
