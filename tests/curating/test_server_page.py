@@ -25,6 +25,11 @@ READY = "body[data-ready]"
 CURSOR = "document.querySelector('#table .is-cursor [tabulator-field=token]')?.textContent"
 PRESS = """([codes, more]) => codes.forEach(code => document.activeElement.dispatchEvent(
     new KeyboardEvent("keydown", {code, bubbles: true, cancelable: true, ...more})))"""
+SEEN = """(() => {
+    const holder = document.querySelector('.tabulator-tableholder').getBoundingClientRect()
+    const row = document.querySelector('#table .is-cursor')?.getBoundingClientRect()
+    return row && row.top >= holder.top - 1 && row.bottom <= holder.bottom + 1
+})()"""
 TEXTS = "p, dt, dd, h1, h2, h3, b, kbd, small, button, output, .token, .tabulator-cell, .tabulator-col-title"
 
 
@@ -40,6 +45,7 @@ def opened(browser: Any) -> Iterator[Callable[..., Any]]:
             context = browser.new_context(**{"viewport": {"width": 1280, "height": 820}, "locale": "ko-KR"} | settings)
             contexts.append(context)
         page = context.new_page()
+        page.set_default_timeout(240_000)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         # Of an answer that is a refusal the page says what is wrong.
         page.on(
@@ -99,15 +105,9 @@ def test_40_000_rows_are_ready(serve, opened) -> None:
     first = tokens(page, 30)
     for key in ("End", "PageUp", "PageDown", "Home", "PageDown", "ArrowUp"):
         page.keyboard.press(key)
-        page.wait_for_timeout(150)
-        seen = page.evaluate("""() => {
-            const holder = document.querySelector('.tabulator-tableholder').getBoundingClientRect()
-            const row = document.querySelector('#table .is-cursor').getBoundingClientRect()
-            return row.top >= holder.top - 1 && row.bottom <= holder.bottom + 1
-        }""")
-        assert seen, key
+        until(page, SEEN)
     page.keyboard.press("Home")
-    page.wait_for_timeout(150)
+    until(page, SEEN)
     assert page.evaluate(CURSOR) == first[0]
 
 
@@ -258,11 +258,12 @@ def test_a_killed_browser_loses_nothing_that_it_called_saved(serve, chromium, tm
     for lock in home.glob("Singleton*"):
         lock.unlink()
     page = launch()
-    page.wait_for_timeout(500)  # in which it looks for what the one before left
+    until(
+        page, "!Object.keys(localStorage).some(key => key.startsWith('kovocab '))"
+    )  # what the one before left is taken
     saved(page)
-    told = page.inner_text("#sums .by-hand dd")
     there = decided(served.decisions)
-    assert told.startswith(f"+20 −{len(there) - 20}")
+    until(page, f"document.querySelector('#sums .by-hand dd').textContent.startsWith('+20 −{len(there) - 20}')")
     page.context.close()
 
 
