@@ -71,15 +71,15 @@ def test_rows_are_what_refine_left(curation: Curation, place: Path) -> None:
     whys = dict(curation.rows.select("token", "why").iter_rows())
     assert whys[DROPPED] == "dropped by decision"
     assert set(whys.values()) >= {None, "below min_count", "a part of it went"}
-    assert curation.now.tokens == record["new_tokens"]
-    assert curation.now.left == SETTINGS.max_new_tokens - record["new_tokens"]
+    assert curation.choices.now.tokens == record["new_tokens"]
+    assert curation.choices.now.left == SETTINGS.max_new_tokens - record["new_tokens"]
     for row in kept["row"].gather_every(40).to_list():
         assert {row, *curation.rows["children"][row]} == with_children(curation, row)
 
 
 def test_prices_and_sums_are_those_of_targets_built_without(curation: Curation, place: Path) -> None:
     kept = curation.rows.filter("kept")
-    prices, whole = curation.prices(), emitted(curation, place, kept)
+    prices, whole = curation.choices.prices(), emitted(curation, place, kept)
     assert prices.is_not_null().to_list() == curation.rows["kept"].to_list()
     priciest = kept.with_columns(prices.filter(curation.rows["kept"]).alias("price")).sort("price")
     for row in [*priciest["row"][:3], *priciest["row"][-3:], *kept["row"].gather_every(len(kept) // 12)]:
@@ -102,7 +102,7 @@ def test_prices_and_sums_are_those_of_targets_built_without(curation: Curation, 
     rows = curation.rows.filter(
         (pl.col("kept") | pl.col("token").is_in(list(wanted))) & ~pl.col("row").is_in(list(gone))
     )
-    sums = curation.sums(drop=dropped, keep=kept_too)
+    sums = curation.choices.sums(drop=dropped, keep=kept_too)
     tokens = emitted(curation, place, rows)
     assert sums.tokens_per_word == pytest.approx(tokens / words, rel=1e-12)
     size = load_counted(place / "words.parquet").record["bytes"]
@@ -113,7 +113,7 @@ def test_prices_and_sums_are_those_of_targets_built_without(curation: Curation, 
 def test_refine_again_is_refine(curation: Curation, place: Path, tmp_path: Path) -> None:
     decisions = Decisions(drop=frozenset([DROPPED, "▁그"]))
     settings = replace(SETTINGS, min_count=600, min_syllable_count=600)
-    refined, difference = curation.refine(decisions, settings)
+    refined, difference = curation.choices.refine(decisions, settings)
     plain = refine(load_counted(place / "words.parquet"), place / "base", settings, decisions)
     refined.save(tmp_path / "again")
     plain.save(tmp_path / "plain")

@@ -105,6 +105,7 @@ class Slow:
     def __init__(self) -> None:
         self.told = threading.Event()
         self.rows = pl.DataFrame({"row": [0], "token": ["가"]})
+        self.choices = self
 
     def curve(self) -> pl.DataFrame:
         assert self.told.wait(60)
@@ -126,7 +127,8 @@ def test_what_waits_keeps_nobody_from_deciding(tmp_path: Path) -> None:
     import uvicorn
 
     from kovocab.curating.decided import Decided
-    from kovocab.curating.server import Session, application
+    from kovocab.curating.server import application
+    from kovocab.curating.session import Session
 
     decided, slow = Decided(tmp_path / "d.csv"), Slow()
     session = Session(slow, decided, None, tmp_path)  # type: ignore[arg-type]

@@ -212,7 +212,8 @@ def curate_tokens(
         open: Have this machine's browser show the page.
     """
     try:
-        from kovocab.curating.server import Session, serve
+        from kovocab.curating.server import serve
+        from kovocab.curating.session import Session
     except ModuleNotFoundError as error:
         if error.name not in ("starlette", "uvicorn", "js_lib_tabulator"):
             raise

@@ -63,7 +63,7 @@ export class Detail {
   }
 
   links(title, tokens, more = 0) {
-    const held = make("p", "links", ...(title ? [make("span", "quiet", `${title} `)] : []));
+    const held = make("p", "links", ...(title && tokens.length ? [make("span", "quiet", `${title} `)] : []));
     for (const token of tokens) {
       const button = make("button", "", shownToken(token));
       button.type = "button";

@@ -47,7 +47,7 @@ export class Filters {
     const kinds = [...new Set(this.rows.map(row => row.kind ?? "?"))].sort();
     const flags = [...new Set(this.rows.flatMap(row => row.flags))].sort();
     this.options("state", say("all_states"), Object.keys(this.states).map(key => [key, say(key)]));
-    this.options("kind", say("all_kinds"), kinds.map(kind => [kind, kind === "?" ? say("no_kind") : named(kind)]));
+    this.options("kind", say("all_kinds"), kinds.map(kind => [kind, kind === "?" ? say("unknown") : named(kind)]));
     this.options("flag", say("all_flags"), [["*", say("any_flag")], ...flags.map(flag => [flag, named(flag)])]);
   }
 

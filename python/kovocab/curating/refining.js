@@ -108,15 +108,10 @@ export class Refining {
   }
 
   async run() {
-    const place = find("difference"), begun = performance.now();
+    const place = find("difference"), ticking = clock(place, "refining");
     find("run").disabled = true;
     find("accept").hidden = true;
     find("written").textContent = "";
-    const clock = () => {
-      place.textContent = say("refining", { s: Math.round((performance.now() - begun) / 1000) });
-    };
-    clock();
-    const ticking = setInterval(clock, 1000);
     try {
       await this.idle();
       this.found = await this.ask("refine", { settings: this.chosen });
@@ -149,8 +144,9 @@ export class Refining {
   }
 
   async write() {
-    const place = find("written");
+    const place = find("written"), ticking = clock(place, "writing");
     find("write").disabled = true;
+    place.className = "quiet";
     try {
       const asked = { number: this.found.number, folder: find("folder").value, overwrite: find("overwrite").checked };
       const { folder, tokens } = await this.ask("accept", asked);
@@ -161,9 +157,19 @@ export class Refining {
       place.className = "wrong";
       place.textContent = error.message;
     } finally {
+      clearInterval(ticking);
       find("write").disabled = false;
     }
   }
+}
+
+// Say how many seconds something has taken so far, until it is cleared.
+function clock(place, key) {
+  const begun = performance.now(), tell = () => {
+    place.textContent = say(key, { s: Math.round((performance.now() - begun) / 1000) });
+  };
+  tell();
+  return setInterval(tell, 1000);
 }
 
 function node(name, attributes, text = "") {

@@ -1,6 +1,6 @@
 """Stems: what one key decides at once."""
 
-from kovocab.curating.rows import stems
+from kovocab.curating.labels import stems
 
 
 def stem_of(counts: dict[str, int]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from kovocab.curating.flags import of_tokens
+from kovocab.curating.labels import flags
 
 HAS = {
     "name": ["▁홍길동씨", "김철수님이", "▁이영희교수는"],
@@ -19,20 +19,20 @@ LOOKS_SO = {
 }
 
 
-def flags(tokens: list[str], counts: list[int] | None = None, least: int = 1) -> list[list[str]]:
+def said(tokens: list[str], counts: list[int] | None = None, least: int = 1) -> list[list[str]]:
     counts = counts or [9] * len(tokens)
-    return of_tokens(pl.Series(tokens), pl.Series(counts), pl.Series([least] * len(tokens))).to_list()
+    return flags(pl.Series(tokens), pl.Series(counts), pl.Series([least] * len(tokens))).to_list()
 
 
 @pytest.mark.parametrize("flag", HAS)
 def test_what_has_it_and_what_does_not(flag: str) -> None:
-    assert flags(HAS[flag]) == [[flag]] * len(HAS[flag])
+    assert said(HAS[flag]) == [[flag]] * len(HAS[flag])
 
 
 @pytest.mark.parametrize("flag", LOOKS_SO)
 def test_what_only_looks_so(flag: str) -> None:
-    assert flags(LOOKS_SO[flag]) == [[]] * len(LOOKS_SO[flag])
+    assert said(LOOKS_SO[flag]) == [[]] * len(LOOKS_SO[flag])
 
 
 def test_counts() -> None:
-    assert flags(["가", "나", "다"], [0, 4, 5], 5) == [["never emitted", "below min_count"], ["below min_count"], []]
+    assert said(["가", "나", "다"], [0, 4, 5], 5) == [["never emitted", "below min_count"], ["below min_count"], []]

@@ -6,7 +6,7 @@ starlette = pytest.importorskip("starlette", reason="pip install kovocab[curate]
 
 from starlette.datastructures import Headers  # noqa: E402
 
-from kovocab.curating.guard import TOKEN, Guard  # noqa: E402
+from kovocab.curating.server import TOKEN, Guard  # noqa: E402
 
 HOST = "127.0.0.1:8417"
 GUARD = Guard(None, 8417, "secret")
