@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kovocab.corpus.files import SUFFIXES
 from kovocab.errors import CorpusError
-from kovocab.reading import blocks
+from kovocab.reading import blocks, formats
 from kovocab.reading.formats import read_file
 from support.corpora import SAMPLE, TEXT, fault, numbered, raw, read, write
 from support.fuzzing import WRONG, fuzzed, hangul, skipping
@@ -102,6 +102,7 @@ def test_skipping_loses_and_doubles_nothing(
     data = damaged(path.read_bytes(), damage)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocks, "BLOCK", block)
+        patch.setattr(formats, "BLOCK", block)
         patch.setattr(blocks, "PIECE", min(block, blocks.PIECE))
         agrees_with_its_twin(path, suffix, data, start)
 
