@@ -106,17 +106,6 @@ impl Pair {
     const NONE: Self = Self(Slot::NONE, Slot::NONE);
 }
 
-/// Exchange two words if `yes` is 1 and not 0, without a jump.
-#[inline]
-fn swap_if(yes: u64, a: &mut Slot, b: &mut Slot) {
-    let mask = yes.wrapping_neg();
-    for (a, b) in a.key.iter_mut().zip(&mut b.key).chain([(&mut a.count, &mut b.count)]) {
-        let differs = (*a ^ *b) & mask;
-        *a ^= differs;
-        *b ^= differs;
-    }
-}
-
 /// What a thread keeps to itself.
 pub struct Front {
     recent: Vec<Pair>,
@@ -165,25 +154,21 @@ impl Front {
         let Self { recent, pushed, number, queues } = self;
         let pushed = &pushed[..std::mem::take(number)];
         black_box(pushed.iter().fold(0, |read, (_, hash)| read ^ recent[to_usize(*hash) % FRONT].0.count));
-        // First those that are there, without a jump but for the loop's; whether a word is there cannot be foretold.
-        let (mut new, mut number) = ([0_u8; BATCH], 0);
-        for (at, (key, hash)) in (0_u8..).zip(pushed) {
+        for (key, hash) in pushed {
             let Pair(kept, tried) = &mut recent[to_usize(*hash) % FRONT];
-            let (first, second) = (u64::from(same(&kept.key, key)), u64::from(same(&tried.key, key)));
-            kept.count += first;
-            tried.count += second;
-            swap_if(second, kept, tried);
-            new[number] = at;
-            number += usize::from(first | second == 0);
-        }
-        for at in &new[..number] {
-            let (key, hash) = pushed[usize::from(*at)];
-            let Pair(kept, tried) = &mut recent[to_usize(hash) % FRONT];
-            let old = std::mem::replace(tried, Slot { key, count: 1 });
+            if same(&kept.key, key) {
+                kept.count += 1;
+                continue;
+            }
+            if same(&tried.key, key) {
+                tried.count += 1;
+                std::mem::swap(kept, tried);
+                continue;
+            }
+            let old = std::mem::replace(tried, Slot { key: *key, count: 1 });
             if old.count > 0 {
                 queues.add(old, tables);
             }
-            _ = kept;
         }
     }
 
