@@ -8,7 +8,6 @@ block again, slowly, to say which line is at fault.
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain
-from pathlib import Path
 
 import polars as pl
 
@@ -19,7 +18,7 @@ from kovocab.corpus.files import File, corpus_of, kind
 from kovocab.corpus.paths import EACH, is_path
 from kovocab.corpus.settings import TEXT, Reading
 from kovocab.errors import CorpusError, UsageError
-from kovocab.reading.blocks import BLOCK, Item, ahead, blocks, pieces, transcoded
+from kovocab.reading.blocks import Item, ahead, blocks, line_reader, pieces, transcoded
 from kovocab.reading.delimited import read_delimited
 from kovocab.reading.streams import read_stream
 from kovocab.reading.tables import read_parquet
@@ -120,17 +119,11 @@ def _read(path: File | Member, reading: Reading, skip: Skip) -> Iterator[pl.Seri
 
 def _plain(path: File | Member, reading: Reading) -> _core.LineReader | None:
     """What reads a file faster, if it is one for that; what is not plain in it is left to `_read_lines`."""
-    how, suffix = kind(path), path.suffix.lower()
+    how = kind(path)
     wanted = how == "lines" or (how == "json" and not is_path(reading.column))
     if not wanted or reading.templates is not None or reading.encoding != "utf-8":
         return None
-    if not isinstance(path, Path) or suffix in (".bz2", ".xz"):
-        return None
-    compression = suffix if suffix in (".gz", ".zst") else ""
-    try:
-        return _core.LineReader(path, compression, reading.column if how == "json" else None, BLOCK)
-    except OSError:  # told by whoever comes next
-        return None
+    return line_reader(path, reading.column if how == "json" else None)
 
 
 def _as_lines(path: File | Member, reading: Reading) -> Reading | None:
