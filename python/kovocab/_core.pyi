@@ -7,6 +7,7 @@ __all__ = [
     "Bpe",
     "DelimitedReader",
     "JsonReader",
+    "LineReader",
     "Packer",
     "Seen",
     "Segments",
@@ -105,6 +106,13 @@ class DelimitedReader:
     def end(self) -> tuple[Any, list[tuple[int, str]]]: ...
     @property
     def broken(self) -> tuple[int, str] | None: ...
+
+@final
+class LineReader:
+    def __new__(cls, path: str | PathLike[str], compression: str, key: str | None, most: int) -> LineReader: ...
+    def take(self) -> tuple[Any, int, bytes] | None: ...
+    @property
+    def whole(self) -> bool: ...
 
 def nfc(texts: _ArrowColumn) -> Any: ...
 def json_lines(

@@ -154,6 +154,14 @@ pub fn documents<T: AsRef<str>>(texts: &[T]) -> Result<RecordBatch> {
     table([("text", strings(texts.iter().map(|text| Some(text.as_ref()))))])
 }
 
+/// `text: string`, of texts that are a column already.
+///
+/// # Errors
+/// None that the caller can cause.
+pub fn views(texts: StringViewArray) -> Result<RecordBatch> {
+    table([("text", Arc::new(texts))])
+}
+
 /// A column of strings for each name.
 ///
 /// # Errors

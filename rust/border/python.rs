@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::exceptions::{PyOSError, PyOverflowError, PyValueError};
 use pyo3::prelude::*;
@@ -25,6 +25,7 @@ use crate::error::Error;
 use crate::packing::packer::{Packer, Round};
 use crate::reading::delimited::{self, Dialect};
 use crate::reading::json;
+use crate::reading::lines;
 use crate::reading::paths::{Found, Lost, Paths, Step};
 use crate::reading::seen::Seen;
 use crate::text::compose::nfc as composed;
@@ -385,6 +386,30 @@ impl PyJsonReader {
     }
 }
 
+/// A file of lines, compressed or not, as texts.
+#[pyclass(frozen, module = "kovocab._core", name = "LineReader")]
+struct PyLineReader(Mutex<lines::Reader>);
+
+#[pymethods]
+impl PyLineReader {
+    #[new]
+    fn new(path: PathBuf, compression: &str, key: Option<String>, most: usize) -> PyResult<Self> {
+        Ok(Self(Mutex::new(lines::Reader::new(&path, compression, key, most)?)))
+    }
+
+    /// Documents; behind them the number of a line, and what is to be read in another way from there on.
+    fn take(&self, py: Python<'_>) -> PyResult<Option<(PyRecordBatch, u64, Cow<'static, [u8]>)>> {
+        let part = py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+        part.map(|part| Ok((table::views(part.texts)?.into(), part.others.0, part.others.1.into()))).transpose()
+    }
+
+    /// Whether all of the file was read.
+    #[getter]
+    fn whole(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).whole()
+    }
+}
+
 /// The columns of `.csv` and `.tsv`, which come in blocks of whole lines.
 #[pyclass(module = "kovocab._core", name = "DelimitedReader")]
 struct PyDelimitedReader {
@@ -433,5 +458,6 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(json_lines, module)?)?;
     module.add_class::<PyJsonReader>()?;
     module.add_class::<PyDelimitedReader>()?;
+    module.add_class::<PyLineReader>()?;
     module.add_function(wrap_pyfunction!(train_bpe, module)?)
 }

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kovocab.corpus.files import SUFFIXES
 from kovocab.errors import CorpusError
-from kovocab.reading import blocks
+from kovocab.reading import blocks, formats
 from kovocab.reading.formats import read_file
 from support.corpora import SAMPLE, TEXT, fault, numbered, raw, read, write
 from support.fuzzing import WRONG, fuzzed, hangul, skipping
@@ -106,6 +106,50 @@ def test_skipping_loses_and_doubles_nothing(
         agrees_with_its_twin(path, suffix, data, start)
 
 
+leaf = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    hangul,
+    st.text(max_size=9),
+)
+value = st.recursive(
+    leaf, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(hangul, inner, max_size=3))
+)
+member = st.tuples(st.sampled_from(["text", "text", "te\\u0078t", "id", "본문"]), value.map(json.dumps))
+odd = st.sampled_from(
+    ['"\\ud83d\\ude00"', '"\\ud83d"', '"\\/\\b\\u00e9"', '"\t"', "01", "1e999", "NaN", "-", '"\\x"', "[1,]"]
+)
+row = st.lists(st.one_of(member, st.tuples(st.just("text"), odd)), max_size=4)
+space = st.sampled_from(["", " ", "\t", "\r", "\ufeff"])
+written = st.tuples(row, space, space).map(
+    lambda parts: (
+        parts[1] + "{" + ("," + parts[2]).join(f'"{key}":{parts[1]}{value}' for key, value in parts[0]) + "}" + parts[2]
+    )
+)
+
+
+@pytest.mark.parametrize("block", [8, 90, blocks.BLOCK])
+@pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".jsonl.zst"])
+@fuzzed
+@given(
+    lines=st.lists(st.one_of(written.map(str.encode), right), max_size=12),
+    how=damage,
+    ends=st.sampled_from([b"\n", b"\r\n"]),
+)
+def test_the_engine_reads_json_lines_as_polars_and_python_do(
+    tmp_path: Path, suffix: str, block: int, lines: list[bytes], how: tuple[str, object] | None, ends: bytes
+) -> None:
+    path = raw(tmp_path, suffix, ends.join(lines))
+    path.write_bytes(damaged(path.read_bytes(), how))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "BLOCK", block)
+        found = skipping(path)
+        patch.setattr(formats, "_plain", lambda *_: None)
+        assert found == skipping(path)
+
+
 @pytest.mark.parametrize("suffix", TEXT)
 @fuzzed
 @given(data=st.binary(max_size=60), magic=st.booleans())
@@ -127,7 +171,7 @@ def test_a_disk_that_fails_in_the_middle(tmp_path: Path, suffix: str, monkeypatc
             return super().read(min(size or 0, 5000))
 
     monkeypatch.setattr(Path, "open", lambda self, mode: Failing(data))
-    path = tmp_path / f"corpus{suffix}"
+    path = tmp_path / f"failing{suffix}"  # the engine finds none
     found, (fault,) = skipping(path)
     assert found == texts[: len(found)]
     assert 10_000 < len(found) < 40_000

@@ -3,7 +3,7 @@
 In: files, a frame, an iterable, and how they are to be read. Out: documents in a fixed order, and each fault by its
 file and place. It never knows what a tokenizer is, and never leaves out a document in silence.
 
-blocks     a file of lines → blocks of whole lines, up to where it is damaged
+blocks     a file of lines → blocks of whole lines, up to where it is damaged; or the engine's reader of plain ones
 tables     a Parquet file or a frame → documents
 streams    an Arrow file → documents
 delimited  .csv and .tsv → documents
