@@ -48,6 +48,9 @@ format: build ## Format Python and Rust
 	$(BIN)/ruff check -q --fix-only .
 	cargo fmt
 
+help-text: build ## Record the help of fit and the like again, after a change of their settings or of a package
+	PYTHONPATH=tests $(BIN)/python tests/support/recorded_help.py
+
 lint: build ## Everything that is checked without running it, and the Rust tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -117,6 +117,12 @@ def _run(args: list[str]) -> int:
 
 def _run_verb(verb: str, args: list[str]) -> int:
     if verb in TRAINING:
+        if args in (["-h"], ["--help"]):
+            from kovocab.run.help import recorded
+
+            if (text := recorded(verb)) is not None:
+                sys.stdout.write(text)
+                return 0
         from kovocab.fitting import fit
 
         fit.main([verb, *args])

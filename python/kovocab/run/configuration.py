@@ -21,7 +21,7 @@ from kovocab.machine.gpus import GPUS, MFU
 from kovocab.model.causal_lm import CausalLM
 from kovocab.record import Record
 from kovocab.run.folder import identity
-from kovocab.run.help import HelpfulParser
+from kovocab.run.help import Helpful
 from kovocab.run.messages import plain
 from kovocab.run.stage_plan import TRAINING, StageSettings
 from kovocab.stages import Stage
@@ -43,6 +43,10 @@ MODEL_UNNAMED = ("model", "activation_checkpointing")
 
 STAND_INS = {"--model.model": "a model", "--data.sources": '[{"name": "a", "corpus": "a"}]'}
 """What has to be given, and what is put there to see what else is wrong."""
+
+
+class HelpfulParser(Helpful, LightningArgumentParser):
+    """Lightning's parser, with our help."""
 
 
 class Configuration(LightningCLI):

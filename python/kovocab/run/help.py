@@ -1,9 +1,19 @@
-"""The help of plan, fit, validate, test and predict: the settings that people use, a line each, then all of them."""
+"""The help of plan, fit, validate, test and predict: the settings that people use, a line each, then all of them.
+
+Lightning's settings are found in its classes, which take seconds to load with all that they need. So `help.txt` holds
+what the six verbs print, and is printed where it was recorded with the versions that are installed: `make help-text`
+records it, a test compares it, and with other versions help is made as it always was.
+"""
 
 import json
+import re
+import shutil
+import textwrap
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.cli import LightningArgumentParser
+from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 _STAGES, _HELD_OUT = ("fit", "plan"), ("validate", "test", "predict")
 _ALL = (*_STAGES, *_HELD_OUT)
@@ -59,8 +69,26 @@ USED: dict[str, dict[str, tuple[tuple[str, ...], str]]] = {
 REQUIRED = ("model.model", "data.sources")
 
 
-class HelpfulParser(LightningArgumentParser):
-    """Lightning's parser; its help begins with the settings that people use.
+RECORDED = Path(__file__).with_suffix(".txt")
+"""Help as it was recorded: the versions, then the lines, unwrapped, each with the verbs that have it before a bar; none
+where all do."""
+
+_ALL_SETTINGS = "\nall settings\n\n"
+_FOREIGN = re.compile(r", accelerate\.[\w.]+")
+"""What transformers brings along where it is installed, and nobody names as an optimizer."""
+_HELP_AT = 24
+"""The column where argparse begins what it says of a setting."""
+
+
+class _Unwrapped(DefaultHelpFormatter):
+    """What is said of a setting in one line, however long."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs | {"width": 1 << 20})  # type: ignore[no-untyped-call]
+
+
+class Helpful(ArgumentParser):
+    """A parser whose help begins with the settings that people use.
 
     Attributes:
         verb: Whose; none of the parsers of a class's own settings, which jsonargparse makes.
@@ -70,15 +98,18 @@ class HelpfulParser(LightningArgumentParser):
 
     def format_help(self, *args: Any, **kwargs: Any) -> str:
         """What `--help` prints."""
-        everything: str = super().format_help(*args, **kwargs)
-        if not self.verb:
-            return everything
+        return wrapped(self.unwrapped()) if self.verb else super().format_help(*args, **kwargs)
+
+    def unwrapped(self) -> str:
+        """The same, with what is said of a setting in one line."""
+        self.formatter_class = _Unwrapped
+        everything = _FOREIGN.sub("", super().format_help())
         head = f"usage: {self.usage}\n\n{self.description}\n"
         rest = everything[everything.find("options:") :]
         files = (
             "Settings are given as flags, or in YAML files (--config), of which there may be several; later ones win."
         )
-        return f"{head}\n{files}\n\n{self._used()}\nall settings\n\n{rest}"
+        return f"{head}\n{files}\n\n{self._used()}{_ALL_SETTINGS}{rest}"
 
     def _used(self) -> str:
         """The groups, a line a setting, with its default."""
@@ -98,3 +129,31 @@ def _default(key: str, value: Any) -> str:
     if value is None or value == {}:
         return ""
     return f" (default: {value if isinstance(value, str) else json.dumps(value)})"
+
+
+def recorded(verb: str) -> str | None:
+    """What `kovocab VERB --help` prints, in the terminal's width; None where it may have changed since `help.txt`."""
+    made_with, *lines = RECORDED.read_text(encoding="utf-8").splitlines()
+    try:
+        for name, _, recorded_with in (package.partition("==") for package in made_with.split()):
+            if version(name).partition("+")[0] != recorded_with:
+                return None
+    except PackageNotFoundError:
+        return None
+    parts = (line.partition("|") for line in lines)
+    return wrapped("".join(f"{line}\n" for verbs, _, line in parts if not verbs or verb in verbs.split()))
+
+
+def wrapped(text: str) -> str:
+    """Help in the terminal's width, as argparse wraps it."""
+    width = max(shutil.get_terminal_size().columns - 2 - _HELP_AT, 11)
+    head, between, settings = text.partition(_ALL_SETTINGS)
+    lines: list[str] = []
+    for line in settings.splitlines():
+        flag, said = line[:_HELP_AT], line[_HELP_AT:]
+        if said and flag.endswith("  "):
+            first, *rest = textwrap.wrap(said, width)
+            lines += [flag + first, *(" " * _HELP_AT + more for more in rest)]
+        else:
+            lines.append(line)
+    return head + between + "".join(f"{line}\n" for line in lines)
