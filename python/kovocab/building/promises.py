@@ -7,7 +7,6 @@ argue: a target that someone else built is checked just as well.
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from itertools import chain, compress, groupby, islice
 from typing import TYPE_CHECKING
 
@@ -105,11 +104,16 @@ class _Ours(Reference):
 
     def __init__(self, reference: Reference) -> None:
         vars(self).update(vars(reference))
+        try:
+            encode(self.document, ["a"])
+        except TokenizerError:
+            self._covered = False
+        else:
+            self._covered = True
 
     def encode(self, texts: Sequence[str], *, template: bool = False) -> list[list[int]]:
-        if not template:
-            with suppress(TokenizerError):
-                return encode(self.document, texts)
+        if self._covered and not template:
+            return encode(self.document, texts)
         return super().encode(texts, template=template)
 
 
