@@ -1,16 +1,22 @@
 """The text half on a real corpus: counting, the intermediate tokenizer, both ways to prune, held-out text.
 
-    python benchmarks/refining.py CORPUS --tokenizer BASE [--counts 50 200] [--peer] [--rounds 3]
+    python benchmarks/refining.py CORPUS --tokenizer BASE [--counts 50 200] [--peer] [--rounds 3 [--against FOLDER]]
 
 Every 50th document of CORPUS is held out of the counting and measured afterwards. `--peer` also trains the
 `tokenizers` trainer on the same text, with the same cut and settings, and compares the merges. `--rounds` measures
 only what the rounds of refine cost beside the pass that counted the words, on a half and on all of CORPUS, median of
-as many runs as it says.
+as many runs as it says. With `--against FOLDER`, another checkout with its engine, `kovocab refine` is run by both in
+turns, each as often, on all words of CORPUS, and the folders that they leave are compared byte for byte.
 """
 
 import argparse
+import filecmp
 import json
 import logging
+import os
+import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -48,6 +54,9 @@ def main() -> None:
     arguments = parse()
     check_build()
     logging.basicConfig(level=logging.INFO, format="  %(message)s")
+    if arguments.against:
+        against(arguments)
+        return
     texts = pl.concat(list(batches(arguments.corpus, Reading(arguments.column)))).rechunk()
     if arguments.rounds:
         cost_of_rounds(texts, arguments.tokenizer, arguments.counts, arguments.rounds)
@@ -134,6 +143,44 @@ def cost_of_rounds(texts: pl.Series, source: Path, least: list[int], runs: int) 
         print(f"{documents:,} documents: {words:,} distinct words with Hangul are {pieces:,} segments")
 
 
+def against(arguments: argparse.Namespace) -> None:
+    """A table: `kovocab refine` of this checkout and of another, in turns."""
+    checkouts = {"this": Path(__file__).parents[1], "the other": arguments.against.absolute()}
+    print("| min_count | checkout | s by the clock, median | least | s of a processor, median | least |\n"
+          "|--:|---|--:|--:|--:|--:|")  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        words = Path(folder) / "words.parquet"
+        count(arguments.corpus, arguments.tokenizer, column=arguments.column).save(words)
+        for least in arguments.counts:
+            times: dict[str, list[tuple[float, float]]] = {name: [] for name in checkouts}
+            for turn_ in range(max(arguments.rounds, 1)):
+                for name, root in [*checkouts.items()][:: 1 if turn_ % 2 else -1]:
+                    out = Path(folder) / f"{name} {least} {turn_}"
+                    settings = {"words": words, "base": arguments.tokenizer.absolute(), "out": out,
+                                "min_count": least, "min_syllable_count": least}  # fmt: skip
+                    line = [part for key, value in settings.items() for part in (f"--{key}", str(value))]
+                    times[name].append(ran([sys.executable, "-m", "kovocab", "refine", *line], root / "python"))
+            for name, found in times.items():
+                clock, processor = zip(*found, strict=True)
+                print(f"| {least} | {name} | {median(clock):.2f} | {min(clock):.2f} | {median(processor):.2f} "
+                      f"| {min(processor):.2f} |", flush=True)  # fmt: skip
+            shares = [[median(each) for each in zip(*times[name], strict=True)] for name in checkouts]
+            left, right = (Path(folder) / f"{name} {least} 0" for name in checkouts)
+            files = sorted({path.name for side in (left, right) for path in side.iterdir()})
+            _, *unlike = filecmp.cmpfiles(left, right, files, shallow=False)
+            print(f"this takes {shares[0][0] / shares[1][0]:.2f} of the other's time by the clock, "
+                  f"{shares[0][1] / shares[1][1]:.2f} of a processor's; files that differ: "
+                  f"{', '.join([*unlike[0], *unlike[1]]) or 'none'} of {len(files)}", flush=True)  # fmt: skip
+
+
+def ran(command: list[str], path: Path) -> tuple[float, float]:
+    """Run a command with `path` to import from; its time by the clock, and of a processor."""
+    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, env={**os.environ, "PYTHONPATH": str(path)}, check=True, capture_output=True)
+    after, end = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    return end - start, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
 def measured(call: Callable[..., T], *arguments: object) -> tuple[T, float]:
     start = time.perf_counter()
     result = call(*arguments)
@@ -165,6 +212,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--counts", type=int, nargs="+", default=[50, 200])
     parser.add_argument("--peer", action="store_true")
     parser.add_argument("--rounds", type=int, default=0, metavar="RUNS")
+    parser.add_argument("--against", type=Path, metavar="FOLDER")
     return parser.parse_args()
 
 

@@ -50,6 +50,26 @@ def model(base_model_file: Path, rows: pl.DataFrame) -> bytes:
 # Kept
 
 
+def test_the_base_s_side_is_the_engine_s_and_what_is_written_the_library_s(
+    base: TokenizerJson, target: TokenizerJson, rows: pl.DataFrame, model: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that is wrong keeps no promise; and each text is encoded once by the target."""
+    encoded: list[str] = []
+
+    def encode(self: Reference, texts: list[str], *, template: bool = False) -> list[list[int]]:
+        encoded.extend(texts if self.document == target else [])
+        assert self.document != base
+        return library(self, texts, template=template)
+
+    library = Reference.encode
+    monkeypatch.setattr(Reference, "encode", encode)
+    check_promises(base, target, SENTENCES, rows, model)
+    assert len(encoded) == len(set(encoded))
+    monkeypatch.setattr("kovocab.building.promises.encode", lambda document, texts: [[5]] * len(texts))
+    with pytest.raises(TokenizerError, match="promise 2"):
+        check_promises(base, target, SENTENCES, rows, model)
+
+
 @pytest.fixture(scope="module")
 def korean_rows(data: Path) -> pl.DataFrame:
     return train_vocabulary(pl.read_ndjson(data / "ko_small.jsonl.zst")["text"].to_list(), 3_000)

@@ -4,14 +4,16 @@
 argue: a target that someone else built is checked just as well.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, groupby, islice
+from itertools import chain, compress, groupby, islice
 from typing import TYPE_CHECKING
 
 from kovocab.building.byte_level import scaffolds
 from kovocab.building.ranked_model import check_every_token
 from kovocab.errors import TokenizerError
+from kovocab.tokenizer.engine import encode
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.script import HANGUL, SPACE, Script
 from kovocab.tokenizer.tokenizer import base_pieces
@@ -25,6 +27,7 @@ Tokenizer = TokenizerJson | Reference
 
 # Encodings take some hundred bytes a token; this many texts at a time keep memory small.
 _BATCH = 1_000
+_REMEMBERED = 1 << 23  # ids, some 100 MB
 
 _PARTS = ("added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder")
 
@@ -77,7 +80,7 @@ def check_promises(
         TokenizerError: a promise is broken; says which, and by what.
     """
     documents = list(texts)
-    old, new = Reference.of(base), Reference.of(target)
+    old, new = _Ours(Reference.of(base)), _Remembering(Reference.of(target))
     script = old.document.spelling.possible(script)
     checked = {
         "base_tokens": check_base_ids(old.document, new.document, vocabulary),
@@ -89,8 +92,49 @@ def check_promises(
     checked["new_tokens"] -= remade
     if model is not None:
         checked["texts_in_model"] = check_model(new, model, documents)
-        check_every_token(new.document, model)
+        check_every_token(new, model)
     return checked
+
+
+class _Ours(Reference):
+    """A base that the engine encodes with, where it can: in a tenth of the time, and to the same ids.
+
+    What is written is encoded by the library. Were the engine wrong, the two would differ and no promise would hold.
+    """
+
+    def __init__(self, reference: Reference) -> None:
+        vars(self).update(vars(reference))
+        try:
+            encode(self.document, ["a"])
+        except TokenizerError:
+            self._covered = False
+        else:
+            self._covered = True
+
+    def encode(self, texts: Sequence[str], *, template: bool = False) -> list[list[int]]:
+        if self._covered and not template:
+            return encode(self.document, texts)
+        return super().encode(texts, template=template)
+
+
+class _Remembering(Reference):
+    """A reference that encodes a text once: promises are checked on the same ones."""
+
+    def __init__(self, reference: Reference) -> None:
+        vars(self).update(vars(reference))
+        self._known: dict[str, list[int]] = {}
+        self._ids = 0
+
+    def encode(self, texts: Sequence[str], *, template: bool = False) -> list[list[int]]:
+        if template:
+            return super().encode(texts, template=True)
+        if self._ids > _REMEMBERED:
+            self._known, self._ids = {}, 0
+        lacking = [text for text in dict.fromkeys(texts) if text not in self._known]
+        found = super().encode(lacking)
+        self._known.update(zip(lacking, found, strict=True))
+        self._ids += sum(map(len, found))
+        return [self._known[text] for text in texts]
 
 
 def check_base_ids(base: TokenizerJson, target: TokenizerJson, vocabulary: "pl.DataFrame") -> int:
@@ -107,7 +151,11 @@ def check_base_ids(base: TokenizerJson, target: TokenizerJson, vocabulary: "pl.D
     new = (spelled for token in tokens if (spelled := spelling.spell(token)) not in old)
     wanted = old | {token: i for i, token in enumerate(new, base.size)}
     got = target.ids
-    for token in sorted(wanted.keys() | got.keys(), key=lambda token: (wanted.get(token, len(got)), token)):
+    for token in (
+        ()
+        if got == wanted
+        else sorted(wanted.keys() | got.keys(), key=lambda token: (wanted.get(token, len(got)), token))
+    ):
         if wanted.get(token) != got.get(token):
             kind = "base" if token in old else "new"
             raise TokenizerError(
@@ -162,7 +210,7 @@ def check_reachable(target: Tokenizer, vocabulary: "pl.DataFrame") -> int:
     """
     reference, tokens = Reference.of(target), vocabulary["token"]
     document = reference.document
-    for token, pieces in lost(document, tokens):
+    for token, pieces in lost(reference, tokens):
         parts = [document.text_of[piece] for piece in pieces]
         raise TokenizerError(f"promise 3, reachable tokens: the text of {token!r} encodes to {parts}")
     if document.spelling.byte_level:
@@ -247,11 +295,11 @@ def batches(texts: Iterable[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def lost(target: TokenizerJson, tokens: Iterable[str]) -> list[tuple[str, list[int]]]:
+def lost(target: Reference, tokens: Iterable[str]) -> list[tuple[str, list[int]]]:
     """Those of some tokens that their own text does not give, each with what it gives."""
-    listed = list(tokens)
+    listed, ids = list(tokens), target.document.texts
     encoded = zip(listed, base_pieces(target, listed), strict=True)
-    return [(token, pieces) for token, pieces in encoded if pieces != [target.texts.get(token)]]
+    return [(token, pieces) for token, pieces in encoded if pieces != [ids.get(token)]]
 
 
 def _without(script: Script, text: str) -> Iterator[str]:
@@ -270,8 +318,9 @@ def _without(script: Script, text: str) -> Iterator[str]:
 
 def _characters(script: Script) -> Iterator[str]:
     """Yield every assigned character, 64 to a text; surrogates cannot stand in one."""
-    every = "".join(chr(i) for i in range(0x110000) if unicodedata.category(chr(i)) not in {"Cn", "Co", "Cs"})
-    kept = "".join(character for character in every if not script.holds(character))
+    every = [*map(chr, range(0x110000))]
+    assigned = "".join(compress(every, (kind not in ("Cn", "Co", "Cs") for kind in map(unicodedata.category, every))))
+    kept = "".join(re.split(f"[{script.characters}]", assigned))
     for start in range(0, len(kept), 64):
         yield kept[start : start + 64]
 

@@ -74,7 +74,7 @@ def ranked_model(tokenizer: TokenizerJson, names: Mapping[str, Any] | None = Non
     return data
 
 
-def check_every_token(tokenizer: TokenizerJson, model: bytes) -> int:
+def check_every_token(target: TokenizerJson | Reference, model: bytes) -> int:
     """See that a `tokenizer.model` merges as a `tokenizer.json` does, each token's own text by itself.
 
     Returns:
@@ -85,6 +85,7 @@ def check_every_token(tokenizer: TokenizerJson, model: bytes) -> int:
     """
     from sentencepiece import SentencePieceProcessor, sentencepiece_model_pb2
 
+    tokenizer = target.document if isinstance(target, Reference) else target
     proto = sentencepiece_model_pb2.ModelProto()  # type: ignore[attr-defined]
     proto.ParseFromString(model)
     proto.normalizer_spec.add_dummy_prefix = False
@@ -93,7 +94,7 @@ def check_every_token(tokenizer: TokenizerJson, model: bytes) -> int:
             piece.type = _CONTROL
     tokens = [piece.piece for piece in proto.pieces if piece.type == _NORMAL]
     theirs = SentencePieceProcessor(model_proto=proto.SerializeToString()).encode(tokens, num_threads=-1)
-    for token, ours, other in zip(tokens, Reference(tokenizer.model_alone()).encode(tokens), theirs, strict=True):
+    for token, ours, other in zip(tokens, Reference.alone(target).encode(tokens), theirs, strict=True):
         if ours != other:
             raise TokenizerError(
                 f"no scores say the order of merges of {tokenizer.name}: its tokenizer.json makes "

@@ -105,7 +105,9 @@ def matching_model(
     model = build_target_model(data, vocabulary, target.added_tokens, script)
     pieces, added = piece_ids(read_model(model, str(path)))
     ids, ours = pieces | added, target.ids
-    for token in sorted(ours.keys() | ids.keys(), key=lambda token: (ours.get(token, -1), token)):
+    for token in (
+        () if ids == ours else sorted(ours.keys() | ids.keys(), key=lambda token: (ours.get(token, -1), token))
+    ):
         if ours.get(token) != ids.get(token):
             raise TokenizerError(
                 f"{path} does not number its tokens as the base's tokenizer.json does: {token!r} is "

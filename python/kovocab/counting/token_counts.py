@@ -72,8 +72,7 @@ def count_tokens(
     threads = threads_of(threads)
     loaded = load_tokenizer(tokenizer)
     if isinstance(words_or_corpus, pl.DataFrame) and words_or_corpus.columns == ["word", "count"]:
-        words = check_words(words_or_corpus)
-        return named(pl.DataFrame(bpe_of(loaded).count_tokens(words["word"], words["count"], threads)), loaded)
+        return named(count_ids(check_words(words_or_corpus), loaded, threads), loaded)
     passing = Pass(words_or_corpus, Reading(column, encoding, normalize, deduplicate, template), threads)
     try:
         bpe = bpe_of(loaded)
@@ -87,6 +86,11 @@ def count_tokens(
         with passing.told(tally.state):
             run(passing, tally, bpe)
         return named(tally.counts(), loaded)
+
+
+def count_ids(words: pl.DataFrame, tokenizer: TokenizerJson, threads: int | None = None) -> pl.DataFrame:
+    """`count_tokens` of word counts, without names: `id: u32, count: u64`, a row for each id, by id."""
+    return pl.DataFrame(bpe_of(tokenizer).count_tokens(words["word"], words["count"], threads_of(threads)))
 
 
 def count_tokens_of(path: str | Path, tokenizer: Source, *, threads: int | None = None) -> pl.DataFrame:

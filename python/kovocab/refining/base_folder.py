@@ -55,11 +55,11 @@ class ModelPlan:
         return next((cls(source, record[key]) for key, source in keys.items() if key in record), cls())
 
 
-def check_base(base: Source) -> ModelPlan:
+def check_base(base: Source, reference: Reference | None = None) -> ModelPlan:
     """See what a base's folder says of its tokens, and where a target's `tokenizer.model` can come from.
 
     The base's own goes on where it numbers its tokens and encodes texts as `tokenizer.json` does. Else one is made from
-    the ranks, where it can say what they do.
+    the ranks, where it can say what they do. `reference` is the base as the library has it, if that is at hand.
 
     Raises:
         TokenizerError: the folder's config.json has too few rows, or a special id that a new token would take.
@@ -73,7 +73,9 @@ def check_base(base: Source) -> ModelPlan:
             if not (source / "tokenizer.json").is_file():  # one file cannot disagree with itself
                 return ModelPlan()
             try:
-                check_model(Reference(tokenizer), matching_model(tokenizer, found[1], None, found[0]), PROBES)
+                check_model(
+                    reference or Reference(tokenizer), matching_model(tokenizer, found[1], None, found[0]), PROBES
+                )
             except TokenizerError as error:
                 why = str(error)
             else:

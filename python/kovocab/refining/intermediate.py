@@ -80,8 +80,8 @@ class Begun:
         tokenizer = load_tokenizer(base)
         check_kind(tokenizer)
         script = tokenizer.spelling.possible(script_of(settings.script))
-        plan = check_base(base)  # now, and not after the work
         reference = Reference(tokenizer)  # for the promises at the end: what it cannot read is said now
+        plan = check_base(base, reference)  # now, and not after the work
         if "tokenizer" in counted.record and counted.record["tokenizer"] != tokenizer.digest:
             raise UsageError(
                 f"the words were counted for another tokenizer than {tokenizer.name}; count them again with it"

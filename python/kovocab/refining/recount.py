@@ -17,7 +17,7 @@ import polars as pl
 
 from kovocab.building.placement import merges_script
 from kovocab.building.target import build_target
-from kovocab.counting.token_counts import count_tokens, named, segments
+from kovocab.counting.token_counts import count_ids, segments
 from kovocab.errors import TokenizerError
 from kovocab.refining.candidates import Vocabulary
 from kovocab.refining.rounds import Text, TokenCounts
@@ -58,7 +58,7 @@ class Recount:
         self._text = text or Text()
         self._merged, self._whole = _apart(words, base)
         self._start(vocabulary)
-        self._rest = 0 if others is None else int(count_tokens(others, base)["count"].sum())
+        self._rest = 0 if others is None else int(count_ids(others, base)["count"].sum())
 
     def _start(self, vocabulary: Vocabulary) -> None:
         self._target = build_target(self._base, vocabulary.frame(), self._script)
@@ -136,7 +136,7 @@ class Recount:
 
     def count_base(self) -> TokenCounts:
         """What the base emits; it has no rows."""
-        emitted = int(count_tokens(self._words, self._base)["count"].sum())
+        emitted = int(count_ids(self._words, self._base)["count"].sum())
         return TokenCounts(pl.Series([], dtype=pl.UInt64), emitted + self._rest, self._text)
 
     def check(self, target: TokenizerJson) -> None:
@@ -145,8 +145,7 @@ class Recount:
         Raises:
             TokenizerError: they differ; names a token.
         """
-        ours, built = named(self._by_id(), self._target), count_tokens(self._words, target)
-        seen = [table.filter(pl.col("count") > 0).select("token", "count").sort("token") for table in (ours, built)]
+        seen = [_emitted(self._by_id(), self._target), _emitted(count_ids(self._words, target), target)]
         if not seen[0].equals(seen[1]):
             token = pl.concat([seen[0].join(seen[1], on=["token", "count"], how="anti"), seen[1]])["token"][0]
             raise TokenizerError(
@@ -160,6 +159,13 @@ class Recount:
         counts = pl.DataFrame(self._segments.count_tokens())
         seen = counts["count"].gather(self._whole["id"]) + self._whole["count"]
         return counts.with_columns(counts["count"].scatter(self._whole["id"], seen))
+
+
+def _emitted(counts: pl.DataFrame, tokenizer: TokenizerJson) -> pl.DataFrame:
+    """The tokens that counts by id have at all: `token`, `count`, by token."""
+    seen = counts.filter(pl.col("count") > 0)
+    tokens = pl.Series("token", [tokenizer.tokens[i] for i in seen["id"]], dtype=pl.String)
+    return seen.select(tokens, "count").sort("token")
 
 
 def _apart(words: pl.DataFrame, base: TokenizerJson) -> tuple[pl.DataFrame, pl.DataFrame]:

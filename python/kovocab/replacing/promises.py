@@ -130,8 +130,8 @@ def check_kept(appended: TokenizerJson, target: TokenizerJson, gone: frozenset[i
     if not target.spelling.byte_level:  # which stand for bytes, and not for their text
         aside |= {f"<0x{byte:02X}>" for byte in range(256)}
     kept = [text for i, text in appended.text_of.items() if i < first and i not in gone and text not in aside]
-    never = {token for token, _ in lost(appended, kept)}
-    for token, pieces in lost(target, kept):
+    never = {token for token, _ in lost(Reference.of(appended), kept)}
+    for token, pieces in lost(Reference.of(target), kept):
         if token not in never:
             parts = [target.text_of[piece] for piece in pieces]
             raise TokenizerError(f"promise 3, reachable tokens: the text of the kept {token!r} encodes to {parts}")

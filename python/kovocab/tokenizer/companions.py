@@ -52,6 +52,8 @@ def with_companions(tokenizer: TokenizerJson, folder: Path, *, in_text: bool) ->
             )
     if len(set(ids.values())) < len(ids):
         raise TokenizerError(f"{folder} adds tokens to a tokenizer whose ids have gaps; wanted one without")
+    if not more:
+        return tokenizer
     return replace(tokenizer, added_tokens=tuple(sorted((*tokenizer.added_tokens, *more), key=lambda t: t.id)))
 
 

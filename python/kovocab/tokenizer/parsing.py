@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,6 +30,11 @@ def parse(data: bytes | str, name: str | Path) -> TokenizerJson:
     Raises:
         TokenizerError: it is not one; says what is wrong where, and what was wanted.
     """
+    return _parsed(data, str(name))
+
+
+@lru_cache(maxsize=2)  # a verb opens a base more than once, and reading one takes long
+def _parsed(data: bytes | str, name: str) -> TokenizerJson:
     try:
         text = data.decode() if isinstance(data, bytes) else data
         config = json.loads(text, parse_constant=_no_number)
@@ -41,7 +47,7 @@ def parse(data: bytes | str, name: str | Path) -> TokenizerJson:
         model = _model(config["model"])
         added = _added(config.get("added_tokens", []), model.vocab)
         steps: Any = {step: _step(config, step) for step in STEPS}
-        document = TokenizerJson(model, added, name=str(name), **steps)
+        document = TokenizerJson(model, added, name=name, **steps)
         _check_templates(document.post_processor)
         if _HALF.search(text):
             json.dumps(config, ensure_ascii=False).encode()  # a lone surrogate is JSON and no text
@@ -121,13 +127,14 @@ def _model(config: dict[str, Any]) -> BpeModel | OtherModel:
     written = [merge for merge in _want(config.get("merges"), list, "model.merges", "a list") if merge]
     if len({isinstance(merge, str) for merge in written}) > 1:
         raise _Wrong("model.merges has texts and lists; wanted one or the other")
-    merges = [
+    merges = _pairs(config["merges"]) or [
         _merge(merge, i)
         for i, merge in enumerate(config["merges"])
         if not (isinstance(merge, str) and merge.startswith("#version"))
     ]
     prefix = settings.get("continuing_subword_prefix", "")
-    for i, (left, right) in enumerate(merges):
+    plain = not prefix and all(part in vocab for merge in merges for part in merge)
+    for i, (left, right) in () if plain and vocab.keys() >= {*map("".join, merges)} else enumerate(merges):
         for token in (left, right, left + right.removeprefix(prefix)):
             if token not in vocab or not right.startswith(prefix):
                 raise _Wrong(
@@ -146,6 +153,14 @@ def _kind(config: dict[str, Any]) -> str:
     if isinstance(config.get("vocab"), list):
         return "Unigram"
     return "WordPiece" if "max_input_chars_per_word" in config else "WordLevel"
+
+
+def _pairs(written: list[Any]) -> list[Merge]:
+    """Merges that are written as two tokens each, as today's are; none where one is not."""
+    if {*map(type, written)} != {list} or {*map(len, written)} != {2}:
+        return []
+    merges = [(left, right) for left, right in written]
+    return merges if {type(part) for merge in merges for part in merge} == {str} else []
 
 
 def _merge(merge: object, i: int) -> Merge:
@@ -170,7 +185,10 @@ def _scored(row: object, i: int) -> str:
 def _by_id(vocab: dict[str, Any]) -> dict[str, int]:
     if not vocab:
         raise _Wrong("model.vocab is empty; wanted tokens")
-    seen: dict[int, str] = {}
+    seen: dict[int, str] = {i: token for token, i in vocab.items()} if {*map(type, vocab.values())} == {int} else {}
+    if len(seen) == len(vocab) and min(seen) >= 0 and max(seen) < _MOST_IDS:
+        return {seen[i]: i for i in sorted(seen)}
+    seen = {}
     for token, i in vocab.items():
         if not 0 <= _want(i, int, f"the id of {token!r}", "a whole number") < _MOST_IDS:
             raise _Wrong(f"the id of {token!r} is {i}; wanted 0 to {_MOST_IDS - 1}")

@@ -7,6 +7,7 @@ promises and in tests, and the encoder of tokenizers that the engine does not co
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -53,6 +54,15 @@ class Reference:
     def of(cls, tokenizer: "TokenizerJson | Reference") -> "Reference":
         """The tokenizer as the library has it: making one takes as long as reading the file."""
         return tokenizer if isinstance(tokenizer, Reference) else cls(tokenizer)
+
+    @classmethod
+    def alone(cls, tokenizer: "TokenizerJson | Reference") -> "Reference":
+        """The model of a tokenizer by itself (`TokenizerJson.model_alone`), of a Reference made once."""
+        return tokenizer._alone if isinstance(tokenizer, Reference) else cls(tokenizer.model_alone())
+
+    @cached_property
+    def _alone(self) -> "Reference":
+        return Reference(self.document.model_alone())
 
     def encode(self, texts: Sequence[str], *, template: bool = False) -> list[list[int]]:
         """The ids of each text; `template` puts the special tokens round it that the tokenizer wants there."""

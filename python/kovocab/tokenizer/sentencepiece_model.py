@@ -64,31 +64,31 @@ def read_model(data: bytes, name: str) -> Any:
 def _wrong_piece(pieces: Any) -> str | None:
     """What SentencePiece refuses of pieces, or reads in another way than by their merges; None where nothing is."""
     seen: set[str] = set()
-    for i, piece in enumerate(pieces):
-        text = piece.piece
+    rows = [(piece.piece, piece.score, piece.type) for piece in pieces]  # each look at a message takes long
+    for i, (text, score, kind) in enumerate(rows):
         if not isinstance(text, str) or not text or "\0" in text:  # bytes, where they are no UTF-8; \0 is never found
             return f"piece {i} is {text!r}; wanted a text"
         if text in seen:
             return f"piece {i}, {text!r}, is there twice"
-        if not isfinite(piece.score):
-            return f"piece {i}, {text!r}, has the score {piece.score}; wanted a number"
-        if piece.type == USER_DEFINED and SPACE in text:
+        if not isfinite(score):
+            return f"piece {i}, {text!r}, has the score {score}; wanted a number"
+        if kind == USER_DEFINED and SPACE in text:
             return f"the user-defined piece {text!r} holds {SPACE}, and a tokenizer.json finds it as it is written only"
         seen.add(text)
-    if (unknown := sum(piece.type == _UNKNOWN for piece in pieces)) != 1:
+    if (unknown := sum(kind == _UNKNOWN for _, _, kind in rows)) != 1:
         return f"it has {quantity(unknown, 'unknown piece')}; wanted one"
-    if {piece.piece for piece in pieces if piece.type == _BYTE} != {f"<0x{byte:02X}>" for byte in range(256)}:
+    if {text for text, _, kind in rows if kind == _BYTE} != {f"<0x{byte:02X}>" for byte in range(256)}:
         return "its byte pieces are not <0x00> to <0xFF>"
-    normal = {piece.piece for piece in pieces if piece.type == NORMAL}
+    normal = {text for text, _, kind in rows if kind == NORMAL}
     for text in normal:
-        if (missing := next((c for c in text if c not in normal), None)) is not None:
+        if not normal.issuperset(text):
+            missing = next(c for c in text if c not in normal)
             return f"{text!r} is a piece, and {missing!r} is none; wanted each character of a piece as one"
     # Of two that tie SentencePiece merges the left one, wherever they stand; a list of merges has no ties.
     ranks: dict[float, str] = {}
-    for piece in pieces:
-        text = piece.piece
-        if piece.type == NORMAL and len(text) > 1 and text.strip(SPACE) and ranks.setdefault(piece.score, text) != text:
-            return f"{ranks[piece.score]!r} and {text!r} have the same score, {piece.score}"
+    for text, score, kind in rows:
+        if kind == NORMAL and len(text) > 1 and text.strip(SPACE) and ranks.setdefault(score, text) != text:
+            return f"{ranks[score]!r} and {text!r} have the same score, {score}"
     return None
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from kovocab.errors import TokenizerError
 from kovocab.hub import local
@@ -11,6 +11,9 @@ from kovocab.tokenizer import sentencepiece_model
 from kovocab.tokenizer.companions import with_companions
 from kovocab.tokenizer.parsing import parse
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
+
+if TYPE_CHECKING:
+    from kovocab.tokenizer.reference import Reference
 
 
 class Written(Protocol):
@@ -82,7 +85,7 @@ def _written(source: Written | Fast) -> TokenizerJson:
     return replace(document, encode_special_tokens=bool(getattr(written, "encode_special_tokens", False)))
 
 
-def base_pieces(base: TokenizerJson, tokens: Sequence[str]) -> list[list[int]]:
+def base_pieces(base: "TokenizerJson | Reference", tokens: Sequence[str]) -> list[list[int]]:
     """The ids that a tokenizer gives for each token's own text, tokens as word counts write them.
 
     This is the model alone: `▁안녕` is read as it stands, no space is put before it, no special token is
@@ -90,7 +93,8 @@ def base_pieces(base: TokenizerJson, tokens: Sequence[str]) -> list[list[int]]:
     """
     from kovocab.tokenizer.reference import Reference
 
-    return Reference(base.model_alone()).encode([base.spelling.spell(token) for token in tokens])
+    spell = (base.document if isinstance(base, Reference) else base).spelling.spell
+    return Reference.alone(base).encode([spell(token) for token in tokens])
 
 
 def _find(path: Path) -> Path:

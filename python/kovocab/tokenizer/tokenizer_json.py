@@ -11,6 +11,8 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
+import msgspec
+
 from kovocab.tokenizer.spelling import ByteSpelling, Spelling
 
 Step = dict[str, Any]
@@ -108,7 +110,7 @@ class TokenizerJson:
 
     def pretty(self) -> str:
         """The file, as it is written to disk."""
-        return json.dumps(self._to_json(), ensure_ascii=False, indent=2) + "\n"
+        return msgspec.json.format(self.text, indent=2) + "\n"
 
     def _to_json(self) -> dict[str, Any]:
         return {
