@@ -7,6 +7,7 @@ __all__ = [
     "Bpe",
     "DelimitedReader",
     "JsonReader",
+    "Learner",
     "Packer",
     "Seen",
     "Segments",
@@ -104,6 +105,7 @@ class Learner:
     def feed(self, words: _ArrowColumn, counts: _ArrowColumn) -> None: ...
     def learned(self) -> Any: ...
 
+@final
 class DelimitedReader:
     def __new__(
         cls, columns: list[str], filled: bool, *, separator: str, literal: bool, most: int

@@ -16,8 +16,9 @@ use crate::learning::runs::{Characters, Runs};
 const BLOCK: usize = 1 << 14;
 /// Bits of the number of sums of pairs' counts: of characters at most so many, of tokens as memory allows.
 const BITS: u32 = 21;
-/// So many times more pairs than tokens are looked for are taken to be frequent enough, at first.
-const MARGIN: usize = 2;
+/// At first as many pairs as tokens are looked for are taken to be frequent enough, which may turn out too few; later, when
+/// little is left of the words, so many times more.
+const MARGIN: usize = 4;
 
 /// A token that was learned, in order; characters come first.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,14 +120,6 @@ impl Learner {
             Pass::End => Pass::End,
         };
         Ok(!matches!(self.pass, Pass::End))
-    }
-
-    #[doc(hidden)]
-    pub fn state(&self) -> String {
-        match &self.pass {
-            Pass::Pieces { tables, least, most, .. } => format!("pieces least {least} most {most} memory {} MB", tables.iter().map(Table::memory).sum::<usize>() >> 20),
-            _ => format!("tokens {}", self.tokens.len()),
-        }
     }
 
     /// Take some of the words, with their counts.
@@ -253,13 +246,14 @@ impl Learner {
         if self.merged_from == u64::MAX {
             self.count_first(seen);
         }
+        let margin = if self.merged_from == u64::MAX { 1 } else { MARGIN };
         let missing = self.settings.vocab_size.saturating_sub(self.tokens.len());
         let highest = bounds.reached_by(1);
         if missing == 0 || highest < min_count {
             return Pass::End;
         }
         let most = (highest / 2).min(self.merged_from / 4 * 3).max(min_count);
-        let least = bounds.reached_by(MARGIN.saturating_mul(missing)).clamp(min_count, most);
+        let least = bounds.reached_by(margin.saturating_mul(missing)).clamp(min_count, most);
         let tables = (0..self.settings.threads).map(|_| Table::default()).collect();
         Pass::Pieces { tables, bounds, least, most }
     }

@@ -51,12 +51,8 @@ impl Merges {
         let mut shards: Vec<Shard> = pieces.into_iter().map(Shard::new).collect();
         let parts = at_once(&mut shards, |_, shard| shard.count_pairs());
         let mut counts: FxHashMap<Pair, u64> = FxHashMap::default();
-        for part in parts {
-            if counts.is_empty() {
-                counts = part;
-            } else {
-                part.into_iter().for_each(|(pair, count)| *counts.entry(pair).or_default() += count);
-            }
+        for (&pair, &(count, _)) in parts.iter().flatten() {
+            *counts.entry(pair).or_default() += count;
         }
         let mut all =
             Self { shards, live: vec![], number: FxHashMap::default(), queue: BinaryHeap::new(), least, came_up: vec![] };
@@ -66,7 +62,17 @@ impl Merges {
             }
         }
         let (number, live) = (&all.number, all.live.len());
-        for (shard, places) in at_once(&mut all.shards, |_, shard| shard.places(number, live)).into_iter().enumerate() {
+        let places = at_once(&mut all.shards, |at, shard| {
+            let mut places = vec![vec![]; live];
+            for (pair, &(_, often)) in &parts[at] {
+                if let Some(&number) = number.get(pair) {
+                    places[number as usize].reserve_exact(often);
+                }
+            }
+            shard.places(number, &mut places);
+            places
+        });
+        for (shard, places) in places.into_iter().enumerate() {
             for (live, places) in all.live.iter_mut().zip(places) {
                 live.places[shard] = places;
             }
@@ -158,20 +164,22 @@ impl Shard {
         Self { pieces, beside: vec![], touched: vec![], log: vec![] }
     }
 
-    fn count_pairs(&self) -> FxHashMap<Pair, u64> {
-        let mut counts: FxHashMap<Pair, u64> = FxHashMap::default();
+    /// How often each pair is seen, and at how many places.
+    fn count_pairs(&self) -> FxHashMap<Pair, (u64, usize)> {
+        let mut counts: FxHashMap<Pair, (u64, usize)> = FxHashMap::default();
         for piece in self.pieces.starts() {
             let count = self.pieces.count(piece);
             for pair in self.pieces.symbols(piece).windows(2) {
-                *counts.entry((pair[0], pair[1])).or_default() += count;
+                let (sum, often) = counts.entry((pair[0], pair[1])).or_default();
+                *sum += count;
+                *often += 1;
             }
         }
         counts
     }
 
     #[allow(clippy::cast_possible_truncation)] // there are less than 2^32 cells
-    fn places(&self, number: &FxHashMap<Pair, u32>, live: usize) -> Vec<Vec<u32>> {
-        let mut places = vec![vec![]; live];
+    fn places(&self, number: &FxHashMap<Pair, u32>, places: &mut [Vec<u32>]) {
         for piece in self.pieces.starts() {
             for pair in self.pieces.symbols(piece).windows(2) {
                 if let Some(&number) = number.get(&(pair[0], pair[1])) {
@@ -179,7 +187,6 @@ impl Shard {
                 }
             }
         }
-        places
     }
 
     /// Merge `pair` into `id` in the pieces of `places`.

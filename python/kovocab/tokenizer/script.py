@@ -49,6 +49,11 @@ class Script:
         return f"{SPACE}?[{self.candidates}]+"
 
     @cached_property
+    def every_candidate(self) -> str:
+        """All characters that new tokens may be made of, one after another."""
+        return "".join(re.findall(f"[{self.candidates}]", "".join(_characters(0x110000)))) if self.candidates else ""
+
+    @cached_property
     def _runs(self) -> re.Pattern[str]:
         return re.compile(self.runs)
 
@@ -202,8 +207,12 @@ def _points(end: int = 0x110000) -> "pl.DataFrame":
     """`point: i64, character: str`: every code point below `end` that can stand in a text."""
     import polars as pl
 
-    points = [i for i in range(end) if not 0xD800 <= i < 0xE000]
-    return pl.DataFrame({"point": points, "character": map(chr, points)}, {"point": pl.Int64, "character": pl.String})
+    characters = _characters(end)
+    return pl.DataFrame({"point": map(ord, characters), "character": characters}, {"point": pl.Int64, "character": pl.String})
+
+
+def _characters(end: int) -> list[str]:
+    return [chr(i) for i in range(end) if not 0xD800 <= i < 0xE000]
 
 
 def _ranges(points: Iterable[int]) -> str:
