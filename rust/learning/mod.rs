@@ -29,3 +29,5 @@ pub mod learner;
 mod merges;
 mod pieces;
 mod runs;
+#[cfg(test)]
+mod tests;

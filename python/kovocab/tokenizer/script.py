@@ -208,7 +208,9 @@ def _points(end: int = 0x110000) -> "pl.DataFrame":
     import polars as pl
 
     characters = _characters(end)
-    return pl.DataFrame({"point": map(ord, characters), "character": characters}, {"point": pl.Int64, "character": pl.String})
+    return pl.DataFrame(
+        {"point": map(ord, characters), "character": characters}, {"point": pl.Int64, "character": pl.String}
+    )
 
 
 def _characters(end: int) -> list[str]:
