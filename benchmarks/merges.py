@@ -2,8 +2,8 @@
 
     python benchmarks/merges.py words.parquet [--rounds 3] [--against FOLDER] [--peers FOLDER] [--leave_out tokenizers]
 
-`words.parquet` is what `kovocab count` leaves, or `word` and `count` of any kind. Each contender has a process of its own, in
-turns, and is timed from the words in memory to its merges. `--against` is a tree of kovocab of another day, with its
+`words.parquet` is what `kovocab count` leaves, or `word` and `count` of any kind. Each contender has a process of
+its own, in turns, and is timed from the words in memory to its merges. `--against` is a tree of kovocab of another day, with its
 engine in `python/kovocab`; `--peers` a folder that has packages in it (`pip install --target FOLDER ffbpe==0.1.10`).
 `tokenizers` has no way to be given counts: it reads each word as often as it was seen. SentencePiece reads a file of
 words and counts and writes its model.
@@ -168,7 +168,8 @@ def _print(took: dict[tuple[str, int, str], list[dict]]) -> None:
     first = {what: median(turn[what] for turn in next(iter(took.values()))) for what in ("seconds", "processor")}
     made = {left + right for left, right in ours}
     print(
-        "| contender | threads | seconds | by | processor seconds | by | more memory, MB | merges as ours, in order | tokens as ours |"
+        "| contender | threads | seconds | by | processor seconds | by | more memory, MB | merges as ours, in order "
+        "| tokens as ours |"
     )
     print("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
     for (name, threads, tree), turns in took.items():
@@ -179,9 +180,10 @@ def _print(took: dict[tuple[str, int, str], list[dict]]) -> None:
         if name == "sentencepiece":
             order = ""
         tokens = len(made & {left + right for left, right in merges})
+        memory = max(turn["peak"] for turn in turns) / 1e6
         print(
             f"| {name}{', before' if tree else ''} | {threads} | {seconds:.2f} | {seconds / first['seconds']:.1f} | "
-            f"{processor:.2f} | {processor / first['processor']:.1f} | {max(turn['peak'] for turn in turns) / 1e6:.0f} | "
+            f"{processor:.2f} | {processor / first['processor']:.1f} | {memory:.0f} | "
             f"{order} of {len(merges):,} | {tokens / len(made):.1%} |"
         )
 

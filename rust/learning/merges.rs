@@ -16,17 +16,11 @@ const MANY: usize = 1 << 14;
 
 pub(super) type Pair = (u32, u32);
 
-/// A pair that is seen often enough, and the pieces of each shard that it is in.
-struct Live {
-    count: u64,
-    places: Vec<Vec<u32>>,
-}
-
 /// What can be merged.
 pub(super) struct Merges {
     shards: Vec<Shard>,
-    /// Of the pairs that reach `least`.
-    live: Vec<Live>,
+    /// How often each pair is seen that reached `least` when it came up.
+    counts: Vec<u64>,
     number: FxHashMap<Pair, u32>,
     queue: BinaryHeap<(u64, Reverse<Pair>, u32)>,
     least: u64,
@@ -37,6 +31,8 @@ pub(super) struct Merges {
 /// Some of the pieces, and what a merge changes in them.
 struct Shard {
     pieces: Pieces,
+    /// In which pieces each pair is, by its number.
+    places: Vec<Vec<u32>>,
     /// How often each symbol stands before the new token (at twice its id) and behind it.
     beside: Vec<u64>,
     /// Of which of these there are any.
@@ -54,37 +50,22 @@ impl Merges {
         for (&pair, &(count, _)) in parts.iter().flatten() {
             *counts.entry(pair).or_default() += count;
         }
-        let mut all =
-            Self { shards, live: vec![], number: FxHashMap::default(), queue: BinaryHeap::new(), least, came_up: vec![] };
-        for (pair, count) in counts {
-            if count >= least {
-                all.push(pair, count);
-            }
+        let mut number: FxHashMap<Pair, u32> = FxHashMap::default();
+        let (mut often, mut queue) = (vec![], vec![]);
+        for (pair, count) in counts.into_iter().filter(|(_, count)| *count >= least) {
+            queue.push((count, Reverse(pair), numbered(&often)));
+            number.insert(pair, numbered(&often));
+            often.push(count);
         }
-        let (number, live) = (&all.number, all.live.len());
-        let places = at_once(&mut all.shards, |at, shard| {
-            let mut places = vec![vec![]; live];
-            for (pair, &(_, often)) in &parts[at] {
-                if let Some(&number) = number.get(pair) {
-                    places[number as usize].reserve_exact(often);
-                }
-            }
-            shard.places(number, &mut places);
-            places
-        });
-        for (shard, places) in places.into_iter().enumerate() {
-            for (live, places) in all.live.iter_mut().zip(places) {
-                live.places[shard] = places;
-            }
-        }
-        all
+        at_once(&mut shards, |at, shard| shard.find_places(&parts[at], &number, often.len()));
+        Self { shards, counts: often, number, queue: queue.into(), least, came_up: vec![] }
     }
 
     /// The pair that is seen most often, and how often.
     pub(super) fn next(&mut self) -> Option<(Pair, u64)> {
         loop {
             let (count, Reverse(pair), number) = self.queue.pop()?;
-            let now = self.live[number as usize].count;
+            let now = self.counts[number as usize];
             if now == count {
                 return Some((pair, count));
             }
@@ -97,11 +78,10 @@ impl Merges {
     /// Merge what [`Merges::next`] gave into `id`, one more than the highest.
     pub(super) fn merge(&mut self, pair: Pair, id: u32) {
         let Some(number) = self.number.remove(&pair) else { return };
-        let places = mem::take(&mut self.live[number as usize].places);
         self.came_up.resize(2 * id as usize + 2, NONE);
-        let work = |at: usize, shard: &mut Shard| shard.merge(pair, id, &places[at]);
-        if places.iter().map(Vec::len).sum::<usize>() < MANY {
-            self.shards.iter_mut().enumerate().for_each(|(at, shard)| work(at, shard));
+        let work = |_, shard: &mut Shard| shard.merge(pair, id, number);
+        if self.shards.iter().map(|shard| shard.places[number as usize].len()).sum::<usize>() < MANY {
+            self.shards.iter_mut().for_each(|shard| work(0, shard));
         } else {
             at_once(&mut self.shards, work);
         }
@@ -122,23 +102,28 @@ impl Merges {
                 _ => ((pair.1, other), (id, other)),
             };
             if let Some(&number) = self.number.get(&before) {
-                let live = &mut self.live[number as usize];
-                live.count -= count;
-                if live.count < self.least {
-                    live.places = vec![];
+                let now = &mut self.counts[number as usize];
+                *now -= count;
+                if *now < self.least {
+                    self.shards.iter_mut().for_each(|shard| shard.places[number as usize] = vec![]);
                     self.number.remove(&before);
                 }
             }
             if count >= self.least {
-                self.came_up[beside as usize] = self.push(after, count);
+                let number = numbered(&self.counts);
+                self.counts.push(count);
+                self.number.insert(after, number);
+                self.queue.push((count, Reverse(after), number));
+                self.came_up[beside as usize] = number;
                 new.push(beside);
             }
         }
-        for (at, shard) in self.shards.iter_mut().enumerate() {
+        for shard in &mut self.shards {
+            shard.places.resize(self.counts.len(), vec![]);
             if !new.is_empty() {
                 for &(beside, place) in &shard.log {
-                    if let Some(live) = self.live.get_mut(self.came_up[beside as usize] as usize) {
-                        note(&mut live.places[at], place);
+                    if let Some(places) = shard.places.get_mut(self.came_up[beside as usize] as usize) {
+                        note(places, place);
                     }
                 }
             }
@@ -148,20 +133,11 @@ impl Merges {
         self.shards[0].touched = touched;
         self.shards[0].touched.clear();
     }
-
-    #[allow(clippy::cast_possible_truncation)] // memory ends before 2^32 pairs
-    fn push(&mut self, pair: Pair, count: u64) -> u32 {
-        let number = self.live.len() as u32;
-        self.live.push(Live { count, places: vec![vec![]; self.shards.len()] });
-        self.number.insert(pair, number);
-        self.queue.push((count, Reverse(pair), number));
-        number
-    }
 }
 
 impl Shard {
     fn new(pieces: Pieces) -> Self {
-        Self { pieces, beside: vec![], touched: vec![], log: vec![] }
+        Self { pieces, places: vec![], beside: vec![], touched: vec![], log: vec![] }
     }
 
     /// How often each pair is seen, and at how many places.
@@ -178,8 +154,15 @@ impl Shard {
         counts
     }
 
+    /// Find the pieces of `pairs` pairs, which have a `number`; at how many places each is says `often`.
     #[allow(clippy::cast_possible_truncation)] // there are less than 2^32 cells
-    fn places(&self, number: &FxHashMap<Pair, u32>, places: &mut [Vec<u32>]) {
+    fn find_places(&mut self, often: &FxHashMap<Pair, (u64, usize)>, number: &FxHashMap<Pair, u32>, pairs: usize) {
+        let mut places = vec![vec![]; pairs];
+        for (pair, &(_, often)) in often {
+            if let Some(&number) = number.get(pair) {
+                places[number as usize].reserve_exact(often);
+            }
+        }
         for piece in self.pieces.starts() {
             for pair in self.pieces.symbols(piece).windows(2) {
                 if let Some(&number) = number.get(&(pair[0], pair[1])) {
@@ -187,12 +170,13 @@ impl Shard {
                 }
             }
         }
+        self.places = places;
     }
 
-    /// Merge `pair` into `id` in the pieces of `places`.
-    fn merge(&mut self, pair: Pair, id: u32, places: &[u32]) {
+    /// Merge `pair`, which has a `number`, into `id` in the pieces that it is in.
+    fn merge(&mut self, pair: Pair, id: u32, number: u32) {
         self.beside.resize(2 * id as usize + 2, 0);
-        for &place in places {
+        for place in mem::take(&mut self.places[number as usize]) {
             let count = self.pieces.count(place as usize);
             let from = place as usize + 1;
             let mut at = from;
@@ -243,6 +227,12 @@ impl Shard {
         }
         *sum += count;
     }
+}
+
+/// The number of the next pair.
+#[allow(clippy::cast_possible_truncation)] // memory ends before 2^32 pairs
+fn numbered(counts: &[u64]) -> u32 {
+    counts.len() as u32
 }
 
 /// Places come in order, so one that is there already is the last.

@@ -207,10 +207,8 @@ def _points(end: int = 0x110000) -> "pl.DataFrame":
     """`point: i64, character: str`: every code point below `end` that can stand in a text."""
     import polars as pl
 
-    characters = _characters(end)
-    return pl.DataFrame(
-        {"point": map(ord, characters), "character": characters}, {"point": pl.Int64, "character": pl.String}
-    )
+    table = {"point": map(ord, _characters(end)), "character": _characters(end)}
+    return pl.DataFrame(table, {"point": pl.Int64, "character": pl.String})
 
 
 def _characters(end: int) -> list[str]:
