@@ -57,7 +57,12 @@ enum Pass {
     /// How often each pair is seen at most, and each symbol.
     Pairs(Vec<(Bounds, Vec<u64>)>),
     /// What is left of words cut at the pairs that are seen less often than so; `most` is as high as that may rise.
-    Pieces { tables: Vec<Table>, bounds: Bounds, least: u64, most: u64 },
+    Pieces {
+        tables: Vec<Table>,
+        bounds: Bounds,
+        least: u64,
+        most: u64,
+    },
     End,
 }
 

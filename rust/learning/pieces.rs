@@ -118,8 +118,8 @@ fn spread(hash: u32) -> u64 {
 /// A hash of 64 bits; the lower 32 are for a [`Table`], the upper ones say which.
 #[inline]
 pub(super) fn hash(symbols: &[u32]) -> u64 {
-    let mixed = symbols.iter().fold(0_u64, |hash, &symbol| {
-        (hash.rotate_left(29) ^ u64::from(symbol)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-    });
+    let mixed = symbols
+        .iter()
+        .fold(0_u64, |hash, &symbol| (hash.rotate_left(29) ^ u64::from(symbol)).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     mixed ^ mixed >> 29
 }

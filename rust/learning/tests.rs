@@ -37,7 +37,8 @@ fn slow(words: &[(&str, u64)], first: &[&str], vocab_size: usize, min_count: u64
                 *counts.entry((at(&pair[0]), at(&pair[1]))).or_default() += count;
             }
         }
-        let Some((&(left, right), &count)) = counts.iter().max_by_key(|(pair, count)| (**count, Reverse(**pair))) else {
+        let Some((&(left, right), &count)) = counts.iter().max_by_key(|(pair, count)| (**count, Reverse(**pair)))
+        else {
             break;
         };
         if count < min_count.max(1) {

@@ -51,7 +51,8 @@ class Script:
     @cached_property
     def every_candidate(self) -> str:
         """All characters that new tokens may be made of, one after another."""
-        return "".join(re.findall(f"[{self.candidates}]", "".join(_characters(0x110000)))) if self.candidates else ""
+        ranges = re.findall("(.)-(.)", self.candidates, re.DOTALL)
+        return "".join(chr(i) for first, last in ranges for i in range(ord(first), ord(last) + 1))
 
     @cached_property
     def _runs(self) -> re.Pattern[str]:
@@ -207,12 +208,8 @@ def _points(end: int = 0x110000) -> "pl.DataFrame":
     """`point: i64, character: str`: every code point below `end` that can stand in a text."""
     import polars as pl
 
-    table = {"point": map(ord, _characters(end)), "character": _characters(end)}
-    return pl.DataFrame(table, {"point": pl.Int64, "character": pl.String})
-
-
-def _characters(end: int) -> list[str]:
-    return [chr(i) for i in range(end) if not 0xD800 <= i < 0xE000]
+    points = [i for i in range(end) if not 0xD800 <= i < 0xE000]
+    return pl.DataFrame({"point": points, "character": map(chr, points)}, {"point": pl.Int64, "character": pl.String})
 
 
 def _ranges(points: Iterable[int]) -> str:
