@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::bpe::encode::Scratch;
 use crate::bpe::model::{NONE, Pairs};
@@ -112,7 +112,7 @@ impl Learner {
         self.pass = match mem::replace(&mut self.pass, Pass::End) {
             Pass::Begin => Pass::Characters((0..self.settings.threads).map(|_| Characters::new()).collect()),
             Pass::Characters(parts) => {
-                self.alphabet(Characters::sum(parts)?);
+                self.alphabet(Characters::sum(&parts)?);
                 self.begin_with()?;
                 self.pairs()
             }
@@ -145,7 +145,9 @@ impl Learner {
                 at_once(&mut work, |_, ((bounds, seen), words)| {
                     coding.each(runs, words, |symbols, count| {
                         symbols.windows(2).for_each(|pair| bounds.add(pair[0], pair[1], count));
-                        symbols.iter().for_each(|&symbol| seen[symbol as usize] += count);
+                        for &symbol in symbols {
+                            seen[symbol as usize] += count;
+                        }
                     });
                 });
                 Ok(())
@@ -160,7 +162,7 @@ impl Learner {
                     });
                     keep(tables, &found)?;
                     while *least < *most && tables.iter().map(Table::memory).sum::<usize>() > settings.memory {
-                        *least = most.min(&mut (*least + least.div_ceil(2))).to_owned();
+                        *least = (*least + least.div_ceil(2)).min(*most);
                         let found = at_once(tables, |_, table| {
                             let pieces = table.take();
                             let mut cut = Cut::new(bounds, *least, settings.threads);
@@ -195,14 +197,14 @@ impl Learner {
     /// Number the tokens to begin with, and say what merges to each.
     fn begin_with(&mut self) -> Result<()> {
         let mut merges: FxHashMap<Pair, u32> = FxHashMap::default();
-        let mut known: FxHashMap<String, ()> = FxHashMap::default();
+        let mut known: FxHashSet<String> = FxHashSet::default();
         for token in mem::take(&mut self.settings.first) {
             let run: Option<Vec<u32>> =
                 token.chars().map(|c| Some(self.coding.ids[c as usize]).filter(|&id| id != NONE)).collect();
             let Some(mut run) = run else { continue };
             merge_all(&mut run, &merges);
-            if let ([left, right], false) = (run.as_slice(), known.contains_key(&token)) {
-                known.insert(token, ());
+            if let ([left, right], false) = (run.as_slice(), known.contains(&token)) {
+                known.insert(token);
                 let id = self.push((*left, *right), 0)?;
                 merges.insert((*left, *right), id);
             }

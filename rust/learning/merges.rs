@@ -129,7 +129,9 @@ impl Merges {
             }
             shard.log.clear();
         }
-        new.into_iter().for_each(|beside| self.came_up[beside as usize] = NONE);
+        for beside in new {
+            self.came_up[beside as usize] = NONE;
+        }
         self.shards[0].touched = touched;
         self.shards[0].touched.clear();
     }

@@ -36,13 +36,11 @@ impl Pieces {
 
     #[allow(clippy::cast_possible_truncation)] // there are less than 2^31 large ones: each is 2^31 of 2^63
     fn cell(&mut self, count: u64) -> u32 {
-        match u32::try_from(count) {
-            Ok(small @ ..LARGE) => small,
-            _ => {
-                self.large.push(count);
-                LARGE + (self.large.len() - 1) as u32
-            }
+        if let Ok(small @ ..LARGE) = u32::try_from(count) {
+            return small;
         }
+        self.large.push(count);
+        LARGE + (self.large.len() - 1) as u32
     }
 
     /// Where each piece is.
@@ -88,9 +86,8 @@ impl Table {
             pieces.add_count(at as usize, count);
             return Ok(());
         }
-        let at = u32::try_from(pieces.cells.len() + symbols.len() + 2);
+        let at = u32::try_from(pieces.cells.len());
         let at = at.map_err(|_| Error::Argument("the words have more than 2^32 symbols".into()))?;
-        let at = at - symbols.len() as u32 - 2;
         index.insert_unique(spread(hash), (hash, at), |&(hash, _)| spread(hash));
         let count = pieces.cell(count);
         pieces.cells.push(count);

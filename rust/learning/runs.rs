@@ -76,7 +76,7 @@ impl Characters {
     ///
     /// # Errors
     /// If a sum passes 2^63 - 1.
-    pub(super) fn sum(parts: Vec<Self>) -> Result<Vec<(char, u64)>> {
+    pub(super) fn sum(parts: &[Self]) -> Result<Vec<(char, u64)>> {
         let mut found = vec![];
         for c in '\0'..=char::MAX {
             if parts.iter().any(|part| part.seen[c as usize]) {
