@@ -3,8 +3,9 @@
     python benchmarks/merges.py words.parquet [--rounds 3] [--against FOLDER] [--peers FOLDER] [--leave_out tokenizers]
 
 `words.parquet` is what `kovocab count` leaves, or `word` and `count` of any kind. Each contender has a process of
-its own, in turns, and is timed from the words in memory to its merges. `--against` is a tree of kovocab of another day, with its
-engine in `python/kovocab`; `--peers` a folder that has packages in it (`pip install --target FOLDER ffbpe==0.1.10`).
+its own, in turns, and is timed from the words in memory to its merges. `--against` is a tree of kovocab of another
+day, with its engine in `python/kovocab`; `--peers` a folder that has packages in it (`pip install --target FOLDER
+ffbpe==0.1.10`).
 `tokenizers` has no way to be given counts: it reads each word as often as it was seen. SentencePiece reads a file of
 words and counts and writes its model.
 """
@@ -12,7 +13,6 @@ words and counts and writes its model.
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -99,15 +99,17 @@ def run(name: str, words: str, size: int, threads: int, out: Path) -> None:
     frame = pl.read_parquet(words)
     with tempfile.TemporaryDirectory() as folder:
         work = CONTENDERS[name](frame, size, threads, Path(folder))
-        before, clock, processor = _peak(), time.perf_counter(), time.process_time()
+        Path("/proc/self/clear_refs").write_text("5")  # the peak from now on
+        before, clock, processor = _resident("VmRSS"), time.perf_counter(), time.process_time()
         merges = work()
         took = {"seconds": time.perf_counter() - clock, "processor": time.process_time() - processor}
-    took |= {"peak": _peak() - before, "merges": merges}
+    took |= {"peak": _resident("VmHWM") - before, "merges": merges}
     out.write_text(json.dumps(took))
 
 
-def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def _resident(what: str) -> int:
+    lines = (line.split() for line in Path("/proc/self/status").read_text().splitlines())
+    return next(int(line[1]) * 1024 for line in lines if line[0] == f"{what}:")
 
 
 def main() -> None:
