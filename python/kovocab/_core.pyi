@@ -7,6 +7,7 @@ __all__ = [
     "Bpe",
     "DelimitedReader",
     "JsonReader",
+    "Learner",
     "LineReader",
     "Packer",
     "Seen",
@@ -19,7 +20,6 @@ __all__ = [
     "json_lines",
     "nfc",
     "sort_parts",
-    "train_bpe",
 ]
 
 build_profile: str
@@ -98,6 +98,15 @@ class JsonReader:
     def broken(self) -> tuple[int, int, str] | None: ...
 
 @final
+class Learner:
+    def __new__(
+        cls, first: _ArrowColumn, characters: str, *, vocab_size: int, min_count: int, threads: int, memory: int
+    ) -> Learner: ...
+    def again(self) -> bool: ...
+    def feed(self, words: _ArrowColumn, counts: _ArrowColumn) -> None: ...
+    def learned(self) -> Any: ...
+
+@final
 class DelimitedReader:
     def __new__(
         cls, columns: list[str], filled: bool, *, separator: str, literal: bool, most: int
@@ -120,6 +129,3 @@ def json_lines(
 ) -> tuple[Any, list[tuple[int, str]]]: ...
 def count_hangul(words: _ArrowColumn, counts: _ArrowColumn) -> list[int]: ...
 def sort_parts(folder: str | PathLike[str], threads: int) -> tuple[int, int]: ...
-def train_bpe(
-    words: _ArrowColumn, counts: _ArrowColumn, first: _ArrowColumn, vocab_size: int, min_count: int
-) -> Any: ...

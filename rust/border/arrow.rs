@@ -10,9 +10,9 @@ use arrow_array::{
 };
 use arrow_schema::{DataType, Field, Schema};
 
-use crate::bpe::train::Trained;
 use crate::counting::sorted::Sorted;
 use crate::error::{Error, Result};
+use crate::learning::learner::Learned;
 use crate::packing::packer::Packed;
 
 /// The texts of a string column, which may come in chunks.
@@ -110,7 +110,7 @@ pub fn prices(values: Vec<i64>) -> Result<RecordBatch> {
 ///
 /// # Errors
 /// None that the caller can cause: the columns are of one length.
-pub fn trained(tokens: &[Trained]) -> Result<RecordBatch> {
+pub fn learned(tokens: &[Learned]) -> Result<RecordBatch> {
     let part = |of: fn(&(String, String)) -> &String| {
         strings(tokens.iter().map(|token| token.parts.as_ref().map(|parts| of(parts).as_str())))
     };

@@ -16,12 +16,12 @@ use crate::border::arrow as table;
 use crate::bpe::encode::Encoder;
 use crate::bpe::model::Bpe;
 use crate::bpe::segments::Segments;
-use crate::bpe::train;
 use crate::counting::counter::WordCounter;
 use crate::counting::cutter::Cutter;
 use crate::counting::sorted::Sorted;
 use crate::counting::spill;
 use crate::error::Error;
+use crate::learning::learner::{Learner, Settings};
 use crate::packing::packer::{Packer, Round};
 use crate::reading::delimited::{self, Dialect};
 use crate::reading::json;
@@ -154,20 +154,38 @@ fn sort_parts(py: Python<'_>, folder: PathBuf, threads: usize) -> PyResult<(u64,
     Ok(py.detach(|| spill::sort_parts(&folder, threads))?)
 }
 
-#[pyfunction]
-fn train_bpe(
-    py: Python<'_>,
-    words: PyChunkedArray,
-    counts: PyChunkedArray,
-    first: PyChunkedArray,
-    vocab_size: usize,
-    min_count: u64,
-) -> PyResult<PyRecordBatch> {
-    Ok(py.detach(|| {
-        let words = table::weighted(words.chunks(), counts.chunks())?;
-        let first = table::texts(first.chunks())?;
-        table::trained(&train::train(words, &first, vocab_size, min_count)?).map(PyRecordBatch::from)
-    })?)
+/// Learns BPE tokens from words and their counts, which it asks for several times.
+#[pyclass(module = "kovocab._core", name = "Learner")]
+struct PyLearner(Learner);
+
+#[pymethods]
+impl PyLearner {
+    #[new]
+    #[pyo3(signature = (first, characters, *, vocab_size, min_count, threads, memory))]
+    fn new(
+        first: PyChunkedArray,
+        characters: String,
+        vocab_size: usize,
+        min_count: u64,
+        threads: usize,
+        memory: usize,
+    ) -> PyResult<Self> {
+        let first = table::texts(first.chunks())?.into_iter().map(String::from).collect();
+        Ok(Self(Learner::new(Settings { first, characters, vocab_size, min_count, threads, memory })))
+    }
+
+    /// Whether all words are wanted, from the first on.
+    fn again(&mut self, py: Python<'_>) -> PyResult<bool> {
+        Ok(py.detach(|| self.0.again())?)
+    }
+
+    fn feed(&mut self, py: Python<'_>, words: PyChunkedArray, counts: PyChunkedArray) -> PyResult<()> {
+        Ok(py.detach(|| self.0.feed(&table::weighted(words.chunks(), counts.chunks())?))?)
+    }
+
+    fn learned(&self, py: Python<'_>) -> PyResult<PyRecordBatch> {
+        Ok(py.detach(|| table::learned(self.0.learned()).map(PyRecordBatch::from))?)
+    }
 }
 
 /// Hangul characters; of them conjoining jamo, halfwidth and other ones that no token holds; private-use characters.
@@ -459,5 +477,5 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyJsonReader>()?;
     module.add_class::<PyDelimitedReader>()?;
     module.add_class::<PyLineReader>()?;
-    module.add_function(wrap_pyfunction!(train_bpe, module)?)
+    module.add_class::<PyLearner>()
 }

@@ -3,7 +3,7 @@
 //!
 //! [`tokenizer_json`] reads the file, [`model`] makes tables of it (with [`syllables`], where symbols are bytes), [`encode`] turns words into ids, [`segments`]
 //! counts them again for each refine round (`spans` cuts words into segments, a `shard` holds some of them), `prices`
-//! says how many more there were without each token, [`train`] learns merges.
+//! says how many more there were without each token.
 
 pub mod encode;
 pub mod model;
@@ -13,4 +13,3 @@ mod shard;
 mod spans;
 mod syllables;
 pub mod tokenizer_json;
-pub mod train;

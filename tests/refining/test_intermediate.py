@@ -1,16 +1,19 @@
 """The intermediate tokenizer: the merges of `tokenizers`' trainer, in its order, from word counts."""
 
 from collections import Counter
+from pathlib import Path
 
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kovocab import _core
 from kovocab.counting.word_counts import Counted
 from kovocab.errors import UsageError
 from kovocab.example.text import sample_documents
 from kovocab.refining.intermediate import train, training_words
+from kovocab.tokenizer.script import HANGUL, script_of
 from support import reference
 from support.vocabularies import words_of
 
@@ -34,16 +37,57 @@ def test_merges_and_their_order_are_those_of_tokenizers(counts: dict[str, int], 
 @settings(max_examples=200, deadline=None)
 @given(counts=COUNTS, size=st.sampled_from([8, 20, 70]), min_count=st.integers(1, 4))
 def test_merges_are_those_of_counting_anew(counts: dict[str, int], size: int, min_count: int) -> None:
-    ours, slow = merges(train(words_of(counts), size, min_count)), reference.train(counts, size, min_count)
-    # As far as the reference holds.
-    made: set[str] = set()
-    clear = 0
-    for left, right in ours:
-        if left == right or left + right in made:
-            break
-        made.add(left + right)
-        clear += 1
-    assert ours[:clear] == slow[:clear]
+    assert merges(train(words_of(counts), size, min_count)) == reference.train(counts, size, min_count)
+
+
+def learned(
+    words: pl.DataFrame, size: int, memory: int, threads: int = 2, rows: int = 1_000
+) -> tuple[pl.DataFrame, int]:
+    """What is learned within so many bytes, which may be too few for anything, and how often the words were read."""
+    none = pl.Series([], dtype=pl.String)
+    learner = _core.Learner(none, "", vocab_size=size, min_count=1, threads=threads, memory=memory)
+    times = 0
+    while learner.again():
+        times += 1
+        for batch in words.iter_slices(rows):
+            learner.feed(batch["word"], batch["count"])
+    return pl.DataFrame(learner.learned()), times
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    counts=COUNTS, size=st.sampled_from([8, 20, 70]), memory=st.sampled_from([0, 200, 2_000]), threads=st.integers(1, 3)
+)
+def test_less_memory_is_more_reading_and_the_same_merges(
+    counts: dict[str, int], size: int, memory: int, threads: int
+) -> None:
+    words = words_of(counts)
+    assert learned(words, size, memory, threads, rows=5)[0].equals(train(words, size))
+
+
+def test_less_memory_is_more_reading_and_the_same_merges_on_real_text(counted: Counted) -> None:
+    words = training_words(counted.words)
+    whole, times = learned(words, 12_000, 1 << 30)
+    little, more_times = learned(words, 12_000, 100_000)
+    assert more_times > times >= 3
+    assert little.equals(whole)
+
+
+def test_words_in_a_file_are_read_piece_by_piece(counted: Counted, tmp_path: Path) -> None:
+    counted.words.write_parquet(tmp_path / "words.parquet", row_group_size=10_000)
+    lazy = pl.scan_parquet(tmp_path / "words.parquet")
+    expected = train(training_words(counted.words), 6_000)
+    assert train(lazy, 6_000, script=HANGUL).equals(expected)
+    assert train(counted.words, 6_000, script=HANGUL).equals(expected)
+
+
+@settings(max_examples=100, deadline=None)
+@given(counts=st.dictionaries(st.text("▁a가나ㅋ漢字あ한", min_size=1, max_size=9), st.integers(1, 9), max_size=9))
+@pytest.mark.parametrize("names", ["Hangul", "Han", ["Hiragana", "Han"]])
+def test_words_are_cut_as_training_words_are(counts: dict[str, int], names: str | list[str]) -> None:
+    script = script_of(names)
+    words = words_of(counts)
+    assert train(words, 30, script=script).equals(train(training_words(words, script), 30))
 
 
 @pytest.mark.parametrize("min_count", [2, 100])

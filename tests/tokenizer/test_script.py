@@ -31,6 +31,13 @@ def test_a_script_looks_at_all_of_a_text() -> None:
     assert not HANGUL.holds("漢字カナ ㄅㄆ ㈱ ｶﾅ \u3130\u318f\ud7a4\uffdf")
 
 
+@pytest.mark.parametrize("names", ["Hangul", "Han", "Thai", ["Hiragana", "Katakana"], "Gothic"])
+def test_every_candidate_is_what_a_search_finds(names: str | list[str]) -> None:
+    for script in (script_of(names), script_of(names).in_bytes):
+        expected = re.findall(f"[{script.candidates}]", "".join(EVERY)) if script.candidates else []
+        assert sorted(script.every_candidate) == expected
+
+
 def test_candidates_are_hangul_that_normalisation_leaves_alone() -> None:
     candidates = [c for c in EVERY if HANGUL.can_be_new(c)]
     assert len(candidates) == 11_172 + 51

@@ -1,7 +1,7 @@
 """What refine begins with, whatever its thresholds: words, a base, and candidates.
 
 Candidates are the tokens of an intermediate tokenizer: BPE learned from word counts, with 64-bit pair counts
-(`_core.train_bpe`). It sees the words that new tokens can stand in and nothing else: an optional `▁` and a run of the
+(`_core.Learner`). It sees the words that new tokens can stand in and nothing else: an optional `▁` and a run of the
 script. Merges never cross a cut, so leaving the rest out changes no merge of the script; it leaves the whole vocabulary
 to it.
 """
@@ -19,6 +19,8 @@ from kovocab.building.byte_level import missing_scaffolds
 from kovocab.building.target import check_kind
 from kovocab.counting.word_counts import Counted, check_words, hangul_of, no_tokens
 from kovocab.errors import UsageError
+from kovocab.machine.memory import bound
+from kovocab.machine.threads import threads_of
 from kovocab.refining.base_folder import ModelPlan, check_base
 from kovocab.refining.candidates import Decisions, Vocabulary
 from kovocab.refining.recount import Recount
@@ -30,6 +32,8 @@ from kovocab.tokenizer.tokenizer import Source, load_tokenizer
 from kovocab.tokenizer.tokenizer_json import BpeModel, TokenizerJson
 
 log = logging.getLogger(__name__)
+
+_ROWS = 1 << 20  # of a lazy frame at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,8 +128,11 @@ def _trained(
     some: pl.DataFrame, tokenizer: TokenizerJson, script: Script, settings: RefineSettings
 ) -> tuple[Vocabulary, pl.Series]:
     """The candidates of an intermediate tokenizer, and how often each is seen."""
-    runs = training_words(some, script) if script.candidates else some.clear()
-    if runs.is_empty():
+    start = time.perf_counter()
+    begin = tokens_of(tokenizer, script) if settings.candidates == "continued" else []
+    words = some if script.candidates else some.clear()
+    trained = train(words, settings.intermediate_vocab_size, first=begin, script=script)
+    if trained.is_empty():
         said = no_tokens(hangul_of(some)) if script.name == HANGUL.name else None
         raise UsageError(
             f"the word counts hold no word with {script.name} that a token can be made of: "
@@ -133,9 +140,6 @@ def _trained(
         )
     if script.name != HANGUL.name:
         log.info("min_syllable_count is of single characters of %s as they are: it has no syllables", script.name)
-    start = time.perf_counter()
-    begin = tokens_of(tokenizer, script) if settings.candidates == "continued" else []
-    trained = train(runs, settings.intermediate_vocab_size, first=begin)
     log.info("intermediate tokenizer: %s tokens, %.1f s", f"{len(trained):,}", time.perf_counter() - start)
     vocabulary = Vocabulary.of(trained, tokenizer.texts, missing_scaffolds(tokenizer, trained["token"]))
     seen = trained.unique("token", keep="first").select("token", "count")
@@ -154,29 +158,49 @@ def training_words(words: pl.DataFrame, script: Script = HANGUL) -> pl.DataFrame
     return exploded.group_by("word").agg(pl.col("count").sum()).sort("word")
 
 
-def train(words: pl.DataFrame, vocab_size: int, min_count: int = 1, first: Sequence[str] = ()) -> pl.DataFrame:
+def train(
+    words: pl.DataFrame | pl.LazyFrame,
+    vocab_size: int,
+    min_count: int = 1,
+    first: Sequence[str] = (),
+    script: Script | None = None,
+    threads: int | None = None,
+    memory: int | str | None = None,
+) -> pl.DataFrame:
     """Learn a BPE vocabulary from word counts.
 
-    On the same words and settings the merges are those of `tokenizers.trainers.BpeTrainer`, in the same order.
+    On the same words and settings the merges are those of `tokenizers.trainers.BpeTrainer`, in the same order, for any
+    number of threads and any memory: with less memory the words are read more often.
 
     Args:
-        words: `word: str, count: u64`; each word is taken as it is, merges stay inside it.
+        words: `word: str, count: u64`; merges stay inside a word. A lazy frame, of a file say, is read piece by
+            piece, three times or more, and is never in memory as a whole.
         vocab_size: Tokens to reach, characters included. All characters are kept even where they are more.
         min_count: Stop at the first pair seen less often.
         first: Tokens to begin with, of which `vocab_size` counts those that can be made: each is merged from the two
             parts that those before it make of it, and passed over where they make another number of parts.
+        script: What tokens are made of: runs of its candidates, as `training_words` cuts them. None: words are taken
+            as they are.
+        threads: How many threads work; one a processor when None.
+        memory: How much memory to use, 4GB say; by default half of it.
 
     Returns:
         `token: str, left: str | null, right: str | null, count: u64`: the characters in code-point order, then a
-        row a merge, those of `first` before others, in order. A token that can be made in two ways may have two rows.
+        row a merge, those of `first` before others, in order.
 
     Raises:
-        UsageError: `vocab_size` or `min_count` is less than 1.
+        UsageError: `vocab_size`, `min_count` or `threads` is less than 1, or `memory` is no size.
     """
     if vocab_size < 1 or min_count < 1:
         raise UsageError(f"vocab_size is {vocab_size} and min_count is {min_count}; wanted 1 or more")
-    begin = pl.Series(first, dtype=pl.String)
-    return pl.DataFrame(_core.train_bpe(words["word"], words["count"], begin, vocab_size, min_count))
+    learner = _core.Learner(
+        pl.Series(first, dtype=pl.String), script.every_candidate if script else "",
+        vocab_size=vocab_size, min_count=min_count, threads=threads_of(threads), memory=bound(memory) // 2,
+    )  # fmt: skip
+    while learner.again():
+        for batch in [words] if isinstance(words, pl.DataFrame) else words.collect_batches(chunk_size=_ROWS):
+            learner.feed(batch["word"], batch["count"])
+    return pl.DataFrame(learner.learned())
 
 
 def tokens_of(base: TokenizerJson, script: Script) -> list[str]:

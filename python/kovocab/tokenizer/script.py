@@ -49,6 +49,12 @@ class Script:
         return f"{SPACE}?[{self.candidates}]+"
 
     @cached_property
+    def every_candidate(self) -> str:
+        """All characters that new tokens may be made of, one after another."""
+        ranges = re.findall("(.)-(.)", self.candidates, re.DOTALL)
+        return "".join(chr(i) for first, last in ranges for i in range(ord(first), ord(last) + 1))
+
+    @cached_property
     def _runs(self) -> re.Pattern[str]:
         return re.compile(self.runs)
 
