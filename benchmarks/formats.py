@@ -1,11 +1,13 @@
 """What reading costs beside counting: the same generated text in each format, in one file and in several.
 
-    python benchmarks/formats.py [--gigabytes 0.5] [--shards 8] [--rounds 3] [--folder DIR]
+    python benchmarks/formats.py [--gigabytes 0.5] [--shards 8] [--rounds 3] [--folder DIR] [--against CHECKOUT]
 
 Each row is one format: the rate at which it is read alone (as `kovocab count` reads it), also by processor time, which
 other processes disturb less; at which its words are counted from the file and from memory, in turns; and how much
 longer the file takes than memory. MB are of text, whatever the file takes on disk; files were just written, so the
-disk itself is hardly asked. In .txt a document is a line, so its newlines are spaces and its words a few less.
+disk itself is hardly asked. In .txt a document is a line, so its newlines are spaces and its words a few less. With
+--against, each is counted from the file in turns with the build in another checkout, in processes of their own: its
+seconds over these, by the clock and of processors, medians of the rounds' pairs.
 """
 
 import argparse
@@ -32,7 +34,7 @@ from kovocab.reading.documents import Corpus, batches, corpus_files
 from kovocab.reading.readers import read_files
 from kovocab.tokenizer.engine import bpe_of
 from kovocab.tokenizer.tokenizer import load_tokenizer
-from setting import BASE, THREADS, check_build
+from setting import BASE, THREADS, check_build, measured_by
 
 SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt", ".txt.gz", ".txt.zst")
 IN_ONE = (".json", ".csv", ".tsv", ".arrow", ".zip", ".tar", ".jsonl.bz2", ".jsonl.xz")
@@ -61,6 +63,9 @@ def main() -> None:
         for _ in documents(corpus):
             pass
 
+    if arguments.count:
+        print(*timed(count, arguments.count))
+        return
     asked = int(arguments.gigabytes * 1e9)
     held = pl.concat(list(text.blocks(asked))).rechunk()
     size = int(held.str.len_bytes().sum()) / 1e6
@@ -81,12 +86,16 @@ def main() -> None:
             disk = sum(path.stat().st_size for path in paths) / 1e6
             turns = [(read, paths), (count, paths), (count, held)]
             seconds = [[part for turn in turns for part in timed(*turn)] for _ in range(arguments.rounds)]
+            pairs = [ratios(arguments.against, paths) for _ in range(arguments.rounds if arguments.against else 0)]
         rates = [size / statistics.median(part) for part in zip(*seconds, strict=True)]
         reading, alone, counting, _, memory, _ = rates
         cells = (
             f"{disk:,.0f} | {reading:.0f} | {alone:.0f} | {counting:.0f} | {memory:.0f} | {memory / counting - 1:.0%}"
         )
         print(f"| {suffix} | {number} | {cells} |", flush=True)
+        if pairs:
+            clock, processors = (statistics.median(part) for part in zip(*pairs, strict=True))
+            print(f"the other build takes {clock:.2f} times as long, {processors:.2f} in processor time", flush=True)
     print(
         f"\nprocesses that ran or waited, this one with them: {before:.1f} before, {os.getloadavg()[0]:.1f} at the end"
     )
@@ -121,6 +130,12 @@ def write(path: Path, asked: int) -> None:
         path.write_bytes((bz2.compress if path.suffix == ".bz2" else lzma.compress)(b"".join(lines)))
 
 
+def ratios(checkout: Path, paths: list[Path]) -> list[float]:
+    """Seconds of another build to count files over those of this one, by the clock and of processors."""
+    here, there = (measured_by(build, __file__, "--count", *paths) for build in (Path(__file__).parents[1], checkout))
+    return [other / ours for ours, other in zip(here, there, strict=True)]
+
+
 def timed(work: Callable[[Corpus], None], corpus: Corpus) -> tuple[float, float]:
     """Seconds, and seconds of processors."""
     start, busy = time.perf_counter(), time.process_time()
@@ -135,6 +150,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="*", help="suffixes, in place of all")
     parser.add_argument("--folder", type=Path, help="where the files lie for a while")
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="with a built engine")
+    parser.add_argument("--count", nargs="+", type=Path, help="only count these files, and print seconds")
     return parser.parse_args()
 
 

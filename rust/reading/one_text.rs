@@ -300,7 +300,8 @@ mod tests {
                 format!("\"n\": [{}, {{\"text\": null}}]", serde_json::to_string(&number).unwrap()),
             ];
             parts.insert(at, format!("\"text\":{}", serde_json::to_string(&text).unwrap()));
-            prop_assert_eq!(read(&format!("{{{}}}", parts.join(", ")), "text", false), Line::Text(text.into()));
+            let line = format!("{{{}}}", parts.join(", "));
+            prop_assert_eq!(read(&line, "text", false), Line::Text(text.into()));
         }
     }
 }
