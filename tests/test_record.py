@@ -254,7 +254,7 @@ def test_names_of_files_that_are_no_text_are_kept(tmp_path: Path) -> None:
 
 
 def test_every_verb_that_leaves_a_record_has_a_form() -> None:
-    assert FORMS.keys() == {"count", "refine", "expand", "fit", "export", "pack", "bias", "contexts"}
+    assert FORMS.keys() == {"count", "refine", "replace", "expand", "fit", "export", "pack", "bias", "contexts"}
 
 
 def test_the_record_of_a_file_of_words_is_looked_at(tmp_path: Path) -> None:

@@ -80,6 +80,8 @@ def read_record(folder: str | Path, *verbs: str) -> Record:
         raise ArtefactError(f"{folder} was made by `kovocab {verb}`; wanted one made by {made_by}")
     if said := fault(record, verb if verbs else Made):
         raise ArtefactError(f"{path} is not what `kovocab {verb}` wrote: {said}; {again(folder, verb)}")
+    if verbs and verb in ("fit", "export"):  # which only ever go back to a model with a block of new rows
+        check_block(folder, expanded_of(record.get("model", record)))
     return record
 
 
