@@ -404,6 +404,9 @@ impl PyJsonReader {
     }
 }
 
+/// Documents; behind them the number of a line, and what is to be read in another way from there on.
+type PyLines = (PyRecordBatch, u64, Cow<'static, [u8]>);
+
 /// A file of lines, compressed or not, as texts.
 #[pyclass(frozen, module = "kovocab._core", name = "LineReader")]
 struct PyLineReader(Mutex<lines::Reader>);
@@ -415,8 +418,8 @@ impl PyLineReader {
         Ok(Self(Mutex::new(lines::Reader::new(&path, compression, key, most)?)))
     }
 
-    /// Documents; behind them the number of a line, and what is to be read in another way from there on.
-    fn take(&self, py: Python<'_>) -> PyResult<Option<(PyRecordBatch, u64, Cow<'static, [u8]>)>> {
+    /// The next part of the file; None behind the last.
+    fn take(&self, py: Python<'_>) -> PyResult<Option<PyLines>> {
         let part = py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
         part.map(|part| Ok((table::views(part.texts)?.into(), part.others.0, part.others.1.into()))).transpose()
     }

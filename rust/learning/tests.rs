@@ -19,7 +19,9 @@ fn slow(words: &[(&str, u64)], first: &[&str], vocab_size: usize, min_count: u64
         if parts.iter().any(|part| !order.contains(part)) || order.contains(&String::from(token)) {
             continue;
         }
-        begin.iter().for_each(|pair| _ = merge(&mut parts, pair));
+        for pair in &begin {
+            merge(&mut parts, pair);
+        }
         if let [left, right] = parts.as_slice() {
             begin.push((left.clone(), right.clone()));
             order.push(token.into());
@@ -45,7 +47,9 @@ fn slow(words: &[(&str, u64)], first: &[&str], vocab_size: usize, min_count: u64
             break;
         }
         let pair = (order[left].clone(), order[right].clone());
-        split.iter_mut().for_each(|(word, _)| _ = merge(word, &pair));
+        for (word, _) in &mut split {
+            merge(word, &pair);
+        }
         order.push(format!("{}{}", pair.0, pair.1));
         found.push((pair.0, pair.1, count));
     }
@@ -136,8 +140,8 @@ fn tokens_to_begin_with_that_the_words_do_not_make() {
 
 #[test]
 fn counts_past_32_bits() {
-    let learned = learn(&[("가나", 5_000_000_000), ("다라", 4_000_000_000)], settings(6));
-    let counts: Vec<u64> = learned[4..].iter().map(|token| token.count).collect();
+    let found = learn(&[("가나", 5_000_000_000), ("다라", 4_000_000_000)], settings(6));
+    let counts: Vec<u64> = found[4..].iter().map(|token| token.count).collect();
     assert_eq!(counts, [5_000_000_000, 4_000_000_000]);
     for words in [vec![("가", u64::MAX)], vec![("가나", 1 << 62), ("나가", 1 << 62)]] {
         let mut learner = Learner::new(settings(6));

@@ -17,6 +17,7 @@ SETTINGS = {
     "refine": ("--words w --base b --out o", ["script"]),
     "thresholds": ("--words w --base b", ["script"]),
     "curate": ("--tokenizer t --words w --base b", ["corpus", "template"]),
+    "replace": ("--tokenizer t --words w --base b --out o", ["keep"]),
     "export": ("--out o", ["datasets"]),
     "transfer": ("--base b --adapted a --instruct i --out o", ["datasets"]),
     "pack": ("--tokenizer t --out o", ["corpus", "template"]),
