@@ -12,7 +12,7 @@ PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text
 
 
 def test_every_extra_of_users_has_its_use() -> None:
-    assert USES.keys() == PROJECT["optional-dependencies"].keys() - {"test", "dev"}
+    assert USES.keys() == PROJECT["optional-dependencies"].keys() - {"test", "docs", "dev"}
 
 
 @pytest.fixture
