@@ -15,7 +15,7 @@ TRAINING = [
     "expand --model base --tokenizer tokenizer --out expanded",
     "transfer --base base --adapted base --instruct base --out instruct",
     "export --stage . --out export",
-    "fit --help",
+    "fit",
     "plan",
 ]
 
