@@ -170,7 +170,6 @@ def test_decisions_that_are_none(tmp_path: Path, text: str, reason: str) -> None
 def test_decision_files_that_cannot_be_read(tmp_path: Path) -> None:
     makers: dict[str, Callable[[Path], object]] = {
         "none.csv": lambda path: None,
-        "folder.csv": lambda path: path.mkdir(),
         "latin.csv": lambda path: path.write_bytes(b"token,decision\n\xff,keep\n"),
         "text.parquet": lambda path: path.write_text("token,decision\n"),
         "lists.parquet": lambda path: pl.DataFrame({"token": [["가"]], "decision": ["keep"]}).write_parquet(path),
@@ -180,6 +179,8 @@ def test_decision_files_that_cannot_be_read(tmp_path: Path) -> None:
         make(path)
         with pytest.raises(UsageError, match=f"decisions: {path} cannot be read: "):
             Decisions.load(path)
+    with pytest.raises(UsageError, match=f"decisions: {tmp_path} is a folder; wanted a CSV with the columns token"):
+        Decisions.load(tmp_path)
 
 
 def test_a_dropped_token_is_gone_and_a_kept_one_needs_its_stems() -> None:
