@@ -151,17 +151,13 @@ def check_base_ids(base: TokenizerJson, target: TokenizerJson, vocabulary: "pl.D
     new = (spelled for token in tokens if (spelled := spelling.spell(token)) not in old)
     wanted = old | {token: i for i, token in enumerate(new, base.size)}
     got = target.ids
-    for token in (
-        ()
-        if got == wanted
-        else sorted(wanted.keys() | got.keys(), key=lambda token: (wanted.get(token, len(got)), token))
-    ):
-        if wanted.get(token) != got.get(token):
-            kind = "base" if token in old else "new"
-            raise TokenizerError(
-                f"promise 1, ids: the {kind} token {spelling.read(token)!r} has id {got.get(token)} in the target; "
-                f"wanted {wanted.get(token)}"
-            )
+    if others := {token for token, _ in wanted.items() ^ got.items()}:
+        token = min(others, key=lambda token: (wanted.get(token, len(got)), token))
+        kind = "base" if token in old else "new"
+        raise TokenizerError(
+            f"promise 1, ids: the {kind} token {spelling.read(token)!r} has id {got.get(token)} in the target; "
+            f"wanted {wanted.get(token)}"
+        )
     for part in _PARTS:
         if getattr(base, part) != getattr(target, part):
             raise TokenizerError(f"promise 1, ids: the target's {part} is not the base's")

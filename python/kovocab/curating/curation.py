@@ -9,15 +9,14 @@ import polars as pl
 
 from kovocab.building.target import build_target
 from kovocab.corpus.settings import TEXT, Reading
-from kovocab.counting.word_counts import read_counted
 from kovocab.curating.choices import Choices
 from kovocab.curating.labels import flags, kinds, stems
 from kovocab.curating.places import Places, Sentence, Target
-from kovocab.errors import UsageError
 from kovocab.reading.documents import Corpus, check_readable
-from kovocab.record import difference, read_record
+from kovocab.record import read_record
 from kovocab.refining.candidates import Decisions, Vocabulary
 from kovocab.refining.fates import read_candidates
+from kovocab.refining.refined import check_refined_from
 from kovocab.refining.settings import RefineSettings
 from kovocab.tokenizer.script import SPACE, script_of
 from kovocab.tokenizer.tokenizer import Source, load_tokenizer
@@ -79,13 +78,7 @@ class Curation:
         """
         record = read_record(tokenizer, "refine")
         candidates = read_candidates(Path(tokenizer), record)
-        if differs := difference(record["words"], read_counted(words)):
-            raise UsageError(f"{words} is not what {tokenizer} was refined from: {differs}")
-        if (digest := load_tokenizer(base).digest) != record.get("base_tokenizer"):
-            raise UsageError(
-                f"{tokenizer} was refined for another base than {base}: base_tokenizer was "
-                f"{record.get('base_tokenizer')} and is {digest}"
-            )
+        check_refined_from(tokenizer, record, words, base)
         if corpus is not None:
             check_readable(corpus, reading)
         known = {one.name for one in fields(RefineSettings)}

@@ -10,9 +10,9 @@ import polars as pl
 from kovocab.artefact import check_replaceable, new_folder
 from kovocab.building import promises
 from kovocab.building.saving import save_tokenizer
-from kovocab.counting.word_counts import Counted
-from kovocab.errors import TokenizerError, quantity
-from kovocab.record import Record, read_record, write_record
+from kovocab.counting.word_counts import Counted, read_counted
+from kovocab.errors import TokenizerError, UsageError, quantity
+from kovocab.record import Record, difference, read_record, write_record
 from kovocab.refining.base_folder import NO_MODEL, ModelPlan
 from kovocab.refining.candidates import Decisions
 from kovocab.refining.fates import CANDIDATES
@@ -163,6 +163,23 @@ def made_from_of(words: Counted, base: TokenizerJson, settings: RefineSettings, 
         "words": words.record,
     }
     return made_from
+
+
+def check_refined_from(folder: str | Path, record: Record, words: str | Path, base: Source) -> None:
+    """Check that what refine left in a folder, by its record, is of these word counts and this base.
+
+    Raises:
+        CorpusError: the words cannot be read.
+        TokenizerError: the base cannot be read.
+        UsageError: it is of others; says how they differ.
+    """
+    if differs := difference(record["words"], read_counted(words)):
+        raise UsageError(f"{words} is not what {folder} was refined from: {differs}")
+    if (digest := load_tokenizer(base).digest) != record.get("base_tokenizer"):
+        raise UsageError(
+            f"{folder} was refined for another base than {base}: base_tokenizer was "
+            f"{record.get('base_tokenizer')} and is {digest}"
+        )
 
 
 def texts_of(words: pl.DataFrame, script: Script, lines: int = 4000, length: int = 40) -> list[str]:

@@ -16,11 +16,12 @@ from kovocab.building.target import build_target
 from kovocab.counting.token_counts import count_tokens
 from kovocab.counting.word_counts import load_counted, read_counted
 from kovocab.errors import TokenizerError, UsageError, quantity
-from kovocab.record import Record, check_files, difference, read_record
+from kovocab.record import Record, check_files, read_record
 from kovocab.refining.base_folder import made_plan
 from kovocab.refining.candidates import Rows, Vocabulary
 from kovocab.refining.fates import read_candidates
 from kovocab.refining.intermediate import Begun
+from kovocab.refining.refined import check_refined_from
 from kovocab.refining.rounds import rarest_leaves
 from kovocab.refining.settings import RefineSettings
 from kovocab.replacing.choice import choose
@@ -30,7 +31,7 @@ from kovocab.replacing.order import Making
 from kovocab.replacing.replaced import Replaced
 from kovocab.replacing.settings import ReplaceSettings
 from kovocab.replacing.staying import staying
-from kovocab.tokenizer.tokenizer import Source, base_pieces, load_tokenizer
+from kovocab.tokenizer.tokenizer import Source, base_pieces
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 log = logging.getLogger(__name__)
@@ -110,13 +111,7 @@ def _opened(
     record = read_record(tokenizer, "refine")
     candidates = read_candidates(Path(tokenizer), record)
     check_files(tokenizer, record)
-    if differs := difference(record["words"], read_counted(words)):
-        raise UsageError(f"{words} is not what {tokenizer} was refined from: {differs}")
-    if (digest := load_tokenizer(base).digest) != record.get("base_tokenizer"):
-        raise UsageError(
-            f"{tokenizer} was refined for another base than {base}: base_tokenizer was "
-            f"{record.get('base_tokenizer')} and is {digest}"
-        )
+    check_refined_from(tokenizer, record, words, base)
     refined = RefineSettings(script=record["settings"].get("script", "Hangul"))
     begun = Begun.of(load_counted(words), base, refined, candidates)
     there = pl.read_parquet(Path(tokenizer) / "vocabulary.parquet", glob=False)["token"]
