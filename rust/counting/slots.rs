@@ -10,8 +10,6 @@ use bytemuck::{Pod, Zeroable};
 use crate::counting::keys::{Key, Word, hash_of, hash_short, is_long, long_key, long_word, same, to_usize, word};
 use crate::counting::pages::Pages;
 
-/// Slots of a cache line: a word is in the first with room from its hash's on.
-const LINE: usize = 2;
 /// Grow past 5/8 full: linear probing stays short, and doubling is rare.
 const FULL: (usize, usize) = (5, 8);
 
@@ -77,34 +75,30 @@ impl Slots {
     #[inline]
     pub fn add_all(&mut self, words: &[Slot]) -> bool {
         self.grow_for(words.len());
-        let table = self.table.as_chunks::<LINE>().0;
-        let mask = table.len() - 1;
+        let (table, mask) = (&*self.table, self.table.len() - 1);
         let mut hashes = [0; BATCH];
         for (hash, word) in hashes.iter_mut().zip(words) {
             *hash = hash_short(&word.key);
         }
-        black_box(hashes[..words.len()].iter().fold(0, |read, hash| read ^ table[place(*hash, mask)][0].count));
+        black_box(hashes[..words.len()].iter().fold(0, |read, hash| read ^ table[place(*hash, mask)].count));
         words.iter().zip(hashes).all(|(word, hash)| self.add_short(&word.key, hash, word.count))
     }
 
-    /// There is room for it. The two slots of a cache line are looked at together: where a word is, or would be, cannot be
-    /// foretold, but that it is in its first line can.
+    /// There is room for it.
     #[inline]
     fn add_short(&mut self, key: &Key, hash: u64, count: u64) -> bool {
-        let lines = self.table.as_chunks_mut::<LINE>().0;
-        let mask = lines.len() - 1;
+        let table = &mut *self.table;
+        let mask = table.len() - 1;
         let mut at = place(hash, mask);
         loop {
-            let line = &mut lines[at];
-            let (first, second) = (same(&line[0].key, key), same(&line[1].key, key)); // a free slot has no word's key
-            if first | second {
-                let slot = &mut line[usize::from(second)];
+            let slot = &mut table[at];
+            if slot.count > 0 && same(&slot.key, key) {
                 let (sum, over) = slot.count.overflowing_add(count);
                 slot.count = sum;
                 return !over;
             }
-            if let Some(free) = line.iter_mut().find(|slot| slot.count == 0) {
-                *free = Slot { key: *key, count };
+            if slot.count == 0 {
+                *slot = Slot { key: *key, count };
                 self.used += 1;
                 return true;
             }
@@ -118,7 +112,7 @@ impl Slots {
     pub fn add_long(&mut self, word: &[u8], hash: u64, count: u64) -> bool {
         self.grow_for(1);
         let mask = self.table.len() - 1;
-        let mut at = place(hash, mask / LINE) * LINE;
+        let mut at = place(hash, mask);
         loop {
             let slot = self.table[at];
             if slot.count == 0 {
@@ -149,7 +143,7 @@ impl Slots {
         let mask = larger.len() - 1;
         let slots = &mut *larger;
         for slot in self.table.iter().filter(|slot| slot.count > 0) {
-            let mut at = place(hash_of(&slot.key), mask / LINE) * LINE;
+            let mut at = place(hash_of(&slot.key), mask);
             while slots[at].count > 0 {
                 at = (at + 1) & mask;
             }

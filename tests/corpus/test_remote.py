@@ -177,6 +177,7 @@ segment = st.lists(st.sampled_from([*"abcdexz*?.[]!", "**", "txt", ".txt"]), min
 @example("README.md")
 @example("b/.*")
 @example("no")
+@example("z.txt/**")
 def test_a_bucket_is_expanded_as_a_folder_is(tree: Path, pattern: str) -> None:
     if any(part in (".", "..") for part in pattern.split("/")):
         return  # steps, which keys have not

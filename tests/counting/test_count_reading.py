@@ -82,7 +82,7 @@ def test_what_macos_leaves_is_counted_as_syllables(
     line = ["count", "--corpus", f"{tmp_path}/a.txt", "--tokenizer", str(base_file), "--out", f"{tmp_path}/w"]
     assert main(line) == 0
     assert "count it again with --normalize nfc" in caplog.text
-    assert main([*line, "--normalize", "nfc", "--deduplicate"]) == 0
+    assert main([*line, "--normalize", "nfc", "--deduplicate", "--overwrite"]) == 0
     counted = load_counted(tmp_path / "w")
     same(counted.words, count_words(pl.Series(["가나 다라", "마바사"]), base_file))
     assert counted.record["corpus"]["normalize"] == "nfc"

@@ -95,9 +95,10 @@ def _expand(item: str | Path) -> Iterator[File]:
             raise CorpusError(f"{item}: no such file or folder{_no_text(path)}")
         yield _plain(path)
     else:
-        # Python's own `**` matches each folder below, whose files it then matches too, and one that is not there.
+        # Python's own `**` matches each folder below, whose files it then matches too, one that is not there, and
+        # before 3.12 a file as `file/`.
         names = glob.iglob(str(path), recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
-        found = [Path(name) for name in names]
+        found = [Path(name) for name in names if not name.endswith(os.sep) or os.path.isdir(name)]  # noqa: PTH112 - the slash
         inside = [name for folder in found if path.name != "**" and folder.is_dir() for name in _below(folder)]
         matches = [_plain(name) for name in found if name.is_file() or not _is_passed(name)]
         matches += [Path(name) for name in corpus_of(inside, f"{item}: the glob", empty=True)]

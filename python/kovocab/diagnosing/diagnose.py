@@ -12,7 +12,7 @@ from typing import Any
 
 import kovocab
 from kovocab.diagnosing.extras import USES, known, packages
-from kovocab.machine.memory import bound, total
+from kovocab.machine.memory import available, bound, total
 from kovocab.machine.threads import threads_of
 
 Found = dict[str, Any]
@@ -44,7 +44,7 @@ def diagnose(*, gpu: bool = False) -> Found:
         "system": f"{platform.system()} {platform.machine()}",
         "engine": _engine(),
         "processor": _processor(),
-        "memory": {"total": total(), "available": _available(), "used_by_default": bound(None)},
+        "memory": {"total": total(), "available": available(), "used_by_default": bound(None)},
         "disk_free": shutil.disk_usage(".").free,
         "gpus": _gpus(),
         "torch": _torch() if gpu else None,
@@ -60,13 +60,13 @@ def diagnose(*, gpu: bool = False) -> Found:
 def told(found: Found) -> str:
     """What was found, as lines."""
     memory, processor, engine = found["memory"], found["processor"], found["engine"]
-    free = "" if memory["available"] is None else f", {_size(memory['available'])} of it free"
     lines = [
         f"kovocab {found['kovocab']}, Python {found['python']}, {found['system']}",
         f"engine      {_engine_told(engine)}",
         f"processor   {processor['name'] or 'unknown'}: {processor['threads']} of {processor['all']} threads"
         + (f"; {', '.join(processor['features'])}" if processor["features"] else ""),
-        f"memory      {_size(memory['total'])}{free}; a verb takes {_size(memory['used_by_default'])} without --memory",
+        f"memory      {_size(memory['total'])}, {_size(memory['available'])} of it free; "
+        f"a verb takes {_size(memory['used_by_default'])} without --memory",
         f"disk        {_size(found['disk_free'])} free here",
         f"GPU         {_gpus_told(found)}",
         f"browser     {found['browser'] or 'none found: curate tells its address, for a browser elsewhere'}",
@@ -124,11 +124,6 @@ def _processor() -> Found:
         "threads": threads_of(None),
         "features": [feature for feature in _FEATURES if feature in there],
     }
-
-
-def _available() -> int | None:
-    found = re.search(r"^MemAvailable: *(\d+) kB$", _read("/proc/meminfo"), re.MULTILINE)
-    return min(int(found[1]) * 1024, total()) if found else None
 
 
 def _gpus() -> list[Found] | None:

@@ -42,6 +42,13 @@ def total() -> int:
         return machine
 
 
+def available() -> int:
+    """Bytes of memory that can be had now without swapping; no more than `total`."""
+    from psutil import virtual_memory
+
+    return min(virtual_memory().available, total())
+
+
 def used() -> int:
     """Bytes of memory that this process uses now."""
     from psutil import Process
