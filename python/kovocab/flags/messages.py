@@ -32,7 +32,8 @@ def plain(error: str, args: Sequence[str]) -> str:
         error: What jsonargparse raised.
         args: The command line, which has the numbers of stages.
     """
-    path, text, kinds, value = _innermost(" ".join(error.split()))
+    said = " ".join(error.split())
+    path, text, kinds, value = _innermost(f"{said} ''" if said.endswith(" value:") else said)  # of an empty value
     if not path:
         return text
     if unknown := _UNKNOWN.fullmatch(text):
