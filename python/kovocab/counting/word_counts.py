@@ -234,12 +234,12 @@ def check_replaced(path: str | Path, corpus: Record, tokenizer: str) -> None:
         before = read_counted(path)
     except CorpusError:  # damaged: nothing is lost
         return
-    differs = difference(_settings(before["corpus"], before["tokenizer"]), _settings(corpus, tokenizer))
+    differs = difference(made_from_of(before["corpus"], before["tokenizer"]), made_from_of(corpus, tokenizer))
     if differs is not None:
         raise ArtefactError(f"{path} is of other settings: {differs}; --overwrite replaces it, or choose another name")
 
 
-def _settings(corpus: Record, tokenizer: str) -> Record:
+def made_from_of(corpus: Record, tokenizer: str) -> Record:
     """What of word counts is as it was asked for: their tokenizer, and of each corpus its files and how it was read."""
     leave_out = ("bytes", "content", "files", "parts")
     read = [

@@ -13,8 +13,8 @@ _SPECIAL = re.compile(r"\w+_token_(id|ids|index)|(begin_)?suppress_tokens|forced
 def taken_special_id(config: dict[str, Any], first_new_id: int, replaced: Container[int] = ()) -> str | None:
     """What is wrong with the special ids of a config.json or generation_config.json, and what to do.
 
-    Of the first that is no id, or that a new token would take: these are at the ids from `first_new_id` on, and at those
-    that are `replaced`.
+    Of the first that is no id, or that a new token would take: these are at the ids from `first_new_id` on, and at
+    those that are `replaced`.
 
     Negative ids stand for none, as in the first Llama's `pad_token_id` -1.
     """
