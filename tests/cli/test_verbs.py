@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+import kovocab
 from kovocab.cli.main import main
 from kovocab.record import read_record
 from support.front import answer, tree
@@ -225,6 +226,22 @@ def test_a_second_export_leaves_what_was_put_beside_it(
     assert Path("E/notes").exists()
 
 
+def test_token_counts_of_other_words_stay_until_told(here: Path, base_model_file: Path, capsys) -> None:
+    for name, text in (("a", "one text\n"), ("b", "another text\n")):
+        Path(f"{name}.txt").write_text(text)
+    line = f"count --tokenizer {base_model_file} --tokens t.parquet --out {{0}}.parquet --corpus {{0}}.txt"
+    for _ in range(2):
+        assert main(line.format("a").split()) == 0
+    before = tree(here)
+    code, said = answer(capsys, line.format("b").split())
+    assert code == 1
+    assert 't.parquet is of other settings: corpus.0.files.0 was "a.txt" and is "b.txt"; --overwrite replaces' in said
+    assert tree(here) == before  # and no words were counted for it
+    assert main([*line.format("b").split(), "--overwrite"]) == 0
+    counts = kovocab.count_tokens("b.txt", base_model_file)
+    assert pl.read_parquet("t.parquet").equals(counts)
+
+
 def test_predictions_are_written_over_predictions_alone(
     street: Path, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -232,6 +249,18 @@ def test_predictions_are_written_over_predictions_alone(
     line = ["predict", "--config", str(street / "fit.yaml"), "--predictions", "p.parquet"]
     for _ in range(2):
         assert main(line) == 0
+    stage, first = ["--model.model", str(street / "run/stages/1")], Path("p.parquet").read_bytes()
+    for more, wanted in (
+        (stage, "weights.model.safetensors was"),
+        (["--data.length", "16"], "sources.ko.length was 32"),
+    ):
+        code, said = answer(capsys, [*line, *more])
+        assert code == 1
+        assert f"p.parquet is of other settings: {wanted}" in said
+        assert "--overwrite replaces it" in said
+    assert Path("p.parquet").read_bytes() == first
+    assert main([*line, *stage, "--overwrite"]) == 0
+    assert Path("p.parquet").read_bytes() != first
     pl.DataFrame({"mine": [1]}).write_parquet("p.parquet")
     before = tree(here)
     code, said = answer(capsys, line)
