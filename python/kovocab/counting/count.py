@@ -7,7 +7,7 @@ The corpus comes in batches from `corpus`, the counting is Rust's (`tally`). Wor
 import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from hashlib import sha256
 from importlib.metadata import version
@@ -41,7 +41,7 @@ from kovocab.counting.word_counts import (
     tell_normalized,
     write_words,
 )
-from kovocab.errors import CorpusError, UsageError, quantity
+from kovocab.errors import ArtefactError, CorpusError, UsageError, quantity
 from kovocab.machine.memory import bound
 from kovocab.machine.threads import threads_of
 from kovocab.ownership import check_apart
@@ -150,7 +150,8 @@ def count_to(
         report: A file for what was skipped, a JSON object a line, written where anything was, also when there is then
             nothing left to count; that of an earlier count goes where nothing was skipped.
         tokens: A file to write too, of how often the tokenizer emits each of its tokens.
-        overwrite: Whether word and token counts of other files, another tokenizer or settings are replaced too.
+        overwrite: Whether word and token counts of other files, another tokenizer or settings are replaced too, and
+            another count's report.
 
     Returns:
         The record, and the first 100,000 faults that were skipped.
@@ -172,6 +173,7 @@ def count_to(
     ) as counting:
         if not overwrite:
             counting.check_replaced(out, tokens)
+            _check_report(out, report)
         try:
             tables, record = counting.finish()
         except CorpusError as error:
@@ -188,6 +190,25 @@ def count_to(
     elif report is not None:
         _forget(Path(report))
     return record, counting.skipped
+
+
+def _check_report(out: str | Path, report: str | Path | None) -> None:
+    """See that a report which is there, and not called after `out`, is of the count that is replaced.
+
+    Raises:
+        ArtefactError: it is of another.
+    """
+    if report is None or Path(report) == Path(out).with_suffix(".skipped.jsonl"):
+        return
+    if not Path(report).is_file() or not Path(report).stat().st_size:
+        return
+    before: Record = {}
+    with suppress(CorpusError):
+        before = read_counted(out)
+    if not before.get("skipped", {}).get("faults"):
+        raise ArtefactError(
+            f"{report} lists what another count skipped; --overwrite replaces it, or choose another name"
+        )
 
 
 def _forget(report: Path) -> None:
