@@ -265,7 +265,7 @@ def test_words_saved_from_python_are_not_lost_in_silence(here: Path, base_model_
     one, two = (kovocab.count(pl.Series([text]), base_model_file) for text in ("one", "two"))
     for _ in range(2):
         one.save("w.parquet")
-    with pytest.raises(ArtefactError, match="w.parquet is of other settings: .*--overwrite replaces it"):
+    with pytest.raises(ArtefactError, match=r"w.parquet is of other settings: .*--overwrite replaces it"):
         two.save("w.parquet")
     two.save("w.parquet", overwrite=True)
     assert load_counted("w.parquet").words.equals(two.words)
