@@ -50,9 +50,12 @@ def report(
     with charts_installed():
         found = gather(Path(run), places or Places())
         check_file(path, _is_report if overwrite else _is_unchanged, "report")
-        before, made_from = _said_by(path), Record(run=found.name, language=language, model=found.model)
-        if before.get("model", "") is None:  # the run had not begun
-            before["model"] = found.model
+        before = _said_by(path)
+        # Of a run that had not begun the model was not known, and it may be gone by now.
+        model = found.model or before.get("model")
+        made_from: Record = {"run": found.name, "language": language, "model": model}
+        if before.get("model", model) is None:
+            before["model"] = model
         check_same(path, before, made_from, overwrite=overwrite)
         made = page(found, language, json.dumps(made_from))
     with new_file(path) as beside:
