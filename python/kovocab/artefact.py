@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kovocab.errors import ArtefactError, KovocabError
-from kovocab.ownership import Files, IsOurs, changed, check_ours, foreign, listing
-from kovocab.record import RECORD, Record, difference, files_of, read_record, write_record
+from kovocab.ownership import MARK, Files, IsOurs, changed, check_ours, foreign, listing, parquet_of, said_by
+from kovocab.record import RECORD, Record, as_json, difference, files_of, read_record, write_record
 from kovocab.workplace import Place, is_taken, place_beside, remove_files, sync, tidy, turn
 
 log = logging.getLogger(__name__)
@@ -144,6 +144,48 @@ def check_file(path: str | Path, ours: IsOurs | None = None, kind: str = "file")
     if ours is not None:
         check_ours(path, ours, kind)
     check_parent(path)
+
+
+def check_same(path: str | Path, before: Record, made_from: Record, *, overwrite: bool) -> None:
+    """Check, before long work, that a file of kovocab's which is there was made from the same.
+
+    Args:
+        path: The file that is to be written.
+        before: What the one that is there says of what it was made from.
+        made_from: What the new one will say.
+        overwrite: Whether one that was made from something else may be replaced too.
+
+    Raises:
+        ArtefactError: it was; says what differs.
+    """
+    path = Path(path)
+    if overwrite or not path.is_file() or not path.stat().st_size:
+        return
+    if differs := difference(before, made_from):
+        raise ArtefactError(f"{path} is of other settings: {differs}; --overwrite replaces it, or choose another name")
+
+
+def check_table(path: str | Path, verb: str, kind: str, made_from: Record, *, overwrite: bool) -> None:
+    """`check_file` and `check_same` of a Parquet table, see `mark`.
+
+    Args:
+        path: The file that is to be written.
+        verb: What writes it.
+        kind: What such a file is called.
+        made_from: What it will say of what it was made from.
+        overwrite: As for `check_same`.
+
+    Raises:
+        ArtefactError: as they do.
+    """
+    check_file(path, parquet_of(verb), kind)
+    if Path(path).is_file():
+        check_same(path, said_by(Path(path)), made_from, overwrite=overwrite)
+
+
+def mark(verb: str, made_from: Record) -> dict[str, str]:
+    """What a Parquet table's metadata says of what made it, and of what."""
+    return {MARK: as_json({"verb": verb, **made_from}).decode()}
 
 
 def check_replaceable(

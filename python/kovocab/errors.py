@@ -94,6 +94,9 @@ def model_errors(what: str) -> Iterator[None]:
     except Exception as error:
         lines = [line.strip() for line in str(error).strip().splitlines()] or [""]
         said = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+        if "contains custom code" in said:
+            said = "it is code of its own (auto_map in its config.json), and kovocab runs none; wanted a model that "
+            said += "transformers has"
         if not said or not isinstance(error, OSError | ValueError | RuntimeError):
             said = f"{type(error).__name__}: {said}"
         raise ModelError(f"{what}: {said}") from error

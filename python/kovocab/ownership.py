@@ -106,18 +106,30 @@ def check_apart(writes: Mapping[str, str | Path | None], reads: Mapping[str, Ite
             raise UsageError(f"{setting} is {out}, {what} as {other}; wanted a file of its own")
 
 
+def said_by(path: Path) -> dict[str, Any]:
+    """What a Parquet table of kovocab's says of what made it; nothing where it is none.
+
+    Raises:
+        OSError: the file is not there, or not to be read.
+    """
+    import polars as pl
+
+    try:
+        said = json.loads(pl.read_parquet_metadata(path)[MARK])
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, LookupError, TypeError, ValueError,
+            RecursionError):  # fmt: skip
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
 def parquet_of(verb: str) -> IsOurs:
     """Whether a file is a Parquet table that `verb` wrote."""
 
     def ours(path: Path) -> bool:
-        import polars as pl
-
         try:
-            made_by = json.loads(pl.read_parquet_metadata(path)[MARK])["verb"]
-        except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException, LookupError, TypeError, ValueError,
-                RecursionError):  # fmt: skip
+            return bool(said_by(path).get("verb") == verb)
+        except OSError:
             return False
-        return bool(made_by == verb)
 
     return ours
 

@@ -61,12 +61,19 @@ def test_a_list_goes_on_from_a_file_of_settings_as_before(tmp_path: Any) -> None
     assert parse("verb", verb, [*config, "--corpus", "c", "d"])["corpus"] == ["c", "d"]
     assert parse("verb", verb, ["--corpus", "c", "d", *config])["corpus"] == ["a", "b"]
     assert parse("verb", verb, ["--corpus", "c", *config, "--corpus", "d"])["corpus"] == ["c", "d"]
-    assert parse("verb", verb, [*config, "--out", ""])["out"] == ""
+    assert parse("verb", verb, [*config, "--out", "p"])["out"] == "p"
+
+
+@pytest.mark.parametrize("line", ["--corpus a --tokenizers t --out=", "--corpus a --tokenizers t ''", "--corpus= "])
+def test_an_empty_value_is_a_variable_that_is_not_set(line: str) -> None:
+    given = ["" if arg == "''" else arg for arg in line.split()]
+    with pytest.raises(UsageError, match=r"(out|tokenizers|corpus) is empty"):
+        parse("verb", verb, given + ["--tokenizers", "t"] * ("--tokenizers" not in given))
 
 
 @pytest.mark.parametrize(
     "line", ["--corpus --tokenizers t", "--corpus a --tokenizers", "--corpus a --tokenizers t --out p q"]
 )
 def test_what_is_missing_or_too_much_is_named(line: str) -> None:
-    with pytest.raises(UsageError, match=r"--corpus|--tokenizers|q"):
+    with pytest.raises(UsageError, match=r"^--(corpus|tokenizers) has nothing behind it; wanted|^q stands"):
         parse("verb", verb, line.split())

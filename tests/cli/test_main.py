@@ -34,6 +34,17 @@ def test_help_tells_what_a_verb_does_and_takes(verb: str, capsys: pytest.Capture
     assert settings.get(verb, "--help") in out
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+@pytest.mark.parametrize(("args", "code"), [("--version", 0), ("doctor", 0), ("nonsense", 2)])
+def test_what_the_shell_closed_is_no_fault(args: str, code: int, closed: str) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'"{sys.executable}" -m kovocab {args} {closed}'], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert (done.stdout == "") == (">&- 2>" in closed or closed == ">&-" or code == 2)
+
+
 def test_help_lists_the_verbs_in_the_order_of_the_street(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     lines = capsys.readouterr().out.splitlines()

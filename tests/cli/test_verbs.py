@@ -9,7 +9,10 @@ from typing import Any
 import polars as pl
 import pytest
 
+import kovocab
 from kovocab.cli.main import main
+from kovocab.counting.word_counts import load_counted
+from kovocab.errors import ArtefactError
 from kovocab.record import read_record
 from support.front import answer, tree
 from support.street import REFINE, skip_training
@@ -225,6 +228,49 @@ def test_a_second_export_leaves_what_was_put_beside_it(
     assert Path("E/notes").exists()
 
 
+def test_token_counts_of_other_words_stay_until_told(here: Path, base_model_file: Path, capsys) -> None:
+    for name, text in (("a", "one text\n"), ("b", "another text\n")):
+        Path(f"{name}.txt").write_text(text)
+    line = f"count --tokenizer {base_model_file} --tokens t.parquet --out {{0}}.parquet --corpus {{0}}.txt"
+    for _ in range(2):
+        assert main(line.format("a").split()) == 0
+    before = tree(here)
+    code, said = answer(capsys, line.format("b").split())
+    assert code == 1
+    assert 't.parquet is of other settings: corpus.0.files.0 was "a.txt" and is "b.txt"; --overwrite replaces' in said
+    assert tree(here) == before  # and no words were counted for it
+    assert main([*line.format("b").split(), "--overwrite"]) == 0
+    counts = kovocab.count_tokens("b.txt", base_model_file)
+    assert pl.read_parquet("t.parquet").equals(counts)
+
+
+def test_a_report_of_another_count_stays_until_told(here: Path, base_model_file: Path, capsys) -> None:
+    Path("a.jsonl").write_text('{"text": "one"}\nbroken\n')
+    Path("b.jsonl").write_text('{"text": "two"}\n')
+    line = (
+        f"count --tokenizer {base_model_file} --report r.jsonl --on_error skip --out {{0}}.parquet --corpus {{0}}.jsonl"
+    )
+    for _ in range(2):
+        assert main(line.format("a").split()) == 3
+    before = tree(here)
+    code, said = answer(capsys, line.format("b").split())
+    assert code == 1
+    assert "r.jsonl lists what another count skipped; --overwrite replaces it, or choose another name" in said
+    assert tree(here) == before
+    assert main([*line.format("b").split(), "--overwrite"]) == 0
+    assert not Path("r.jsonl").exists()
+
+
+def test_words_saved_from_python_are_not_lost_in_silence(here: Path, base_model_file: Path) -> None:
+    one, two = (kovocab.count(pl.Series([text]), base_model_file) for text in ("one", "two"))
+    for _ in range(2):
+        one.save("w.parquet")
+    with pytest.raises(ArtefactError, match=r"w.parquet is of other settings: .*--overwrite replaces it"):
+        two.save("w.parquet")
+    two.save("w.parquet", overwrite=True)
+    assert load_counted("w.parquet").words.equals(two.words)
+
+
 def test_predictions_are_written_over_predictions_alone(
     street: Path, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -232,6 +278,18 @@ def test_predictions_are_written_over_predictions_alone(
     line = ["predict", "--config", str(street / "fit.yaml"), "--predictions", "p.parquet"]
     for _ in range(2):
         assert main(line) == 0
+    stage, first = ["--model.model", str(street / "run/stages/1")], Path("p.parquet").read_bytes()
+    for more, wanted in (
+        (stage, "weights.model.safetensors was"),
+        (["--data.length", "16"], "sources.ko.length was 32"),
+    ):
+        code, said = answer(capsys, [*line, *more])
+        assert code == 1
+        assert f"p.parquet is of other settings: {wanted}" in said
+        assert "--overwrite replaces it" in said
+    assert Path("p.parquet").read_bytes() == first
+    assert main([*line, *stage, "--overwrite"]) == 0
+    assert Path("p.parquet").read_bytes() != first
     pl.DataFrame({"mine": [1]}).write_parquet("p.parquet")
     before = tree(here)
     code, said = answer(capsys, line)

@@ -1,6 +1,7 @@
 """`kovocab thresholds`: a row a threshold, and which suits."""
 
 from pathlib import Path
+from xml.dom.minidom import parseString
 
 import pytest
 
@@ -32,7 +33,24 @@ def test_it_says_what_each_leaves_and_which_suits(words, mistral, tmp_path, caps
     assert sizes[0] > 1_000 > sizes[-1]
     svg = (tmp_path / "curve.svg").read_text()
     assert "tokens per word" in svg
-    assert run(words, mistral, "--out", tmp_path / "curve.svg") == 0  # ours is replaced
+    assert run(words, mistral, "--min_count", 33, "--out", tmp_path / "curve.svg") == 0  # the same again
+
+
+def test_a_curve_of_something_else_stays_until_told(words, mistral, tmp_path, capsys) -> None:
+    curve = tmp_path / "curve--2.svg"
+    few = ["--intermediate_vocab_size", 1000, "--out", curve]
+    assert run(words, mistral, *few) == 0
+    first = curve.read_bytes()
+    assert run(words, mistral, *few, "--min_count", 33) == 1
+    said = capsys.readouterr().err
+    assert "settings.min_count was 6000 and is 33; --overwrite replaces it" in said
+    assert curve.read_bytes() == first
+    curve.write_bytes(first.replace(b"new tokens", b"my title"))
+    assert run(words, mistral, *few) == 1
+    assert "was changed since it was written; wanted another --out, or --overwrite" in capsys.readouterr().err
+    assert run(words, mistral, *few, "--overwrite") == 0
+    assert curve.read_bytes() == first
+    parseString(first)  # whose comments hold no two dashes
 
 
 def test_wrong_input_is_a_line(words, mistral, data, tmp_path, capsys) -> None:

@@ -57,6 +57,9 @@ def test_figures_are_not_lost_in_silence(tmp_path):
     ):
         with pytest.raises(ArtefactError, match=f"is of other settings: {said}; --overwrite replaces it"):
             check_replaced(path, texts, models, tasks=False)
+    check_replaced(path, {"ko": "0"}, [name], tasks=False, settings={"context": None, "stride": None})
+    with pytest.raises(ArtefactError, match=r"settings.context was not given and is 512; --overwrite"):
+        check_replaced(path, {"ko": "0"}, [name], tasks=False, settings={"context": 512, "stride": None})
     score = {"model": name, "task": "kobest", "metric": "acc", "value": 0.5, "stderr": None, "samples": None}
     write_evaluation(path, EVALUATION | {"tasks": [score]})
     check_replaced(path, {"ko": "0"}, [name], tasks=True)

@@ -104,6 +104,13 @@ def test_a_special_id_that_a_new_token_would_take_is_refused(name, content, said
     check_special_ids(str(tmp_path), 201)
 
 
+@pytest.mark.parametrize("value", ["</s>", [2, "3"], 2.5, True])
+def test_a_special_id_that_is_no_number_is_refused(value, tmp_path):
+    (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": value}))
+    with pytest.raises(ModelError, match=r"says eos_token_id .*, which is no id; wanted a whole number"):
+        check_special_ids(str(tmp_path), 90)
+
+
 @pytest.mark.parametrize("content", [{"pad_token_id": -1}, {"pad_token_id": None}, {"forced_decoder_ids": [[99, 2]]}])
 def test_what_is_no_id_is_not_refused(content, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(content))

@@ -125,6 +125,20 @@ def test_a_run_that_is_to_go_on_longer_is_refused_where_its_bias_depends_on_that
         fit("fixed", *fixed, *longer)
 
 
+def test_a_table_of_another_plan_stays_until_told(capsys, tmp_path):
+    out = tmp_path / "c.parquet"
+    for _ in range(2):  # the same again
+        tell(capsys, "--out", str(out))
+    first = out.read_bytes()
+    said = tell(capsys, "--out", str(out), *BIAS, code=1)
+    assert "c.parquet is of other settings: data.sources.ko.bias" in said
+    assert "--overwrite replaces it" in said
+    assert "stages.0.0 was" in tell(capsys, "--out", str(out), "--defaults.steps", "31", code=1)
+    assert out.read_bytes() == first
+    tell(capsys, "--out", str(out), *BIAS, "--overwrite")
+    assert out.read_bytes() != first
+
+
 def test_another_file_is_not_written_over(capsys, tmp_path):
     (tmp_path / "mine.parquet").write_bytes(b"mine")
     assert "mine.parquet" in tell(capsys, "--out", str(tmp_path / "mine.parquet"), code=1)

@@ -146,6 +146,10 @@ WRONG = [
     (1, FULL + " --out {street}/tokenizer", "{street}/tokenizer is what replace reads; choose another folder"),
     (1, FULL.replace("{street}/tokenizer", "{street}/base") + " --out o", "is not an artefact of `kovocab refine`"),
     (1, FULL.replace("{street}/tokenizer", "damaged") + " --out o", "damaged/candidates.parquet is not as"),
+    (1, FULL.replace("{street}/tokenizer", "half") + " --out o", "half/vocabulary.parquet cannot be read"),
+    (2, FULL + " --out o --max_english_loss=", "max_english_loss is ''; wanted a number"),
+    (2, FULL + " --out o --max_new_tokens=", "max_new_tokens is ''; wanted a whole number or null"),
+    (2, FULL + " --out=", "out is empty"),
     (1, FULL.replace("{street}/tokenizer", "changed") + " --out o", "changed/tokenizer.json is not what"),
 ]  # fmt: skip
 
@@ -163,8 +167,9 @@ def test_wrong_input_is_answered_with_a_line_and_leaves_nothing(
     Path("mine").mkdir()
     Path("mine/notes.md").write_text("precious")
     count(pl.Series(["some text"]), base_model_file).save("other.parquet")
-    for name in ("damaged", "changed"):
+    for name in ("damaged", "changed", "half"):
         shutil.copytree(street / "tokenizer", name)
+    Path("half/vocabulary.parquet").unlink()
     Path("damaged/candidates.parquet").write_bytes(b"PAR1")
     text = Path("changed/tokenizer.json").read_text()
     Path("changed/tokenizer.json").write_text(text + " ")

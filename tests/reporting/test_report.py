@@ -223,6 +223,19 @@ def test_a_file_that_is_not_ours_stays(measured, capsys):
     assert report(capsys, measured / "run", "--overwrite") == first == report(capsys, measured / "run")
 
 
+def test_a_report_of_another_run_or_language_stays_until_told(measured, capsys, tmp_path):
+    out = tmp_path / "page.html"
+    first = report(capsys, measured / "run", "--out", out)
+    assert report(capsys, measured / "run", "--out", out) == first
+    said = refused(capsys, 1, measured / "run", "--out", out, "--language", "ko")
+    assert 'page.html is of other settings: language was "en" and is "ko"; --overwrite replaces it' in said
+    shutil.copytree(measured / "run", measured / "other")
+    said = refused(capsys, 1, measured / "other", "--out", out)
+    assert 'page.html is of other settings: run was "run" and is "other"' in said
+    assert out.read_text() == first
+    assert report(capsys, measured / "run", "--out", out, "--language", "ko", "--overwrite") != first
+
+
 @pytest.mark.parametrize("package", ["altair", "vl_convert"])
 def test_without_its_packages_it_says_what_to_install(measured, capsys, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)

@@ -274,7 +274,7 @@ def spoiled(folder, name, change):
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-LAYER = "model.layers.0.mlp.up_proj.weight"
+LAYER, HEAD = "model.layers.0.mlp.up_proj.weight", "lm_head.weight"
 
 
 def other_run(folder):
@@ -289,6 +289,22 @@ def config(**said):
         (folder / "kovocab.json").unlink(missing_ok=True)
         path = folder / "config.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | said))
+
+    return change
+
+
+def generation(**said):
+    def change(folder):
+        path = folder / "generation_config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | said))
+
+    return change
+
+
+def template(text):
+    def change(folder):
+        path = folder / "tokenizer_config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"chat_template": text}))
 
     return change
 
@@ -336,7 +352,16 @@ def padded(folder):
         ("instruct", config(vocab_size=400), "vocab_size is 400 in its config.json"),
         ("instruct", config(eos_token_id=320), "says eos_token_id 320"),
         ("instruct", lambda f: spoiled(f, LAYER, lambda t: t[:-1].clone()), f"{LAYER} has the shape [63, 32]"),
-        ("adapted", lambda f: spoiled(f, LAYER, lambda t: t * float("nan")), f"{LAYER} holds what is no number"),
+        ("adapted", lambda f: spoiled(f, LAYER, lambda t: t * float("nan")), "is no number in the adapted model;"),
+        ("instruct", lambda f: spoiled(f, HEAD, lambda t: t.index_fill(0, torch.tensor(7), float("inf"))),
+         f"{HEAD} holds what is no number in the instruct model; wanted finite weights"),
+        ("base", lambda f: spoiled(f, HEAD, lambda t: torch.tensor(1.0)), f"{HEAD} of {{0}}/base has the shape []"),
+        ("adapted", lambda f: spoiled(f, HEAD, lambda t: t[:, 0].clone()), "wanted a row for each token"),
+        ("base", lambda f: spoiled(f, LAYER, lambda t: t.to(torch.float8_e4m3fn)), "/base is F8_E4M3; wanted plain"),
+        ("instruct", lambda f: spoiled(f, LAYER, lambda t: t.int()), f"{LAYER} is I32 in {{0}}/instruct and F32 in"),
+        ("instruct", generation(eos_token_id="</s>"), 'says eos_token_id "</s>", which is no id'),
+        ("instruct", config(model_type="mine", auto_map={"AutoConfig": "c.C"}), "code of its own (auto_map"),
+        ("instruct", template("{{ raise_exception('users alone') }}"), "users alone; wanted one that does"),
         ("instruct", lambda f: (f / "tokenizer.json").unlink(), "holds neither tokenizer.json"),
         ("adapted", lambda f: (f / "model.safetensors").write_bytes(b"no"), "model.safetensors cannot be read"),
     ],
@@ -352,12 +377,39 @@ def test_what_does_not_belong_together_is_one_line_and_leaves_nothing(place, tmp
     error = capsys.readouterr().err
     told = error.removesuffix("\n").rpartition("\n")[2]
     assert told.startswith("kovocab transfer: ")
-    assert said in told
+    assert said.replace("{0}", str(tmp_path)) in told
     assert tree(tmp_path) == before
+
+
+def test_what_is_no_model_is_said_so(place, tmp_path, capsys):
+    for base, said in (("nowhere", "there is no model nowhere: no such folder"), ("", "base is empty")):
+        line = ["--base", base, "--adapted", str(place / "expanded"), "--instruct", str(place / "instruct")]
+        assert main(["transfer", *line, "--out", str(tmp_path / "out")]) in (1, 2)
+        assert f"kovocab transfer: {said}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sum_that_is_no_number_is_said_with_the_scale(place, tmp_path):
+    with pytest.raises(ModelError, match="is no number in the sum with scale 1e\\+300, as float32"):
+        run(place, tmp_path / "out", scale=1e300)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_change_between_two_kinds_of_weights_is_told(place, tmp_path):
+    shutil.copytree(place / "instruct", tmp_path / "instruct")
+    AutoModelForCausalLM.from_pretrained(place / "instruct", dtype=torch.bfloat16).save_pretrained(
+        tmp_path / "instruct"
+    )
+    record = transfer(str(place / "base"), str(place / "expanded"), str(tmp_path / "instruct"), tmp_path / "out")
+    said = "The base's weights are float32 and the instruct model's bfloat16"
+    assert record["notes"][0].startswith(said)
+    assert said in (tmp_path / "out/README.md").read_text()
+    assert not any(said in note for note in run(place, tmp_path / "alike")["notes"])
 
 
 def test_settings_that_cannot_be(place, tmp_path):
     for wrong, said in (({"scale": -1.0}, "scale is -1.0"), ({"scale": float("nan")}, "scale is nan"),
+                        ({"name": "two\nlines"}, "name is 'two.nlines'; wanted a line"),
                         ({"license": "My Own"}, "license is 'My Own'"), ({"instruct": "base"}, "which is base too"),
                         ({"adapted": "instruct"}, "which is adapted too")):  # fmt: skip
         with pytest.raises(UsageError, match=said):

@@ -116,6 +116,13 @@ def test_its_names_are_public():
         assert getattr(kovocab, name) is not None
 
 
+def test_it_names_all_that_is_public():
+    python = README.split("## From Python")[1]
+    assert [name for name in kovocab.__all__ if not re.search(rf"\b{name}\b", python)] == []
+    verbs = README.split("## The verbs")[1].split("## From Python")[0]
+    assert [verb for verb in cli._summaries() if not re.search(rf"\*\*{verb}\*\*|`(kovocab )?{verb}\b", verbs)] == []
+
+
 def test_its_proofs_are_there():
     proofs = set(re.findall(r"`((?:tests|rust|benchmarks|docs|configs)/[\w./]*)`", README))
     assert len(proofs) > 10

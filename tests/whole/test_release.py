@@ -1,6 +1,8 @@
 """What a release is made of says one version, and its workflow tries what it publishes."""
 
+import ast
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -47,6 +49,44 @@ def test_each_wheel_and_the_source_are_tried_before_they_are_published():
     oldest = tomllib.loads(text("pyproject.toml"))["project"]["requires-python"].removeprefix(">=")
     pythons = [step["with"]["python-version"] for step in jobs["wheels"]["steps"] if "setup-python" in str(step)]
     assert pythons == [oldest]
+
+
+def test_the_first_step_of_a_release_has_what_its_pytest_is_told():
+    """Of the options in pyproject.toml one is a plugin's, and an unknown option is an error."""
+    (run,) = [
+        step["run"]
+        for step in yaml.safe_load(text(".github/workflows/release.yml"))["jobs"]["version"]["steps"]
+        if "pytest" in step.get("run", "")
+    ]
+    installed = run.partition("&&")[0].removeprefix("pip install").split()
+    options = tomllib.loads(text("pyproject.toml"))["tool"]["pytest"]["ini_options"]
+    assert "--strict-config" in options["addopts"]
+    assert "timeout" in options
+    assert {*installed} >= {"pytest", "pytest-timeout", "pyyaml"}
+
+
+def test_what_is_imported_is_asked_for():
+    """Not only what others happen to bring: `pip install kovocab` names all that the text half imports."""
+    project = tomllib.loads(text("pyproject.toml"))["project"]
+    extras = [part for name, parts in project["optional-dependencies"].items() if name not in ("dev", "test", "docs")
+              for part in parts]  # fmt: skip
+    asked = {re.split(r"[^\w.-]", part)[0].lower().replace("-", "_") for part in [*project["dependencies"], *extras]}
+    called = {"yaml": "pyyaml", "google": "protobuf", "backports": "backports.zstd", "zlib_ng": "zlib_ng",
+              "lm_eval": "lm_eval", "vl_convert": "vl_convert_python", "mistral_common": "mistral_common"}  # fmt: skip
+    found = {
+        (name, path)
+        for path in (ROOT / "python/kovocab").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for name in _roots(node)
+        if name not in {*sys.stdlib_module_names, "kovocab", "compression"}  # the last is in it from 3.14 on
+    }
+    assert [(name, path) for name, path in found if called.get(name, name).lower() not in asked] == []
+
+
+def _roots(node):
+    if isinstance(node, ast.Import):
+        return [alias.name.partition(".")[0] for alias in node.names]
+    return [(node.module or "").partition(".")[0]] if isinstance(node, ast.ImportFrom) and not node.level else []
 
 
 def test_workflows_may_read_and_no_more_but_where_they_publish():

@@ -27,7 +27,14 @@ def parse(verb: str, function: Callable[..., int | None], args: list[str]) -> di
             raise UsageError(f"{said} (see `kovocab {verb} --help`)") from error
         raise UsageError(f"{plain(str(error), given)} (see `kovocab {verb} --help`)") from error
     del settings["config"]
-    return {name: held.get(name, value) for name, value in settings.as_dict().items()}
+    found = {name: held.get(name, value) for name, value in settings.as_dict().items()}
+    for name, value in found.items():
+        if name not in _MAY_BE_EMPTY and "" in (value if isinstance(value, list) else [value]):
+            raise UsageError(f"{name} is empty (a shell variable that is not set?); wanted text, or no such flag")
+    return found
+
+
+_MAY_BE_EMPTY = ("prompts", "column")
 
 
 def parser_of(verb: str, function: Callable[..., int | None]) -> ArgumentParser:

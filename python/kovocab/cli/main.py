@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from kovocab.cli import beside, verbs
 from kovocab.cli.presets import own_parts, place_of
@@ -68,6 +69,9 @@ STREET = (
 def main(args: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code; errors that a user can mend are one line on standard error."""
     args = list(sys.argv[1:] if args is None else args)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the shell (`>&-`): what is said goes nowhere, and all else as ever
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - to the end
     # Other packages' records of what they do, a line an HTTP request say, are not the user's.
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("kovocab").setLevel(logging.INFO)

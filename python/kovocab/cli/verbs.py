@@ -66,10 +66,10 @@ def count_corpus(
         address: Of the cluster, auto say; by default what RAY_ADDRESS names, or one on this machine alone.
         fingerprint: By what the record tells the corpus from another: quick, by size and a sample of each file, or
             full, by all that it holds, read once more before and after.
-        overwrite: Replace word counts of other files, another tokenizer or settings.
+        overwrite: Replace word and token counts of other files, another tokenizer or settings.
     """
     from kovocab.artefact import check_file
-    from kovocab.counting import count, token_counts
+    from kovocab.counting import count
     from kovocab.progress import all_as
 
     check_file(out)
@@ -84,10 +84,8 @@ def count_corpus(
             out, corpus, tokenizer, column=column, encoding=encoding, normalize=normalize,
             deduplicate=deduplicate, template=template, threads=threads, memory=memory, on_error=on_error,
             add_to=add_to or (), log_form=log, engine=engine, address=address, report=report,
-            fingerprint=fingerprint, overwrite=overwrite,
+            tokens=tokens, fingerprint=fingerprint, overwrite=overwrite,
         )  # fmt: skip
-        if tokens is not None:
-            token_counts.count_tokens_to(tokens, out, tokenizer, threads=threads)
     documents, size = quantity(record["documents"], "document"), quantity(record["bytes"], "byte")
     print(f"{documents}, {size}: {_words(record)}\n{out}")
     if repeated := record.get("repeated"):
@@ -163,17 +161,18 @@ def refine_words(
     )
 
 
-def show_thresholds(words: str, base: str, out: str | None = None, **settings: Any) -> None:
+def show_thresholds(words: str, base: str, out: str | None = None, overwrite: bool = False, **settings: Any) -> None:
     """Tell what each min_count would leave, new tokens and tokens per word, from one training of candidates.
 
     Args:
         words: The Parquet file of word counts that `kovocab count` left. `kovocab thresholds WORDS` will do.
         base: The base tokenizer: a tokenizer.json, a tokenizer.model, a folder with one, or a name on the hub.
         out: An SVG file of the curve to write, if given.
+        overwrite: Replace a curve of other words or settings, or one that was changed since.
     """
     from kovocab.curating.thresholds import table, thresholds
 
-    found, suits = thresholds(words, base, RefineSettings(**settings), out)
+    found, suits = thresholds(words, base, RefineSettings(**settings), out, overwrite=overwrite)
     print(table(found, suits))
     if out is not None:
         print(out)
@@ -650,7 +649,7 @@ def report_run(
         expanded: Where the model is that the run began with; by default what the run noted.
         tokenizer: The folder that refine left; by default tokenizer in the run's folder, or beside the expanded model.
         words: The word counts that it was refined from; by default words.parquet in the same places.
-        overwrite: Replace a report that was changed since it was written.
+        overwrite: Replace a report of another run or in another language, or one that was changed since.
     """
     from kovocab.reporting.gathered import Places
     from kovocab.reporting.report import report

@@ -7,7 +7,7 @@ The corpus comes in batches from `corpus`, the counting is Rust's (`tally`). Wor
 import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from hashlib import sha256
 from importlib.metadata import version
@@ -24,7 +24,7 @@ from kovocab.counting import cluster
 from kovocab.counting.one_pass import Pass, run
 from kovocab.counting.resume import Kept
 from kovocab.counting.tally import Tally
-from kovocab.counting.token_counts import TOKENS_FILE
+from kovocab.counting.token_counts import TOKENS_FILE, check_tokens, count_tokens_to
 from kovocab.counting.word_counts import (
     WORDS,
     WORDS_FILE,
@@ -41,7 +41,7 @@ from kovocab.counting.word_counts import (
     tell_normalized,
     write_words,
 )
-from kovocab.errors import CorpusError, UsageError, quantity
+from kovocab.errors import ArtefactError, CorpusError, UsageError, quantity
 from kovocab.machine.memory import bound
 from kovocab.machine.threads import threads_of
 from kovocab.ownership import check_apart
@@ -130,6 +130,7 @@ def count_to(
     engine: Engine = "local",
     address: str | None = None,
     report: str | Path | None = None,
+    tokens: str | Path | None = None,
     fingerprint: Fingerprint = "quick",
     overwrite: bool = False,
 ) -> tuple[Record, list[Fault]]:
@@ -148,7 +149,9 @@ def count_to(
         address: Of the cluster, "auto" say. None: the one that RAY_ADDRESS names, or one on this machine alone.
         report: A file for what was skipped, a JSON object a line, written where anything was, also when there is then
             nothing left to count; that of an earlier count goes where nothing was skipped.
-        overwrite: Whether word counts of other files, another tokenizer or settings are replaced too.
+        tokens: A file to write too, of how often the tokenizer emits each of its tokens.
+        overwrite: Whether word and token counts of other files, another tokenizer or settings are replaced too, and
+            another count's report.
 
     Returns:
         The record, and the first 100,000 faults that were skipped.
@@ -161,13 +164,16 @@ def count_to(
         UsageError: `out` or `report` is one of the files that are read.
         KovocabError: as `count`.
     """
-    check_writes(out, corpus, tokenizer, report=report)  # `add_to` may be `out`: it is read before it is replaced
+    check_writes(
+        out, corpus, tokenizer, tokens=tokens, report=report
+    )  # `add_to` may be `out`: it is read before it is replaced
     reading = Reading(column, encoding, normalize, deduplicate, template)
     with _Count(
         corpus, tokenizer, reading, threads, memory, on_error, add_to, fingerprint, log_form, Path(out), engine, address
     ) as counting:
         if not overwrite:
-            counting.check_replaced(out)
+            counting.check_replaced(out, tokens)
+            _check_report(out, report)
         try:
             tables, record = counting.finish()
         except CorpusError as error:
@@ -177,11 +183,32 @@ def count_to(
             raise CorpusError(f"{error} ({report} lists what was skipped)") from error
         write_words(out, tables, record)
         counting.written()
+    if tokens is not None:
+        count_tokens_to(tokens, out, tokenizer, threads=threads, overwrite=True)
     if report is not None and counting.skipped:
         write_report(counting.skipped, report)
     elif report is not None:
         _forget(Path(report))
     return record, counting.skipped
+
+
+def _check_report(out: str | Path, report: str | Path | None) -> None:
+    """See that a report which is there, and not called after `out`, is of the count that is replaced.
+
+    Raises:
+        ArtefactError: it is of another.
+    """
+    if report is None or Path(report) == Path(out).with_suffix(".skipped.jsonl"):
+        return
+    if not Path(report).is_file() or not Path(report).stat().st_size:
+        return
+    before: Record = {}
+    with suppress(CorpusError):
+        before = read_counted(out)
+    if not before.get("skipped", {}).get("faults"):
+        raise ArtefactError(
+            f"{report} lists what another count skipped; --overwrite replaces it, or choose another name"
+        )
 
 
 def _forget(report: Path) -> None:
@@ -346,12 +373,17 @@ class _Count:
             self._kept.close(forget=self._forget)
         self._stack.close()
 
-    def check_replaced(self, out: str | Path) -> None:
-        """See that what is at `out` was counted of the same; errors as `word_counts.check_replaced`."""
+    def check_replaced(self, out: str | Path, tokens: str | Path | None) -> None:
+        """See that what is there was counted of the same; errors as `word_counts.check_replaced`."""
         now = fingerprint_of(self._pass.identities, self._pass.reading)
         parts = [part for record in self._before for part in record["corpus"].get("parts") or [record["corpus"]]]
+        corpus = {"parts": [*parts, now]}
         if Path(out).resolve() not in {Path(path).resolve() for path in self._add_to}:  # else nothing of it is lost
-            check_replaced(out, {"parts": [*parts, now]}, self._loaded.digest)
+            check_replaced(out, corpus, self._loaded.digest)
+        else:
+            corpus = read_counted(out)["corpus"]
+        if tokens is not None:
+            check_tokens(tokens, corpus, self._loaded.digest)
 
     @property
     def skipped(self) -> list[Fault]:

@@ -1,6 +1,5 @@
 """Token counts: how often a tokenizer emits each of its tokens, from word counts or from a corpus, exactly."""
 
-import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,16 +7,17 @@ from pathlib import Path
 import polars as pl
 
 from kovocab import _core
-from kovocab.artefact import check_file, new_file
+from kovocab.artefact import check_table, mark, new_file
 from kovocab.corpus.settings import Encoding, Normalize, Reading, Template
 from kovocab.counting.one_pass import Pass, run
 from kovocab.counting.tally import Tally
-from kovocab.counting.word_counts import check_words, tables_of
+from kovocab.counting.word_counts import check_words, made_from_of, read_counted, tables_of
 from kovocab.errors import TokenizerError
 from kovocab.machine.memory import bound
 from kovocab.machine.threads import threads_of
-from kovocab.ownership import MARK, parquet_of
+from kovocab.ownership import parquet_of
 from kovocab.reading.documents import Corpus
+from kovocab.record import Record
 from kovocab.tokenizer.engine import bpe_of
 from kovocab.tokenizer.script import HANGUL
 from kovocab.tokenizer.tokenizer import Source, load_tokenizer
@@ -103,17 +103,36 @@ def count_tokens_of(path: str | Path, tokenizer: Source, *, threads: int | None 
     return named(total.counts, loaded)
 
 
-def count_tokens_to(out: str | Path, words: str | Path, tokenizer: Source, *, threads: int | None = None) -> None:
+def count_tokens_to(
+    out: str | Path, words: str | Path, tokenizer: Source, *, threads: int | None = None, overwrite: bool = False
+) -> None:
     """Write `count_tokens_of` as the Parquet file `out`.
 
     Raises:
-        ArtefactError: `out` cannot be written, or is there and is something else.
+        ArtefactError: `out` cannot be written, or is there and is something else, or, without `overwrite`, of other
+            words or another tokenizer.
         KovocabError: as `count_tokens_of`.
     """
-    check_file(out, *TOKENS_FILE)
+    record = read_counted(words)
+    made_from = made_from_of(record["corpus"], load_tokenizer(tokenizer).digest)
+    check_table(out, _TOKENS, TOKENS_FILE[1], made_from, overwrite=overwrite)
     table = count_tokens_of(words, tokenizer, threads=threads)
     with new_file(out) as beside:
-        table.write_parquet(beside, metadata={MARK: json.dumps({"verb": _TOKENS})})
+        table.write_parquet(beside, metadata=mark(_TOKENS, made_from))
+
+
+def check_tokens(out: str | Path, corpus: Record, tokenizer: str) -> None:
+    """Check, before words are counted, that a file of token counts which is there is of the same.
+
+    Args:
+        out: The file that is to be written.
+        corpus: What the words' record will say of the corpus.
+        tokenizer: The tokenizer's digest.
+
+    Raises:
+        ArtefactError: it is of another; says what differs.
+    """
+    check_table(out, _TOKENS, TOKENS_FILE[1], made_from_of(corpus, tokenizer), overwrite=False)
 
 
 def named(table: pl.DataFrame, tokenizer: TokenizerJson) -> pl.DataFrame:

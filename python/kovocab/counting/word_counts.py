@@ -45,8 +45,18 @@ class Counted:
     record: Record
     skipped: list[Fault] = field(default_factory=list)
 
-    def save(self, path: str | Path) -> None:
-        """Write the words as Parquet, the record in its metadata under the key `kovocab`."""
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the words as Parquet, the record in its metadata under the key `kovocab`.
+
+        Args:
+            path: The file to write.
+            overwrite: Whether word counts of another corpus or tokenizer are replaced too.
+
+        Raises:
+            ArtefactError: it holds such, or is something else, or cannot be written.
+        """
+        if not overwrite:
+            check_replaced(path, self.record["corpus"], self.record.get("tokenizer"))
         write_words(path, (self.words[at : at + ROWS] for at in range(0, len(self.words), ROWS)), self.record)
 
 
@@ -214,7 +224,7 @@ def combined(parts: Sequence[Record]) -> Record:
     return together
 
 
-def check_replaced(path: str | Path, corpus: Record, tokenizer: str) -> None:
+def check_replaced(path: str | Path, corpus: Record, tokenizer: str | None) -> None:
     """See, before long work, that a file of word counts is of the same corpus, read in the same way, if it is there.
 
     What the corpus' files hold may be other than it was: they are then counted again.
@@ -234,12 +244,12 @@ def check_replaced(path: str | Path, corpus: Record, tokenizer: str) -> None:
         before = read_counted(path)
     except CorpusError:  # damaged: nothing is lost
         return
-    differs = difference(_settings(before["corpus"], before["tokenizer"]), _settings(corpus, tokenizer))
+    differs = difference(made_from_of(before["corpus"], before["tokenizer"]), made_from_of(corpus, tokenizer))
     if differs is not None:
         raise ArtefactError(f"{path} is of other settings: {differs}; --overwrite replaces it, or choose another name")
 
 
-def _settings(corpus: Record, tokenizer: str) -> Record:
+def made_from_of(corpus: Record, tokenizer: str | None) -> Record:
     """What of word counts is as it was asked for: their tokenizer, and of each corpus its files and how it was read."""
     leave_out = ("bytes", "content", "files", "parts")
     read = [

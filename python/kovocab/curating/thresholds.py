@@ -1,15 +1,18 @@
 """The verb: what each `min_count` leaves, so that one sees which suits; one training of candidates for all of them."""
 
+import json
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import polars as pl
 
-from kovocab.artefact import check_file, new_file
-from kovocab.counting.word_counts import load_counted
-from kovocab.errors import NotInstalled, UsageError
+from kovocab.artefact import check_file, check_same, new_file
+from kovocab.counting.word_counts import load_counted, made_from_of, read_counted
+from kovocab.errors import ArtefactError, NotInstalled, UsageError
+from kovocab.ownership import is_marked, marked
+from kovocab.record import Record, as_json
 from kovocab.refining.candidates import Decisions
 from kovocab.refining.intermediate import Begun
 from kovocab.refining.recount import Recount
@@ -67,7 +70,12 @@ def curve(
 
 
 def thresholds(
-    words: str | Path, base: Source, settings: RefineSettings, out: str | Path | None = None
+    words: str | Path,
+    base: Source,
+    settings: RefineSettings,
+    out: str | Path | None = None,
+    *,
+    overwrite: bool = False,
 ) -> tuple[pl.DataFrame, int]:
     """What each threshold would leave of some word counts, and the one that suits so much text.
 
@@ -76,6 +84,7 @@ def thresholds(
         base: The base tokenizer that it was counted for.
         settings: As for `refine`; `min_count` is one of the thresholds.
         out: An SVG of the curve to write, if given.
+        overwrite: Whether a curve of other words or settings, or one that was changed since, is replaced too.
 
     Returns:
         As `curve`, and a threshold.
@@ -83,12 +92,16 @@ def thresholds(
     Raises:
         CorpusError, UsageError, TokenizerError: as `refine`.
         NotInstalled: what draws is not there.
-        ArtefactError: `out` is something else, or cannot be written.
+        ArtefactError: `out` is something else, of something else, or cannot be written.
     """
+    made_from: Record = {}
     if out is not None:
         if Path(out).suffix != ".svg":
             raise UsageError(f"out is {str(out)!r}; wanted the name of an SVG file: curve.svg, say")
         check_file(out, _is_curve, "curve")
+        record = read_counted(words)
+        made_from = {"words": made_from_of(record["corpus"], record["tokenizer"]), "settings": asdict(settings)}
+        _check_curve(Path(out), made_from, overwrite=overwrite)
         _check_drawing()
     counted = load_counted(words)
     begun = Begun.of(counted, base, settings)
@@ -98,7 +111,8 @@ def thresholds(
     found, suits = curve(begun, begun.recount(), settings, steps(size, settings.min_count)), suited_min_count(size)
     if out is not None:
         with new_file(out) as beside:
-            beside.write_text(drawn(found, suits), encoding="utf-8", newline="\n")
+            said = f"{_MARK}\n<!-- of {as_json(made_from).decode().replace('--', _DASHES)} -->\n"
+            beside.write_text(marked(said + drawn(found, suits), *_COMMENT), encoding="utf-8", newline="\n")
     return found, suits
 
 
@@ -130,15 +144,38 @@ def drawn(found: pl.DataFrame, suits: int) -> str:
         )
 
     both = panel("new_tokens", "new tokens", "#2f6fdd") & panel("tokens_per_word", "tokens per word", "#d9622b")
-    return f"{_MARK}\n{vl_convert.vegalite_to_svg(both.configure(font='sans-serif').to_dict())}\n"
+    return f"{vl_convert.vegalite_to_svg(both.configure(font='sans-serif').to_dict())}\n"
 
 
 _MARK = "<!-- a curve of kovocab thresholds -->"
+_COMMENT = ("<!-- ", " -->")
+_DASHES = "-\\u002d"
+"""Two dashes, which no comment may hold, in JSON."""
 
 
 def _is_curve(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(len(_MARK)) == _MARK.encode()
+
+
+def _check_curve(path: Path, made_from: Record, *, overwrite: bool) -> None:
+    """See that a curve which is there is of the same, and as it was written.
+
+    Raises:
+        ArtefactError: it is not.
+    """
+    if overwrite or not path.is_file() or not path.stat().st_size:
+        return
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n", 2)
+    try:
+        before = json.loads(lines[1].removeprefix("<!-- of ").removesuffix(" -->"))
+    except (ValueError, LookupError):  # of an earlier version
+        before = {}
+    check_same(path, before if isinstance(before, dict) else {}, made_from, overwrite=False)
+    if not is_marked(path, *_COMMENT):
+        raise ArtefactError(
+            f"{path} is a curve that was changed since it was written; wanted another --out, or --overwrite"
+        )
 
 
 def _check_drawing() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from kovocab.artefact import check_file, new_file
 from kovocab.errors import ArtefactError
 from kovocab.evaluating.form import Evaluation
-from kovocab.record import Record, as_json, parsed
+from kovocab.record import Record, as_json, difference, parsed
 
 FILE = "evaluation.json"
 
@@ -40,7 +40,15 @@ def check_out(path: Path) -> None:
     check_file(path, _is_evaluation, "evaluation")
 
 
-def check_replaced(path: Path, texts: Mapping[str, str], models: Collection[str], *, tasks: bool) -> None:
+def check_replaced(
+    path: Path,
+    texts: Mapping[str, str],
+    models: Collection[str],
+    *,
+    tasks: bool,
+    unlearned: bool = True,
+    settings: Mapping[str, Any] | None = None,
+) -> None:
     """See, before long work, that no figures are lost: an evaluation that is there is of these texts and models.
 
     Args:
@@ -48,9 +56,12 @@ def check_replaced(path: Path, texts: Mapping[str, str], models: Collection[str]
         texts: What is measured on: by source, the hash of its text.
         models: What they are called.
         tasks: Whether tasks are run.
+        unlearned: Whether unlearned tokens are looked for.
+        settings: Of those that a record has, what figures depend on besides.
 
     Raises:
-        ArtefactError: it is of another text, of a model that is not measured now, or holds tasks that are not run now.
+        ArtefactError: it is of another text or settings, of a model that is not measured now, or holds tasks or
+            unlearned tokens that are not looked at now.
     """
     if not path.is_file() or not path.stat().st_size:
         return
@@ -59,6 +70,9 @@ def check_replaced(path: Path, texts: Mapping[str, str], models: Collection[str]
     lost += [f"its text of {each['source']} is another" for each in before["texts"]
              if texts.get(each["source"]) != each["sha256"]]  # fmt: skip
     lost += ["it holds tasks, and now none are run"] if before["tasks"] and not tasks else []
+    lost += ["it holds unlearned tokens, and now none are looked for"] if before["unlearned"] and not unlearned else []
+    if differs := difference(before, {"settings": dict(settings)} if settings else {}):
+        lost.append(differs)
     if lost:
         raise ArtefactError(f"{path} is of other settings: {lost[0]}; --overwrite replaces it, or choose another --out")
 

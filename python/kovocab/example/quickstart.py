@@ -117,7 +117,7 @@ def walk(
     _run("export", stage=out, out=f"{out}/export", name="kovocab-quickstart", overwrite=True)
     if corpus is None:  # of your own text nothing is held out
         _run("evaluate", corpus=f"{out}/held_out.txt", tokenizers=[base, f"{out}/export"])
-    page = _page(out)
+    page = _page(out, overwrite=overwrite)
     by_hand = ["curate", f"{out}/tokenizer", "--words", words, "--base", base, "--corpus", korean]
     print(_report(out), *page, f"choose tokens by hand: kovocab {shlex.join(by_hand)}", sep="\n", flush=True)
 
@@ -133,12 +133,14 @@ def _run(verb: str, **settings: Any) -> None:
         raise KovocabError(f"`kovocab {verb}` failed with exit code {code}")
 
 
-def _page(out: Path) -> list[str]:
+def _page(out: Path, *, overwrite: bool) -> list[str]:
     """Have the run's report written, and give the line that says where it is; or how to get it."""
     if not all(find_spec(package) for package in ("altair", "vl_convert")):
         return [f"for a report: pip install 'kovocab[report]', and kovocab report {out}"]
-    _run("report", run=out)
-    return [f"the report, open it: {out / 'report.html'}"]
+    page = out / "report.html"
+    # That of an earlier walk is replaced, as all of it is; one that somebody changed when told so.
+    _run("report", run=out, **({"overwrite": True} if overwrite or is_marked(page, "<!-- ", " -->") else {}))
+    return [f"the report, open it: {page}"]
 
 
 def _check_same(out: Path, settings: Record) -> None:

@@ -20,7 +20,7 @@ from kovocab.expanding.split_rows import plain_embeddings
 from kovocab.exporting.card import model_card
 from kovocab.exporting.languages import Scripts
 from kovocab.exporting.measured import section
-from kovocab.exporting.metadata import check_licence, named_datasets, without_places
+from kovocab.exporting.metadata import check_licence, check_name, named_datasets, without_places
 from kovocab.hub import HUB_ID
 from kovocab.record import RECORD, Record, check_files, read_record, write_record
 from kovocab.tokenizer.companions import CONFIG as TOKENIZER_CONFIG
@@ -101,7 +101,7 @@ def export(
     if not (stage / RECORD).is_file():
         stage = stage_of(stage)
     source = read_record(stage, "fit")
-    name = name or out.resolve().name
+    name = check_name(name) or out.resolve().name
     settings: Record = {"dtype": dtype, "license": license, "base_model": base_model}
     settings |= {"datasets": named} if named else {}
     if pad_to_multiple_of is not None:

@@ -56,6 +56,17 @@ def check_licence(licence: str | None) -> None:
         raise UsageError(f"license is {licence!r}; wanted an identifier as the hub has them: apache-2.0 or other, say")
 
 
+def check_name(name: str | None) -> str | None:
+    """See that what the card is to call a model is a line that can stand in its example; it is handed back.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if name is not None and (not name.strip() or not name.isprintable() or {*name} & {'"', "\\"}):
+        raise UsageError(f"name is {name!r}; wanted a line without quotes and backslashes: SOLAR-10.7B-ko, say")
+    return name
+
+
 def named_datasets(given: str | Sequence[str] | None) -> list[str]:
     """Names of datasets on the hub, as a list without repeats.
 

@@ -11,6 +11,7 @@ _UNION = re.compile(
 )
 _EXPECTED = re.compile(r"Expected a (.*?)(?:\. Got value: (.*))?")
 _NO_PATH = re.compile(r"- Expected a path but .*? either not accessible or invalid (- .*|Problem .*)")
+_NO_VALUE = re.compile(r"argument (--[\w.]+)(?:/\S+)?: expected (?:one argument|at least one argument)")
 _UNKNOWN = re.compile(r"Option '([^']+)' is not accepted")
 
 KINDS = {
@@ -32,7 +33,10 @@ def plain(error: str, args: Sequence[str]) -> str:
         error: What jsonargparse raised.
         args: The command line, which has the numbers of stages.
     """
-    path, text, kinds, value = _innermost(" ".join(error.split()))
+    said = " ".join(error.split())
+    if bare := _NO_VALUE.fullmatch(said):
+        return f"{bare[1]} has nothing behind it; wanted its value"
+    path, text, kinds, value = _innermost(f"{said} ''" if said.endswith(" value:") else said)  # of an empty value
     if not path:
         return text
     if unknown := _UNKNOWN.fullmatch(text):

@@ -94,7 +94,14 @@ def evaluate(asked: Asked, budget: Budget, how: Measuring, reading: Reading | No
     _check_named(named)
     if out is not None and not asked.overwrite:
         hashes = {text.source: text.sha256 for text in texts}
-        check_replaced(out, hashes, [each.name for each in named], tasks=asked.tasks is not None)
+        check_replaced(
+            out,
+            hashes,
+            [each.name for each in named],
+            tasks=asked.tasks is not None,
+            unlearned=how.unlearned,
+            settings={"context": how.context, "stride": how.stride},
+        )
 
     def trained(each: Named, subject: Subject) -> Floats | None:
         stage = each.kind == "stage" and run is not None

@@ -4,9 +4,9 @@ import json
 import sys
 from pathlib import Path
 
-from kovocab.artefact import check_file, new_file
+from kovocab.artefact import check_file, check_table, mark, new_file
 from kovocab.data.coverage import Coverage, coverage
-from kovocab.ownership import MARK, parquet_of
+from kovocab.ownership import parquet_of
 from kovocab.planning.forecast import forecast
 from kovocab.planning.setup import devices_of
 from kovocab.record import Record
@@ -35,7 +35,11 @@ def tell_coverage(configuration: Configuration) -> None:
     given = configuration.config_init
     blocks = data.batch_size * devices_of(trainer) * trainer.accumulate_grad_batches
     stages = stage_plans(given.schedule, given.stages, given.defaults, blocks * data.packing.length)
-    data.plan(planned(stages, blocks))
+    run = planned(stages, blocks)
+    data.plan(run)
+    made_from: Record = {"data": data.identity(), "stages": [list(stage) for stage in run]}
+    if config.out is not None:
+        check_table(config.out, "coverage", OUT, made_from, overwrite=config.overwrite)
     for line in forecast(data, config.model.model):
         print(line, file=sys.stderr)
     data.prepare_data()
@@ -48,7 +52,7 @@ def tell_coverage(configuration: Configuration) -> None:
         distilling.append({"stage": stage.number, "epochs": max(each["epochs"] for each in served)})
     if config.out is not None:
         with new_file(config.out) as beside:
-            found.tokens.write_parquet(beside, metadata={MARK: json.dumps({"verb": "coverage"})})
+            found.tokens.write_parquet(beside, metadata=mark("coverage", made_from))
     if config.log == "json":
         print(json.dumps({"sources": found.sources, **found.summary(), "distilling": distilling}))
         return

@@ -13,9 +13,10 @@ from pathlib import Path
 import polars as pl
 
 from kovocab.building.target import build_target
+from kovocab.corpus.faults import POLARS_ERRORS, first_line
 from kovocab.counting.token_counts import count_tokens
 from kovocab.counting.word_counts import load_counted, read_counted
-from kovocab.errors import TokenizerError, UsageError, quantity
+from kovocab.errors import ArtefactError, TokenizerError, UsageError, quantity
 from kovocab.record import Record, check_files, read_record
 from kovocab.refining.base_folder import made_plan
 from kovocab.refining.candidates import Rows, Vocabulary
@@ -114,7 +115,11 @@ def _opened(
     check_refined_from(tokenizer, record, words, base)
     refined = RefineSettings(script=record["settings"].get("script", "Hangul"))
     begun = Begun.of(load_counted(words), base, refined, candidates)
-    there = pl.read_parquet(Path(tokenizer) / "vocabulary.parquet", glob=False)["token"]
+    table = Path(tokenizer) / "vocabulary.parquet"
+    try:
+        there = pl.read_parquet(table, glob=False)["token"]
+    except POLARS_ERRORS as error:
+        raise ArtefactError(f"{table} cannot be read: {first_line(error)}; wanted it as refine left it") from error
     vocabulary = begun.candidates.without(~begun.candidates.rows(there.to_list()))
     if vocabulary.size != record["new_tokens"]:
         raise UsageError(

@@ -21,7 +21,7 @@ from kovocab.evaluating.evaluation import FILE, read_evaluation
 from kovocab.evaluating.places import check_run, read_places
 from kovocab.evaluating.texts import Budget, held_out
 from kovocab.ownership import parquet_of
-from kovocab.record import RECORD, Record, expanded_of, read_model, read_record
+from kovocab.record import RECORD, Record, as_json, expanded_of, read_model, read_record
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
@@ -79,6 +79,13 @@ class Gathered:
     def refined(self) -> Record | None:
         """The record of refine."""
         return None if self.expanded is None else self.expanded["tokenizer"]
+
+    @property
+    def model(self) -> str | None:
+        """What tells the model that the run began with from others."""
+        if self.expanded is None:
+            return None
+        return hashlib.blake2b(as_json(self.expanded), digest_size=16).hexdigest()
 
     @property
     def first_new_id(self) -> int | None:

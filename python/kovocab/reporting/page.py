@@ -23,8 +23,8 @@ _CHARTS = {"text"}
 """Sections that are charts alone."""
 
 
-def page(found: Gathered, language: Language) -> str:
-    """A report, as HTML."""
+def page(found: Gathered, language: Language, of: str) -> str:
+    """A report, as HTML; `of` is what it says for machines that it is of."""
     say = Words(language)
     title = f"{say('title')}: {found.name}"
     body = []
@@ -37,6 +37,7 @@ def page(found: Gathered, language: Language) -> str:
         f'<!doctype html>\n<html lang="{language}">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="generator" content="kovocab report">\n'
+        f'<meta name="kovocab" content="{escaped(of)}">\n'
         '<link rel="icon" href="data:,">\n'
         f"<title>{escaped(title)}</title>\n<style>\n{STYLE.read_text(encoding='utf-8')}</style>\n</head>\n<body>\n"
         f"<header><h1>{escaped(title)}</h1>\n{tiles(_facts(found, say))}</header>\n{drawn}</body>\n</html>\n"

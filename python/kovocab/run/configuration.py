@@ -107,6 +107,8 @@ class Configuration(LightningCLI):
         add("--evaluate_stages", type=bool, default=True, help="fit: measure bits per byte at the end of each stage")
         add("--evaluate_documents", type=int | None, default=None, help="fit: on how many documents of a source")
         add("--evaluate_bytes", type=int | None, default=BYTES, help="fit: and on how many bytes, but for one document")
+        if self.verb in ("coverage", "predict"):
+            add("--overwrite", type=bool, default=False, help="replace a file of another model, other data or stages")
         if self.verb == "coverage":
             add("--out", type=str | None, default=None, help="a Parquet file to write, a row a new token")
             add("--log", type=Literal["text", "json"], default="text", help="a table, or a JSON object")

@@ -27,6 +27,7 @@ USED: dict[str, dict[str, tuple[tuple[str, ...], str, Any]]] = {
         "evaluate_stages": (("fit",), "measure bits per byte of each source at the end of each stage", True),
         "predictions": (("predict",), "the Parquet file to write", "predictions.parquet"),
         "out": (("coverage",), "a Parquet file to write, a row a new token", None),
+        "overwrite": (("coverage", "predict"), "replace a file of another model, other data or stages", False),
     },
     "the machine that is planned for": {
         "gpu": (("plan",), "by its name, H100 say; also the default where the trainer is not a cpu's", None),

@@ -6,7 +6,7 @@ and not by id, so no text is cut otherwise for that.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -199,7 +199,9 @@ def _rendered(instruct: Model) -> tuple[list[dict[str, str]], str] | None:
             said = " ".join(str(error).split())
             continue
         return messages, text
-    raise TokenizerError(f"the chat template of {instruct.called} makes nothing of {json.dumps(CHATS[-1])}: {said}")
+    raise TokenizerError(
+        f"the chat template of {instruct.called} makes nothing of {json.dumps(CHATS[-1])}: {said}; wanted one that does"
+    )
 
 
 def open_any(model: Model) -> Any:
@@ -222,9 +224,13 @@ def _compare(before: Model, after: Model, rows: Sequence[int], *, renamed: set[i
     for row in rows:
         if old.get(row) != new.get(row) and not (row in renamed and row in new):
             raise ModelError(
-                f"id {row:,} is {old.get(row)!r} in the tokenizer of {before.called} and {new.get(row)!r} in that of "
-                f"{after.called}; wanted {wanted}"
+                f"id {row:,} is {_named(old, row)} in the tokenizer of {before.called} and {_named(new, row)} in that "
+                f"of {after.called}; wanted {wanted}"
             )
+
+
+def _named(tokens: Mapping[int, str], row: int) -> str:
+    return repr(tokens[row]) if row in tokens else "no token"
 
 
 def _model_alone(tokenizer: TokenizerJson) -> Any:

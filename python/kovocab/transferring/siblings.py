@@ -37,6 +37,9 @@ _FREE = re.compile(
 )
 """Keys of config.json in which siblings may differ: what the layers compute does not depend on them."""
 
+_PLAIN = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
+"""Kinds of floating-point numbers that are weights by themselves, as safetensors spells them."""
+
 _NOT_WEIGHTS = re.compile(r".*rotary_emb\.inv_freq")
 """Tensors that older files hold and nobody reads."""
 
@@ -73,6 +76,12 @@ class Model:
         return self.head == self.embedding
 
     @property
+    def dtype(self) -> str:
+        """What its input embeddings are kept in: bfloat16, say."""
+        kind = self.weights.entries[self.embedding].dtype
+        return _PLAIN.get(kind, kind)
+
+    @property
     def by_token(self) -> list[str]:
         """The names of what has a row for each token."""
         return [name for name in dict.fromkeys((self.embedding, self.head, self.bias)) if name is not None]
@@ -105,6 +114,10 @@ def open_model(source: str, stack: ExitStack) -> Model:
     """
     check_model_folder(source)
     folder = local(source, weights=True)
+    if not folder.is_dir():
+        raise ModelError(
+            f"there is no model {source}: no such folder; wanted the folder of a model, or a name on the hub: user/name"
+        )
     tokenizer = load_tokenizer(folder)
     with model_errors(f"the model {source} cannot be opened"):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
@@ -122,10 +135,16 @@ def open_model(source: str, stack: ExitStack) -> Model:
                 f"{source} has no tensor {name}, where a {_architecture(config)} has what belongs to its tokens; load "
                 "it with transformers and save it again"
             )
-        if (rows := weights.entries[name].shape[0]) != said:
+        shape = weights.entries[name].shape
+        if len(shape) != (1 if name == bias else 2):
+            raise ModelError(f"{name} of {source} has the shape {list(shape)}; wanted a row for each token")
+        if shape[0] != said:
             raise ModelError(
-                f"{name} of {source} has {rows:,} rows, and vocab_size is {said:,} in its {CONFIG}; wanted as many"
+                f"{name} of {source} has {shape[0]:,} rows, and vocab_size is {said:,} in its {CONFIG}; wanted as many"
             )
+    for name in sorted(names):
+        if (kind := weights.entries[name].dtype).startswith("F8") or "F4" in kind or "F6" in kind:
+            raise ModelError(f"{name} of {source} is {kind}; wanted plain weights: {', '.join(_PLAIN)}")
     if model.rows < tokenizer.size:
         raise ModelError(
             f"{source} has {model.rows:,} embedding rows and its tokenizer {tokenizer.size:,} tokens; wanted a row for "
@@ -179,6 +198,9 @@ def check_related(base: Model, other: Model, wanted: str, *, may_be_untied: bool
         has, lacks = (base, other) if name in base.names else (other, base)
         raise ModelError(f"{has.called} has the tensor {name}, which {lacks.called} has not; wanted {wanted}")
     for name in sorted(base.names):
+        kinds = [model.weights.entries[name].dtype for model in (base, other)]
+        if kinds[0] != kinds[1] and not _PLAIN.keys() >= {*kinds}:
+            raise ModelError(f"{name} is {kinds[1]} in {other.called} and {kinds[0]} in {base.called}; wanted {wanted}")
         shape, there = (list(model.weights.entries[name].shape) for model in (base, other))
         if shape[1:] != there[1:] or (name not in base.by_token and shape != there):
             raise ModelError(

@@ -20,6 +20,8 @@ BLOCK = 1 << 24
 
 _NARROW = (torch.bfloat16, torch.float16)
 
+_BASE, _ADAPTED, _INSTRUCT = "the base", "the adapted model", "the instruct model"
+
 
 @dataclass(frozen=True)
 class Ids:
@@ -94,7 +96,7 @@ class Sums:
         yield from self._moved(name, matrix.base, 0, ids.old)
         for start, stop in self._cut(name, ids.old, ids.chat):
             rows = self._instruct.rows(matrix.base, start, stop)
-            yield self._checked(name, rows).to(self._adapted.rows(name, 0, 1).dtype)
+            yield _checked(name, rows, _INSTRUCT).to(self._adapted.rows(name, 0, 1).dtype)
         for start, stop in self._cut(name, ids.old, ids.old + ids.new):
             yield self._new(name, matrix, start, stop)
         without = ids.old + ids.new  # rows of the adapted model that have no token
@@ -111,14 +113,16 @@ class Sums:
     def _moved(self, name: str, base: str, start: int, stop: int) -> Iterator[Tensor]:
         for first, last in self._cut(name, start, stop):
             parts = [
-                self._checked(name, weights.rows(called, first, last))
-                for weights, called in ((self._adapted, name), (self._base, base), (self._instruct, base))
-            ]
-            yield self._checked(name, moved(parts[0], parts[1], parts[2], self._scale))
+                _checked(called, weights.rows(called, first, last), whose)
+                for weights, called, whose in (
+                    (self._adapted, name, _ADAPTED), (self._base, base, _BASE), (self._instruct, base, _INSTRUCT)
+                )
+            ]  # fmt: skip
+            yield self._summed(name, moved(parts[0], parts[1], parts[2], self._scale))
 
     def _new(self, name: str, matrix: Matrix, start: int, stop: int) -> Tensor:
         """Rows of new tokens, by their ids in the adapted model."""
-        rows = self._checked(name, self._adapted.rows(name, start, stop))
+        rows = _checked(name, self._adapted.rows(name, start, stop), _ADAPTED)
         if matrix.pieces is None or self._scale == 0:
             return rows
         pieces = matrix.pieces[start - self._ids.old : stop - self._ids.old]
@@ -132,15 +136,17 @@ class Sums:
         bags = torch.tensor([wanted[piece] for each in pieces for piece in each])
         starts = torch.tensor([0, *accumulate(len(each) for each in pieces)][:-1])
         moves = functional.embedding_bag(bags, change.reshape(len(wanted), -1), starts, mode="mean").reshape(rows.shape)
-        return self._checked(name, (rows.to(wide) + self._scale * moves).to(rows.dtype))
+        return self._summed(name, (rows.to(wide) + self._scale * moves).to(rows.dtype))
 
-    def _checked(self, name: str, block: Tensor) -> Tensor:
-        if not is_finite(block):
-            raise ModelError(
-                f"{name} holds what is no number, in one of the three models or in their sum; wanted weights that are "
-                "numbers (float16 ends at 65,504)"
-            )
-        return block
+    def _summed(self, name: str, block: Tensor) -> Tensor:
+        kind = str(block.dtype).removeprefix("torch.")
+        return _checked(name, block, f"the sum with scale {self._scale:g}, as {kind}")
+
+
+def _checked(name: str, block: Tensor, whose: str) -> Tensor:
+    if not is_finite(block):
+        raise ModelError(f"{name} holds what is no number in {whose}; wanted finite weights")
+    return block
 
 
 def moved(adapted: Tensor, base: Tensor, instruct: Tensor, scale: float) -> Tensor:

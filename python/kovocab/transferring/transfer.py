@@ -20,7 +20,7 @@ from kovocab.expanding.expand import hub_id
 from kovocab.expanding.row_counts import meaning, without_token
 from kovocab.exporting.export import fill_generation
 from kovocab.exporting.languages import Scripts
-from kovocab.exporting.metadata import check_licence, named_datasets, public_name, without_places
+from kovocab.exporting.metadata import check_licence, check_name, named_datasets, public_name, without_places
 from kovocab.ownership import identity
 from kovocab.record import RECORD, Record, check_block, check_files, expanded_of, read_record, write_record
 from kovocab.tokenizer.script import script_of
@@ -90,7 +90,7 @@ def transfer(
         made = three.adapted.folder
         record = read_record(made, "expand", "fit", "export") if (made / RECORD).is_file() else None
         made_from: Record = {
-            "name": name or out.resolve().name,
+            "name": check_name(name) or out.resolve().name,
             "settings": {"scale": scale, "move_new_rows": move_new_rows, "license": license},
             **{key: _source(model) for key, model in three._asdict().items()},
         }
@@ -154,6 +154,16 @@ def _checked(three: Three, record: Record | None) -> Ids:
     return ids
 
 
+def _coarser(base: Model, instruct: Model) -> str | None:
+    """What is to be said of a change that is between weights of two kinds."""
+    if base.dtype == instruct.dtype:
+        return None
+    return (
+        f"The base's weights are {base.dtype} and the instruct model's {instruct.dtype}: what was added holds the "
+        "rounding of the coarser one too."
+    )
+
+
 def _write(
     folder: Path, out: Path, three: Three, ids: Ids, made_from: Record, adapted_record: Record | None
 ) -> dict[str, str]:
@@ -173,6 +183,7 @@ def _write(
     adapted = three.adapted
     reader = reader_needed(read_json(folder, CONFIG) or {})
     said = (
+        _coarser(three.base, three.instruct),
         None if reader is None else f"Reading it needs {reader}.",
         None if has_chat else "The instruct model has no chat template, and so this one has none.",
         lost,
