@@ -27,6 +27,17 @@ BYTES: Final = _byte_characters()
 _BYTE_OF: Final = {character: byte for byte, character in enumerate(BYTES)}
 
 
+def raw_bytes(token: str) -> bytes:
+    """The bytes that a byte-level file's token is; those of its text where it is made of others, as added ones may be.
+
+    As the library's decoder has it.
+    """
+    try:
+        return bytes(_BYTE_OF[character] for character in token)
+    except KeyError:
+        return token.encode()
+
+
 class Spelling:
     """That of a SentencePiece-style file, which is the notation itself."""
 

@@ -168,5 +168,7 @@ class TokenizerJson:
 
     def model_alone(self) -> "TokenizerJson":
         """The model by itself: text is taken as it stands, and merges have to reach each token."""
-        model = replace(self.model, ignore_merges=False) if isinstance(self.model, BpeModel) else self.model
+        model = self.model
+        if isinstance(model, BpeModel) and model.ignore_merges:
+            model = replace(model, ignore_merges=False)
         return TokenizerJson(model, name=self.name)
