@@ -112,7 +112,8 @@ def check_base_ids(base: TokenizerJson, target: TokenizerJson, vocabulary: "pl.D
     new = (spelled for token in tokens if (spelled := spelling.spell(token)) not in old)
     wanted = old | {token: i for i, token in enumerate(new, base.size)}
     got = target.ids
-    if others := {token for token, _ in wanted.items() ^ got.items()}:
+    if wanted != got:
+        others = {token for token, _ in wanted.items() ^ got.items()}
         token = min(others, key=lambda token: (wanted.get(token, len(got)), token))
         kind = "base" if token in old else "new"
         raise TokenizerError(
