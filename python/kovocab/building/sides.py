@@ -39,11 +39,13 @@ class OfBase(Reference):
         self._raw, self._begins = _decoder(self.document)
 
     def encode(self, texts: Sequence[str], *, template: bool = False) -> list[list[int]]:
+        """As `Reference.encode`, by the engine."""
         if self._engine is None or template:
             return super().encode(texts, template=template)
         return self._engine.encode(texts)
 
     def decode(self, ids: Sequence[int], *, special: bool = True) -> str:
+        """As `Reference.decode`, of what the bytes of each id are."""
         if special and self._raw:
             try:
                 text = b"".join(map(self._raw.__getitem__, ids)).decode()
@@ -62,6 +64,7 @@ class OfTarget(Reference):
         self._ids = 0
 
     def encode(self, texts: Sequence[str], *, template: bool = False) -> list[list[int]]:
+        """As `Reference.encode`; of a text that was encoded before, what came then."""
         if template:
             return super().encode(texts, template=True)
         if self._ids > _REMEMBERED:

@@ -161,8 +161,7 @@ class TokenizerJson:
     @cached_property
     def texts(self) -> dict[str, int]:
         """Every token's id, each token as word counts write it, not as the file spells it; added ones as they are."""
-        vocab = self.model.vocab
-        return {**dict(zip(self.spelling.read_all(vocab), vocab.values(), strict=True)), **self._added_ids}
+        return {**dict(zip(self._read, self.model.vocab.values(), strict=True)), **self._added_ids}
 
     @cached_property
     def merged(self) -> Set[str]:
@@ -172,9 +171,12 @@ class TokenizerJson:
     @cached_property
     def text_of(self) -> dict[int, str]:
         """The token of every id that has one, as in `texts`; also where an added token of another id has its text."""
-        vocab = self.model.vocab
-        read = dict(zip(vocab.values(), self.spelling.read_all(vocab), strict=True))
+        read = dict(zip(self.model.vocab.values(), self._read, strict=True))
         return read | {token.id: token.content for token in self.added_tokens}
+
+    @cached_property
+    def _read(self) -> list[str]:
+        return self.spelling.read_all(self.model.vocab)
 
     @property
     def size(self) -> int:
