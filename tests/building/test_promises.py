@@ -1,5 +1,6 @@
 """The promises: kept on real text and on random strings; and each check catches a target that breaks it."""
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kovocab.building.promises import (
+    _PLANES,
     check_base_ids,
     check_decoding,
     check_model,
@@ -65,9 +67,15 @@ def test_the_base_s_side_is_the_engine_s_and_what_is_written_the_library_s(
     monkeypatch.setattr(Reference, "encode", encode)
     check_promises(base, target, SENTENCES, rows, model)
     assert len(encoded) == len(set(encoded))
-    monkeypatch.setattr("kovocab.building.promises.encode", lambda document, texts: [[5]] * len(texts))
+    monkeypatch.setattr("kovocab.building.sides.Encoder.encode", lambda self, texts: [[5]] * len(texts))
     with pytest.raises(TokenizerError, match="promise 2"):
         check_promises(base, target, SENTENCES, rows, model)
+
+
+def test_planes_that_are_left_out_hold_no_assigned_character() -> None:
+    left_out = set(range(0x110000)).difference(*_PLANES)
+    assert {unicodedata.category(chr(i)) for i in left_out} == {"Cn", "Co"}
+    assert min(left_out) == 0x40000
 
 
 @pytest.fixture(scope="module")

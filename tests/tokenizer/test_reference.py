@@ -13,7 +13,7 @@ from kovocab import count_tokens
 from kovocab.errors import TokenizerError
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import base_pieces, load_tokenizer
-from kovocab.tokenizer.tokenizer_json import OtherModel, TokenizerJson
+from kovocab.tokenizer.tokenizer_json import BpeModel, OtherModel, TokenizerJson
 from support.vocabularies import in_use_elsewhere
 
 
@@ -96,6 +96,26 @@ def test_a_later_version_is_told_to_give_the_path(base: TokenizerJson) -> None:
         pytest.skip("this version of tokenizers gives a Tokenizer's file back")
     with pytest.raises(TokenizerError, match=r"a Tokenizer does not give its tokenizer\.json; wanted a path"):
         load_tokenizer(library)
+
+
+@pytest.mark.parametrize("name", ["mistral_v1", "gpt2"])
+def test_the_file_on_one_line_is_json_as_python_writes_it(data: Path, name: str) -> None:
+    document = load_tokenizer(data / "tokenizers" / name / "tokenizer.json")
+    every = "".join(chr(i) for i in range(0x110000) if not 0xD800 <= i < 0xE000)
+    assert isinstance(document.model, BpeModel)
+    model = replace(document.model, vocab={**document.model.vocab, every: 99_999}, merges=[*document.model.merges])
+    for each in (document, replace(document, model=model), replace(document, model=replace(model, merges=[]))):
+        assert each.text == json.dumps(each._to_json(), ensure_ascii=False, separators=(",", ":"))
+
+
+def test_the_model_alone_of_a_reference_is_that_of_its_file(base: TokenizerJson) -> None:
+    tokens = ["▁안녕", "안녕", "<s>", "a b", "▁the▁the"]
+    assert isinstance(base.model, BpeModel)
+    for ignore_merges in (False, True):
+        document = replace(base, model=replace(base.model, ignore_merges=ignore_merges))
+        alone = Reference.alone(Reference(document))
+        assert alone.encode(tokens) == Reference(document.model_alone()).encode(tokens)
+        assert alone.document == document.model_alone()
 
 
 def test_errors_name_the_file(base_model_file: Path) -> None:

@@ -10,5 +10,6 @@ pieces        new pieces in a tokenizer.model
 ranked_model  tokenizer.model made from the order of tokenizer.json's merges
 target        the target of either kind
 saving        the target's files, and what a base's folder says beside
+sides         the base by the engine, what was written by the library
 promises      what a target must keep, checked
 """

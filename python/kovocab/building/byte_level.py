@@ -63,7 +63,7 @@ def scaffold(character: str) -> str:
 
 def scaffolds(base: TokenizerJson, tokens: Collection[str]) -> list[str]:
     """The scaffolds that a vocabulary of these tokens needs and a base lacks, in order."""
-    known = _known(base)
+    known = base.merged
     needed = missing_scaffolds(base, tokens)
     return sorted({prefix for character, prefix in needed.items() if character in tokens or character in known})
 
@@ -72,7 +72,7 @@ def missing_scaffolds(base: TokenizerJson, tokens: Iterable[str]) -> dict[str, s
     """The scaffold that each character of `tokens` needs and a base lacks; nothing of a character that needs none."""
     if not base.spelling.byte_level:
         return {}
-    known = _known(base)
+    known = base.merged
     needed = {character: scaffold(character) for character in _characters(tokens)}
     return {character: prefix for character, prefix in needed.items() if prefix and prefix not in known}
 
@@ -96,7 +96,7 @@ def place_over_bytes(base: TokenizerJson, merges: Sequence[Merge], rows: Sequenc
     Returns:
         Pairs of tokens as the file spells them.
     """
-    spell, known = base.spelling.spell, _known(base)
+    spell, known = base.spelling.spell, base.merged
     tokens = dict.fromkeys(token for token, _, _ in rows)
     used = {character for character in _characters(tokens) if character in tokens or character in known}
     prefixes = {scaffold(character) for character in used} | {token for token in known if _begins(token, script)}
@@ -124,20 +124,15 @@ def _with_splits(
 
     Merges above have changed which parts the base's own tokens of the script meet.
     """
-    spell, known, text_of = base.spelling.spell, _known(base), base.text_of
+    spell, known = base.spelling.spell, base.merged
+    of_script = {i: token for i, token in base.text_of.items() if len(token) > 1 and script.can_be_new(token)}
     for merge in merges:
         yield merge
-        token = text_of[base.model.vocab["".join(merge)]]
-        if len(token) > 1 and script.can_be_new(token):
+        if token := of_script.get(base.model.vocab["".join(merge)]):
             for at in range(1, len(token)):
                 left, right = token[:at], token[at:]
                 if (left in known or left in tokens) and (right in known or right in tokens):
                     yield spell(left), spell(right)
-
-
-def _known(base: TokenizerJson) -> Collection[str]:
-    """The base's tokens that text is merged to: added ones are found before, and merge with nothing."""
-    return base.texts.keys() - {token.content for token in base.added_tokens}
 
 
 def _characters(tokens: Iterable[str]) -> set[str]:

@@ -18,7 +18,7 @@ NO_CUT = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPr
 
 def merges_script(tokens: Iterable[str], script: Script) -> bool:
     """Whether a base with these tokens merges the script by itself: new merges then stand above all its own."""
-    return any(len(token) > 1 and script.holds(token) for token in tokens)
+    return script.holds("\n".join(token for token in tokens if len(token) > 1))
 
 
 def check_style(base: TokenizerJson) -> BpeModel:

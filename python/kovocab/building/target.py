@@ -8,6 +8,7 @@ text of the script, so every token comes out of its own text. See `docs/tokenize
 
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from kovocab.building import byte_level
@@ -61,7 +62,7 @@ def build_target(base: TokenizerJson, vocabulary: "pl.DataFrame", script: Script
     model = check_kind(base)
     vocabulary = byte_level.without_scaffolds(vocabulary) if in_bytes else vocabulary
     added = {token.content for token in base.added_tokens}
-    base_tokens = base.texts.keys() - added
+    base_tokens = base.merged
     rows = list(read_rows(vocabulary, base_tokens, added, script))
     if in_bytes:
         merges = byte_level.place_over_bytes(base, model.merges, rows, script)
@@ -70,7 +71,7 @@ def build_target(base: TokenizerJson, vocabulary: "pl.DataFrame", script: Script
     new = [token for token, _, _ in rows if token not in base_tokens]
     new += byte_level.scaffolds(base, {token for token, _, _ in rows})
     # tokenizers renumbers an added token that the model does not hold as soon as the model grows.
-    vocab = dict(sorted(base.ids.items(), key=lambda item: item[1]))
+    vocab = dict(sorted(base.ids.items(), key=itemgetter(1)))
     vocab |= {base.spelling.spell(token): i for i, token in enumerate(new, base.size)}
     return replace(base, model=replace(model, vocab=vocab, merges=merges))
 

@@ -57,7 +57,9 @@ class Vocabulary:
             .unique("token", keep="first", maintain_order=True)
         )
         needed = scaffolds or {}
-        lists = ["".join(sorted({needed[c] for c in token if c in needed})) for token in table["token"]]
+        lists = [
+            "".join(sorted({needed[c] for c in token if c in needed})) if needed else "" for token in table["token"]
+        ]
         # A Series of lists is made a list at a time, which takes as long as all else here.
         return cls.of_table(
             table.with_columns(pl.Series("scaffolds", lists, dtype=pl.String).str.extract_all("<0x..><0x..>"))

@@ -93,7 +93,8 @@ class Begun:
         # A special token is a word of its own, and no text: nothing can be learned from its Hangul.
         special = [token.word for token in tokenizer.added_tokens]
         of_script = pl.col("word").str.contains(f"[{script.characters}]") & ~pl.col("word").is_in(special)
-        some, others = counted.words.filter(of_script), counted.words.filter(~of_script)
+        there = counted.words.select(of_script).to_series()
+        some, others = counted.words.filter(there), counted.words.filter(~there)
         text = Text(counted.record.get("words_between_space"), counted.record.get("bytes"))
         if candidates is None:
             vocabulary, seen = _trained(some, tokenizer, script, settings)

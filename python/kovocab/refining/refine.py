@@ -130,7 +130,7 @@ def _result(begun: Begun, turned: Turned, settings: RefineSettings, decisions: D
     table = frame.with_columns(
         emitted.alias("count"),
         pl.Series("id", [ids[token] for token in frame["token"]], dtype=pl.UInt32),
-        pl.Series("base_pieces", base_pieces(tokenizer, frame["token"].to_list()), dtype=pl.List(pl.UInt32)),
+        pl.Series("base_pieces", base_pieces(begun.reference, frame["token"].to_list()), dtype=pl.List(pl.UInt32)),
     ).select("id", "token", "left", "right", "count", "base_pieces")
     candidates = turned.fates.frame(begun.candidates, begun.seen)
     made_from = made_from_of(begun.counted, tokenizer, settings, decisions)

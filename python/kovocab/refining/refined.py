@@ -187,9 +187,10 @@ def texts_of(words: pl.DataFrame, script: Script, lines: int = 4000, length: int
 
     A line is of words with the script or of words without: the latter have to be encoded as before.
     """
-    texts = []
-    for with_script in (True, False):
-        some = words.filter(pl.col("word").str.contains(f"[{script.characters}]") == with_script)["word"]
-        some = some.gather_every(max(1, len(some) // (lines * length)))
-        texts += ["".join(some[at : at + length]).replace("▁", " ") for at in range(0, len(some), length)]
+    texts: list[str] = []
+    holds = words["word"].str.contains(f"[{script.characters}]")
+    for kind in (holds, ~holds):
+        some = words["word"].filter(kind)
+        chosen = some.gather_every(max(1, len(some) // (lines * length))).to_list()
+        texts += ("".join(chosen[at : at + length]).replace("▁", " ") for at in range(0, len(chosen), length))
     return texts

@@ -8,7 +8,7 @@ from kovocab.errors import TokenizerError
 from kovocab.machine.threads import threads_of
 from kovocab.tokenizer.tokenizer_json import BpeModel, TokenizerJson
 
-_MEMORY = 1 << 26  # for words that were encoded before
+_MEMORY = 1 << 24  # for words that were encoded before
 
 
 def bpe_of(tokenizer: TokenizerJson) -> _core.Bpe:
@@ -31,30 +31,40 @@ def bpe_of(tokenizer: TokenizerJson) -> _core.Bpe:
         ) from error
 
 
-def encode(tokenizer: TokenizerJson, texts: Sequence[str]) -> list[list[int]]:
-    """The ids of each text, as `Reference.encode` gives them.
+class Encoder:
+    """Encodes as `Reference.encode` does; words are kept from one call to the next.
+
+    Args:
+        tokenizer: What to encode with.
 
     Raises:
         TokenizerError: as `bpe_of`, or entries of the vocabulary span words.
     """
-    import polars as pl
 
-    bpe = bpe_of(tokenizer)
-    if not bpe.cut[0]:
-        raise TokenizerError("entries of its vocabulary span words")
-    none = pl.Series([], dtype=pl.UInt32)
-    packer = _core.Packer(
-        bpe, threads_of(None), _MEMORY, wide=True, before=none, behind=none, last=None,
-        sought=pl.Series([], dtype=pl.String), special_as_text=False,
-    )  # fmt: skip
-    packed, table, _ = packer.pack(pl.Series([text for text in texts if text], dtype=pl.String))
-    ids, ends = pl.Series(packed).to_list(), iter(pl.DataFrame(table)["end"].to_list())
-    found, start = [], 0
-    for text in texts:
-        end = next(ends) if text else start
-        found.append(ids[start:end])
-        start = end
-    return found
+    def __init__(self, tokenizer: TokenizerJson) -> None:
+        import polars as pl
+
+        bpe = bpe_of(tokenizer)
+        if not bpe.cut[0]:
+            raise TokenizerError("entries of its vocabulary span words")
+        none = pl.Series([], dtype=pl.UInt32)
+        self._packer = _core.Packer(
+            bpe, threads_of(None), _MEMORY, wide=True, before=none, behind=none, last=None,
+            sought=pl.Series([], dtype=pl.String), special_as_text=False,
+        )  # fmt: skip
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of each text."""
+        import polars as pl
+
+        packed, table, _ = self._packer.pack(pl.Series([text for text in texts if text], dtype=pl.String))
+        ids, ends = pl.Series(packed).to_list(), iter(pl.DataFrame(table)["end"].to_list())
+        found, start = [], 0
+        for text in texts:
+            end = next(ends) if text else start
+            found.append(ids[start:end])
+            start = end
+        return found
 
 
 @lru_cache(maxsize=2)  # of a large vocabulary it takes as long as counting some megabytes

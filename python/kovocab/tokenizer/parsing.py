@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -133,7 +134,7 @@ def _model(config: dict[str, Any]) -> BpeModel | OtherModel:
         if not (isinstance(merge, str) and merge.startswith("#version"))
     ]
     prefix = settings.get("continuing_subword_prefix", "")
-    plain = not prefix and all(part in vocab for merge in merges for part in merge)
+    plain = not prefix and vocab.keys() >= {*chain.from_iterable(merges)}
     for i, (left, right) in () if plain and vocab.keys() >= {*map("".join, merges)} else enumerate(merges):
         for token in (left, right, left + right.removeprefix(prefix)):
             if token not in vocab or not right.startswith(prefix):
@@ -159,8 +160,7 @@ def _pairs(written: list[Any]) -> list[Merge]:
     """Merges that are written as two tokens each, as today's are; none where one is not."""
     if {*map(type, written)} != {list} or {*map(len, written)} != {2}:
         return []
-    merges = [(left, right) for left, right in written]
-    return merges if {type(part) for merge in merges for part in merge} == {str} else []
+    return [*map(cast(Any, tuple), written)] if {*map(type, chain.from_iterable(written))} == {str} else []
 
 
 def _merge(merge: object, i: int) -> Merge:

@@ -35,13 +35,16 @@ class Reference:
     """
 
     def __init__(self, document: TokenizerJson) -> None:
-        self.document = document
         with TemporaryDirectory(prefix="kovocab-") as folder:
             path = Path(folder, "tokenizer.json")
             path.write_text(document.text, encoding="utf-8")
             with _said(f"{document.name} cannot be read"):
-                self.library = Tokenizer.from_file(str(path))
-        library: Any = self.library
+                library = Tokenizer.from_file(str(path))
+        self._take(document, library)
+
+    def _take(self, document: TokenizerJson, library: Any) -> None:
+        self.document = document
+        self.library: Tokenizer = library
         self._encode = getattr(library, "encode_batch_fast", library.encode_batch)
         self._settings: dict[str, bool] = {}
         if document.encode_special_tokens:
@@ -62,7 +65,13 @@ class Reference:
 
     @cached_property
     def _alone(self) -> "Reference":
-        return Reference(self.document.model_alone())
+        """The model as it was read, which the library lends; where it is to be another, or is not lent, from a file."""
+        alone, library = self.document.model_alone(), self.library
+        if alone.model is not self.document.model or not hasattr(library, "model"):
+            return Reference(alone)
+        reference = Reference.__new__(Reference)
+        reference._take(alone, Tokenizer(library.model))
+        return reference
 
     def encode(self, texts: Sequence[str], *, template: bool = False) -> list[list[int]]:
         """The ids of each text; `template` puts the special tokens round it that the tokenizer wants there."""

@@ -4,6 +4,7 @@ Covered are BPE models that leave their text as it is (no charsmap, no whitespac
 bytes: Llama 1 and 2, Mistral, SOLAR. Everything else is refused by name, so that no file is half understood.
 """
 
+from functools import lru_cache
 from math import isfinite
 from typing import Any
 
@@ -28,6 +29,14 @@ def read_model(data: bytes, name: str) -> Any:
     Raises:
         TokenizerError: not such a file, or one whose text handling or model type is not covered.
     """
+    proto = _parsed(data)
+    if (wrong := _fault(data)) is not None:
+        raise TokenizerError(f"{name} is {wrong}")
+    return proto
+
+
+def _parsed(data: bytes) -> Any:
+    """The message; an empty one where it is none."""
     # Here and not above: with protobuf it takes longer to import than the rest of the text half together.
     from google.protobuf.message import DecodeError
     from sentencepiece import sentencepiece_model_pb2
@@ -37,8 +46,15 @@ def read_model(data: bytes, name: str) -> Any:
         proto.ParseFromString(data)
     except DecodeError:
         proto.Clear()
+    return proto
+
+
+@lru_cache(maxsize=2)  # a base is opened more than once, and each look at a message takes long
+def _fault(data: bytes) -> str | None:
+    """What is wrong with a file; None where it is of the kind that is covered."""
+    proto = _parsed(data)
     if not proto.pieces or not proto.HasField("trainer_spec"):
-        raise TokenizerError(f"{name} is neither a tokenizer.json nor a SentencePiece tokenizer.model")
+        return "neither a tokenizer.json nor a SentencePiece tokenizer.model"
     trainer, normalizer = proto.trainer_spec, proto.normalizer_spec
     kind = trainer.DESCRIPTOR.fields_by_name["model_type"].enum_type.values_by_number[trainer.model_type].name
     not_covered = {
@@ -55,10 +71,9 @@ def read_model(data: bytes, name: str) -> Any:
     }
     for reason, applies in not_covered.items():
         if applies:
-            raise TokenizerError(f"{name} is a SentencePiece model that kovocab does not cover: {reason}")
-    if (wrong := _wrong_piece(proto.pieces)) is not None:
-        raise TokenizerError(f"{name} is a SentencePiece model that kovocab does not cover: {wrong}")
-    return proto
+            return f"a SentencePiece model that kovocab does not cover: {reason}"
+    wrong = _wrong_piece(proto.pieces)
+    return wrong and f"a SentencePiece model that kovocab does not cover: {wrong}"
 
 
 def _wrong_piece(pieces: Any) -> str | None:
@@ -80,7 +95,7 @@ def _wrong_piece(pieces: Any) -> str | None:
     if {text for text, _, kind in rows if kind == _BYTE} != {f"<0x{byte:02X}>" for byte in range(256)}:
         return "its byte pieces are not <0x00> to <0xFF>"
     normal = {text for text, _, kind in rows if kind == NORMAL}
-    for text in normal:
+    for text in () if normal.issuperset("".join(normal)) else normal:
         if not normal.issuperset(text):
             missing = next(c for c in text if c not in normal)
             return f"{text!r} is a piece, and {missing!r} is none; wanted each character of a piece as one"

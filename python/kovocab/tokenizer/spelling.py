@@ -6,6 +6,7 @@ a space: the two change places. What is no UTF-8 is written in bytes, `<0xEA><0x
 """
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from kovocab.tokenizer.script import SPACE, Script
@@ -27,6 +28,21 @@ BYTES: Final = _byte_characters()
 _BYTE_OF: Final = {character: byte for byte, character in enumerate(BYTES)}
 
 
+_TO_BYTES: Final = {i: chr(_BYTE_OF.get(chr(i), 0x100)) for i in range(0x200)}
+"""Each of these characters as the one whose number is the byte, or as one that is no byte."""
+
+
+def raw_bytes(token: str) -> bytes:
+    """The bytes that a byte-level file's token is; those of its text where it is made of others, as added ones may be.
+
+    As the library's decoder has it.
+    """
+    try:
+        return bytes(_BYTE_OF[character] for character in token)
+    except KeyError:
+        return token.encode()
+
+
 class Spelling:
     """That of a SentencePiece-style file, which is the notation itself."""
 
@@ -39,6 +55,10 @@ class Spelling:
     def read(self, token: str) -> str:
         """The file's token as all else has it."""
         return token
+
+    def read_all(self, tokens: Iterable[str]) -> list[str]:
+        """Many at a time."""
+        return list(tokens)
 
     def possible(self, script: Script) -> Script:
         """What of a script can be new tokens of such a base."""
@@ -66,6 +86,28 @@ class ByteSpelling(Spelling):
             return raw.decode().translate(_SWAP)
         except UnicodeDecodeError:
             return "".join(f"<0x{byte:02X}>" for byte in raw)
+
+    def read_all(self, tokens: Iterable[str]) -> list[str]:
+        """Many at a time: a character is a byte, so their bytes are found for all together."""
+        listed = list(tokens)
+        try:
+            raw = "".join(listed).translate(_TO_BYTES).encode("latin-1")
+        except UnicodeEncodeError:
+            return [self.read(token) for token in listed]
+        found, end = [], 0
+        for token in listed:
+            start, end = end, end + len(token)
+            try:
+                text = raw[start:end].decode()
+            except UnicodeDecodeError:
+                text = self.read(token)
+            else:
+                if SPACE in text:
+                    text = text.translate(_SWAP)
+                elif " " in text:
+                    text = text.replace(" ", SPACE)
+            found.append(text)
+        return found
 
     def possible(self, script: Script) -> Script:
         """What of a script can be new tokens of such a base."""
