@@ -96,7 +96,7 @@ def test_lists_of_a_run_that_are_no_text(here: Path, capsys: pytest.CaptureFixtu
         ("count --corpus a --tokenizer t u --out o", "u stands behind no flag"),
         ("refine --words w --base b c --out o", "c stands behind no flag"),
         ("fit --model.model RUN RAN", "RAN stands behind no flag"),
-        ("count --corpus --tokenizer t --out o", "--corpus/--corpus+: expected one argument"),
+        ("count --corpus --tokenizer t --out o", "--corpus has nothing behind it; wanted its value"),
         ("count --corpus a --unknown b c", "--unknown"),
     ],
 )

@@ -15,7 +15,7 @@ SOURCES = '[{"name": "web", "corpus": "web.jsonl"}]'
 
 
 @pytest.mark.parametrize(
-    ("verb", "settings"), [("fit", 21), ("plan", 20), ("coverage", 17), ("validate", 11), ("test", 11), ("predict", 12)]
+    ("verb", "settings"), [("fit", 21), ("plan", 20), ("coverage", 18), ("validate", 11), ("test", 11), ("predict", 13)]
 )
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 def test_help_is_what_people_use_with_its_defaults(capsys, verb, settings, flag):

@@ -5,6 +5,7 @@ The file need not fit the memory, neither where it is written nor where it is re
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from importlib.metadata import version
@@ -45,6 +46,17 @@ class Counted:
     record: Record
     skipped: list[Fault] = field(default_factory=list)
 
+    def _check_in_memory(self, path: Path) -> None:
+        """See that what is there is of the same text, where that has no name to tell it by."""
+        if self.record["corpus"].get("kind") != "memory" or not path.is_file() or not path.stat().st_size:
+            return
+        with suppress(CorpusError):  # damaged: nothing is lost
+            if not load_counted(path).words.equals(self.words):
+                raise ArtefactError(
+                    f"{path} is of other settings: its words are of another text; --overwrite replaces it, or choose "
+                    "another name"
+                )
+
     def save(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the words as Parquet, the record in its metadata under the key `kovocab`.
 
@@ -57,6 +69,7 @@ class Counted:
         """
         if not overwrite:
             check_replaced(path, self.record["corpus"], self.record.get("tokenizer"))
+            self._check_in_memory(Path(path))
         write_words(path, (self.words[at : at + ROWS] for at in range(0, len(self.words), ROWS)), self.record)
 
 
@@ -244,7 +257,7 @@ def check_replaced(path: str | Path, corpus: Record, tokenizer: str | None) -> N
         before = read_counted(path)
     except CorpusError:  # damaged: nothing is lost
         return
-    differs = difference(made_from_of(before["corpus"], before["tokenizer"]), made_from_of(corpus, tokenizer))
+    differs = difference(made_from_of(before["corpus"], before.get("tokenizer")), made_from_of(corpus, tokenizer))
     if differs is not None:
         raise ArtefactError(f"{path} is of other settings: {differs}; --overwrite replaces it, or choose another name")
 
