@@ -84,6 +84,9 @@ impl<'a> Share<'a> {
                 path.push(atoms[at]);
             }
             let mut node = atoms[at];
+            if at > start && at + 1 + self.spans.nodes[node as usize].below as usize <= end {
+                continue; // no entry from here goes further
+            }
             for (&atom, after) in atoms[at + 1..].iter().zip(at + 2..) {
                 node = self.spans.next.get(node, atom);
                 if node == NONE {
@@ -92,8 +95,12 @@ impl<'a> Share<'a> {
                 if at == start {
                     path.push(node);
                 }
-                if self.spans.nodes[node as usize].entry {
+                let Node { entry, below, .. } = self.spans.nodes[node as usize];
+                if entry {
                     end = end.max(after);
+                }
+                if at > start && after + below as usize <= end {
+                    break;
                 }
             }
         }
@@ -131,12 +138,14 @@ struct Node {
     atom: u32,
     /// Whether an entry ends here.
     entry: bool,
+    /// How many characters more the longest entry through here has.
+    below: u32,
 }
 
 impl Spans {
     /// Of the entries of these ranks.
     fn new(bpe: &Bpe, ranks: &[usize]) -> Result<Self> {
-        let root = |id| Node { before: NONE, atom: id, entry: false };
+        let root = |id| Node { before: NONE, atom: id, entry: false, below: 0 };
         let mut nodes: Vec<Node> = (0..).take(bpe.size).map(root).collect();
         let mut known: FxHashMap<(u32, u32), u32> = FxHashMap::default();
         for &rank in ranks {
@@ -145,7 +154,7 @@ impl Spans {
             for atom in atoms {
                 let size = u32::try_from(nodes.len()).map_err(|_| Error::Overflow)?;
                 node = *known.entry((node, atom)).or_insert_with_key(|&(before, atom)| {
-                    nodes.push(Node { before, atom, entry: false });
+                    nodes.push(Node { before, atom, entry: false, below: 0 });
                     size
                 });
             }
@@ -153,6 +162,11 @@ impl Spans {
         }
         if nodes.len() > Pairs::MOST {
             return Err(Error::Tokenizer("its entries are too many".into()));
+        }
+        for at in (bpe.size..nodes.len()).rev() {
+            let Node { before, below, .. } = nodes[at]; // which stands before
+            let longest = &mut nodes[before as usize].below;
+            *longest = (*longest).max(below + 1);
         }
         let mut next = Pairs::with_capacity(known.len());
         for ((before, atom), node) in known {
