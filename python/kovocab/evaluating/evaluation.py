@@ -71,7 +71,8 @@ def check_replaced(
              if texts.get(each["source"]) != each["sha256"]]  # fmt: skip
     lost += ["it holds tasks, and now none are run"] if before["tasks"] and not tasks else []
     lost += ["it holds unlearned tokens, and now none are looked for"] if before["unlearned"] and not unlearned else []
-    if differs := difference(before, {"settings": dict(settings)} if settings else {}):
+    asked = dict(settings or {})
+    if differs := difference({"settings": {name: before["settings"].get(name) for name in asked}}, {"settings": asked}):
         lost.append(differs)
     if lost:
         raise ArtefactError(f"{path} is of other settings: {lost[0]}; --overwrite replaces it, or choose another --out")
