@@ -165,7 +165,7 @@ def test_what_cannot_be_measured_is_one_line(run, street, tmp_path, capsys, monk
     (tmp_path / "empty.txt").write_text("\n\n")
     assert "holds no text to measure on" in refused(capsys, 1, run, "--corpus", "empty.txt")
     for out in ("", ".", "/"):
-        said = f"out is {out!r}; wanted the name of a file" if out else "out is empty (a shell variable that is not set?)"
+        said = f"out is {out!r}; wanted the name of a file" if out else "out is empty (a shell variable that is"
         assert said in refused(capsys, 2, run, "--out", out)
     prompt = refused(capsys, 2, run, "--prompts", "\udcff")  # as Python has bytes of a shell that are no UTF-8
     assert prompt == "kovocab evaluate: prompts: '\\udcff' is no text; wanted UTF-8"
