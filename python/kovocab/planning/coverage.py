@@ -37,11 +37,11 @@ def tell_coverage(configuration: Configuration) -> None:
     stages = stage_plans(given.schedule, given.stages, given.defaults, blocks * data.packing.length)
     run = planned(stages, blocks)
     data.plan(run)
+    for line in forecast(data, config.model.model):
+        print(line, file=sys.stderr)
     made_from: Record = {"data": data.identity(), "stages": [list(stage) for stage in run]}
     if config.out is not None:
         check_table(config.out, "coverage", OUT, made_from, overwrite=config.overwrite)
-    for line in forecast(data, config.model.model):
-        print(line, file=sys.stderr)
     data.prepare_data()
     data.setup("fit")
     found = coverage(data)
