@@ -57,7 +57,8 @@ def test_a_loss_that_is_no_number_is_an_error(verb, capsys):
     weights["lm_head.weight"][5] = torch.nan
     save_file(weights, "broken/model.safetensors", {"format": "pt"})
     capsys.readouterr()
-    assert main([verb, "--config", "fit.yaml", "--model.model", "broken"]) == 1
+    out = ["--predictions", "of_broken.parquet"] if verb == "predict" else []
+    assert main([verb, "--config", "fit.yaml", "--model.model", "broken", *out]) == 1
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith(f"kovocab {verb}: ")
     assert "broken" in said
