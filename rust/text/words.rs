@@ -145,45 +145,19 @@ impl Bits {
 #[inline]
 pub(crate) fn planes<const N: usize>(flags: &[u8]) -> [u64; N] {
     let mut planes = [0; N];
-    for (sixteen, shift) in flags.as_chunks::<16>().0.iter().zip((0..).step_by(16)) {
-        for (bits, more) in planes.iter_mut().zip(gather::<N>(*sixteen)) {
-            *bits |= u64::from(more) << shift;
-        }
-    }
-    planes
-}
-
-/// The lowest bits of sixteen bytes as a number, their second lowest, and so on.
-#[cfg(target_arch = "x86_64")]
-#[inline]
-fn gather<const N: usize>(sixteen: [u8; 16]) -> [u16; N] {
-    use std::arch::x86_64::{_mm_add_epi8, _mm_movemask_epi8};
-    let mut highest = bytemuck::cast(u128::from_le_bytes(sixteen) << (8 - N));
-    let mut planes = [0; N];
-    for bits in planes.iter_mut().rev() {
-        // SAFETY: SSE2, which these two need, belongs to every processor of x86-64.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // it has sixteen bits
-        unsafe {
-            *bits = _mm_movemask_epi8(highest) as u16;
-            highest = _mm_add_epi8(highest, highest);
-        }
-    }
-    planes
-}
-
-/// The lowest bits of sixteen bytes as a number, their second lowest, and so on.
-#[cfg(not(target_arch = "x86_64"))]
-#[inline]
-fn gather<const N: usize>(sixteen: [u8; 16]) -> [u16; N] {
-    let mut planes = [0; N];
-    for (eight, shift) in sixteen.as_chunks::<8>().0.iter().zip((0..).step_by(8)) {
+    for (eight, shift) in flags.as_chunks::<8>().0.iter().zip((0..).step_by(8)) {
         let eight = u64::from_le_bytes(*eight);
         for (kind, bits) in planes.iter_mut().enumerate() {
-            let lowest = ((eight >> kind) & 0x0101_0101_0101_0101).wrapping_mul(0x0102_0408_1020_4080);
-            *bits |= u16::from(lowest.to_be_bytes()[0]) << shift;
+            *bits |= gather(eight >> kind) << shift;
         }
     }
     planes
+}
+
+/// The lowest bits of eight bytes as one byte.
+#[inline]
+fn gather(eight: u64) -> u64 {
+    (eight & 0x0101_0101_0101_0101).wrapping_mul(0x0102_0408_1020_4080) >> 56
 }
 
 /// The bits of `now` moved up by `by`, with those of the block before in the gap.
