@@ -164,9 +164,8 @@ def count_to(
         UsageError: `out` or `report` is one of the files that are read.
         KovocabError: as `count`.
     """
-    check_writes(
-        out, corpus, tokenizer, tokens=tokens, report=report
-    )  # `add_to` may be `out`: it is read before it is replaced
+    # `add_to` may be `out`: it is read before it is replaced.
+    check_writes(out, corpus, tokenizer, tokens=tokens, report=report)
     reading = Reading(column, encoding, normalize, deduplicate, template)
     with _Count(
         corpus, tokenizer, reading, threads, memory, on_error, add_to, fingerprint, log_form, Path(out), engine, address

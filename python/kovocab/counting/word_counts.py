@@ -15,13 +15,13 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from kovocab import _core
-from kovocab.artefact import check_file, new_file
+from kovocab.artefact import check_file, check_same, new_file
 from kovocab.corpus.faults import POLARS_ERRORS, Fault, first_line
 from kovocab.corpus.files import not_plain
 from kovocab.counting.tally import ROWS
 from kovocab.errors import ArtefactError, CorpusError, UsageError, quantity
 from kovocab.ownership import MARK, parquet_of
-from kovocab.record import Record, as_json, difference, parsed
+from kovocab.record import Record, as_json, parsed
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 log = logging.getLogger(__name__)
@@ -257,9 +257,8 @@ def check_replaced(path: str | Path, corpus: Record, tokenizer: str | None) -> N
         before = read_counted(path)
     except CorpusError:  # damaged: nothing is lost
         return
-    differs = difference(made_from_of(before["corpus"], before.get("tokenizer")), made_from_of(corpus, tokenizer))
-    if differs is not None:
-        raise ArtefactError(f"{path} is of other settings: {differs}; --overwrite replaces it, or choose another name")
+    was, now = made_from_of(before["corpus"], before.get("tokenizer")), made_from_of(corpus, tokenizer)
+    check_same(path, was, now, overwrite=False)
 
 
 def made_from_of(corpus: Record, tokenizer: str | None) -> Record:
