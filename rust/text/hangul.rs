@@ -1,5 +1,9 @@
 //! Code-point classes: which characters new tokens may hold, and so where Hangul meets the rest.
 
+use wide::u8x16;
+
+use crate::text::bytes::{is, within};
+
 /// Whether `c` may stand in a new token: a modern syllable (U+AC00 to U+D7A3) or a modern compatibility jamo
 /// (U+3131 to U+3163). Other Hangul (conjoining, half-width, circled) is left to the base tokenizer.
 #[must_use]
@@ -19,6 +23,16 @@ pub fn is_first(a: u8, b: u8, c: u8) -> bool {
         | ((a == 0xEA) & (b >= 0xB0))
         | ((a == 0xED) & ((b < 0x9E) | ((b == 0x9E) & (c <= 0xA3))))
         | ((a == 0xE3) & (((b == 0x84) & (c >= 0xB1)) | ((b == 0x85) & (c <= 0xA3))))
+}
+
+/// [`is_first`] of sixteen bytes, the bytes behind each, and those two behind it.
+#[must_use]
+#[inline]
+pub(crate) fn are_first(a: u8x16, b: u8x16, c: u8x16) -> u8x16 {
+    within(a, 0xEB, 2)
+        | (is(a, 0xEA) & within(b, 0xB0, 0x50))
+        | (is(a, 0xED) & (within(b, 0, 0x9E) | (is(b, 0x9E) & within(c, 0, 0xA4))))
+        | (is(a, 0xE3) & ((is(b, 0x84) & within(c, 0xB1, 0x4F)) | (is(b, 0x85) & within(c, 0, 0xA4))))
 }
 
 /// Hangul characters, by what can become of them; each number times the count of its word.
@@ -85,7 +99,10 @@ mod tests {
         for c in '\0'..=char::MAX {
             let mut buffer = [0; 4];
             c.encode_utf8(&mut buffer);
-            assert_eq!(is_first(buffer[0], buffer[1], buffer[2]), is_hangul(c), "U+{:04X}", c as u32);
+            let [a, b, c_] = [buffer[0], buffer[1], buffer[2]];
+            assert_eq!(is_first(a, b, c_), is_hangul(c), "U+{:04X}", c as u32);
+            let first = are_first(u8x16::splat(a), u8x16::splat(b), u8x16::splat(c_)).to_bitmask();
+            assert_eq!(first, if is_hangul(c) { 0xFFFF } else { 0 }, "U+{:04X}", c as u32);
         }
     }
 }

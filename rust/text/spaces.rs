@@ -1,11 +1,13 @@
 //! Words as people count them: runs of characters that are not white space, `\S+`. What a tokenizer cannot merge
 //! across is another matter, see [`crate::text::words`].
 
-#![allow(clippy::needless_bitwise_bool)] // `&&` and `||` would be jumps
-
 use memchr::{memchr_iter, memchr3_iter};
+use wide::u8x16;
 
-use crate::text::words::GAP;
+use crate::text::bytes::{BLOCK, GAP, any, follow, is, planes, within};
+
+/// A block and the two bytes behind it, which a character may reach into.
+const WINDOW: usize = BLOCK + 2;
 
 /// How many words stand between white space (Unicode's `White_Space`) in `text`. O(bytes).
 ///
@@ -13,49 +15,54 @@ use crate::text::words::GAP;
 /// are counted as if there were none, without a branch, and where there may be some, what it changes is added.
 #[must_use]
 pub fn words_between_space(text: &[u8]) -> u64 {
-    let (mut words, mut space) = (0, [1; BLOCK + 1]);
-    for (number, block) in text.chunks(BLOCK).enumerate() {
-        let mut wide = 0; // no bool: that would be a branch
-        for (space, byte) in space[1..].iter_mut().zip(block) {
-            *space = u8::from(is_space(*byte));
-            wide |= u8::from(may_be_wide(*byte));
+    let (mut words, mut before) = (0, u64::MAX);
+    let mut count = |base: usize, window: &[u8; WINDOW]| {
+        let [space, wide] = planes(window, |a, _, _| [are_space(a), may_be_wide(a)]);
+        words += u64::from((!space & follow(before, space, 1)).count_ones());
+        before = space;
+        if wide > 0 && any(window, are_likely_wide) {
+            words = with_wide_space(text, base, &text[base..text.len().min(base + BLOCK)], words);
         }
-        let starts: u8 = space.iter().zip(&space[1..=block.len()]).map(|(before, now)| before & (now ^ 1)).sum();
-        space[0] = space[block.len()];
-        words += u64::from(starts);
-        if wide > 0 && text[number * BLOCK..].first_chunk().is_none_or(is_likely_wide) {
-            words = with_wide_space(text, number * BLOCK, block, words);
+    };
+    let mut base = 0;
+    while let Some(window) = text.get(base..).and_then(<[u8]>::first_chunk) {
+        count(base, window);
+        base += BLOCK;
+    }
+    // What is left is less than a window: one block, or two.
+    let mut rest = [b' '; BLOCK + WINDOW];
+    rest[..text.len() - base].copy_from_slice(&text[base..]);
+    for window in [rest.first_chunk(), rest[BLOCK..].first_chunk()].into_iter().flatten() {
+        if base < text.len() {
+            count(base, window);
         }
+        base += BLOCK;
     }
     words
 }
 
-/// Bytes that are looked at together: half of them, at most, are starts, which a byte can count.
-const BLOCK: usize = 256;
-
 /// Whether a byte is white space of ASCII, tab to carriage return and the space, or a gap.
-#[inline]
 fn is_space(byte: u8) -> bool {
-    // In this order it is done for sixteen bytes at once, and in others it may not be.
-    (byte == b' ') | ((byte.wrapping_sub(b'\t') < 5) | (byte == GAP))
+    matches!(byte, b' ' | b'\t'..=b'\r' | GAP)
 }
 
-/// Whether a byte may be the first of white space beyond ASCII, see [`wide_space`]; of a syllable it is not.
+/// [`is_space`] of sixteen bytes.
 #[inline]
-fn may_be_wide(byte: u8) -> bool {
-    byte.wrapping_sub(0xC2) < 0xE4 - 0xC2
+fn are_space(bytes: u8x16) -> u8x16 {
+    is(bytes, b' ') | within(bytes, b'\t', 5) | is(bytes, GAP)
 }
 
-/// Whether white space beyond ASCII may begin in a block, the two bytes behind it at hand; of quotation marks and jamo
-/// it does not.
+/// Which bytes may be the first of white space beyond ASCII, see [`wide_space`]; of a syllable they are not.
 #[inline]
-fn is_likely_wide(window: &[u8; BLOCK + 2]) -> bool {
-    let likely = |at: usize| {
-        let (a, b, c) = (window[at], window[at + 1], window[at + 2]);
-        ((a == 0xC2) & ((b == 0x85) | (b == 0xA0)))
-            | ((a.wrapping_sub(0xE1) < 3) & ((c <= 0x8A) | (c & 0xF8 == 0xA8) | (c == 0x9F)))
-    };
-    (0..BLOCK).fold(0, |any, at| any | u8::from(likely(at))) > 0
+fn may_be_wide(bytes: u8x16) -> u8x16 {
+    within(bytes, 0xC2, 0xE4 - 0xC2)
+}
+
+/// Where white space beyond ASCII may begin, by the two bytes behind too; at quotation marks and jamo it does not.
+#[inline]
+fn are_likely_wide(a: u8x16, b: u8x16, c: u8x16) -> u8x16 {
+    (is(a, 0xC2) & (is(b, 0x85) | is(b, 0xA0)))
+        | (within(a, 0xE1, 3) & (within(c, 0x80, 0x0B) | within(c, 0xA8, 8) | is(c, 0x9F)))
 }
 
 /// How many bytes of white space beyond ASCII, one character, stand at the start of `text`: U+0085 and U+00A0; U+1680,

@@ -6,11 +6,11 @@
 //! does not judge (a character of another script, a contraction, a newline among spaces), until the word that holds
 //! it is over.
 
-#![allow(clippy::needless_bitwise_bool)] // `&&` and `||` would be jumps
+use wide::u8x16;
 
+use crate::text::bytes::{BLOCK, GAP, follow, is, planes, within};
 use crate::text::classes::{Class, classes};
-use crate::text::hangul::is_first;
-use crate::text::words::{GAP, follow, planes};
+use crate::text::hangul::{are_first, is_first};
 
 /// A split pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,8 +174,6 @@ impl Text<'_> {
     }
 }
 
-/// Bytes that are classified together, a bit each.
-const BLOCK: usize = 64;
 /// A block, and behind it the byte that says whether its last space is the last of its run, with the two that say
 /// whether that one begins Hangul.
 const WINDOW: usize = BLOCK + 3;
@@ -198,36 +196,28 @@ struct Bits {
     hard_behind: bool,
 }
 
-const SPACE: u8 = 1;
-const NEWLINE: u8 = 2;
-const LETTER: u8 = 4;
-const NUMBER: u8 = 8;
-const FIRST: u8 = 16;
-const BETWEEN: u8 = 32;
-const HARD: u8 = 64;
-const APOSTROPHE: u8 = 128;
-
 impl Bits {
     #[inline]
     fn of(window: &[u8; WINDOW], before: &Self) -> Self {
-        let mut flags = [0; BLOCK + 1];
-        for (at, flag) in flags.iter_mut().enumerate() {
-            let (a, b, c) = (window[at], window[at + 1], window[at + 2]);
-            *flag = (u8::from(a == b' ') * SPACE)
-                | (u8::from((a == b'\n') | (a == b'\r')) * NEWLINE)
-                | (u8::from((a | 0x20).wrapping_sub(b'a') < 26) * LETTER)
-                | (u8::from(a.wrapping_sub(b'0') < 10) * NUMBER)
-                | (u8::from(is_first(a, b, c)) * FIRST)
-                | (u8::from(a == GAP) * BETWEEN)
-                | (u8::from(((a >= 0x80) & (a != GAP)) | (a == b'\t') | (a.wrapping_sub(0x0B) < 2)) * HARD)
-                | (u8::from(a == b'\'') * APOSTROPHE);
-        }
-        let [space, newline, letter, number, first, gap, hard, apostrophe] = planes(&flags[..BLOCK]);
+        let [space, newline, letter, number, first, gap, hard, apostrophe] = planes(window, |a, b, c| {
+            [
+                is(a, b' '),
+                is(a, b'\n') | is(a, b'\r'),
+                within(a | u8x16::splat(0x20), b'a', 26),
+                within(a, b'0', 10),
+                are_first(a, b, c),
+                is(a, GAP),
+                within(a, 0x80, GAP - 0x80) | is(a, b'\t') | within(a, 0x0B, 2),
+                is(a, b'\''),
+            ]
+        });
         // A Hangul character is three bytes long, and may reach over from the block before.
         let hangul = first | follow(before.first, first, 1) | follow(before.first, first, 2);
-        let behind = flags[BLOCK];
+        let behind = window[BLOCK];
+        let hard_behind = (0x80..GAP).contains(&behind) || matches!(behind, b'\t' | 0x0B | 0x0C);
         // What may be a contraction has a letter behind it, or a character that may fold to one.
-        let letter_behind = (letter | (hard & !hangul)) >> 1 | u64::from(behind & (LETTER | HARD) != 0) << 63;
+        let may_fold = hard_behind || behind.is_ascii_alphabetic();
+        let letter_behind = (letter | (hard & !hangul)) >> 1 | u64::from(may_fold) << 63;
         Self {
             space,
             newline,
@@ -237,8 +227,10 @@ impl Bits {
             gap,
             first,
             hard: (hard & !hangul) | (apostrophe & letter_behind),
-            filled_behind: behind & (SPACE | NEWLINE | BETWEEN) == 0,
-            hard_behind: behind & HARD != 0 && behind & FIRST == 0 && window[BLOCK] & 0xC0 != 0x80,
+            filled_behind: !matches!(behind, b' ' | b'\n' | b'\r' | GAP),
+            hard_behind: hard_behind
+                && !is_first(behind, window[BLOCK + 1], window[BLOCK + 2])
+                && behind & 0xC0 != 0x80,
         }
     }
 }

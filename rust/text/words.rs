@@ -11,13 +11,12 @@
 //! Words are cut from *normalised* text, as the model sees it: a space is `▁`, and a section of text has one
 //! `▁` put before it. Inside the engine `▁` is written as the one byte of a space.
 
-use crate::text::hangul::{is_first, is_hangul};
+pub use crate::text::bytes::GAP;
+use crate::text::bytes::{BLOCK, follow, is, planes};
+use crate::text::hangul::{are_first, is_hangul};
 
 /// What a space is to a SentencePiece model: U+2581.
 pub const SPACE: char = '\u{2581}';
-
-/// What may stand between two texts; no byte of UTF-8.
-pub const GAP: u8 = 0xFF;
 
 /// Which kinds of place are cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,8 +103,6 @@ impl Cut {
     }
 }
 
-/// Bytes that are classified together, a bit each.
-const BLOCK: usize = 64;
 /// A block and the two bytes behind it that say whether its last ones begin Hangul.
 const WINDOW: usize = BLOCK + 2;
 
@@ -124,46 +121,10 @@ struct Bits {
 impl Bits {
     #[inline]
     fn of(window: &[u8; WINDOW]) -> Self {
-        const SPACE: u8 = 1;
-        const NEWLINE: u8 = 2;
-        const FIRST: u8 = 4;
-        const BETWEEN: u8 = 8;
-        let mut flags = [0; BLOCK];
-        for (at, flag) in flags.iter_mut().enumerate() {
-            let (a, b, c) = (window[at], window[at + 1], window[at + 2]);
-            *flag = (u8::from(a == b' ') * SPACE)
-                | (u8::from(a == b'\n') * NEWLINE)
-                | (u8::from(is_first(a, b, c)) * FIRST)
-                | (u8::from(a == GAP) * BETWEEN);
-        }
-        let [space, newline, first, gap] = planes(&flags);
+        let [space, newline, gap, first] =
+            planes(window, |a, b, c| [is(a, b' '), is(a, b'\n'), is(a, GAP), are_first(a, b, c)]);
         Self { gap, space, newline, first, hangul: 0 }
     }
-}
-
-/// Of 64 bytes their lowest bits, their second lowest, and so on: those of the first byte in the lowest bit.
-#[inline]
-pub(crate) fn planes<const N: usize>(flags: &[u8]) -> [u64; N] {
-    let mut planes = [0; N];
-    for (eight, shift) in flags.as_chunks::<8>().0.iter().zip((0..).step_by(8)) {
-        let eight = u64::from_le_bytes(*eight);
-        for (kind, bits) in planes.iter_mut().enumerate() {
-            *bits |= gather(eight >> kind) << shift;
-        }
-    }
-    planes
-}
-
-/// The lowest bits of eight bytes as one byte.
-#[inline]
-fn gather(eight: u64) -> u64 {
-    (eight & 0x0101_0101_0101_0101).wrapping_mul(0x0102_0408_1020_4080) >> 56
-}
-
-/// The bits of `now` moved up by `by`, with those of the block before in the gap.
-#[inline]
-pub(crate) fn follow(before: u64, now: u64, by: u32) -> u64 {
-    (now << by) | (before >> (64 - by))
 }
 
 #[cfg(test)]

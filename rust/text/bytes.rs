@@ -1,0 +1,65 @@
+//! Bytes of a text looked at 64 at a time, without a jump: what holds of a byte becomes a bit, the first byte's the lowest.
+
+use wide::u8x16;
+
+/// Bytes that are looked at together.
+pub(crate) const BLOCK: usize = 64;
+/// What may stand between two texts; no byte of UTF-8.
+pub const GAP: u8 = 0xFF;
+/// Bytes that one vector holds.
+const SIXTEEN: usize = 16;
+
+/// The bits of a block for each of the `N` classes that `classes` says of sixteen bytes, all bits of a byte or none. It
+/// is given the bytes, those one further on and those two further on, so `window` is two bytes longer than a block, or
+/// more.
+#[inline]
+pub(crate) fn planes<const N: usize, const WINDOW: usize>(
+    window: &[u8; WINDOW],
+    classes: impl Fn(u8x16, u8x16, u8x16) -> [u8x16; N],
+) -> [u64; N] {
+    let mut planes = [0; N];
+    for from in (0..BLOCK).step_by(SIXTEEN) {
+        for (plane, class) in
+            planes.iter_mut().zip(classes(at(window, from), at(window, from + 1), at(window, from + 2)))
+        {
+            *plane |= u64::from(class.to_bitmask()) << from;
+        }
+    }
+    planes
+}
+
+/// Whether `class` holds of any byte of the block, as for [`planes`].
+#[inline]
+pub(crate) fn any<const WINDOW: usize>(window: &[u8; WINDOW], class: impl Fn(u8x16, u8x16, u8x16) -> u8x16) -> bool {
+    let sixteens = (0..BLOCK).step_by(SIXTEEN);
+    sixteens
+        .fold(u8x16::ZERO, |any, from| any | class(at(window, from), at(window, from + 1), at(window, from + 2)))
+        .any()
+}
+
+/// Sixteen bytes of a window.
+#[inline]
+fn at<const WINDOW: usize>(window: &[u8; WINDOW], from: usize) -> u8x16 {
+    let mut bytes = [0; SIXTEEN];
+    bytes.copy_from_slice(&window[from..from + SIXTEEN]);
+    u8x16::new(bytes)
+}
+
+/// Which bytes are `byte`.
+#[inline]
+pub(crate) fn is(bytes: u8x16, byte: u8) -> u8x16 {
+    bytes.simd_eq(u8x16::splat(byte))
+}
+
+/// Which bytes are `first` or more, and less than `first + number`.
+#[inline]
+pub(crate) fn within(bytes: u8x16, first: u8, number: u8) -> u8x16 {
+    let from_first = bytes - u8x16::splat(first);
+    from_first.min(u8x16::splat(number - 1)).simd_eq(from_first)
+}
+
+/// The bits of `now` moved up by `by`, with those of the block before in the gap.
+#[inline]
+pub(crate) fn follow(before: u64, now: u64, by: u32) -> u64 {
+    (now << by) | (before >> (64 - by))
+}
