@@ -7,11 +7,11 @@
 //! at once, so a lock is taken once in [`BATCH`] words that wait, which is more than a hundred words of text. The
 //! threads share the tables, so that no word is held twice.
 
-use std::hint::black_box;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::counting::keys::{Key, SHORT, Word, hash_long, hash_of, hash_short, same, short_key, to_usize};
+use crate::counting::pages::fetch;
 use crate::counting::slots::{BATCH, Slot, Slots};
 use crate::error::{Error, Result};
 
@@ -28,6 +28,12 @@ const FIRST: usize = 1 << 21;
 #[inline]
 pub fn part_of(hash: u64) -> usize {
     to_usize(hash >> (64 - PARTS.trailing_zeros()))
+}
+
+/// The pair of a front that a word of this hash is in: by the highest bits too, so that it tells the table.
+#[inline]
+fn pair_of(hash: u64) -> usize {
+    to_usize(hash >> (64 - FRONT.trailing_zeros()))
 }
 
 /// The tables, shared between threads. Their number is a power of two, and a table's words have the same highest
@@ -118,6 +124,10 @@ pub struct Front {
 struct Queues {
     waiting: Vec<Slot>,
     queued: Vec<usize>,
+    /// Long words of any table, with their hashes, counts and lengths.
+    long: Vec<(u64, u64, usize)>,
+    /// The words themselves, one behind another.
+    text: Vec<u8>,
     over: bool,
 }
 
@@ -128,6 +138,8 @@ impl Front {
         let queues = Queues {
             waiting: vec![Slot::NONE; tables.number() * BATCH],
             queued: vec![0; tables.number()],
+            long: Vec::with_capacity(BATCH),
+            text: Vec::new(),
             over: false,
         };
         Self { recent: vec![Pair::NONE; FRONT], pushed: [([0; 3], 0); BATCH], number: 0, queues }
@@ -141,33 +153,42 @@ impl Front {
             return;
         }
         let key = short_key(text, start, end);
-        self.pushed[self.number] = (key, hash_short(&key));
+        let hash = hash_short(&key);
+        fetch(&self.recent[pair_of(hash)]);
+        self.pushed[self.number] = (key, hash);
         self.number += 1;
         if self.number == BATCH {
             self.meet(tables);
         }
     }
 
-    /// What was pushed meets the recent words. Where a jump was foretold wrong, the processor knows late if it has yet
-    /// to hash the word and to fetch its place; both are done for all words before.
+    /// What was pushed meets the recent words. First all of it meets the words that are kept, without a jump, since half
+    /// of it is there and no processor can foretell which half; then what was not there meets the words that are tried.
+    #[inline(never)] // so that `push`, which is short without it, can be where words are cut
     fn meet(&mut self, tables: &Tables) {
         let Self { recent, pushed, number, queues } = self;
         let pushed = &pushed[..std::mem::take(number)];
-        black_box(pushed.iter().fold(0, |read, (_, hash)| read ^ recent[to_usize(*hash) % FRONT].0.count));
-        for (key, hash) in pushed {
-            let Pair(kept, tried) = &mut recent[to_usize(*hash) % FRONT];
-            if same(&kept.key, key) {
-                kept.count += 1;
-                continue;
-            }
+        let (mut others, mut left) = ([0; BATCH], 0);
+        for (at, (key, hash)) in pushed.iter().enumerate() {
+            let Pair(kept, _) = &mut recent[pair_of(*hash)];
+            let there = same(&kept.key, key);
+            kept.count += u64::from(there);
+            others[left] = at;
+            left += usize::from(!there);
+        }
+        for (key, hash) in others[..left].iter().map(|at| &pushed[*at]) {
+            let Pair(kept, tried) = &mut recent[pair_of(*hash)];
             if same(&tried.key, key) {
                 tried.count += 1;
                 std::mem::swap(kept, tried);
-                continue;
-            }
-            let old = std::mem::replace(tried, Slot { key: *key, count: 1 });
-            if old.count > 0 {
-                queues.add(old, tables);
+            } else if same(&kept.key, key) {
+                kept.count += 1; // it was there twice
+            } else {
+                let old = std::mem::replace(tried, Slot { key: *key, count: 1 });
+                if old.count > 0 {
+                    // The words of a pair are of one table.
+                    queues.add(old, tables.table_of(*hash), tables);
+                }
             }
         }
     }
@@ -177,7 +198,8 @@ impl Front {
         if word.len() > SHORT {
             self.queues.push_long(word, count, tables);
         } else {
-            self.queues.add(Slot { key: short_key(word, 0, word.len()), count }, tables);
+            let key = short_key(word, 0, word.len());
+            self.queues.add(Slot { key, count }, tables.table_of(hash_short(&key)), tables);
         }
     }
 
@@ -190,7 +212,7 @@ impl Front {
         for pair in &mut self.recent {
             let Pair(kept, tried) = std::mem::replace(pair, Pair::NONE);
             for slot in [kept, tried].into_iter().filter(|slot| slot.count > 0) {
-                self.queues.add(slot, tables);
+                self.queues.add(slot, tables.table_of(hash_of(&slot.key)), tables);
             }
         }
         self.queues.flush(tables)
@@ -199,8 +221,7 @@ impl Front {
 
 impl Queues {
     #[inline]
-    fn add(&mut self, slot: Slot, tables: &Tables) {
-        let table = tables.table_of(hash_of(&slot.key));
+    fn add(&mut self, slot: Slot, table: usize, tables: &Tables) {
         let queued = &mut self.queued[table];
         self.waiting[table * BATCH + *queued] = slot;
         *queued += 1;
@@ -212,11 +233,28 @@ impl Queues {
 
     #[cold]
     fn push_long(&mut self, word: &[u8], count: u64, tables: &Tables) {
-        let hash = hash_long(word);
-        self.over |= !tables.table(tables.table_of(hash)).add_long(word, hash, count);
+        self.long.push((hash_long(word), count, word.len()));
+        self.text.extend_from_slice(word);
+        if self.long.len() == BATCH {
+            self.add_long(tables);
+        }
+    }
+
+    fn add_long(&mut self, tables: &Tables) {
+        for (hash, ..) in &self.long {
+            tables.table(tables.table_of(*hash)).fetch(*hash);
+        }
+        let mut rest = &*self.text;
+        for (hash, count, length) in self.long.drain(..) {
+            let (word, behind) = rest.split_at(length);
+            self.over |= !tables.table(tables.table_of(hash)).add_long(word, hash, count);
+            rest = behind;
+        }
+        self.text.clear();
     }
 
     fn flush(&mut self, tables: &Tables) -> Result<()> {
+        self.add_long(tables);
         for (at, queued) in self.queued.iter_mut().enumerate() {
             let from = at * BATCH;
             self.over |= !tables.table(at).add_all(&self.waiting[from..from + std::mem::take(queued)]);

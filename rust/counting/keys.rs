@@ -131,10 +131,11 @@ pub fn hash_short(key: &Key) -> u64 {
 #[must_use]
 pub fn hash_long(word: &[u8]) -> u64 {
     let mut hash = word.len() as u64;
-    for eight in word.chunks(8) {
-        let mut window = [0; 8];
-        window[..eight.len()].copy_from_slice(eight);
-        hash = mix(hash ^ 0x9E37_79B9_7F4A_7C15, u64::from_le_bytes(window) ^ 0xD1B5_4A32_D192_ED03);
+    let (eights, rest) = word.as_chunks::<8>();
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    for eight in eights.iter().chain((!rest.is_empty()).then_some(&last)) {
+        hash = mix(hash ^ 0x9E37_79B9_7F4A_7C15, u64::from_le_bytes(*eight) ^ 0xD1B5_4A32_D192_ED03);
     }
     hash
 }

@@ -9,6 +9,15 @@ use std::ops::{Deref, DerefMut};
 use bytemuck::Pod;
 use memmap2::MmapMut;
 
+/// Ask for what lies `there`, which will be needed soon, and do not wait for it.
+#[inline]
+pub(crate) fn fetch<T>(there: &T) {
+    #[cfg(target_arch = "x86_64")]
+    safe_arch::prefetch_t0(there);
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = there; // it comes when it is needed
+}
+
 /// A slice of `T`, all bits zero at first.
 pub struct Pages<T> {
     memory: Memory<T>,

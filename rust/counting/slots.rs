@@ -3,12 +3,10 @@
 //! A word costs one cache miss, not two: up to 23 bytes stand in the slot itself beside the count, 32 bytes
 //! together, two slots a cache line. Longer words stand in an arena. A slot with count 0 is free.
 
-use std::hint::black_box;
-
 use bytemuck::{Pod, Zeroable};
 
 use crate::counting::keys::{Key, Word, hash_of, hash_short, is_long, long_key, long_word, same, to_usize, word};
-use crate::counting::pages::Pages;
+use crate::counting::pages::{Pages, fetch};
 
 /// Grow past 5/8 full: linear probing stays short, and doubling is rare.
 const FULL: (usize, usize) = (5, 8);
@@ -29,9 +27,10 @@ impl Slot {
 }
 
 /// Words that are added together. Slots are far apart and seldom in a cache: read one by one, each word would wait
-/// for its own. The first loop of [`Slots::add_all`] reads the slots of all of them, which do not depend on one
-/// another, so the processor fetches them side by side; the second finds them near.
-pub const BATCH: usize = 64;
+/// for its own, so [`Slots::add_all`] asks for each [`AHEAD`] words before it is its turn.
+pub const BATCH: usize = 128;
+/// Words between asking for a slot and needing it: as many as a processor fetches side by side.
+const AHEAD: usize = 24;
 
 /// Distinct words, each with how often it was added.
 pub struct Slots {
@@ -75,13 +74,22 @@ impl Slots {
     #[inline]
     pub fn add_all(&mut self, words: &[Slot]) -> bool {
         self.grow_for(words.len());
-        let (table, mask) = (&*self.table, self.table.len() - 1);
+        let mask = self.table.len() - 1;
         let mut hashes = [0; BATCH];
         for (hash, word) in hashes.iter_mut().zip(words) {
             *hash = hash_short(&word.key);
         }
-        black_box(hashes[..words.len()].iter().fold(0, |read, hash| read ^ table[place(*hash, mask)].count));
-        words.iter().zip(hashes).all(|(word, hash)| self.add_short(&word.key, hash, word.count))
+        for hash in hashes.iter().take(AHEAD) {
+            fetch(&self.table[place(*hash, mask)]);
+        }
+        let mut fits = true;
+        for (at, (word, hash)) in words.iter().zip(hashes).enumerate() {
+            if let Some(soon) = hashes.get(at + AHEAD) {
+                fetch(&self.table[place(*soon, mask)]);
+            }
+            fits &= self.add_short(&word.key, hash, word.count);
+        }
+        fits
     }
 
     /// There is room for it.
@@ -104,6 +112,12 @@ impl Slots {
             }
             at = (at + 1) & mask;
         }
+    }
+
+    /// Ask for the slot of a word of this hash.
+    #[inline]
+    pub fn fetch(&self, hash: u64) {
+        fetch(&self.table[place(hash, self.table.len() - 1)]);
     }
 
     /// Add a word of more than 23 bytes, with its [`hash_long`](crate::counting::keys::hash_long); `false` if its count
