@@ -52,7 +52,9 @@ impl WordCounter {
             let work = |worker: &mut Worker| {
                 let mut between_space = 0;
                 while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    between_space += task.iter().map(|text| worker.document(cutter, text, tables)).sum::<i64>();
+                    if !cutter.plain_sections(task, &mut worker.sections) {
+                        between_space += task.iter().map(|text| worker.document(cutter, text, tables)).sum::<i64>();
+                    }
                     between_space += worker.count(cutter, tables);
                 }
                 between_space

@@ -4,11 +4,13 @@
 
 use aho_corasick::{AhoCorasick, Input, Match, MatchKind};
 use memchr::memmem::Finder;
+use wide::u8x16;
 
 use crate::bpe::model::Bpe;
 use crate::bpe::tokenizer_json::{Added, Cuts, Prefix, Style};
 use crate::counting::keys::PADDING;
 use crate::error::{Error, Result};
+use crate::text::bytes::{BLOCK, any, is};
 use crate::text::compose::nfc;
 use crate::text::words::{Cut, GAP, SPACE};
 
@@ -59,6 +61,34 @@ impl Cutter {
             }
         });
         same
+    }
+
+    /// [`Cutter::sections`] of all `texts`, looked through as one, where none of them holds what has to be dealt with in
+    /// its place: an added token, a `▁`, what NFC may compose. Else nothing is appended, and `false` returned.
+    pub(crate) fn plain_sections(&self, texts: &[&str], sections: &mut Vec<u8>) -> bool {
+        let (missing, always, spaced) = match self.style {
+            Style::ByteLevel { nfc: true, .. } => return false,
+            Style::ByteLevel { prefix, .. } => (prefix, false, false),
+            Style::SentencePiece(Prefix::Never) => (false, false, true),
+            Style::SentencePiece(Prefix::Always) => (false, true, true),
+            Style::SentencePiece(Prefix::Missing | Prefix::MissingAtStart) => (true, false, true),
+        };
+        let before = sections.len();
+        for text in texts.iter().filter(|text| !text.is_empty()) {
+            sections.push(GAP);
+            if always || missing && !text.starts_with(' ') {
+                sections.push(b' ');
+            }
+            sections.extend_from_slice(text.as_bytes());
+        }
+        let joined = &sections[before..];
+        let searches = [&self.added, &self.normalized];
+        let plain = !(spaced && self.space.find(joined).is_some())
+            && searches.into_iter().flatten().all(|search| search.next(joined, 0).is_none());
+        if !plain {
+            sections.truncate(before);
+        }
+        plain
     }
 
     fn section(&self, text: &str, at_start: bool, to: &mut Vec<u8>, added: &mut impl FnMut(&Token, usize)) -> bool {
@@ -114,12 +144,12 @@ struct Search {
     tokens: Vec<Token>,
     /// What each token begins with: runs of spaces, say, all begin alike. None where that would not tell much.
     beginnings: Option<[[u8; 2]; BEGINNINGS]>,
+    /// Bytes of the longest token.
+    longest: usize,
 }
 
 /// Different beginnings that are looked for.
 const BEGINNINGS: usize = 4;
-/// Bytes that are looked through together.
-const BLOCK: usize = 64;
 
 /// An added token.
 pub(crate) struct Token {
@@ -157,30 +187,34 @@ impl Search {
         };
         let tokens: Vec<Token> = found.iter().map(token).collect();
         let beginnings = contents.iter().map(|content| content.as_bytes().first_chunk::<2>().copied());
+        let longest = contents.iter().map(String::len).max().unwrap_or_default();
         let mut beginnings: Vec<[u8; 2]> = beginnings.collect::<Option<_>>().unwrap_or_default();
         beginnings.sort_unstable();
         beginnings.dedup();
         let all = beginnings.iter().cycle().take(if beginnings.len() > BEGINNINGS { 0 } else { BEGINNINGS });
         let beginnings = all.copied().collect::<Vec<_>>().try_into().ok();
-        Ok((!tokens.is_empty()).then_some(Self { automaton, tokens, beginnings }))
+        Ok((!tokens.is_empty()).then_some(Self { automaton, tokens, beginnings, longest }))
     }
 
     /// Where the next token stands in `text` at `from` or behind it. Text without any is passed over much faster than
     /// the automaton would, which stops at each space where there are tokens that begin with one.
     #[inline]
-    fn next(&self, text: &str, mut from: usize) -> Option<Match> {
+    fn next(&self, text: &[u8], mut from: usize) -> Option<Match> {
         if let Some(beginnings) = &self.beginnings {
-            let begins = |first: u8, second: u8| {
-                beginnings.iter().fold(0, |any, [a, b]| any | (u8::from(first == *a) & u8::from(second == *b)))
-            };
+            let begins = |a, b, _| beginnings.iter().fold(u8x16::ZERO, |any, [x, y]| any | (is(a, *x) & is(b, *y)));
             // The last block reaches back over the one before it, so that no short rest is left.
-            while let Some(end) = (text.len() - from).checked_sub(BLOCK + 1) {
-                let Some(block) = text.as_bytes()[from..].first_chunk::<{ BLOCK + 1 }>() else { break };
-                if (0..BLOCK).fold(0, |any, at| any | begins(block[at], block[at + 1])) > 0 {
-                    break;
+            while let Some(end) = (text.len() - from).checked_sub(BLOCK + 2) {
+                let Some(block) = text[from..].first_chunk::<{ BLOCK + 2 }>() else { break };
+                if any(block, begins) {
+                    let reach = text.len().min(from + BLOCK + self.longest);
+                    let found = self.automaton.find(Input::new(text).span(from..reach));
+                    if let Some(found) = found.filter(|found| found.start() < from + BLOCK) {
+                        return Some(found);
+                    }
                 }
                 if end == 0 {
-                    return None;
+                    from += BLOCK;
+                    break;
                 }
                 from += end.min(BLOCK);
             }
@@ -194,7 +228,7 @@ impl Search {
     fn each<'t>(search: Option<&Self>, text: &'t str, mut each: impl FnMut(&'t str, usize, Option<&Token>)) {
         let (mut from, mut behind) = (0, 0);
         while let Some(search) = search
-            && let Some(found) = search.next(text, behind)
+            && let Some(found) = search.next(text.as_bytes(), behind)
         {
             let token = &search.tokens[found.pattern().as_usize()];
             let (mut start, mut end) = (found.start(), found.end());
@@ -231,6 +265,7 @@ fn with_spaces(text: &str, space: &Finder<'_>, to: &mut Vec<u8>) -> bool {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use proptest::prelude::*;
     use std::collections::HashMap;
 
     pub(crate) fn bpe(prefix: Option<&str>) -> Bpe {
@@ -265,6 +300,35 @@ pub(crate) mod tests {
         });
         cutter.words(&sections, |start, end| found.push(String::from_utf8(sections[start..end].to_vec()).unwrap()));
         found
+    }
+
+    proptest! {
+        #[test]
+        fn added_tokens_are_found_where_the_automaton_finds_them(
+            tokens in prop::collection::vec("[<s>/ a가]{1,4}", 1..5), text in "[a가 ]{0,140}[<s>/ a]{0,9}[a가 ]{0,140}[<s>/ ]{0,4}",
+        ) {
+            let token = |content: &String| Added {
+                id: 0, content: content.clone(), before: false, behind: false, normalized: false, special: true,
+            };
+            let added: Vec<Added> = tokens.iter().map(token).collect();
+            let search = Search::of(added.iter(), &Style::SentencePiece(Prefix::Never), false).unwrap().unwrap();
+            let all = search.automaton.find(text.as_bytes());
+            prop_assert_eq!(search.next(text.as_bytes(), 0), all);
+        }
+
+        #[test]
+        fn plain_texts_have_the_sections_that_each_of_them_has(texts in prop::collection::vec("[<s>▁ a가]{0,40}", 0..4)) {
+            for prefix in [None, Some("always"), Some("first"), Some("never")] {
+                let cutter = Cutter::new(&bpe(prefix)).unwrap();
+                let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+                let (mut plain, mut each, mut same) = (vec![7], vec![7], true);
+                for text in &texts {
+                    same &= cutter.sections(text, &mut each, |_, _| ());
+                }
+                prop_assert_eq!(cutter.plain_sections(&texts, &mut plain), same);
+                prop_assert_eq!(plain, if same { each } else { vec![7] });
+            }
+        }
     }
 
     #[test]
