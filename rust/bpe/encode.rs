@@ -30,6 +30,8 @@ const LANES: usize = 8;
 pub struct Encoder<'a> {
     bpe: &'a Bpe,
     special: FxHashMap<&'a [u8], u32>,
+    /// Which bytes an added token begins with: most words need not be looked up.
+    begins: [bool; 256],
 }
 
 /// Space that encoding works in, kept from word to word.
@@ -170,14 +172,21 @@ impl<'a> Encoder<'a> {
     /// An encoder by `bpe`.
     #[must_use]
     pub fn new(bpe: &'a Bpe) -> Self {
-        Self { bpe, special: bpe.added.iter().map(|token| (token.content.as_bytes(), token.id)).collect() }
+        let special: FxHashMap<&[u8], u32> =
+            bpe.added.iter().map(|token| (token.content.as_bytes(), token.id)).collect();
+        let mut begins = [false; 256];
+        for first in special.keys().filter_map(|content| content.first()) {
+            begins[usize::from(*first)] = true;
+        }
+        Self { bpe, special, begins }
     }
 
     /// Call `found` with the ids of one word, some at a time, in order. The word is UTF-8, normalised, or a special
     /// token, written as it is inside the engine.
     #[inline]
     pub fn encode(&self, word: &[u8], scratch: &mut Scratch, mut found: impl FnMut(&[u32])) {
-        if let Some(&id) = self.special.get(word) {
+        let may_be_special = word.first().is_some_and(|first| self.begins[usize::from(*first)]);
+        if may_be_special && let Some(&id) = self.special.get(word) {
             found(&[id]);
         } else {
             self.encode_text(word, scratch, found);
