@@ -48,6 +48,27 @@ impl From<Error> for PyErr {
     }
 }
 
+/// Python aligns the memory of its objects to 16 bytes, whatever lies in them.
+const _: () = {
+    let most = [
+        align_of::<PyBpe>(),
+        align_of::<PyWordCounter>(),
+        align_of::<PySortedWords>(),
+        align_of::<PyLearner>(),
+        align_of::<PySegments>(),
+        align_of::<PyPacker>(),
+        align_of::<PySeen>(),
+        align_of::<PyJsonReader>(),
+        align_of::<PyLineReader>(),
+        align_of::<PyDelimitedReader>(),
+    ];
+    let mut at = 0;
+    while at < most.len() {
+        assert!(most[at] <= 16);
+        at += 1;
+    }
+};
+
 #[pyclass(frozen, module = "kovocab._core", name = "Bpe")]
 struct PyBpe {
     bpe: Bpe,
