@@ -25,6 +25,8 @@ pub struct WordCounter {
     workers: Vec<Worker>,
 }
 
+/// Aligned so that no cache line is of two: a thread would wait for each word that the other counts.
+#[repr(align(128))]
 struct Worker {
     front: Front,
     /// Sections of text with gaps between: cut all at once, however short they are.
