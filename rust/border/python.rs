@@ -48,7 +48,7 @@ impl From<Error> for PyErr {
     }
 }
 
-/// Python aligns the memory of its objects to 16 bytes, whatever lies in them (PyO3 #5714).
+/// Python aligns the memory of its objects to 16 bytes, whatever lies in them (`PyO3` #5714).
 const _: () = {
     let most = [
         align_of::<PyBpe>(),
