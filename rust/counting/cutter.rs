@@ -10,9 +10,9 @@ use crate::bpe::model::Bpe;
 use crate::bpe::tokenizer_json::{Added, Cuts, Prefix, Style};
 use crate::counting::keys::PADDING;
 use crate::error::{Error, Result};
-use crate::text::bytes::{BLOCK, any, is};
+use crate::text::bytes::{BLOCK, GAP, any, is};
 use crate::text::compose::nfc;
-use crate::text::words::{Cut, GAP, SPACE};
+use crate::text::words::{Cut, SPACE};
 
 /// How documents become words.
 pub struct Cutter {

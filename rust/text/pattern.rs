@@ -9,7 +9,7 @@ use std::str::from_utf8;
 
 use fancy_regex::{Regex, RegexBuilder};
 
-use crate::text::words::GAP;
+use crate::text::bytes::GAP;
 
 /// Patterns that cut one after another: each cuts further what the one before left.
 #[derive(Clone, Debug)]

@@ -11,8 +11,7 @@
 //! Words are cut from *normalised* text, as the model sees it: a space is `▁`, and a section of text has one
 //! `▁` put before it. Inside the engine `▁` is written as the one byte of a space.
 
-pub use crate::text::bytes::GAP;
-use crate::text::bytes::{BLOCK, follow, is, planes};
+use crate::text::bytes::{BLOCK, GAP, follow, is, planes};
 use crate::text::hangul::{are_first, is_hangul};
 
 /// What a space is to a SentencePiece model: U+2581.
