@@ -67,19 +67,14 @@ impl Cutter {
     /// [`Cutter::sections`] of all `texts`, looked through as one, where none of them holds what has to be dealt with in
     /// its place: an added token, a `▁`, what NFC may compose. Else nothing is appended, and `false` returned.
     pub(crate) fn plain_sections(&self, texts: &[&str], sections: &mut Vec<u8>) -> bool {
-        let (missing, always, spaced) = match self.style {
+        let spaced = match self.style {
             Style::ByteLevel { nfc: true, .. } => return false,
-            Style::ByteLevel { prefix, .. } => (prefix, false, false),
-            Style::SentencePiece(Prefix::Never) => (false, false, true),
-            Style::SentencePiece(Prefix::Always) => (false, true, true),
-            Style::SentencePiece(Prefix::Missing | Prefix::MissingAtStart) => (true, false, true),
+            Style::ByteLevel { .. } => false,
+            Style::SentencePiece(_) => true,
         };
         let before = sections.len();
         for text in texts.iter().filter(|text| !text.is_empty()) {
-            sections.push(GAP);
-            if always || missing && !text.starts_with(' ') {
-                sections.push(b' ');
-            }
+            self.begin(text, true, sections);
             sections.extend_from_slice(text.as_bytes());
         }
         let joined = &sections[before..];
@@ -96,23 +91,31 @@ impl Cutter {
         if text.is_empty() {
             return true;
         }
-        let prefix = match &self.style {
-            Style::ByteLevel { nfc: normalize, prefix, .. } => {
-                let composed = if *normalize { nfc(text) } else { text.into() };
-                let mut same = true;
-                Search::each(self.normalized.as_ref(), &composed, |section, _, found| {
-                    if !section.is_empty() {
-                        to.push(GAP);
-                        to.extend_from_slice(if *prefix && !section.starts_with(' ') { b" " } else { b"" });
-                        to.extend_from_slice(section.as_bytes());
-                    }
-                    if let Some(token) = found {
-                        added(token, to.len());
-                        same = false;
-                    }
-                });
-                return same;
+        let Style::ByteLevel { nfc: normalize, .. } = self.style else {
+            self.begin(text, at_start, to);
+            return with_spaces(text, &self.space, to);
+        };
+        let composed = if normalize { nfc(text) } else { text.into() };
+        let mut same = true;
+        Search::each(self.normalized.as_ref(), &composed, |section, _, found| {
+            if !section.is_empty() {
+                self.begin(section, at_start, to);
+                to.extend_from_slice(section.as_bytes());
             }
+            if let Some(token) = found {
+                added(token, to.len());
+                same = false;
+            }
+        });
+        same
+    }
+
+    /// Append what stands before the section `text`, with which a document may start: a gap, and the space that the
+    /// tokenizer puts there.
+    #[inline]
+    fn begin(&self, text: &str, at_start: bool, to: &mut Vec<u8>) {
+        let prefix = match self.style {
+            Style::ByteLevel { prefix, .. } => prefix && !text.starts_with(' '),
             Style::SentencePiece(Prefix::Never) => false,
             Style::SentencePiece(Prefix::Always) => true,
             Style::SentencePiece(Prefix::Missing) => !text.starts_with([' ', SPACE]),
@@ -120,7 +123,6 @@ impl Cutter {
         };
         to.push(GAP);
         to.extend_from_slice(if prefix { b" " } else { b"" });
-        with_spaces(text, &self.space, to)
     }
 
     /// Call `found` with the start and the end of each word of `sections`.
