@@ -31,6 +31,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, tr
 from kovocab.building.target import build_target
 from kovocab.corpus.settings import Reading
 from kovocab.counting.count import count
+from kovocab.counting.tables import Held
 from kovocab.counting.token_counts import segments
 from kovocab.evaluating.fertility import fertility
 from kovocab.reading.documents import batches
@@ -118,13 +119,13 @@ def cost_of_rounds(texts: pl.Series, source: Path, least: list[int], runs: int) 
         seen = trained.filter(pl.col("left").is_null()).select("token", "count")
         characters, none = candidates.by_row(dict(seen.iter_rows())), candidates.rows([])
         target = build_target(base, candidates.frame())
-        cut = median(measured(segments, hangul, target)[1] for _ in range(runs))
-        sizes.append((len(texts) // every, len(hangul), len(segments(hangul, target))))
+        cut = median(measured(segments, [hangul], target)[1] for _ in range(runs))
+        sizes.append((len(texts) // every, len(hangul), len(segments([hangul], target))))
         for prune, fewest in ((prune, n) for n in least for prune in ("threshold", "leaf")):
             settings = RefineSettings(fewest, fewest, prune=prune)
             times = []
             for _ in range(runs):
-                recount, state, run = Recount(hangul, base, candidates), State(candidates, none), []
+                recount, state, run = Recount(Held(hangul), base, candidates), State(candidates, none), []
                 while True:
                     _, reach = measured(lambda state=state: state.target)
                     counts, again = measured(recount.count, state.target)

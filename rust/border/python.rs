@@ -15,7 +15,7 @@ use pyo3_arrow::{PyArray, PyChunkedArray, PyRecordBatch};
 use crate::border::arrow as table;
 use crate::bpe::encode::Encoder;
 use crate::bpe::model::Bpe;
-use crate::bpe::segments::Segments;
+use crate::bpe::segments::{Segmenter, Segments};
 use crate::counting::counter::WordCounter;
 use crate::counting::cutter::Cutter;
 use crate::counting::sorted::Sorted;
@@ -55,6 +55,7 @@ const _: () = {
         align_of::<PyWordCounter>(),
         align_of::<PySortedWords>(),
         align_of::<PyLearner>(),
+        align_of::<PySegmenter>(),
         align_of::<PySegments>(),
         align_of::<PyPacker>(),
         align_of::<PySeen>(),
@@ -216,25 +217,45 @@ fn count_hangul(py: Python<'_>, words: PyChunkedArray, counts: PyChunkedArray) -
     Ok([kinds.all, kinds.conjoining, kinds.halfwidth, kinds.other, kinds.private_use])
 }
 
+/// Words on their way to segments: they come some at a time.
+#[pyclass(module = "kovocab._core", name = "Segmenter")]
+struct PySegmenter {
+    bpe: Py<PyBpe>,
+    /// None once it has given its segments.
+    segmenter: Option<Segmenter>,
+}
+
+#[pymethods]
+impl PySegmenter {
+    /// `characters` are all that the words may hold, as the tokenizer writes them; any, where there are none.
+    #[new]
+    fn new(py: Python<'_>, bpe: Py<PyBpe>, characters: &str, threads: usize) -> PyResult<Self> {
+        let segmenter = py.detach(|| Segmenter::new(&bpe.get().bpe, characters, threads))?;
+        Ok(Self { bpe, segmenter: Some(segmenter) })
+    }
+
+    fn feed(&mut self, py: Python<'_>, words: PyChunkedArray, counts: PyChunkedArray) -> PyResult<()> {
+        let bpe = &self.bpe.get().bpe;
+        let segmenter = self.segmenter.as_mut().ok_or_else(given)?;
+        Ok(py.detach(|| segmenter.feed(bpe, &table::weighted(words.chunks(), counts.chunks())?))?)
+    }
+
+    fn segments(&mut self, py: Python<'_>) -> PyResult<PySegments> {
+        let bpe = &self.bpe.get().bpe;
+        let segmenter = self.segmenter.take().ok_or_else(given)?;
+        Ok(PySegments(py.detach(|| segmenter.segments(bpe))?))
+    }
+}
+
+fn given() -> Error {
+    Error::Argument("the segments were given already".into())
+}
+
 #[pyclass(module = "kovocab._core", name = "Segments")]
 struct PySegments(Segments);
 
 #[pymethods]
 impl PySegments {
-    #[new]
-    fn new(
-        py: Python<'_>,
-        bpe: &PyBpe,
-        words: PyChunkedArray,
-        counts: PyChunkedArray,
-        threads: usize,
-    ) -> PyResult<Self> {
-        Ok(Self(py.detach(|| {
-            let words = table::weighted(words.chunks(), counts.chunks())?;
-            Segments::new(&bpe.bpe, &words, threads)
-        })?))
-    }
-
     fn __len__(&self) -> usize {
         self.0.len()
     }
@@ -493,6 +514,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PySortedWords>()?;
     module.add_function(wrap_pyfunction!(sort_parts, module)?)?;
     module.add_function(wrap_pyfunction!(count_hangul, module)?)?;
+    module.add_class::<PySegmenter>()?;
     module.add_class::<PySegments>()?;
     module.add_class::<PyPacker>()?;
     module.add_class::<PySeen>()?;

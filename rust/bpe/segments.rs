@@ -13,10 +13,12 @@
 
 use std::thread;
 
+use rustc_hash::FxHashSet;
+
 use crate::bpe::model::{Bpe, Pairs};
 use crate::bpe::prices::{Pricing, Sets};
 use crate::bpe::shard::Shard;
-use crate::bpe::spans::cut;
+use crate::bpe::spans::Cutting;
 use crate::error::{Error, Result};
 use crate::threads::{join, start};
 
@@ -48,33 +50,53 @@ struct Character {
     present: bool,
 }
 
-impl Segments {
-    /// Cut `words` where no entry of `bpe` spans, sum the segments and encode them.
+/// Words on their way to segments, some at a time: they need not be in memory together.
+pub struct Segmenter {
+    /// Ranks of the entries that words may hold, shorter ones first.
+    order: Vec<usize>,
+    cutting: Cutting,
+    /// Three times the bytes of all words. No id is emitted more often than there are bytes, of which a space has three
+    /// as `▁`, so sums of counts need no check behind this one.
+    most: u64,
+}
+
+impl Segmenter {
+    /// For words that hold no other characters than these, as entries of `bpe` are written; any, where there are none.
     ///
     /// # Errors
-    /// If three times the bytes of all words pass 2^64 - 1, or there is no room for the entries in a table of pairs.
-    pub fn new(bpe: &Bpe, words: &[(&str, u64)], threads: usize) -> Result<Self> {
-        let threads = threads.max(1);
-        // No id is emitted more often than there are bytes, of which a space has three as `▁`, so sums of counts need
-        // no check below.
-        let weigh = |sum: u64, (word, count): &(&str, u64)| sum.checked_add(count.checked_mul(3 * word.len() as u64)?);
-        words.iter().try_fold(0, weigh).ok_or(Error::Overflow)?;
-
+    /// If there is no room for the entries in a table of pairs.
+    pub fn new(bpe: &Bpe, characters: &str, threads: usize) -> Result<Self> {
         // Entries of characters that no word holds, Latin ones say, would only make the tables larger.
-        let mut seen = vec![false; bpe.size];
-        let (mut atoms, mut turned) = (Vec::new(), Vec::new());
-        for (word, _) in words {
-            atoms.clear();
-            bpe.atoms(word, &mut turned, &mut atoms, |_| ());
-            for id in &atoms {
-                _ = seen.get_mut(*id as usize).map(|seen| *seen = true);
-            }
-        }
-        let possible =
-            |rank: &usize| bpe.entries[*rank].chars().all(|c| seen.get(bpe.char_id(c) as usize) == Some(&true));
+        let held: FxHashSet<char> = characters.chars().collect();
+        let possible = |rank: &usize| held.is_empty() || bpe.entries[*rank].chars().all(|c| held.contains(&c));
         let mut order: Vec<usize> = (0..bpe.merged.len()).filter(possible).collect();
         order.sort_by_key(|&rank| bpe.entries[rank].len());
-        let (shards, mut counts) = cut(bpe, &order, words, threads)?;
+        let cutting = Cutting::new(bpe, &order, threads.max(1))?;
+        Ok(Self { order, cutting, most: 0 })
+    }
+
+    /// Cut `words` where no entry of `bpe`, which is that of `new`, spans, and sum the segments.
+    ///
+    /// # Errors
+    /// If three times the bytes of all words pass 2^64 - 1.
+    pub fn feed(&mut self, bpe: &Bpe, words: &[(&str, u64)]) -> Result<()> {
+        let weigh = |sum: u64, (word, count): &(&str, u64)| sum.checked_add(count.checked_mul(3 * word.len() as u64)?);
+        self.most = words.iter().try_fold(self.most, weigh).ok_or(Error::Overflow)?;
+        self.cutting.feed(bpe, words)
+    }
+
+    /// The segments of all words, encoded by `bpe`.
+    ///
+    /// # Errors
+    /// If there are more than 2^32 in a thread's share.
+    pub fn segments(self, bpe: &Bpe) -> Result<Segments> {
+        Segments::new(bpe, self.order, self.cutting)
+    }
+}
+
+impl Segments {
+    fn new(bpe: &Bpe, order: Vec<usize>, cutting: Cutting) -> Result<Self> {
+        let (shards, mut counts) = cutting.end()?;
         for shard in &shards {
             shard.each(|atoms, count| atoms.iter().for_each(|&atom| counts[atom as usize] += count));
         }
@@ -252,6 +274,15 @@ mod tests {
         Bpe::from_json(&serde_json::json!({"normalizer": replace, "model": model}).to_string()).unwrap()
     }
 
+    /// Of words that come three at a time.
+    fn segments(bpe: &Bpe, words: &[(&str, u64)], threads: usize) -> Result<Segments> {
+        let held: String =
+            words.iter().flat_map(|(word, _)| word.chars().map(|c| if c == ' ' { '▁' } else { c })).collect();
+        let mut segmenter = Segmenter::new(bpe, &held, threads)?;
+        words.chunks(3).try_for_each(|some| segmenter.feed(bpe, some))?;
+        segmenter.segments(bpe)
+    }
+
     proptest! {
         #[test]
         fn counts_are_those_of_encoding_all_words_anew(
@@ -265,7 +296,7 @@ mod tests {
             let words: Vec<(&str, u64)> = words.iter().map(|(word, count)| (word.as_str(), *count)).collect();
             let (mut dropped, mut absent) = (BTreeSet::new(), BTreeSet::new());
             let first = bpe(&parts, &dropped, &absent);
-            let mut segments = Segments::new(&first, &words, threads).unwrap();
+            let mut segments = segments(&first, &words, threads).unwrap();
             prop_assert_eq!(segments.counts(), Encoder::new(&first).count(&words, 1).unwrap());
             for (drop, add) in changes {
                 let add: Vec<u32> = add.difference(&drop).copied().collect();
@@ -283,13 +314,13 @@ mod tests {
     #[test]
     fn what_cannot_be_changed_or_counted() {
         let all = bpe(&[(3, 4)], &BTreeSet::new(), &BTreeSet::new());
-        let mut segments = Segments::new(&all, &[("▁가나", u64::MAX / 28), ("漢", 1)], 2).unwrap();
-        assert_eq!(segments.len(), 2);
-        assert_eq!((segments.counts()[261], segments.counts()[0xE6]), (u64::MAX / 28, 1));
-        assert!(segments.change(&[401], &[]).is_err());
-        assert!(segments.change(&[], &[261]).is_err());
-        assert_eq!(segments.change(&[256], &[]).unwrap(), 0);
-        assert_eq!(segments.change(&[259], &[]).unwrap(), 1);
-        assert!(Segments::new(&all, &[("가나", u64::MAX / 2)], 2).is_err());
+        let mut counted = segments(&all, &[("▁가나", u64::MAX / 28), ("漢", 1)], 2).unwrap();
+        assert_eq!(counted.len(), 2);
+        assert_eq!((counted.counts()[261], counted.counts()[0xE6]), (u64::MAX / 28, 1));
+        assert!(counted.change(&[401], &[]).is_err());
+        assert!(counted.change(&[], &[261]).is_err());
+        assert_eq!(counted.change(&[256], &[]).unwrap(), 0);
+        assert_eq!(counted.change(&[259], &[]).unwrap(), 1);
+        assert!(segments(&all, &[("가나", u64::MAX / 2)], 2).is_err());
     }
 }

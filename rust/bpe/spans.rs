@@ -13,34 +13,52 @@ use crate::bpe::shard::{Shard, Table, hash_of};
 use crate::error::{Error, Result};
 use crate::threads::{join, start};
 
-/// Cut `words` where none of the entries of these ranks spans, and sum equal segments: a shard a thread.
-///
-/// Returns the shards, and the counts of the byte tokens that characters are spelled in which are no token.
-pub(crate) fn cut(bpe: &Bpe, ranks: &[usize], words: &[(&str, u64)], threads: usize) -> Result<(Vec<Shard>, Vec<u64>)> {
-    let spans = Spans::new(bpe, ranks)?;
-    let share = words.len().div_ceil(threads).max(1);
-    let parts: Vec<Share<'_>> = thread::scope(|scope| {
-        let cut = |words| Share::new(bpe, &spans, threads).cut(words);
-        let workers: Vec<_> = words.chunks(share).map(|words| start(scope, move || cut(words))).collect();
-        workers.into_iter().map(join).collect::<Result<_>>()
-    })?;
-    let mut spelled = vec![0; bpe.size];
-    let mut tables: Vec<Vec<Table>> = (0..threads).map(|_| Vec::new()).collect();
-    for part in parts {
-        spelled.iter_mut().zip(part.spelled).for_each(|(sum, count)| *sum += count);
-        part.tables.into_iter().zip(&mut tables).for_each(|(table, of_shard)| of_shard.push(table));
+/// Words that are cut where none of some entries spans, some at a time, and equal segments summed.
+pub(crate) struct Cutting {
+    spans: Spans,
+    shares: Vec<Share>,
+}
+
+impl Cutting {
+    /// Where the entries of these ranks do not span; `threads` of them cut.
+    pub(crate) fn new(bpe: &Bpe, ranks: &[usize], threads: usize) -> Result<Self> {
+        let spans = Spans::new(bpe, ranks)?;
+        let shares = (0..threads).map(|_| Share::new(bpe.size, spans.nodes.len(), threads)).collect();
+        Ok(Self { spans, shares })
     }
-    let shards = thread::scope(|scope| {
-        let workers: Vec<_> = tables.into_iter().map(|tables| start(scope, move || Table::sum(tables))).collect();
-        workers.into_iter().map(join).collect::<Result<_>>()
-    })?;
-    Ok((shards, spelled))
+
+    pub(crate) fn feed(&mut self, bpe: &Bpe, words: &[(&str, u64)]) -> Result<()> {
+        let Self { spans, shares } = self;
+        let parts = words.chunks(words.len().div_ceil(shares.len()).max(1));
+        thread::scope(|scope| {
+            let cut = |share: &mut Share, words| share.cut(bpe, spans, words);
+            let workers: Vec<_> =
+                shares.iter_mut().zip(parts).map(|(s, words)| start(scope, move || cut(s, words))).collect();
+            workers.into_iter().try_for_each(join)
+        })
+    }
+
+    /// The segments, a shard a thread, and the counts of the byte tokens that characters are spelled in which are no
+    /// token.
+    pub(crate) fn end(self) -> Result<(Vec<Shard>, Vec<u64>)> {
+        let mut spelled = Vec::new();
+        let mut tables: Vec<Vec<Table>> = self.shares.iter().map(|_| Vec::new()).collect();
+        for share in self.shares {
+            let (of_share, counts) = share.end(&self.spans)?;
+            spelled.resize(counts.len(), 0);
+            spelled.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+            of_share.into_iter().zip(&mut tables).for_each(|(table, of_shard)| of_shard.push(table));
+        }
+        let shards = thread::scope(|scope| {
+            let workers: Vec<_> = tables.into_iter().map(|tables| start(scope, move || Table::sum(tables))).collect();
+            workers.into_iter().map(join).collect::<Result<_>>()
+        })?;
+        Ok((shards, spelled))
+    }
 }
 
 /// A thread's share of the words, cut and summed.
-struct Share<'a> {
-    bpe: &'a Bpe,
-    spans: &'a Spans,
+struct Share {
     tables: Vec<Table>,
     /// Counts of the byte tokens of characters that are no token.
     spelled: Vec<u64>,
@@ -48,33 +66,37 @@ struct Share<'a> {
     whole: Vec<u64>,
 }
 
-impl<'a> Share<'a> {
-    fn new(bpe: &'a Bpe, spans: &'a Spans, shards: usize) -> Self {
+impl Share {
+    fn new(size: usize, nodes: usize, shards: usize) -> Self {
         let tables = (0..shards).map(|_| Table::default()).collect();
-        Self { bpe, spans, tables, spelled: vec![0; bpe.size], whole: vec![0; spans.nodes.len()] }
+        Self { tables, spelled: vec![0; size], whole: vec![0; nodes] }
     }
 
-    fn cut(mut self, words: &[(&str, u64)]) -> Result<Self> {
+    fn cut(&mut self, bpe: &Bpe, spans: &Spans, words: &[(&str, u64)]) -> Result<()> {
         let (mut atoms, mut path, mut turned) = (Vec::new(), Vec::new(), Vec::new());
         for &(word, count) in words {
             atoms.clear();
-            let Self { bpe, spelled, .. } = &mut self;
+            let spelled = &mut self.spelled;
             bpe.atoms(word, &mut turned, &mut atoms, |c| {
                 bpe.spell(c).into_iter().for_each(|byte| spelled[byte as usize] += count);
             });
             for known in atoms.split(|atom| *atom == NONE) {
-                self.cut_atoms(known, count, &mut path)?;
+                self.cut_atoms(spans, known, count, &mut path)?;
             }
         }
-        let mut atoms = Vec::new();
-        for (node, count) in std::mem::take(&mut self.whole).into_iter().enumerate().filter(|(_, count)| *count > 0) {
-            self.spans.text(node, &mut atoms);
-            self.add(&atoms, count)?;
-        }
-        Ok(self)
+        Ok(())
     }
 
-    fn cut_atoms(&mut self, atoms: &[u32], count: u64, path: &mut Vec<u32>) -> Result<()> {
+    fn end(mut self, spans: &Spans) -> Result<(Vec<Table>, Vec<u64>)> {
+        let mut atoms = Vec::new();
+        for (node, count) in std::mem::take(&mut self.whole).into_iter().enumerate().filter(|(_, count)| *count > 0) {
+            spans.text(node, &mut atoms);
+            self.add(&atoms, count)?;
+        }
+        Ok((self.tables, self.spelled))
+    }
+
+    fn cut_atoms(&mut self, spans: &Spans, atoms: &[u32], count: u64, path: &mut Vec<u32>) -> Result<()> {
         let (mut start, mut end) = (0, 0);
         for at in 0..atoms.len() {
             if at == end {
@@ -84,18 +106,18 @@ impl<'a> Share<'a> {
                 path.push(atoms[at]);
             }
             let mut node = atoms[at];
-            if at > start && at + 1 + self.spans.nodes[node as usize].below as usize <= end {
+            if at > start && at + 1 + spans.nodes[node as usize].below as usize <= end {
                 continue; // no entry from here goes further
             }
             for (&atom, after) in atoms[at + 1..].iter().zip(at + 2..) {
-                node = self.spans.next.get(node, atom);
+                node = spans.next.get(node, atom);
                 if node == NONE {
                     break;
                 }
                 if at == start {
                     path.push(node);
                 }
-                let Node { entry, below, .. } = self.spans.nodes[node as usize];
+                let Node { entry, below, .. } = spans.nodes[node as usize];
                 if entry {
                     end = end.max(after);
                 }
@@ -202,11 +224,18 @@ mod tests {
         Bpe::from_json(&serde_json::json!({"normalizer": replace, "model": model}).to_string()).unwrap()
     }
 
+    /// The words come one by one.
+    fn cut(bpe: &Bpe, words: &[(&str, u64)], threads: usize) -> (Vec<Shard>, Vec<u64>) {
+        let mut cutting = Cutting::new(bpe, &[0, 1, 2], threads).unwrap();
+        words.chunks(1).try_for_each(|word| cutting.feed(bpe, word)).unwrap();
+        cutting.end().unwrap()
+    }
+
     fn segments(words: &[(&str, u64)], threads: usize) -> BTreeMap<String, u64> {
         let bpe = bpe();
         let text: BTreeMap<u32, char> = bpe.characters().map(|(c, id)| (id, c)).collect();
         let mut found = BTreeMap::new();
-        for shard in cut(&bpe, &[0, 1, 2], words, threads).unwrap().0 {
+        for shard in cut(&bpe, words, threads).0 {
             shard.each(|atoms, count| {
                 let before = found.insert(atoms.iter().map(|atom| text[atom]).collect(), count);
                 assert_eq!(before, None);
@@ -228,7 +257,7 @@ mod tests {
     #[test]
     fn characters_that_are_no_token_are_counted_as_bytes() {
         let bpe = bpe();
-        let (shards, spelled) = cut(&bpe, &[0, 1, 2], &[("漢a ", 3), ("漢", 4)], 2).unwrap();
+        let (shards, spelled) = cut(&bpe, &[("漢a ", 3), ("漢", 4)], 2);
         assert_eq!(shards.iter().map(Shard::len).sum::<usize>(), 1);
         let counted = "漢".bytes().chain("▁".bytes()).map(|byte| spelled[bpe.bytes[usize::from(byte)] as usize]);
         assert_eq!(counted.collect::<Vec<_>>(), [7, 7, 7, 3, 3, 3]);

@@ -77,7 +77,10 @@ def check(inputs: list[str], random: Random, folder: Path) -> None:
         assert (found == expected).all(), different(tokenizer, found, expected)
         words = words.filter(~pl.col("word").is_in([token.word for token in tokenizer.added_tokens]))
         expected = pl.DataFrame(bpe.count_tokens(words["word"], words["count"], 1))["count"].to_numpy()
-        found = pl.DataFrame(_core.Segments(bpe, words["word"], words["count"], 2).count_tokens())["count"].to_numpy()
+        segmenter = _core.Segmenter(bpe, "", 2)
+        for part in (words[::2], words[1::2]):
+            segmenter.feed(part["word"], part["count"])
+        found = pl.DataFrame(segmenter.segments().count_tokens())["count"].to_numpy()
         assert (found == expected).all(), different(tokenizer, found, expected)
 
 

@@ -12,6 +12,7 @@ from kovocab import RefineSettings, count_tokens, refine
 from kovocab.building.byte_level import missing_scaffolds
 from kovocab.building.target import build_target
 from kovocab.counting.count import count
+from kovocab.counting.tables import Held, Tables
 from kovocab.counting.word_counts import Counted
 from kovocab.errors import TokenizerError
 from kovocab.example.text import sample_documents
@@ -88,7 +89,7 @@ def test_every_round_counts_as_its_own_target_does(kind: str, counts: dict[str, 
     tokens = first.table["token"].to_list()
     some = st.sets(st.sampled_from(tokens), max_size=3) if tokens else st.just(set[str]())
     vocabulary = first.without(first.rows(data.draw(some))).reachable()
-    recount = Recount(words, base, vocabulary)
+    recount = Recount(Held(words), base, vocabulary)
     same(recount, recount.count(vocabulary), words, base, vocabulary)
     for _ in range(data.draw(st.integers(1, 4))):
         back = first.table["character"] & first.rows(data.draw(some))
@@ -103,15 +104,15 @@ class Checked(Recount):
 
     def __init__(
         self,
-        words: pl.DataFrame,
+        words: Tables,
         base: TokenizerJson,
         vocabulary: Vocabulary,
-        others: pl.DataFrame,
+        others: Tables,
         text: Text,
         script: Script,
     ) -> None:
         super().__init__(words, base, vocabulary, others, text, script)
-        self.given, self.others = (words, base), others
+        self.given, self.others = (pl.concat(words), base), pl.concat(others)
 
     def count(self, vocabulary: Vocabulary) -> TokenCounts:
         counts = super().count(vocabulary)
@@ -158,7 +159,7 @@ def test_every_round_of_a_base_that_merges_hangul(base: TokenizerJson, monkeypat
 def test_a_round_encodes_only_what_it_touches(caplog: pytest.LogCaptureFixture) -> None:
     words = words_of({"▁가나": 5, "다다": 4, "가나다ㅋ": 3, "뷁": 2})
     vocabulary = Vocabulary.of(intermediate.train(intermediate.training_words(words), 40), BASES["plain"].ids)
-    recount = Recount(words, BASES["plain"], vocabulary)
+    recount = Recount(Held(words), BASES["plain"], vocabulary)
     caplog.set_level("DEBUG", logger=room.__name__)
     recount.count(vocabulary)
     recount.count(vocabulary := vocabulary.without(vocabulary.rows(["뷁"])))
@@ -170,7 +171,7 @@ def test_a_round_encodes_only_what_it_touches(caplog: pytest.LogCaptureFixture) 
 def test_a_target_that_emits_something_else_is_a_fault(counted: Counted, mistral: Any) -> None:
     base, words = load_tokenizer(mistral), counted.words.filter(pl.col("word").str.contains("[가-힣]")).head(2_000)
     vocabulary = Vocabulary.of(intermediate.train(intermediate.training_words(words), 2_000), base.ids)
-    recount = Recount(words, base, vocabulary)
+    recount = Recount(Held(words), base, vocabulary)
     target = build_target(base, vocabulary.frame())
     recount.check(target)
     last = next(merge for merge in reversed(tokenizer_merges(target)) if "▁" not in "".join(merge))

@@ -122,7 +122,13 @@ def _words(record: dict[str, Any]) -> str:
 
 
 def refine_words(
-    words: str, base: str, out: str, decisions: str | None = None, overwrite: bool = False, **settings: Any
+    words: str,
+    base: str,
+    out: str,
+    decisions: str | None = None,
+    memory: int | str | None = None,
+    overwrite: bool = False,
+    **settings: Any,
 ) -> None:
     """Find the tokens worth having and build the target tokenizer: drop and add until nothing changes.
 
@@ -132,21 +138,23 @@ def refine_words(
         out: The folder to write: the target tokenizer, vocabulary.parquet, rounds.parquet,
             candidates.parquet, kovocab.json.
         decisions: CSV or Parquet with the columns token and decision (keep or drop), which every round honours.
+        memory: How much memory to use, 4GB say; words that take more than a quarter of it stay in their file. By
+            default half of it.
         overwrite: Replace what refine left in out of other words or settings.
     """
     chosen = RefineSettings(**settings)
     from kovocab.artefact import check_replaceable
-    from kovocab.counting.word_counts import load_counted
+    from kovocab.counting.tables import opened
     from kovocab.refining.candidates import Decisions
     from kovocab.refining.refine import refine
     from kovocab.refining.refined import check_out
 
     check_replaceable(out, "refine")
     decided = Decisions() if decisions is None else Decisions.load(decisions)
-    counted = load_counted(words)
+    counted = opened(words, memory)
     reads = [path for path in (words, base, decisions) if path is not None]
     check_out(out, counted, base, chosen, decided, overwrite=overwrite, reads=reads)
-    refined = refine(counted, base, chosen, decided)
+    refined = refine(counted, base, chosen, decided, memory)
     record = refined.save(out, overwrite=overwrite)
     checked = record["promises"]
     again = checked["base_tokens_reachable"]
@@ -161,18 +169,27 @@ def refine_words(
     )
 
 
-def show_thresholds(words: str, base: str, out: str | None = None, overwrite: bool = False, **settings: Any) -> None:
+def show_thresholds(
+    words: str,
+    base: str,
+    out: str | None = None,
+    memory: int | str | None = None,
+    overwrite: bool = False,
+    **settings: Any,
+) -> None:
     """Tell what each min_count would leave, new tokens and tokens per word, from one training of candidates.
 
     Args:
         words: The Parquet file of word counts that `kovocab count` left. `kovocab thresholds WORDS` will do.
         base: The base tokenizer: a tokenizer.json, a tokenizer.model, a folder with one, or a name on the hub.
         out: An SVG file of the curve to write, if given.
+        memory: How much memory to use, 4GB say; words that take more than a quarter of it stay in their file. By
+            default half of it.
         overwrite: Replace a curve of other words or settings, or one that was changed since.
     """
     from kovocab.curating.thresholds import table, thresholds
 
-    found, suits = thresholds(words, base, RefineSettings(**settings), out, overwrite=overwrite)
+    found, suits = thresholds(words, base, RefineSettings(**settings), out, memory=memory, overwrite=overwrite)
     print(table(found, suits))
     if out is not None:
         print(out)
@@ -239,7 +256,14 @@ def curate_tokens(
 
 
 def replace_tokens(
-    tokenizer: str, words: str, base: str, keep: str | list[str], out: str, overwrite: bool = False, **settings: Any
+    tokenizer: str,
+    words: str,
+    base: str,
+    keep: str | list[str],
+    out: str,
+    memory: int | str | None = None,
+    overwrite: bool = False,
+    **settings: Any,
 ) -> None:
     """Put the new tokens at the ids of old ones that no text needs: a vocabulary of the base's size.
 
@@ -249,6 +273,8 @@ def replace_tokens(
         base: The base tokenizer that it was refined for.
         keep: Word counts of texts that must not suffer, English and any other, counted for the same base.
         out: The folder to write: the target tokenizer, vocabulary.parquet, replaced.parquet, kovocab.json.
+        memory: How much memory to use, 4GB say; words that take more than a quarter of it stay in their file. By
+            default half of it.
         overwrite: Replace what replace left in out of another tokenizer, other texts or settings.
     """
     chosen = ReplaceSettings(**settings)
@@ -258,7 +284,7 @@ def replace_tokens(
     texts = _listed(keep)
     check_replaceable(out, "replace", reads=[tokenizer, words, base, *texts])
     check_replaceable(out, "replace", made_from_of(tokenizer, texts, chosen), overwrite=overwrite)
-    replaced = replace(tokenizer, words, base, texts, chosen)
+    replaced = replace(tokenizer, words, base, texts, chosen, memory)
     record = replaced.save(out, overwrite=overwrite)
     checked, scripts = record["promises"], script_names(record["tokenizer"]["settings"].get("script", "Hangul"))
     never = checked["base_tokens_unreachable"]

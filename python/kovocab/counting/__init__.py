@@ -8,6 +8,7 @@ one_pass       a corpus through the tally
 tally          word counts within a bound of memory
 resume         what is kept of a count, to go on after it was stopped
 word_counts    word counts as a file, larger than memory or not
+tables         word counts as they are read again and again, table by table
 token_counts   word counts or a corpus → token counts
 cluster        files → word counts, on many machines
 cluster_tasks  what a machine of a cluster does of a count

@@ -1,7 +1,8 @@
 """Token counts: how often a tokenizer emits each of its tokens, from word counts or from a corpus, exactly."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import polars as pl
@@ -11,7 +12,7 @@ from kovocab.artefact import check_table, mark, new_file
 from kovocab.corpus.settings import Encoding, Normalize, Reading, Template
 from kovocab.counting.one_pass import Pass, run
 from kovocab.counting.tally import Tally
-from kovocab.counting.word_counts import check_words, made_from_of, read_counted, tables_of
+from kovocab.counting.word_counts import WORDS, check_words, made_from_of, read_counted, tables_of
 from kovocab.errors import TokenizerError
 from kovocab.machine.memory import bound
 from kovocab.machine.threads import threads_of
@@ -72,7 +73,7 @@ def count_tokens(
     threads = threads_of(threads)
     loaded = load_tokenizer(tokenizer)
     if isinstance(words_or_corpus, pl.DataFrame) and words_or_corpus.columns == ["word", "count"]:
-        return named(count_ids(check_words(words_or_corpus), loaded, threads), loaded)
+        return named(count_ids([check_words(words_or_corpus)], loaded, threads), loaded)
     passing = Pass(words_or_corpus, Reading(column, encoding, normalize, deduplicate, template), threads)
     try:
         bpe = bpe_of(loaded)
@@ -88,19 +89,19 @@ def count_tokens(
         return named(tally.counts(), loaded)
 
 
-def count_ids(words: pl.DataFrame, tokenizer: TokenizerJson, threads: int | None = None) -> pl.DataFrame:
-    """`count_tokens` of word counts, without names: `id: u32, count: u64`, a row for each id, by id."""
-    return pl.DataFrame(bpe_of(tokenizer).count_tokens(words["word"], words["count"], threads_of(threads)))
+def count_ids(words: Iterable[pl.DataFrame], tokenizer: TokenizerJson, threads: int | None = None) -> pl.DataFrame:
+    """`count_tokens` of tables of word counts, without names: `id: u32, count: u64`, a row for each id, by id."""
+    bpe, threads = bpe_of(tokenizer), threads_of(threads)
+    total = _Total()
+    for table in chain([pl.DataFrame(schema=WORDS)], words):  # so that there is a row for each id
+        total.add(pl.DataFrame(bpe.count_tokens(table["word"], table["count"], threads)))
+    return total.counts
 
 
 def count_tokens_of(path: str | Path, tokenizer: Source, *, threads: int | None = None) -> pl.DataFrame:
     """`count_tokens` of a file of word counts that need not fit the memory."""
     loaded = load_tokenizer(tokenizer)
-    bpe, threads = bpe_of(loaded), threads_of(threads)
-    total = _Total()
-    for words in tables_of(path):
-        total.add(pl.DataFrame(bpe.count_tokens(words["word"], words["count"], threads)))
-    return named(total.counts, loaded)
+    return named(count_ids(tables_of(path), loaded, threads), loaded)
 
 
 def count_tokens_to(
@@ -143,9 +144,15 @@ def named(table: pl.DataFrame, tokenizer: TokenizerJson) -> pl.DataFrame:
     return table.select("id", tokens, "count", text.str.contains(f"[{HANGUL.characters}]").fill_null(False))
 
 
-def segments(words: pl.DataFrame, tokenizer: TokenizerJson) -> _core.Segments:
-    """Word counts as the engine counts them again when tokens go (`rust/bpe/segments.rs`)."""
-    return _core.Segments(bpe_of(tokenizer), words["word"], words["count"], threads_of(None))
+def segments(words: Iterable[pl.DataFrame], tokenizer: TokenizerJson, characters: str = "") -> _core.Segments:
+    """Tables of word counts as the engine counts them again when tokens go (`rust/bpe/segments.rs`).
+
+    `characters` are all that the words may hold, as the tokenizer writes them, if it is known.
+    """
+    segmenter = _core.Segmenter(bpe_of(tokenizer), characters, threads_of(None))
+    for table in words:
+        segmenter.feed(table["word"], table["count"])
+    return segmenter.segments()
 
 
 class TokenTally(Tally):

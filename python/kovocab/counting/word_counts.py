@@ -316,9 +316,9 @@ class Contents:
         """The tables; after the last, what they hold is in the record, and said where it is worth it."""
         special: dict[str, int] = {}
         words_of_special = pl.Series(list(self._special), dtype=pl.String).implode()
-        hangul = hangul_of(pl.DataFrame(schema=WORDS))
+        hangul = hangul_of([])
         for words in tables:
-            hangul = _added([hangul, hangul_of(words)])
+            hangul = _added([hangul, hangul_of([words])])
             found = words.filter(pl.col("word").is_in(words_of_special))
             special |= {self._special[word]: count for word, count in found.iter_rows()}
             yield words
@@ -338,7 +338,7 @@ _KINDS = {"conjoining": "conjoining jamo (NFD)", "halfwidth": "halfwidth", "othe
 """Hangul that no token holds."""
 
 
-def hangul_of(words: pl.DataFrame) -> Record:
+def hangul_of(tables: Iterable[pl.DataFrame]) -> Record:
     """How many characters of the text are Hangul, and what of them no token can hold.
 
     Returns:
@@ -346,8 +346,9 @@ def hangul_of(words: pl.DataFrame) -> Record:
         (old compatibility jamo, enclosed ones, tone marks); and `private_use`, which are none of these (U+E000 to
         U+F8FF, where older files keep old Hangul, and web pages their icons).
     """
-    kinds = _core.count_hangul(words["word"], words["count"])
-    return dict(zip(("characters", *_KINDS, "private_use"), kinds, strict=True))
+    names = ("characters", *_KINDS, "private_use")
+    found = [_core.count_hangul(words["word"], words["count"]) for words in tables]
+    return {name: sum(kinds[at] for kinds in found) for at, name in enumerate(names)}
 
 
 def no_tokens(hangul: Record) -> str | None:

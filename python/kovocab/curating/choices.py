@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from kovocab.counting.word_counts import load_counted
+from kovocab.counting.tables import opened
 from kovocab.curating.thresholds import curve, steps
 from kovocab.errors import UsageError
 from kovocab.record import Record
@@ -128,7 +128,7 @@ class Choices:
 
     @cached_property
     def _begun(self) -> Begun:
-        return Begun.of(load_counted(self._words), self._base, self._settings, self._candidates)
+        return Begun.of(opened(self._words), self._base, self._settings, self._candidates)
 
     @cached_property
     def _all_counted(self) -> Recount:

@@ -9,7 +9,8 @@ from pathlib import Path
 import polars as pl
 
 from kovocab.artefact import check_file, check_same, new_file
-from kovocab.counting.word_counts import load_counted, made_from_of, read_counted
+from kovocab.counting.tables import bytes_of, opened
+from kovocab.counting.word_counts import made_from_of, read_counted
 from kovocab.errors import ArtefactError, NotInstalled, UsageError
 from kovocab.ownership import is_marked, marked
 from kovocab.record import Record, as_json
@@ -75,6 +76,7 @@ def thresholds(
     settings: RefineSettings,
     out: str | Path | None = None,
     *,
+    memory: int | str | None = None,
     overwrite: bool = False,
 ) -> tuple[pl.DataFrame, int]:
     """What each threshold would leave of some word counts, and the one that suits so much text.
@@ -84,6 +86,7 @@ def thresholds(
         base: The base tokenizer that it was counted for.
         settings: As for `refine`; `min_count` is one of the thresholds.
         out: An SVG of the curve to write, if given.
+        memory: As for `refine`.
         overwrite: Whether a curve of other words or settings, or one that was changed since, is replaced too.
 
     Returns:
@@ -103,11 +106,8 @@ def thresholds(
         made_from = {"words": made_from_of(record["corpus"], record["tokenizer"]), "settings": asdict(settings)}
         _check_curve(Path(out), made_from, overwrite=overwrite)
         _check_drawing()
-    counted = load_counted(words)
-    begun = Begun.of(counted, base, settings)
-    size = counted.record.get("bytes") or int(
-        begun.some.select((pl.col("word").str.len_bytes() * pl.col("count")).sum()).item()
-    )
+    counted = opened(words, memory)
+    begun, size = Begun.of(counted, base, settings, memory=memory), bytes_of(counted)
     found, suits = curve(begun, begun.recount(), settings, steps(size, settings.min_count)), suited_min_count(size)
     if out is not None:
         with new_file(out) as beside:

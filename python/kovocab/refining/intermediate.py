@@ -8,7 +8,7 @@ to it.
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,7 +17,9 @@ import polars as pl
 from kovocab import _core
 from kovocab.building.byte_level import missing_scaffolds
 from kovocab.building.target import check_kind
-from kovocab.counting.word_counts import Counted, check_words, hangul_of, no_tokens
+from kovocab.counting.tables import Tables, WordCounts, tables
+from kovocab.counting.tally import ROWS
+from kovocab.counting.word_counts import hangul_of, no_tokens
 from kovocab.errors import UsageError
 from kovocab.machine.memory import bound
 from kovocab.machine.threads import threads_of
@@ -32,8 +34,6 @@ from kovocab.tokenizer.tokenizer import Source, load_tokenizer
 from kovocab.tokenizer.tokenizer_json import BpeModel, TokenizerJson
 
 log = logging.getLogger(__name__)
-
-_ROWS = 1 << 20  # of a lazy frame at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class Begun:
         text: How much text the words are.
     """
 
-    counted: Counted
+    counted: WordCounts
     base: Source
     tokenizer: TokenizerJson
     script: Script
@@ -59,13 +59,18 @@ class Begun:
     reference: Reference
     candidates: Vocabulary
     seen: pl.Series
-    some: pl.DataFrame
-    others: pl.DataFrame
+    some: Tables
+    others: Tables
     text: Text
 
     @classmethod
     def of(
-        cls, counted: Counted, base: Source, settings: RefineSettings, candidates: pl.DataFrame | None = None
+        cls,
+        counted: WordCounts,
+        base: Source,
+        settings: RefineSettings,
+        candidates: pl.DataFrame | None = None,
+        memory: int | str | None = None,
     ) -> "Begun":
         """See that the words and the base go together, and find the candidates.
 
@@ -75,12 +80,12 @@ class Begun:
             settings: How candidates are found.
             candidates: Those that an earlier refine of the same words, base, script and intermediate tokenizer left,
                 see `kovocab.refining.fates`; they are trained when None.
+            memory: How much memory training uses, see `train`.
 
         Raises:
             UsageError: as `refine`.
             TokenizerError: the base is of another kind.
         """
-        check_words(counted.words)
         tokenizer = load_tokenizer(base)
         check_kind(tokenizer)
         script = tokenizer.spelling.possible(script_of(settings.script))
@@ -93,11 +98,10 @@ class Begun:
         # A special token is a word of its own, and no text: nothing can be learned from its Hangul.
         special = [token.word for token in tokenizer.added_tokens]
         of_script = pl.col("word").str.contains(f"[{script.characters}]") & ~pl.col("word").is_in(special)
-        there = counted.words.select(of_script).to_series()
-        some, others = counted.words.filter(there), counted.words.filter(~there)
+        some, others = tables(counted).parted(of_script)
         text = Text(counted.record.get("words_between_space"), counted.record.get("bytes"))
         if candidates is None:
-            vocabulary, seen = _trained(some, tokenizer, script, settings)
+            vocabulary, seen = _trained(some, tokenizer, script, settings, memory)
         else:
             vocabulary, seen = Vocabulary.of_table(candidates), candidates["seen"]
         if text.words is None:
@@ -126,13 +130,13 @@ class Begun:
 
 
 def _trained(
-    some: pl.DataFrame, tokenizer: TokenizerJson, script: Script, settings: RefineSettings
+    some: Tables, tokenizer: TokenizerJson, script: Script, settings: RefineSettings, memory: int | str | None
 ) -> tuple[Vocabulary, pl.Series]:
     """The candidates of an intermediate tokenizer, and how often each is seen."""
     start = time.perf_counter()
     begin = tokens_of(tokenizer, script) if settings.candidates == "continued" else []
-    words = some if script.candidates else some.clear()
-    trained = train(words, settings.intermediate_vocab_size, first=begin, script=script)
+    words: Iterable[pl.DataFrame] = some if script.candidates else []
+    trained = train(words, settings.intermediate_vocab_size, first=begin, script=script, memory=memory)
     if trained.is_empty():
         said = no_tokens(hangul_of(some)) if script.name == HANGUL.name else None
         raise UsageError(
@@ -160,7 +164,7 @@ def training_words(words: pl.DataFrame, script: Script = HANGUL) -> pl.DataFrame
 
 
 def train(
-    words: pl.DataFrame | pl.LazyFrame,
+    words: pl.DataFrame | pl.LazyFrame | Iterable[pl.DataFrame],
     vocab_size: int,
     min_count: int = 1,
     first: Sequence[str] = (),
@@ -175,7 +179,8 @@ def train(
 
     Args:
         words: `word: str, count: u64`; merges stay inside a word. A lazy frame, of a file say, is read piece by
-            piece, three times or more, and is never in memory as a whole.
+            piece, three times or more, and is never in memory as a whole; nor are tables that can be gone through as
+            often.
         vocab_size: Tokens to reach, characters included. All characters are kept even where they are more.
         min_count: Stop at the first pair seen less often.
         first: Tokens to begin with, of which `vocab_size` counts those that can be made: each is merged from the two
@@ -198,8 +203,9 @@ def train(
         pl.Series(first, dtype=pl.String), script.every_candidate if script else "",
         vocab_size=vocab_size, min_count=min_count, threads=threads_of(threads), memory=bound(memory) // 2,
     )  # fmt: skip
+    held = [words] if isinstance(words, pl.DataFrame) else words
     while learner.again():
-        for batch in [words] if isinstance(words, pl.DataFrame) else words.collect_batches(chunk_size=_ROWS):
+        for batch in held.collect_batches(chunk_size=ROWS) if isinstance(held, pl.LazyFrame) else held:
             learner.feed(batch["word"], batch["count"])
     return pl.DataFrame(learner.learned())
 

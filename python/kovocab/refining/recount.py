@@ -12,11 +12,13 @@ the base may not, so words that are one are counted apart: all targets have them
 import logging
 from collections.abc import Sequence
 from copy import copy
+from itertools import chain
 
 import polars as pl
 
 from kovocab.building.placement import merges_script
 from kovocab.building.target import build_target
+from kovocab.counting.tables import Tables
 from kovocab.counting.token_counts import count_ids, segments
 from kovocab.errors import TokenizerError
 from kovocab.refining.candidates import Vocabulary
@@ -44,10 +46,10 @@ class Recount:
 
     def __init__(
         self,
-        words: pl.DataFrame,
+        words: Tables,
         base: TokenizerJson,
         vocabulary: Vocabulary,
-        others: pl.DataFrame | None = None,
+        others: Tables | None = None,
         text: Text | None = None,
         script: Script = HANGUL,
     ) -> None:
@@ -57,17 +59,24 @@ class Recount:
         self._merges_script = merges_script(base.texts, script)
         self._text = text or Text()
         self._merged, self._whole = _apart(words, base)
-        self._start(vocabulary)
+        self._by_base = count_ids(words, base)["count"]
         self._rest = 0 if others is None else int(count_ids(others, base)["count"].sum())
+        self._start(vocabulary)
 
     def _start(self, vocabulary: Vocabulary) -> None:
         self._target = build_target(self._base, vocabulary.frame(), self._script)
-        self._segments = segments(self._merged, self._target)
+        self._segments = segments(self._merged, self._target, self._characters(vocabulary))
         ids = self._target.texts
         there = vocabulary.table["token"].replace_strict(ids, default=None, return_dtype=pl.UInt32)
         self._ids = there.set(~vocabulary.there, None)
         self._vocabulary = vocabulary
-        log.debug("%d words are %d segments", len(self._merged), len(self._segments))
+        log.debug("%d segments", len(self._segments))
+
+    def _characters(self, vocabulary: Vocabulary) -> str:
+        """All that the words may hold: what the base has of them, and new ones, which it spells in bytes."""
+        emitted = (self._by_base > 0).arg_true()
+        new = vocabulary.table["token"].filter(vocabulary.table["character"])
+        return "".join(set(chain.from_iterable([*map(self._base.tokens.__getitem__, emitted), *new])))
 
     def copy(self) -> "Recount":
         """Another that goes its own way from here."""
@@ -136,8 +145,7 @@ class Recount:
 
     def count_base(self) -> TokenCounts:
         """What the base emits; it has no rows."""
-        emitted = int(count_ids(self._words, self._base)["count"].sum())
-        return TokenCounts(pl.Series([], dtype=pl.UInt64), emitted + self._rest, self._text)
+        return TokenCounts(pl.Series([], dtype=pl.UInt64), int(self._by_base.sum()) + self._rest, self._text)
 
     def check(self, target: TokenizerJson) -> None:
         """Check the last counts against those of the target as it was built.
@@ -168,9 +176,12 @@ def _emitted(counts: pl.DataFrame, tokenizer: TokenizerJson) -> pl.DataFrame:
     return seen.select(tokens, "count").sort("token")
 
 
-def _apart(words: pl.DataFrame, base: TokenizerJson) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _apart(words: Tables, base: TokenizerJson) -> tuple[Tables, pl.DataFrame]:
     """The words that a byte-level base merges, and those that it takes whole: `word`, `count`, and `id` of these."""
     whole = isinstance(base.model, BpeModel) and base.model.ignore_merges and base.spelling.byte_level
     texts = base.texts if whole else {}
     tokens = pl.DataFrame({"word": list(texts), "id": list(texts.values())}, {"word": pl.String, "id": pl.UInt32})
-    return words.join(tokens, on="word", how="anti", maintain_order="left"), words.join(tokens, on="word")
+    if not whole:
+        return words, tokens.with_columns(count=pl.lit(0, pl.UInt64))
+    taken, merged = words.parted(pl.col("word").is_in(tokens["word"].implode()))
+    return merged, pl.concat(taken).join(tokens, on="word")

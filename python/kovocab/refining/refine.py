@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from kovocab.building.target import build_target
-from kovocab.counting.word_counts import Counted, of_frame
+from kovocab.counting.tables import WordCounts, bytes_of, opened, tables
 from kovocab.errors import CycleError, quantity
 from kovocab.record import Record
 from kovocab.refining.base_folder import made_plan
@@ -32,28 +32,31 @@ log = logging.getLogger(__name__)
 
 
 def refine(
-    words: Counted | pl.DataFrame,
+    words: WordCounts | pl.DataFrame | str | Path,
     base: Source,
     settings: RefineSettings | None = None,
     decisions: Decisions | None = None,
+    memory: int | str | None = None,
 ) -> Refined:
     """Turn the drop-and-add loop until the vocabulary stands still.
 
     Args:
-        words: Word counts, as `count` or `count_words` leave them, cut for `base`.
+        words: Word counts, as `count` or `count_words` leave them, cut for `base`; or their file, which is read as
+            often as it takes where its words would be more than a quarter of `memory`.
         base: The tokenizer that the model came with; SentencePiece-style or byte-level.
         settings: Thresholds and sizes; the cards' when None.
         decisions: Tokens to keep or drop whatever their count.
+        memory: How much memory to use, 4GB say; by default half of it. The result is the same with any.
 
     Raises:
+        CorpusError: the file of word counts cannot be read.
         UsageError: `words` are no word counts, hold nothing of the script or (of a `Counted`, which says) were counted
             for another tokenizer; or there is no such script; or decisions contradict themselves, or `max_new_tokens`.
         TokenizerError: the base is of another kind.
         CycleError: an earlier vocabulary came back; names the rounds.
     """
     settings = settings or RefineSettings()
-    counted = words if isinstance(words, Counted) else of_frame(words)
-    begun = Begun.of(counted, base, settings)
+    begun = Begun.of(opened(words, memory), base, settings, memory=memory)
     return refine_from(begun, begun.recount(), settings, decisions or Decisions())
 
 
@@ -156,14 +159,12 @@ def _result(begun: Begun, turned: Turned, settings: RefineSettings, decisions: D
     } | plan.record
     ratios = {"tokens_per_word": pl.Float64, "bytes_per_token": pl.Float64}
     frame = pl.DataFrame(rows, schema_overrides=ratios)
-    return Refined(table, target, frame, candidates, record, base, begun.reference, begun.counted.words, script)
+    return Refined(table, target, frame, candidates, record, base, begun.reference, tables(begun.counted), script)
 
 
-def _ill_suited(settings: RefineSettings, new_tokens: int, counted: Counted) -> str | None:
+def _ill_suited(settings: RefineSettings, new_tokens: int, counted: WordCounts) -> str | None:
     """Say that the thresholds are not for so little text, and what would suit; None where they are."""
-    size = counted.record.get("bytes")
-    if size is None:  # about as much
-        size = int(counted.words.select((pl.col("word").str.len_bytes() * pl.col("count")).sum()).item())
+    size = bytes_of(counted)
     suits, least = suited_min_count(size), settings.min_count
     found = f"{quantity(new_tokens, 'new token')} from {size / 1e6:,.1f} MB of text"
     if least > suits and (new_tokens == 0 or (least > 2 * suits and suits < CARDS)):

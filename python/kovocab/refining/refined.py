@@ -10,7 +10,8 @@ import polars as pl
 from kovocab.artefact import check_replaceable, new_folder
 from kovocab.building import promises
 from kovocab.building.saving import save_tokenizer
-from kovocab.counting.word_counts import Counted, read_counted
+from kovocab.counting.tables import Tables, WordCounts
+from kovocab.counting.word_counts import read_counted
 from kovocab.errors import TokenizerError, UsageError, quantity
 from kovocab.record import Record, difference, read_record, write_record
 from kovocab.refining.base_folder import NO_MODEL, ModelPlan
@@ -48,7 +49,7 @@ class Refined:
     record: Record
     _base: Source = field(repr=False)
     _reference: Reference = field(repr=False)
-    _words: pl.DataFrame = field(repr=False)
+    _words: Tables = field(repr=False)
     _script: Script = field(repr=False)
 
     @cached_property
@@ -127,7 +128,7 @@ class Refined:
 
 def check_out(
     folder: str | Path,
-    words: Counted,
+    words: WordCounts,
     base: Source,
     settings: RefineSettings,
     decisions: Decisions,
@@ -154,7 +155,7 @@ def check_out(
     check_replaceable(folder, "refine", made_from, overwrite=overwrite, reads=reads)
 
 
-def made_from_of(words: Counted, base: TokenizerJson, settings: RefineSettings, decisions: Decisions) -> Record:
+def made_from_of(words: WordCounts, base: TokenizerJson, settings: RefineSettings, decisions: Decisions) -> Record:
     """What of the record says what was refined, and how."""
     made_from: Record = {
         "settings": asdict(settings),
@@ -182,15 +183,17 @@ def check_refined_from(folder: str | Path, record: Record, words: str | Path, ba
         )
 
 
-def texts_of(words: pl.DataFrame, script: Script, lines: int = 4000, length: int = 40) -> list[str]:
+def texts_of(words: Tables, script: Script, lines: int = 4000, length: int = 40) -> list[str]:
     """Words of the corpus, evenly from the most frequent to the rarest, put together as lines to check on.
 
     A line is of words with the script or of words without: the latter have to be encoded as before.
     """
     texts: list[str] = []
-    holds = words["word"].str.contains(f"[{script.characters}]")
-    for kind in (holds, ~holds):
-        some = words["word"].filter(kind)
-        chosen = some.gather_every(max(1, len(some) // (lines * length))).to_list()
+    for kind in words.parted(pl.col("word").str.contains(f"[{script.characters}]")):
+        every = max(1, sum(map(len, kind)) // (lines * length))
+        chosen, at = list[str](), 0
+        for table in kind:
+            chosen += table["word"].gather_every(every, -at % every).to_list()
+            at += len(table)
         texts += ("".join(chosen[at : at + length]).replace("▁", " ") for at in range(0, len(chosen), length))
     return texts

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from kovocab.counting.token_counts import count_tokens, segments
-from kovocab.counting.word_counts import Counted
+from kovocab.counting.tables import Tables, WordCounts, tables
+from kovocab.counting.token_counts import count_ids, segments
 from kovocab.replacing.order import Making
 from kovocab.tokenizer.script import Script
 from kovocab.tokenizer.tokenizer_json import BpeModel, TokenizerJson
@@ -23,12 +23,17 @@ class Text:
     """
 
     name: str
-    counted: Counted
+    counted: WordCounts
     bound: float | None = None
 
-    def without(self, script: Script) -> pl.DataFrame:
+    @property
+    def words(self) -> Tables:
+        """All of them."""
+        return tables(self.counted)
+
+    def without(self, script: Script) -> Tables:
         """The words without the script."""
-        return self.counted.words.filter(~pl.col("word").str.contains(f"[{script.characters}]"))
+        return self.words.parted(pl.col("word").str.contains(f"[{script.characters}]"))[1]
 
     def tokens_per_word(self, tokens: int) -> float | None:
         """Of so many tokens; None where it is not known how many words stood between white space."""
@@ -57,15 +62,13 @@ class Cost:
 
     def __init__(self, text: Text, target: TokenizerJson, making: Making, script: Script) -> None:
         self.text = text
-        self.words = text.counted.words if text.bound is None else text.without(script)
+        self.words = text.words if text.bound is None else text.without(script)
         special = pl.Series([token.word for token in target.added_tokens], dtype=pl.String)
-        is_special = pl.col("word").is_in(special.implode())
-        whole = _taken_whole(self.words, target, making)
-        merged = self.words.filter(~is_special).join(whole, on="word", how="anti", maintain_order="left")
+        aside, merged = self.words.parted(pl.col("word").is_in(special.implode()))
+        whole, merged = _taken_whole(merged, target, making)
         self.whole = frozenset(whole["id"].to_list())
         self._segments = segments(merged, target)
-        aside = count_tokens(self.words.filter(is_special), target)["count"]
-        self._rest = int(aside.sum()) + int(whole["count"].sum())
+        self._rest = int(count_ids(aside, target)["count"].sum()) + int(whole["count"].sum())
         self.before = self.tokens
 
     @property
@@ -100,11 +103,12 @@ class Cost:
         return self.text.bound is None or self.loss <= self.text.bound
 
 
-def _taken_whole(words: pl.DataFrame, tokenizer: TokenizerJson, making: Making) -> pl.DataFrame:
-    """The words that are a token which no merge makes, and are taken whole: `word`, `count`, `id`."""
+def _taken_whole(words: Tables, tokenizer: TokenizerJson, making: Making) -> tuple[pl.DataFrame, Tables]:
+    """The words that are a token which no merge makes, and are taken whole: `word`, `count`, `id`; and the others."""
     takes = isinstance(tokenizer.model, BpeModel) and tokenizer.model.ignore_merges
     ids = sorted(making.unreachable) if takes else []
     tokens = pl.DataFrame(
         {"word": [tokenizer.text_of[i] for i in ids], "id": ids}, {"word": pl.String, "id": pl.UInt32}
     )
-    return words.join(tokens, on="word")
+    whole, others = words.parted(pl.col("word").is_in(tokens["word"].implode()))
+    return pl.concat(whole).join(tokens, on="word"), others

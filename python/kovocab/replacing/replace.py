@@ -14,8 +14,9 @@ import polars as pl
 
 from kovocab.building.target import build_target
 from kovocab.corpus.faults import POLARS_ERRORS, first_line
-from kovocab.counting.token_counts import count_tokens
-from kovocab.counting.word_counts import load_counted, read_counted
+from kovocab.counting.tables import opened
+from kovocab.counting.token_counts import count_ids
+from kovocab.counting.word_counts import read_counted
 from kovocab.errors import ArtefactError, TokenizerError, UsageError, quantity
 from kovocab.record import Record, check_files, read_record
 from kovocab.refining.base_folder import made_plan
@@ -44,6 +45,7 @@ def replace(
     base: Source,
     keep: Sequence[str | Path],
     settings: ReplaceSettings | None = None,
+    memory: int | str | None = None,
 ) -> Replaced:
     """Put the new tokens that refine found at the ids of old ones that no text needs.
 
@@ -53,6 +55,8 @@ def replace(
         base: The base tokenizer that it was refined for.
         keep: Word counts of texts that must not suffer, English and any other, cut for the same base.
         settings: How many, and what it may cost.
+        memory: How much memory to use, 4GB say; words that take more than a quarter of it stay in their file. By
+            default half of it.
 
     Raises:
         ArtefactError: the folder is not refine's, of an earlier version, or was changed.
@@ -62,8 +66,8 @@ def replace(
         TokenizerError: the base cannot be read.
     """
     settings = settings or ReplaceSettings()
-    begun, vocabulary, seen, keeping, record = _opened(tokenizer, words, base, keep)
-    texts = [Text(Path(words).stem, begun.counted), *_kept(keep, begun.tokenizer, settings.max_english_loss)]
+    begun, vocabulary, seen, keeping, record = _opened(tokenizer, words, base, keep, memory)
+    texts = [Text(Path(words).stem, begun.counted), *_kept(keep, begun.tokenizer, settings.max_english_loss, memory)]
     wanted = vocabulary.size if settings.max_new_tokens is None else min(vocabulary.size, settings.max_new_tokens)
     vocabulary = _fewer(vocabulary, seen, wanted, keeping, "max_new_tokens")
     always = staying(begun.tokenizer, begun.reference, begun.base)
@@ -94,7 +98,7 @@ def made_from_of(tokenizer: str | Path, keep: Sequence[str | Path], settings: Re
 
 
 def _opened(
-    tokenizer: str | Path, words: str | Path, base: Source, keep: Sequence[str | Path]
+    tokenizer: str | Path, words: str | Path, base: Source, keep: Sequence[str | Path], memory: int | str | None
 ) -> tuple[Begun, Vocabulary, pl.Series, Rows, Record]:
     """What refine began with; what it left, how often each row was emitted, and which a person keeps; its record.
 
@@ -114,7 +118,7 @@ def _opened(
     check_files(tokenizer, record)
     check_refined_from(tokenizer, record, words, base)
     refined = RefineSettings(script=record["settings"].get("script", "Hangul"))
-    begun = Begun.of(load_counted(words), base, refined, candidates)
+    begun = Begun.of(opened(words, memory), base, refined, candidates)
     table = Path(tokenizer) / "vocabulary.parquet"
     try:
         there = pl.read_parquet(table, glob=False)["token"]
@@ -132,10 +136,10 @@ def _opened(
     return begun, vocabulary, candidates["count"], keeping, record
 
 
-def _kept(keep: Sequence[str | Path], base: TokenizerJson, bound: float) -> list[Text]:
+def _kept(keep: Sequence[str | Path], base: TokenizerJson, bound: float, memory: int | str | None) -> list[Text]:
     texts = []
     for path in keep:
-        text = Text(Path(path).stem, load_counted(path), bound)
+        text = Text(Path(path).stem, opened(path, memory), bound)
         if text.counted.record["tokenizer"] != base.digest:
             raise UsageError(f"{path} was counted for another tokenizer than {base.name}; count it again with it")
         texts.append(text)
@@ -161,7 +165,7 @@ def _check_counts(costs: Sequence[Cost], base: TokenizerJson, target: TokenizerJ
     for cost in costs:
         counted = [(target, cost.tokens)] if cost.text.bound is None else [(base, cost.before), (target, cost.tokens)]
         for tokenizer, tokens in counted:
-            if (built := int(count_tokens(cost.words, tokenizer)["count"].sum())) != tokens:
+            if (built := int(count_ids(cost.words, tokenizer)["count"].sum())) != tokens:
                 raise TokenizerError(
                     f"{cost.text.name} is {built:,} tokens, and {tokens:,} were counted while old ones went: a fault "
                     "of kovocab"
@@ -182,8 +186,7 @@ def _result(
     if plan.source == "ranks" and plan.why is not None:
         plan = made_plan(target, plan.why)
     emitted = [
-        [count_tokens(cost.text.counted.words, tokenizer)["count"] for tokenizer in (base, appended, target)]
-        for cost in costs
+        [count_ids(cost.text.words, tokenizer)["count"] for tokenizer in (base, appended, target)] for cost in costs
     ]
     by_target, free = emitted[0][2], sorted(gone)
     counts = pl.DataFrame({cost.text.name: by[0].gather(free) for cost, by in zip(costs, emitted, strict=True)})

@@ -128,7 +128,7 @@ class Replaced:
         return self.replaced["id"].to_list()
 
     def _check(self, folder: Path, model: bytes | None) -> dict[str, int]:
-        lines = [line for text in self._texts for line in texts_of(text.counted.words, self._script)]
+        lines = [line for text in self._texts for line in texts_of(text.words, self._script)]
         saved = Reference(load_tokenizer(folder))
         return check_promises(
             self._reference, self._appended, saved, frozenset(self._gone), lines, self.vocabulary, model, self._script

@@ -1,0 +1,97 @@
+"""Word counts table by table, as often as they are asked for: from memory, or from a file that need not fit it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import polars as pl
+
+from kovocab.counting.word_counts import Counted, check_words, load_counted, of_frame, read_counted, tables_of
+from kovocab.errors import CorpusError
+from kovocab.machine.memory import bound
+from kovocab.record import Record
+
+_WORD = 150  # bytes of memory that a word takes as a frame, read and parted: 147 of 1.26 million of Korean
+
+
+@dataclass(frozen=True)
+class Held:
+    """Word counts in memory."""
+
+    words: pl.DataFrame = field(repr=False)
+
+    def __iter__(self) -> Iterator[pl.DataFrame]:
+        """All of them as one table: `word: str, count: u64`."""
+        yield self.words
+
+    def parted(self, rows: pl.Expr) -> tuple["Held", "Held"]:
+        """Those that an expression is true of, and the others, each in order."""
+        there = self.words.select(rows).to_series()
+        return Held(self.words.filter(there)), Held(self.words.filter(~there))
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Word counts in a file that `count` left, which is read whenever they are asked for."""
+
+    path: Path
+    record: Record = field(repr=False)
+    rows: pl.Expr = field(default_factory=lambda: pl.lit(True), repr=False)
+
+    def __iter__(self) -> Iterator[pl.DataFrame]:
+        """Some at a time, in the order of the file: `word: str, count: u64`.
+
+        Raises:
+            CorpusError: the file cannot be read, or is another than it was.
+        """
+        if read_counted(self.path) != self.record:
+            raise CorpusError(f"{self.path} was replaced while it was read; begin again")
+        for words in tables_of(self.path):
+            yield words.filter(self.rows)
+
+    def parted(self, rows: pl.Expr) -> tuple["Stored", "Stored"]:
+        """As `Held.parted`."""
+        return replace(self, rows=self.rows & rows), replace(self, rows=self.rows & ~rows)
+
+
+Tables = Held | Stored
+
+
+@dataclass(frozen=True)
+class CountedFile:
+    """Word counts that stay in their file, and its record; see `Counted`."""
+
+    path: Path
+    record: Record = field(repr=False)
+
+
+WordCounts = Counted | CountedFile
+
+
+def opened(words: WordCounts | pl.DataFrame | str | Path, memory: int | str | None = None) -> WordCounts:
+    """Word counts as they come: of a file, in memory where that is a quarter of `memory` at most.
+
+    Raises:
+        CorpusError: as `load_counted`.
+        UsageError: a frame is of no word counts, or `memory` is no size.
+    """
+    if isinstance(words, pl.DataFrame):
+        return of_frame(words)
+    if isinstance(words, Counted):
+        check_words(words.words)
+    if isinstance(words, WordCounts):
+        return words
+    record, most = read_counted(words), bound(memory) // 4
+    return load_counted(words) if record["distinct_words"] * _WORD <= most else CountedFile(Path(words), record)
+
+
+def tables(words: WordCounts) -> Tables:
+    """The tables of word counts."""
+    return Held(words.words) if isinstance(words, Counted) else Stored(words.path, words.record)
+
+
+def bytes_of(words: WordCounts) -> int:
+    """UTF-8 bytes of the text: of that which was counted, or, where no record says it, of all words."""
+    size = pl.col("word").str.len_bytes() * pl.col("count")
+    said = words.record.get("bytes")
+    return sum(int(table.select(size.sum()).item()) for table in tables(words)) if said is None else int(said)
