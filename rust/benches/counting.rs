@@ -13,6 +13,7 @@ use kovocab_core::bpe::model::Bpe;
 use kovocab_core::counting::counter::WordCounter;
 use kovocab_core::counting::cutter::Cutter;
 use kovocab_core::counting::keys::hash;
+use kovocab_core::counting::merge::Merge;
 use kovocab_core::text::words::Cut;
 
 fn main() {
@@ -56,7 +57,8 @@ fn main() {
             time(&format!("words, {threads} threads"), &mut || _ = black_box(counted(threads)));
             time(&format!("words, sorted, {threads} threads"), &mut || {
                 let mut sorted = counted(threads).sorted().expect("it is in memory");
-                _ = sorted.take(usize::MAX, |word, count| _ = black_box((word, count)));
+                let given = |words: &mut Merge, limit| words.take(limit, |word, count| _ = black_box((word, count)));
+                while sorted.ranges(usize::MAX, threads, given).expect("it is in memory").iter().sum::<usize>() > 0 {}
             });
             let mut words = counted(threads);
             time(&format!("tokens of the words, {threads} threads"), &mut || {

@@ -1,5 +1,6 @@
 //! Columns in and out, as Arrow: the only currency at the border.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow_array::builder::{StringViewBuilder, UInt64Builder};
@@ -10,6 +11,7 @@ use arrow_array::{
 };
 use arrow_schema::{DataType, Field, Schema};
 
+use crate::counting::merge::Merge;
 use crate::counting::sorted::Sorted;
 use crate::error::{Error, Result};
 use crate::learning::learner::Learned;
@@ -72,21 +74,57 @@ fn no_nulls(chunk: &ArrayRef, before: usize) -> Result<()> {
     }
 }
 
-/// `word: string, count: u64`: at most `limit` words of `sorted`, or nothing after the last.
-///
-/// # Errors
-/// If a file that they are in cannot be read.
-pub fn word_counts(sorted: &mut Sorted, limit: usize) -> Result<Option<RecordBatch>> {
-    let mut words = StringViewBuilder::new();
-    let mut counts = UInt64Builder::new();
-    let taken = sorted.take(limit, |word, count| {
-        words.append_value(word);
+/// Words in order as tables, which threads make side by side.
+pub struct Ordered {
+    sorted: Sorted,
+    threads: usize,
+    /// Tables that nobody has taken yet.
+    ready: VecDeque<RecordBatch>,
+}
+
+impl Ordered {
+    /// Of `sorted`, by `threads` threads where it is in memory.
+    #[must_use]
+    pub fn new(sorted: Sorted, threads: usize) -> Self {
+        Self { sorted, threads, ready: VecDeque::new() }
+    }
+
+    /// As [`Sorted::totals`].
+    #[must_use]
+    pub fn totals(&self) -> (u64, u64) {
+        self.sorted.totals()
+    }
+
+    /// `word: string, count: u64`: the next words, at most `limit` of them, in one table or more; none after the last.
+    ///
+    /// # Errors
+    /// If a file that they are in cannot be read.
+    pub fn take(&mut self, limit: usize) -> Result<Vec<RecordBatch>> {
+        let (mut taken, mut left) = (Vec::new(), limit);
+        while left > 0 {
+            if self.ready.is_empty() {
+                let made = self.sorted.ranges(left, self.threads, word_counts)?;
+                self.ready.extend(made.into_iter().filter(|table| table.num_rows() > 0));
+            }
+            let Some(table) = self.ready.pop_front() else { break };
+            let rows = table.num_rows().min(left);
+            if rows < table.num_rows() {
+                self.ready.push_front(table.slice(rows, table.num_rows() - rows));
+            }
+            taken.push(table.slice(0, rows));
+            left -= rows;
+        }
+        Ok(taken)
+    }
+}
+
+fn word_counts(words: &mut Merge, limit: usize) -> Result<RecordBatch> {
+    let (mut texts, mut counts) = (StringViewBuilder::new(), UInt64Builder::new());
+    words.take(limit, |word, count| {
+        texts.append_value(word);
         counts.append_value(count);
     })?;
-    if taken == 0 {
-        return Ok(None);
-    }
-    table([("word", Arc::new(words.finish())), ("count", Arc::new(counts.finish()))]).map(Some)
+    table([("word", Arc::new(texts.finish())), ("count", Arc::new(counts.finish()))])
 }
 
 /// `id: u32, count: u64`, a row for each id.

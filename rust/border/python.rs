@@ -8,9 +8,10 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arrow_array::RecordBatch;
 use pyo3::exceptions::{PyOSError, PyOverflowError, PyValueError};
 use pyo3::prelude::*;
-use pyo3_arrow::{PyArray, PyChunkedArray, PyRecordBatch};
+use pyo3_arrow::{PyArray, PyChunkedArray, PyRecordBatch, PyTable};
 
 use crate::border::arrow as table;
 use crate::bpe::encode::Encoder;
@@ -18,7 +19,6 @@ use crate::bpe::model::Bpe;
 use crate::bpe::segments::{Segmenter, Segments};
 use crate::counting::counter::WordCounter;
 use crate::counting::cutter::Cutter;
-use crate::counting::sorted::Sorted;
 use crate::counting::spill;
 use crate::error::Error;
 use crate::learning::learner::{Learner, Settings};
@@ -146,19 +146,19 @@ impl PyWordCounter {
     }
 
     fn sorted(&mut self, py: Python<'_>) -> PyResult<PySortedWords> {
-        Ok(PySortedWords(py.detach(|| self.0.sorted())?))
+        Ok(PySortedWords(py.detach(|| Ok::<_, Error>(table::Ordered::new(self.0.sorted()?, self.0.threads())))?))
     }
 }
 
 #[pyclass(module = "kovocab._core", name = "SortedWords")]
-struct PySortedWords(Sorted);
+struct PySortedWords(table::Ordered);
 
 #[pymethods]
 impl PySortedWords {
     /// The words of the parts in a folder that `sort_parts` has seen.
     #[staticmethod]
     fn read(folder: PathBuf) -> PyResult<Self> {
-        Ok(Self(spill::read_sorted(&folder)?))
+        Ok(Self(table::Ordered::new(spill::read_sorted(&folder)?, 1)))
     }
 
     /// Distinct words, and words, where they are in memory.
@@ -166,8 +166,11 @@ impl PySortedWords {
         self.0.totals()
     }
 
-    fn take(&mut self, py: Python<'_>, limit: usize) -> PyResult<Option<PyRecordBatch>> {
-        Ok(py.detach(|| table::word_counts(&mut self.0, limit))?.map(PyRecordBatch::from))
+    /// The next words, at most `limit` of them; None after the last.
+    fn take(&mut self, py: Python<'_>, limit: usize) -> PyResult<Option<PyTable>> {
+        let tables = py.detach(|| self.0.take(limit))?;
+        let schema = tables.first().map(RecordBatch::schema);
+        schema.map(|schema| PyTable::try_new(tables, schema)).transpose()
     }
 }
 

@@ -86,6 +86,12 @@ impl WordCounter {
         front.flush(tables)
     }
 
+    /// How many threads it works in.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.workers.len()
+    }
+
     /// What is in memory, but for some thousand words that each thread keeps to itself.
     #[must_use]
     pub fn size(&self) -> Size {
@@ -178,6 +184,7 @@ mod tests {
     use super::*;
     use crate::bpe::model::Bpe;
     use crate::counting::cutter::tests::bpe;
+    use crate::counting::sorted::tests::drain;
     use crate::counting::spill::{read_sorted, sort_parts};
     use proptest::prelude::*;
     use std::cmp::Reverse;
@@ -187,13 +194,7 @@ mod tests {
         for batch in batches {
             counter.update(&Cutter::new(bpe).unwrap(), batch);
         }
-        list(counter.sorted().unwrap())
-    }
-
-    fn list(mut sorted: Sorted) -> Vec<(String, u64)> {
-        let mut found = vec![];
-        while sorted.take(7, |word, count| found.push((word.to_owned(), count))).unwrap() > 0 {}
-        found
+        drain(counter.sorted().unwrap(), 7)
     }
 
     proptest! {
@@ -235,7 +236,7 @@ mod tests {
                 prop_assert_eq!(counter.size().words, 0);
             }
             sort_parts(folder.path(), threads).unwrap();
-            prop_assert_eq!(list(read_sorted(folder.path()).unwrap()), expected);
+            prop_assert_eq!(drain(read_sorted(folder.path()).unwrap(), 7), expected);
         }
     }
 }

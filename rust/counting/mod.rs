@@ -3,12 +3,13 @@
 //!
 //! A [`cutter`] takes documents apart, and a [`counter`] keeps their words in [`hash_tables`], which are made of [`slots`]
 //! with [`keys`] in [`pages`]; [`spill`] takes to disk, as [`records`], what memory does not hold, and [`sorted`] puts all
-//! of it in order.
+//! of it in order, as [`merge`] combines it.
 
 pub mod counter;
 pub mod cutter;
 pub mod hash_tables;
 pub mod keys;
+pub mod merge;
 pub mod pages;
 pub mod records;
 pub mod slots;

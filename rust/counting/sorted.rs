@@ -1,39 +1,48 @@
 //! Words in order: by count, descending, then by word, ascending by bytes, with `▁` for a space.
 //!
 //! Each part of the words is sorted by itself, in memory or into a file, and the parts are then combined as they are
-//! read: however many words there are, one of each part is in memory.
+//! read: however many words there are, one of each part is in memory. Parts in memory are combined by all threads, a range
+//! of the words each.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use crate::counting::keys::Word;
+use crate::counting::merge::Merge;
 use crate::counting::records::{Reader, write_record};
 use crate::error::{Error, Result};
 use crate::text::notation::turn;
+use crate::threads::each;
+
+/// A word of so many of a part is looked at to find where ranges begin.
+const SAMPLED: usize = if cfg!(test) { 2 } else { 1 << 10 };
+/// About how many words a range has: threads do not wait for each other for long, and beginning one is not felt.
+const RANGE: usize = if cfg!(test) { 6 } else { 1 << 16 };
 
 /// The words of a part, in order, `▁` for a space.
 pub struct Part {
-    text: Vec<u8>,
-    words: Vec<Counted>,
+    pub(super) text: Vec<u8>,
+    pub(super) words: Vec<Counted>,
 }
 
 /// A word of [`Part`]: its count, its first bytes as a number, which settle most comparisons without a look at the
 /// text, and where in the text it stands.
 #[derive(Clone, Copy, Default)]
-struct Counted {
-    count: u64,
-    head: u128,
-    start: usize,
-    end: usize,
+pub(super) struct Counted {
+    pub(super) count: u64,
+    pub(super) head: u128,
+    pub(super) start: usize,
+    pub(super) end: usize,
 }
 
 impl Counted {
-    fn order<'a>(&self, text: &'a [u8]) -> (Reverse<u64>, u128, &'a [u8]) {
+    pub(super) fn order<'a>(&self, text: &'a [u8]) -> (Reverse<u64>, u128, &'a [u8]) {
         (Reverse(self.count), self.head, &text[self.start..self.end])
     }
 }
 
 /// The first 16 bytes of a word as a number that is ordered as they are.
-fn head(word: &[u8]) -> u128 {
+pub(super) fn head(word: &[u8]) -> u128 {
     let mut first = [0; 16];
     let length = word.len().min(16);
     first[..length].copy_from_slice(&word[..length]);
@@ -88,47 +97,14 @@ pub fn add_totals(totals: impl IntoIterator<Item = (u64, u64)>) -> Result<(u64, 
     totals.into_iter().try_fold((0, 0), add).ok_or(Error::Overflow)
 }
 
-/// Where a part's words come from, and the word that it has come to; its count is 0 after the last.
-struct Source {
-    from: From,
-    now: Counted,
-}
-
-enum From {
-    Memory(Part, usize),
-    /// The word that was read last, and what is left.
-    File(Vec<u8>, Reader),
-}
-
-impl Source {
-    fn text(&self) -> &[u8] {
-        match &self.from {
-            From::Memory(part, _) => &part.text,
-            From::File(word, _) => word,
-        }
-    }
-
-    fn advance(&mut self) -> Result<()> {
-        self.now = match &mut self.from {
-            From::Memory(part, at) => {
-                *at += 1;
-                part.words.get(*at - 1).copied().unwrap_or_default()
-            }
-            From::File(word, file) => {
-                word.clear();
-                let count = file.next(word)?.unwrap_or_default();
-                Counted { count, head: head(word), start: 0, end: word.len() }
-            }
-        };
-        Ok(())
-    }
-}
-
-/// All words in order, part by part as they are read.
+/// All words in order.
 pub struct Sorted {
-    sources: Vec<Source>,
-    /// A tournament: the sources play at the leaves, each node holds who won below, and the root is next in order.
-    winners: Vec<usize>,
+    parts: Arc<[Part]>,
+    /// Where each range of words begins in each part, and behind the last where the parts end.
+    begins: Vec<Vec<usize>>,
+    /// Ranges that are done.
+    done: usize,
+    files: Merge,
     totals: (u64, u64),
 }
 
@@ -139,7 +115,21 @@ impl Sorted {
     /// If the sum of all counts passes 2^64 - 1.
     pub fn of(parts: Vec<Part>) -> Result<Self> {
         let totals = add_totals(parts.iter().map(Part::totals).collect::<Result<Vec<_>>>()?)?;
-        Self::new(parts.into_iter().map(|part| From::Memory(part, 0)).collect(), totals)
+        let order = |&(part, at): &(usize, usize)| {
+            let part: &Part = &parts[part];
+            part.words[at].order(&part.text)
+        };
+        let each_of = |part: usize| (0..parts[part].words.len()).step_by(SAMPLED).skip(1).map(move |at| (part, at));
+        let mut samples: Vec<_> = (0..parts.len()).flat_map(each_of).collect();
+        samples.sort_unstable_by(|a, b| order(a).cmp(&order(b)));
+        let firsts = samples.chunks(RANGE / SAMPLED).skip(1).map(|range| order(&range[0]));
+        let mut begins = vec![vec![0; parts.len()]];
+        begins.extend(firsts.map(|first| {
+            let begin = |part: &Part| part.words.partition_point(|word| word.order(&part.text) < first);
+            parts.iter().map(begin).collect()
+        }));
+        begins.push(parts.iter().map(|part| part.words.len()).collect());
+        Ok(Self { begins, parts: parts.into(), done: 0, files: Merge::default(), totals })
     }
 
     /// The words of files of records, each in order.
@@ -147,18 +137,8 @@ impl Sorted {
     /// # Errors
     /// If a file cannot be read.
     pub fn read(files: Vec<Reader>) -> Result<Self> {
-        Self::new(files.into_iter().map(|file| From::File(Vec::new(), file)).collect(), (0, 0))
-    }
-
-    fn new(from: Vec<From>, totals: (u64, u64)) -> Result<Self> {
-        let mut sources: Vec<_> = from.into_iter().map(|from| Source { from, now: Counted::default() }).collect();
-        sources.iter_mut().try_for_each(Source::advance)?;
-        // Node 1 is the root, and 2n and 2n + 1 are below n; there is a leaf for each source.
-        let mut winners = vec![0; sources.len()];
-        winners.extend(0..sources.len());
-        let mut sorted = Self { sources, winners, totals };
-        (1..sorted.sources.len()).rev().for_each(|node| sorted.play(node));
-        Ok(sorted)
+        let (parts, begins) = (Vec::new().into(), vec![Vec::new()]);
+        Ok(Self { parts, begins, done: 0, files: Merge::of_files(files)?, totals: (0, 0) })
     }
 
     /// Distinct words, and the sum of their counts; not known of files.
@@ -167,54 +147,57 @@ impl Sorted {
         self.totals
     }
 
-    /// Hand at most `limit` words, with their counts, to `each`; how many there were.
+    /// What `make` makes of the next words, and of how many: a range each, by `threads` threads. Words of files come one
+    /// after another, at most `limit` of them. After the last word, what is made of none.
     ///
     /// # Errors
-    /// If a file cannot be read.
-    pub fn take(&mut self, limit: usize, mut each: impl FnMut(&str, u64)) -> Result<usize> {
-        for taken in 0..limit {
-            let first = self.winners.get(1).copied().unwrap_or_default();
-            let Some(source) = self.sources.get_mut(first).filter(|source| source.now.count > 0) else {
-                return Ok(taken);
-            };
-            let word = &source.text()[source.now.start..source.now.end];
-            each(std::str::from_utf8(word).unwrap_or_default(), source.now.count);
-            source.advance()?;
-            let mut node = usize::midpoint(self.sources.len(), first);
-            while node > 0 {
-                self.play(node);
-                node /= 2;
-            }
+    /// If a file cannot be read, or `make` says so.
+    pub fn ranges<T: Send>(
+        &mut self,
+        limit: usize,
+        threads: usize,
+        make: impl Fn(&mut Merge, usize) -> Result<T> + Sync,
+    ) -> Result<Vec<T>> {
+        let number = self.left().min(threads);
+        if number == 0 {
+            return make(&mut self.files, limit).map(|of_all| vec![of_all]);
         }
-        Ok(limit)
+        let (done, sorted) = (self.done, &*self);
+        let results = each(number, threads, |at| make(&mut sorted.range(done + at)?, usize::MAX))?;
+        self.done += number;
+        Ok(results)
     }
 
-    fn play(&mut self, node: usize) {
-        let (left, right) = (self.winners[2 * node], self.winners[2 * node + 1]);
-        let (one, other) = (&self.sources[left], &self.sources[right]);
-        // What has ended has the lowest count, and loses.
-        let ahead = other.now.order(other.text()) < one.now.order(one.text());
-        self.winners[node] = if ahead { right } else { left };
+    fn left(&self) -> usize {
+        self.begins.len() - 1 - self.done
+    }
+
+    fn range(&self, number: usize) -> Result<Merge> {
+        Merge::of_parts(&self.parts, &self.begins[number], &self.begins[number + 1])
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
     /// Words with spaces, of equal beginnings, and some that end in zeros, which a head does not tell from none.
     const WORDS: &str = "( ?(가나다라마)?(가나다라마바)?[a\0]{0,3} ?[가b]{0,2}){1,3}";
 
-    fn drain(mut sorted: Sorted, limit: usize) -> Vec<(String, u64)> {
+    pub(crate) fn drain(mut sorted: Sorted, limit: usize) -> Vec<(String, u64)> {
         let mut found = vec![];
         loop {
-            let before = found.len();
-            let taken = sorted.take(limit, |word, count| found.push((word.to_owned(), count))).unwrap();
-            assert_eq!(found.len() - before, taken);
-            if taken == 0 {
+            let made = sorted.ranges(limit, limit % 4 + 1, |words, limit| {
+                let mut found = vec![];
+                words.take(limit, |word, count| found.push((word.to_owned(), count)))?;
+                Ok(found)
+            });
+            let next = made.unwrap().concat();
+            if next.is_empty() {
                 return found;
             }
+            found.extend(next);
         }
     }
 

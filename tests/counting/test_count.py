@@ -519,6 +519,17 @@ def test_words_are_given_in_order_however_many_at_once(
     assert counter.sorted().take(1) is None
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_many_words_are_in_order_from_one_range_to_the_next(data: Path, mistral: Path, threads: int) -> None:
+    counter, bpe = _core.WordCounter(threads), _core.Bpe(load_tokenizer(mistral).text)
+    counter.update(bpe, pl.read_parquet(data / "ko.parquet")["text"].gather_every(4))
+    words = all_of(counter.sorted(), 100_000)
+    assert len(words) == counter.size()[0] > 400_000
+    assert words["word"].n_unique() == len(words)
+    assert words.equals(words.sort("count", "word", descending=[True, False]))
+    assert words.equals(all_of(counter.sorted(), 7_777))
+
+
 @pytest.mark.parametrize(
     ("column", "reason"),
     [
