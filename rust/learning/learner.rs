@@ -163,13 +163,7 @@ impl Learner {
                     keep(tables, &found)?;
                     while *least < *most && tables.iter().map(Table::memory).sum::<usize>() > settings.memory {
                         *least = (*least + least.div_ceil(2)).min(*most);
-                        let found = at_once(tables, |_, table| {
-                            let pieces = table.take();
-                            let mut cut = Cut::new(bounds, *least, settings.threads);
-                            pieces.starts().for_each(|at| cut.add(pieces.symbols(at), pieces.count(at)));
-                            cut.found
-                        });
-                        keep(tables, &found)?;
+                        cut_again(tables, bounds, *least)?;
                     }
                 }
                 Ok(())
@@ -337,6 +331,24 @@ impl<'a> Cut<'a> {
             }
         }
     }
+}
+
+/// Cut the pieces of `tables` where no pair reaches `least`, some at a time, so that they are not in memory twice.
+fn cut_again(tables: &mut [Table], bounds: &Bounds, least: u64) -> Result<()> {
+    let mut before: Vec<(Pieces, usize)> = tables.iter_mut().map(|table| (table.take(), 0)).collect();
+    while before.iter().any(|(pieces, at)| *at < pieces.cells.len()) {
+        let found = at_once(&mut before, |_, (pieces, at)| {
+            let mut cut = Cut::new(bounds, least, tables.len());
+            for start in pieces.starts(*at).take(BLOCK) {
+                let symbols = pieces.symbols(start);
+                cut.add(symbols, pieces.count(start));
+                *at = start + symbols.len() + 2; // behind its count and its end
+            }
+            cut.found
+        });
+        keep(tables, &found)?;
+    }
+    Ok(())
 }
 
 /// Put pieces into the tables that they belong in.

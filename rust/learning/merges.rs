@@ -145,7 +145,7 @@ impl Shard {
     /// How often each pair is seen, and at how many places.
     fn count_pairs(&self) -> FxHashMap<Pair, (u64, usize)> {
         let mut counts: FxHashMap<Pair, (u64, usize)> = FxHashMap::default();
-        for piece in self.pieces.starts() {
+        for piece in self.pieces.starts(0) {
             let count = self.pieces.count(piece);
             for pair in self.pieces.symbols(piece).windows(2) {
                 let (sum, often) = counts.entry((pair[0], pair[1])).or_default();
@@ -165,7 +165,7 @@ impl Shard {
                 places[number as usize].reserve_exact(often);
             }
         }
-        for piece in self.pieces.starts() {
+        for piece in self.pieces.starts(0) {
             for pair in self.pieces.symbols(piece).windows(2) {
                 if let Some(&number) = number.get(&(pair[0], pair[1])) {
                     note(&mut places[number as usize], piece as u32);

@@ -43,9 +43,9 @@ impl Pieces {
         LARGE + (self.large.len() - 1) as u32
     }
 
-    /// Where each piece is.
-    pub(super) fn starts(&self) -> impl Iterator<Item = usize> + '_ {
-        let mut at = 0;
+    /// Where each piece is, from a cell on.
+    pub(super) fn starts(&self, from: usize) -> impl Iterator<Item = usize> + '_ {
+        let mut at = from;
         std::iter::from_fn(move || {
             while self.cells.get(at) == Some(&NONE) {
                 at += 1;
