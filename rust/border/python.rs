@@ -215,8 +215,8 @@ impl PyLearner {
 
 /// Hangul characters; of them conjoining jamo, halfwidth and other ones that no token holds; private-use characters.
 #[pyfunction]
-fn count_hangul(py: Python<'_>, words: PyChunkedArray, counts: PyChunkedArray) -> PyResult<[u128; 5]> {
-    let kinds = py.detach(|| table::weighted(words.chunks(), counts.chunks()).map(Kinds::of))?;
+fn count_hangul(py: Python<'_>, words: PyChunkedArray, counts: PyChunkedArray, threads: usize) -> PyResult<[u128; 5]> {
+    let kinds = py.detach(|| Kinds::of_many(&table::weighted(words.chunks(), counts.chunks())?, threads))?;
     Ok([kinds.all, kinds.conjoining, kinds.halfwidth, kinds.other, kinds.private_use])
 }
 

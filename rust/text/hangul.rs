@@ -1,8 +1,12 @@
 //! Code-point classes: which characters new tokens may hold, and so where Hangul meets the rest.
 
+use std::iter::Sum;
+
 use wide::u8x16;
 
+use crate::error::Result;
 use crate::text::bytes::{is, within};
+use crate::threads::each;
 
 /// Whether `c` may stand in a new token: a modern syllable (U+AC00 to U+D7A3) or a modern compatibility jamo
 /// (U+3131 to U+3163). Other Hangul (conjoining, half-width, circled) is left to the base tokenizer.
@@ -50,11 +54,32 @@ pub struct Kinds {
     pub private_use: u128,
 }
 
+impl Sum for Kinds {
+    fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
+        parts.fold(Self::default(), |sum, part| Self {
+            all: sum.all + part.all,
+            conjoining: sum.conjoining + part.conjoining,
+            halfwidth: sum.halfwidth + part.halfwidth,
+            other: sum.other + part.other,
+            private_use: sum.private_use + part.private_use,
+        })
+    }
+}
+
 impl Kinds {
-    /// Of words and their counts. O(characters).
-    pub fn of<'a>(words: impl IntoIterator<Item = (&'a str, u64)>) -> Self {
+    /// Of words and their counts, by `threads` threads. O(characters).
+    ///
+    /// # Errors
+    /// None: nothing can fail.
+    pub fn of_many(words: &[(&str, u64)], threads: usize) -> Result<Self> {
+        let shares: Vec<_> = words.chunks(words.len().div_ceil(threads.max(1)).max(1)).collect();
+        let kinds = each(shares.len(), threads, |at| Ok(Self::of(shares[at])))?;
+        Ok(kinds.into_iter().sum())
+    }
+
+    fn of(words: &[(&str, u64)]) -> Self {
         let mut kinds = Self::default();
-        for (word, count) in words {
+        for &(word, count) in words {
             for c in word.chars() {
                 let kind = match c {
                     '\u{1100}'..='\u{11FF}'
@@ -91,7 +116,10 @@ mod tests {
         let words = [("\u{1112}\u{1161}\u{11ab}", 10), ("한ㅋ㉠ㆍ a漢", 100), ("ﾡ\u{e0bc}", u64::MAX)];
         let most = u128::from(u64::MAX);
         let wanted = Kinds { all: 30 + 400 + most, conjoining: 30, halfwidth: most, other: 200, private_use: most };
-        assert_eq!(Kinds::of(words), wanted);
+        for threads in 1..5 {
+            assert_eq!(Kinds::of_many(&words, threads).unwrap(), wanted);
+        }
+        assert_eq!(Kinds::of_many(&[], 2).unwrap(), Kinds::default());
     }
 
     #[test]

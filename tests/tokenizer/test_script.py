@@ -138,7 +138,7 @@ def test_the_engine_counts_the_kinds_of_the_unicode_database() -> None:
     }
     everything = pl.Series(["".join(EVERY[at : at + 999]) for at in range(0, len(EVERY), 999)])
     counts = pl.repeat(2**60, len(everything), dtype=pl.UInt64, eager=True)
-    all_, *kinds = _core.count_hangul(everything, counts)
+    all_, *kinds = _core.count_hangul(everything, counts, 2)
     assert kinds == [2**60 * len(characters) for characters in of_kind.values()]
     assert all_ == 2**60 * sum(map(HANGUL.holds, EVERY))
 

@@ -411,7 +411,7 @@ class _Count:
             now["repeated"] = {"documents": done.repeated, "bytes": done.repeated_bytes}
         sums = combined([*self._before, now]) if self._before else now
         record = new_record(sums, self._made_for, self._distinct, total)
-        return Contents(self._loaded, record).of(tables), record
+        return Contents(self._loaded, record, self._asked["threads"]).of(tables), record
 
     def written(self) -> None:
         """The words are where they belong: what was kept of them goes, and machines are told of the end."""

@@ -20,6 +20,7 @@ from kovocab.corpus.faults import POLARS_ERRORS, Fault, first_line
 from kovocab.corpus.files import not_plain
 from kovocab.counting.tally import ROWS
 from kovocab.errors import ArtefactError, CorpusError, UsageError, quantity
+from kovocab.machine.threads import threads_of
 from kovocab.ownership import MARK, parquet_of
 from kovocab.record import Record, as_json, parsed
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
@@ -306,11 +307,12 @@ class Contents:
         tokenizer: What the words were cut for: a special token that stood in the text is a word of its own.
         record: What is found is noted in it: `hangul`, as `hangul_of` gives it, and `special_tokens`, the count of
             each that was met.
+        threads: How many threads look; all processors when None.
     """
 
-    def __init__(self, tokenizer: TokenizerJson, record: Record) -> None:
+    def __init__(self, tokenizer: TokenizerJson, record: Record, threads: int | None = None) -> None:
         self._special = {token.word: token.content for token in tokenizer.added_tokens if token.special}
-        self._record = record
+        self._record, self._threads = record, threads
 
     def of(self, tables: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         """The tables; after the last, what they hold is in the record, and said where it is worth it."""
@@ -318,7 +320,7 @@ class Contents:
         words_of_special = pl.Series(list(self._special), dtype=pl.String).implode()
         hangul = hangul_of([])
         for words in tables:
-            hangul = _added([hangul, hangul_of([words])])
+            hangul = _added([hangul, hangul_of([words], self._threads)])
             found = words.filter(pl.col("word").is_in(words_of_special))
             special |= {self._special[word]: count for word, count in found.iter_rows()}
             yield words
@@ -338,7 +340,7 @@ _KINDS = {"conjoining": "conjoining jamo (NFD)", "halfwidth": "halfwidth", "othe
 """Hangul that no token holds."""
 
 
-def hangul_of(tables: Iterable[pl.DataFrame]) -> Record:
+def hangul_of(tables: Iterable[pl.DataFrame], threads: int | None = None) -> Record:
     """How many characters of the text are Hangul, and what of them no token can hold.
 
     Returns:
@@ -347,7 +349,7 @@ def hangul_of(tables: Iterable[pl.DataFrame]) -> Record:
         U+F8FF, where older files keep old Hangul, and web pages their icons).
     """
     names = ("characters", *_KINDS, "private_use")
-    found = [_core.count_hangul(words["word"], words["count"]) for words in tables]
+    found = [_core.count_hangul(words["word"], words["count"], threads_of(threads)) for words in tables]
     return {name: sum(kinds[at] for kinds in found) for at, name in enumerate(names)}
 
 
