@@ -67,17 +67,19 @@ FORMS = st.builds(LogitForm, NUMBERS, NUMBERS, NUMBERS, st.none() | st.floats(1,
     **SIZES,
     new=st.integers(1, 20),
     piece=st.integers(1, 30),
+    rows=st.integers(1, 30),
     ignored=st.floats(0, 1),
     trains=st.lists(st.booleans(), min_size=5, max_size=5).filter(any),
     form=FORMS,
 )
-def test_equals_the_plain_loss(positions, hidden, old, new, bias, piece, ignored, trains, form, seed):
+def test_equals_the_plain_loss(positions, hidden, old, new, bias, piece, rows, ignored, trains, form, seed):
     x, head, labels = made(positions, hidden, old, new, bias, seed)
     labels[torch.rand(positions, generator=torch.Generator().manual_seed(seed)) < ignored] = IGNORE
     for tensor, flag in zip(everything(x, head), trains, strict=True):
         if tensor is not None:
             tensor.requires_grad_(flag)
-    loss, wanted = cross_entropy(x, head, labels, form=form, piece=piece), plain_loss(x, head, labels, form)
+    loss = cross_entropy(x, head, labels, form=form, piece=piece, rows=rows)
+    wanted = plain_loss(x, head, labels, form)
     assert loss.dtype == torch.float32
     torch.testing.assert_close(loss.double(), wanted, atol=1e-5, rtol=1e-5)
     if any(t is not None and t.requires_grad for t in everything(x, head)):
@@ -85,7 +87,7 @@ def test_equals_the_plain_loss(positions, hidden, old, new, bias, piece, ignored
             gradients(loss, everything(x, head)), gradients(wanted, everything(x, head)), strict=True
         ):
             torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5, check_dtype=False)
-    losses = token_losses(x, head, labels, form=form, piece=piece)
+    losses = token_losses(x, head, labels, form=form, piece=piece, rows=rows)
     assert (losses[labels == IGNORE] == 0).all()
     torch.testing.assert_close(losses.sum() / max(1, (labels != IGNORE).sum()), loss.detach())
 
@@ -94,11 +96,12 @@ def test_equals_the_plain_loss(positions, hidden, old, new, bias, piece, ignored
 @given(
     **SIZES,
     piece=st.none() | st.integers(1, 30),
+    rows=st.none() | st.integers(1, 30),
     ignored=st.floats(0, 1),
     trains=st.lists(st.booleans(), min_size=3, max_size=3).filter(any),
 )
 def test_over_old_tokens_alone_equals_the_plain_loss_without_new_rows(
-    positions, hidden, old, bias, piece, ignored, trains, seed
+    positions, hidden, old, bias, piece, rows, ignored, trains, seed
 ):
     x, head, labels = made(positions, hidden, old, 7, bias, seed)
     # A product with what has no numbers is an error: new rows are not looked at.
@@ -109,7 +112,7 @@ def test_over_old_tokens_alone_equals_the_plain_loss_without_new_rows(
     for tensor, flag in zip(tensors, trains, strict=True):
         if tensor is not None:
             tensor.requires_grad_(flag)
-    loss = cross_entropy(x, head, labels, old_vocab=True, piece=piece)
+    loss = cross_entropy(x, head, labels, old_vocab=True, piece=piece, rows=rows)
     logits = functional.linear(*(None if t is None else t.double() for t in tensors))
     wanted = functional.cross_entropy(logits, labels, ignore_index=IGNORE, reduction="sum")
     wanted = wanted / (labels != IGNORE).sum().clamp(min=1)
@@ -129,8 +132,8 @@ def test_over_old_tokens_alone_a_new_label_is_refused():
 def test_a_piece_changes_nothing_but_rounding_and_scaling_carries_through():
     x, head, labels = made(40, 8, 30, 10, True)
     wanted = gradients(3 * plain_loss(x, head, labels), everything(x, head))
-    for piece in (1, 7, 40, 1000, None):
-        got = gradients(3 * cross_entropy(x, head, labels, piece=piece), everything(x, head))
+    for piece, rows in ((1, 1), (7, 12), (40, 30), (1000, 1000), (None, None)):
+        got = gradients(3 * cross_entropy(x, head, labels, piece=piece, rows=rows), everything(x, head))
         for ours, theirs in zip(got, wanted, strict=True):
             torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5, check_dtype=False)
 
