@@ -1,6 +1,6 @@
 """Words and tokens counted by 1, 2, 4, 8 and 16 threads, from memory and from Parquet: how far from linear.
 
-    python benchmarks/scale_threads.py [--gigabytes 2] [--threads 1 2 4 8 16] [--rounds 2] [--tokenizer BASE]
+    python benchmarks/scale_threads.py [--gigabytes 2] [--threads 1 2 4 8 16] [--rounds 3] [--tokenizer BASE]
 
 Needs kovocab's wheel, polars, numpy and pyarrow; the text is generated (text.py), nothing is downloaded. Each number of
 threads is a process of its own, held to as many processors where there are so many, so that Polars' threads and ours
@@ -144,7 +144,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gigabytes", type=float, default=2.0)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2, 4, 8, 16])
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tokenizer", type=Path, default=BASE)
     parser.add_argument("--folder", type=Path, help="where the text is written for a while; by default the system's")
     parser.add_argument("--corpus", type=Path, help=argparse.SUPPRESS)  # of the process of one number of threads

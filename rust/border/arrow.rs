@@ -21,18 +21,29 @@ use crate::packing::packer::Packed;
 ///
 /// # Errors
 /// If it is not a string column, or a row is null (named by its number, from 0).
-pub fn texts<'a>(chunks: &'a [ArrayRef]) -> Result<Vec<&'a str>> {
-    let mut found: Vec<&'a str> = Vec::with_capacity(chunks.iter().map(Array::len).sum());
+pub fn texts(chunks: &[ArrayRef]) -> Result<Vec<&str>> {
+    let mut found = Vec::with_capacity(length(chunks));
+    each_text(chunks, |text| found.push(text))?;
+    Ok(found)
+}
+
+fn each_text<'a>(chunks: &'a [ArrayRef], mut found: impl FnMut(&'a str)) -> Result<()> {
+    let mut before = 0;
     for chunk in chunks {
-        no_nulls(chunk, found.len())?;
+        no_nulls(chunk, before)?;
+        before += chunk.len();
         match chunk.data_type() {
-            DataType::Utf8View => found.extend(chunk.as_string_view().iter().flatten()),
-            DataType::LargeUtf8 => found.extend(chunk.as_string::<i64>().iter().flatten()),
-            DataType::Utf8 => found.extend(chunk.as_string::<i32>().iter().flatten()),
+            DataType::Utf8View => chunk.as_string_view().iter().flatten().for_each(&mut found),
+            DataType::LargeUtf8 => chunk.as_string::<i64>().iter().flatten().for_each(&mut found),
+            DataType::Utf8 => chunk.as_string::<i32>().iter().flatten().for_each(&mut found),
             other => return Err(Error::Argument(format!("wanted a column of strings, not of {other}"))),
         }
     }
-    Ok(found)
+    Ok(())
+}
+
+fn length(chunks: &[ArrayRef]) -> usize {
+    chunks.iter().map(Array::len).sum()
 }
 
 /// Words and their counts, row by row.
@@ -40,12 +51,14 @@ pub fn texts<'a>(chunks: &'a [ArrayRef]) -> Result<Vec<&'a str>> {
 /// # Errors
 /// If the columns are not strings and `u64`, differ in length, or hold a null.
 pub fn weighted<'a>(words: &'a [ArrayRef], counts: &[ArrayRef]) -> Result<Vec<(&'a str, u64)>> {
-    let words = texts(words)?;
+    let mut found = Vec::with_capacity(length(words));
+    each_text(words, |word| found.push((word, 0)))?;
     let numbers = numbers::<UInt64Type>(counts, "u64 counts")?;
-    if words.len() != numbers.len() {
-        return Err(Error::Argument(format!("{} words but {} counts", words.len(), numbers.len())));
+    if found.len() != numbers.len() {
+        return Err(Error::Argument(format!("{} words but {} counts", found.len(), numbers.len())));
     }
-    Ok(words.into_iter().zip(numbers).collect())
+    found.iter_mut().zip(numbers).for_each(|((_, count), number)| *count = number);
+    Ok(found)
 }
 
 /// The token ids of a column.
@@ -57,7 +70,7 @@ pub fn ids(chunks: &[ArrayRef]) -> Result<Vec<u32>> {
 }
 
 fn numbers<T: ArrowPrimitiveType>(chunks: &[ArrayRef], kind: &str) -> Result<Vec<T::Native>> {
-    let mut found = Vec::with_capacity(chunks.iter().map(Array::len).sum());
+    let mut found = Vec::with_capacity(length(chunks));
     for chunk in chunks {
         no_nulls(chunk, found.len())?;
         let column = chunk.as_primitive_opt::<T>();

@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 use crate::bpe::model::{Bpe, NONE, Ranks};
 use crate::bpe::tokenizer_json::Style;
 use crate::error::{Error, Result};
-use crate::text::notation::turn;
+use crate::text::notation::Written;
 use crate::text::words::SPACE;
 use crate::threads::{join, start};
 
@@ -275,12 +275,7 @@ impl<'a> Encoder<'a> {
     /// If a count passes 2^64 - 1.
     pub fn count(&self, words: &[(&str, u64)], threads: usize) -> Result<Vec<u64>> {
         let share = words.len().div_ceil(threads.max(1)).max(1);
-        let turned = |&(word, count): &(&str, u64)| {
-            let mut turned = Vec::with_capacity(word.len());
-            turn(word.as_bytes(), &mut turned);
-            (turned, count)
-        };
-        self.count_shares(words.chunks(share).map(|part| part.iter().map(turned)))
+        self.count_shares(words.chunks(share).map(|part| part.iter().copied()))
     }
 
     /// [`Encoder::count`] over words that come in shares, a thread a share.
@@ -290,7 +285,7 @@ impl<'a> Encoder<'a> {
     pub fn count_shares<S, W>(&self, shares: impl Iterator<Item = S>) -> Result<Vec<u64>>
     where
         S: Iterator<Item = (W, u64)> + Send,
-        W: AsRef<[u8]>,
+        W: Written,
     {
         let parts = thread::scope(|scope| {
             let workers: Vec<_> = shares.map(|share| start(scope, move || self.count_share(share))).collect();
@@ -305,12 +300,12 @@ impl<'a> Encoder<'a> {
         Ok(total)
     }
 
-    fn count_share<W: AsRef<[u8]>>(&self, share: impl Iterator<Item = (W, u64)>) -> Result<Vec<u64>> {
-        let mut scratch = Scratch::default();
+    fn count_share<W: Written>(&self, share: impl Iterator<Item = (W, u64)>) -> Result<Vec<u64>> {
+        let (mut scratch, mut room) = (Scratch::default(), Vec::new());
         let mut counts = vec![0_u64; self.bpe.size];
         let mut over = false;
         for (word, count) in share {
-            self.encode(word.as_ref(), &mut scratch, |ids| {
+            self.encode(word.inside(&mut room), &mut scratch, |ids| {
                 for &id in ids {
                     let (sum, passed) = counts[id as usize].overflowing_add(count);
                     counts[id as usize] = sum;
