@@ -15,7 +15,7 @@ use std::thread;
 
 use rustc_hash::FxHashSet;
 
-use crate::bpe::model::{Bpe, Pairs};
+use crate::bpe::model::{Bpe, NONE, Pairs};
 use crate::bpe::prices::{Pricing, Sets};
 use crate::bpe::shard::Shard;
 use crate::bpe::spans::Cutting;
@@ -68,7 +68,9 @@ impl Segmenter {
     pub fn new(bpe: &Bpe, characters: &str, threads: usize) -> Result<Self> {
         // Entries of characters that no word holds, Latin ones say, would only make the tables larger.
         let held: FxHashSet<char> = characters.chars().collect();
-        let possible = |rank: &usize| held.is_empty() || bpe.entries[*rank].chars().all(|c| held.contains(&c));
+        // One of a character that is no token is never made: characters are what segments begin as.
+        let may_be = |c: char| bpe.char_id(c) != NONE && (held.is_empty() || held.contains(&c));
+        let possible = |rank: &usize| bpe.entries[*rank].chars().all(may_be);
         let mut order: Vec<usize> = (0..bpe.merged.len()).filter(possible).collect();
         order.sort_by_key(|&rank| bpe.entries[rank].len());
         let cutting = Cutting::new(bpe, &order, threads.max(1))?;
@@ -308,6 +310,24 @@ mod tests {
                 let anew = bpe(&parts, &dropped, &absent);
                 prop_assert_eq!(segments.counts(), Encoder::new(&anew).count(&words, 1).unwrap());
             }
+        }
+    }
+
+    #[test]
+    fn an_entry_of_a_character_that_is_no_token_is_never_made() {
+        let mut vocab: BTreeMap<String, u32> =
+            ["▁", "b", "ab", "abb", "bb"].map(String::from).into_iter().zip(256..).collect();
+        vocab.extend((0..256).map(|byte| (format!("<0x{byte:02X}>"), byte)));
+        let model = serde_json::json!({"byte_fallback": true, "vocab": vocab, "merges": [["ab", "b"], ["b", "b"]]});
+        let replace = serde_json::json!({"type": "Replace", "pattern": {"String": " "}, "content": "▁"});
+        let bpe = Bpe::from_json(&serde_json::json!({"normalizer": replace, "model": model}).to_string()).unwrap();
+        let words = [("abb", 3), ("▁b", 2)];
+        for characters in ["", "▁ab"] {
+            let mut segmenter = Segmenter::new(&bpe, characters, 2).unwrap();
+            segmenter.feed(&bpe, &words).unwrap();
+            let counts = segmenter.segments(&bpe).unwrap().counts();
+            assert_eq!(counts, Encoder::new(&bpe).count(&words, 1).unwrap());
+            assert_eq!((counts[97], counts[260], counts[258]), (3, 3, 0));
         }
     }
 

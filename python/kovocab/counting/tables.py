@@ -14,7 +14,7 @@ from kovocab.record import Record
 _WORD = 150  # bytes of memory that a word takes as a frame, read and parted: 147 of 1.26 million of Korean
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Held:
     """Word counts in memory."""
 
@@ -30,7 +30,7 @@ class Held:
         return Held(self.words.filter(there)), Held(self.words.filter(~there))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stored:
     """Word counts in a file that `count` left, which is read whenever they are asked for."""
 

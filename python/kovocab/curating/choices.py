@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from kovocab.counting.tables import opened
+from kovocab.counting.tables import bytes_of, opened
 from kovocab.curating.thresholds import curve, steps
 from kovocab.errors import UsageError
 from kovocab.record import Record
@@ -123,8 +123,8 @@ class Choices:
 
     def curve(self) -> pl.DataFrame:
         """What each of some thresholds would leave, as `thresholds.curve` has it."""
-        size = self._begun.counted.record.get("bytes", 0)
-        return curve(self._begun, self._all_counted, self._settings, steps(size, self._settings.min_count))
+        least = steps(bytes_of(self._begun.counted), self._settings.min_count)
+        return curve(self._begun, self._all_counted, self._settings, least)
 
     @cached_property
     def _begun(self) -> Begun:
