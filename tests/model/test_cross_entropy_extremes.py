@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from test_cross_entropy import SIZES, everything, gradients, made, plain_loss
 from torch.nn import functional
 
+from kovocab.expanding.split_rows import SplitLinear
 from kovocab.model import cross_entropy as room
 from kovocab.model.cross_entropy import IGNORE, cross_entropy, token_losses
 from kovocab.model.head_rows import Rows, blocks_of, halves_of
@@ -89,6 +90,37 @@ def test_rows_that_no_position_can_choose_have_no_part(trains):
     torch.testing.assert_close(loss.double(), wanted, atol=1e-5, rtol=1e-5)
     for ours, theirs in zip(*(gradients(found, everything(x, head)) for found in (loss, wanted)), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5, check_dtype=False)
+
+
+@pytest.mark.parametrize("positions", [1, 64])
+def test_fp16_holds_the_gradient_of_rows_with_a_mean(positions):
+    generator = torch.Generator().manual_seed(0)
+    old, new = torch.randn(152_000, 4, generator=generator) * 0.02 + 0.5, torch.randn(16, 4, generator=generator)
+    head = SplitLinear(old, new).requires_grad_(False)
+    x = (torch.randn(positions, 4, generator=generator) * 0.1).requires_grad_()
+    labels = torch.arange(positions)
+    (exact,) = gradients(plain_loss(x, head, labels), [x])
+    with torch.autocast("cpu", torch.float16):
+        loss = cross_entropy(x, head, labels)
+    (found,) = gradients(loss, [x])
+    torch.testing.assert_close(found, exact.float(), atol=2e-3 / positions, rtol=2e-2)
+
+
+@pytest.mark.parametrize("label", [-1, -101, 25])
+def test_a_label_of_no_row_is_refused(label):
+    x, head, labels = made(5, 4, 20, 5, False, 0)
+    labels[3] = label
+    for loss in (cross_entropy, token_losses):
+        with pytest.raises((RuntimeError, IndexError), match="out of bounds"):
+            loss(x, head, labels)
+
+
+def test_a_head_without_new_rows_has_the_plain_loss():
+    x, head, labels = made(5, 4, 20, 5, False, 0)
+    none = SplitLinear(head.output_old.detach(), head.output_new.detach()[:0]).requires_grad_(False)
+    labels.clamp_(max=19)
+    (found,), (wanted,) = (gradients(of(x, none, labels), [x]) for of in (cross_entropy, plain_loss))
+    torch.testing.assert_close(found, wanted.float(), atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])

@@ -1,6 +1,7 @@
 """Words that stay in their file: what comes out is the same bytes as of words in memory."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,19 +100,24 @@ def test_words_and_counts_are_those_of_the_file(street: Path, in_file: None) -> 
                 part.words.rows() for part in held.parted(inner)
             ]
     assert texts_of(tables.tables(stored), HANGUL, 7, 3) == texts_of(Held(counted.words), HANGUL, 7, 3)
-    without = CountedFile(path, {key: value for key, value in stored.record.items() if key != "bytes"})
+    without = replace(stored, record={key: value for key, value in stored.record.items() if key != "bytes"})
     size = (counted.words["word"].str.len_bytes() * counted.words["count"]).sum()
     assert tables.bytes_of(Counted(counted.words, without.record)) == size
     assert tables.bytes_of(stored) == counted.record["bytes"]
 
 
 def test_the_bound_says_where_words_are(street: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, size = street / "words.parquet", len(load_counted(street / "words.parquet").words)
-    monkeypatch.setattr(tables, "_WORD", 600_000_000 // 4 // size)
-    assert isinstance(opened(path, 600_000_000), Counted)
-    monkeypatch.setattr(tables, "_WORD", 600_000_000 // 4 // size + 1)
-    assert isinstance(opened(path, 600_000_000), CountedFile)
-    assert isinstance(opened(path, "1GB"), Counted)
+    path, words = street / "words.parquet", load_counted(street / "words.parquet").words
+    size = int(words["word"].str.len_bytes().sum())
+    for a_word, a_byte in ((600_000_000 // 4 // len(words), 0), (0, 600_000_000 // 4 // size)):
+        monkeypatch.setattr(tables, "_WORD", a_word)
+        monkeypatch.setattr(tables, "_BYTE", a_byte)
+        assert isinstance(opened(path, 600_000_000), Counted)
+        assert isinstance(opened(path, 600_000_000, files=2), CountedFile)
+        monkeypatch.setattr(tables, "_WORD", a_word + (a_word > 0))
+        monkeypatch.setattr(tables, "_BYTE", a_byte + (a_byte > 0))
+        assert isinstance(opened(path, 600_000_000), CountedFile)
+        assert isinstance(opened(path, "1GB"), Counted)
 
 
 def test_a_file_that_is_replaced_meanwhile_is_an_error(street: Path, tmp_path: Path, in_file: None) -> None:
@@ -122,7 +128,7 @@ def test_a_file_that_is_replaced_meanwhile_is_an_error(street: Path, tmp_path: P
     assert isinstance(words, Stored)
     assert sum(map(len, words)) == 1  # nothing is cut for this base
     path.unlink()
-    count_to(path, pl.Series(["마바 다라"] * 8), base)
+    count_to(path, pl.Series(["마바 다라"] * 9), base)  # of a record that is no other
     with pytest.raises(CorpusError, match=r"words\.parquet was replaced while it was read; begin again"):
         list(words)
     path.unlink()
@@ -132,7 +138,14 @@ def test_a_file_that_is_replaced_meanwhile_is_an_error(street: Path, tmp_path: P
 
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize(
-    ("memory", "said"), [("much", "wanted bytes, or a size such as 4GB"), ("5MB", "at least 512MiB")]
+    ("memory", "said"),
+    [
+        ("much", "wanted bytes, or a size such as 4GB"),
+        ("5MB", "at least 512MiB"),
+        ("9" * 400, "wanted less than 1,024PiB"),
+        ("99999999TB", "wanted less than 1,024PiB"),
+    ],
+    ids=["no size", "little", "no number", "much"],
 )
 def test_a_memory_that_is_no_size(
     street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str, memory: str, said: str

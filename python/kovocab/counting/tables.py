@@ -11,7 +11,8 @@ from kovocab.errors import CorpusError
 from kovocab.machine.memory import bound
 from kovocab.record import Record
 
-_WORD = 150  # bytes of memory that a word takes as a frame, read and parted: 147 of 1.26 million of Korean
+_WORD, _BYTE = 110, 3
+"""Bytes of memory that a word and a byte of it take, read and parted: 147 a word of 1.26 million Korean ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +36,7 @@ class Stored:
     """Word counts in a file that `count` left, which is read whenever they are asked for."""
 
     path: Path
-    record: Record = field(repr=False)
+    written: int
     rows: pl.Expr = field(default_factory=lambda: pl.lit(True), repr=False)
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
@@ -44,7 +45,7 @@ class Stored:
         Raises:
             CorpusError: the file cannot be read, or is another than it was.
         """
-        if read_counted(self.path) != self.record:
+        if _written(self.path) != self.written:
             raise CorpusError(f"{self.path} was replaced while it was read; begin again")
         for words in tables_of(self.path):
             yield words.filter(self.rows)
@@ -59,17 +60,20 @@ Tables = Held | Stored
 
 @dataclass(frozen=True)
 class CountedFile:
-    """Word counts that stay in their file, and its record; see `Counted`."""
+    """Word counts that stay in their file, and its record; see `Counted`. `written` is when it was, in ns."""
 
     path: Path
     record: Record = field(repr=False)
+    written: int
 
 
 WordCounts = Counted | CountedFile
 
 
-def opened(words: WordCounts | pl.DataFrame | str | Path, memory: int | str | None = None) -> WordCounts:
-    """Word counts as they come: of a file, in memory where that is a quarter of `memory` at most.
+def opened(
+    words: WordCounts | pl.DataFrame | str | Path, memory: int | str | None = None, files: int = 1
+) -> WordCounts:
+    """Word counts as they come: of a file, in memory where as many `files` like it are a quarter of `memory` at most.
 
     Raises:
         CorpusError: as `load_counted`.
@@ -81,13 +85,24 @@ def opened(words: WordCounts | pl.DataFrame | str | Path, memory: int | str | No
         check_words(words.words)
     if isinstance(words, WordCounts):
         return words
-    record, most = read_counted(words), bound(memory) // 4
-    return load_counted(words) if record["distinct_words"] * _WORD <= most else CountedFile(Path(words), record)
+    most = bound(memory) // 4 // files
+    record, written = read_counted(words), _written(Path(words))
+    left = most - record["distinct_words"] * _WORD
+    if left >= 0 and sum(int(table["word"].str.len_bytes().sum()) for table in tables_of(words)) * _BYTE <= left:
+        return load_counted(words)
+    return CountedFile(Path(words), record, written)
+
+
+def _written(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError as error:
+        raise CorpusError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def tables(words: WordCounts) -> Tables:
     """The tables of word counts."""
-    return Held(words.words) if isinstance(words, Counted) else Stored(words.path, words.record)
+    return Held(words.words) if isinstance(words, Counted) else Stored(words.path, words.written)
 
 
 def bytes_of(words: WordCounts) -> int:

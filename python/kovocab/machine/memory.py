@@ -8,6 +8,7 @@ from kovocab.errors import UsageError
 
 UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 UNITS |= {"KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "TIB": 1 << 40}
+MOST = 1 << 60  # what the engine can count to, and no machine has
 LEAST = 512 << 20  # Python, Polars, the batches that are read ahead and the smallest tables
 
 
@@ -25,10 +26,12 @@ def bound(memory: str | int | None) -> int:
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]i?B|)", str(memory).strip(), re.IGNORECASE)
     if found is None:
         raise UsageError(f"memory is {memory!r}; wanted bytes, or a size such as 4GB or 512MiB")
-    size = int(float(found[1]) * UNITS[found[2].upper()])
+    size = float(found[1]) * UNITS[found[2].upper()]
+    if size > MOST:
+        raise UsageError(f"memory is {memory}; wanted less than {MOST >> 50:,}PiB")
     if size < LEAST:
         raise UsageError(f"memory is {memory}; wanted at least {LEAST >> 20}MiB")
-    return size
+    return int(size)
 
 
 def total() -> int:

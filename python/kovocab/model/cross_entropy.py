@@ -75,7 +75,7 @@ def token_losses(
 ) -> Tensor:
     """The loss of each position, without gradient: `[positions]`, fp32, 0 where the label is `IGNORE`."""
     hidden = form.states(hidden)
-    halves = halves_of(cast(blocks_of(head), hidden), labels)
+    halves = halves_of(cast(blocks_of(head), hidden), labels.masked_fill(labels == IGNORE, 0))
     piece, rows = _sizes(halves, labels, piece, rows)
     found = torch.empty(len(labels), dtype=torch.float32, device=hidden.device)
     with torch.autocast(hidden.device.type, enabled=False):
@@ -108,7 +108,7 @@ class _CrossEntropy(torch.autograd.Function):
             torch.zeros_like(block, dtype=torch.float32) if block is not None and needed else None
             for block, needed in zip(blocks, (old, new, old_bias, new_bias), strict=True)
         ]
-        halves = halves_of(blocks, labels, sums)
+        halves = halves_of(blocks, labels.masked_fill(labels == IGNORE, 0), sums)
         piece, rows = _sizes(halves, labels, piece, rows)
         with torch.autocast(hidden.device.type, enabled=False):
             for start in range(0, len(labels), piece):
@@ -140,7 +140,7 @@ def _sizes(halves: list[Rows], labels: Tensor, piece: int | None, rows: int | No
     """
     positions, columns = _BLOCKS.get(labels.device.type, _BLOCK)
     most = positions
-    if any(half.trains for half in halves):
+    if any(half.stay for half in halves):
         most = max(1, min(positions, PIECE_LOGITS // count(halves)))
     size = piece or max(1, math.ceil(len(labels) / max(1, math.ceil(len(labels) / most))))
     return size, rows or max(16, positions * columns // size // 16 * 16)
@@ -159,18 +159,18 @@ def _add_gradients(
 ) -> Tensor | None:
     """Take a piece through its softmax, `most` rows at a time; the gradient of `x` (fp32) where it is needed.
 
-    What a block that does not train adds to that gradient is multiplied with its exponentials, before their sum is
-    known, and made a share of it at the end. Of one that trains the exponentials are kept until then.
+    What a block that need not stay adds to that gradient is multiplied with its exponentials, before their sum is
+    known, and made a share of it at the end. Of one that stays the exponentials are kept until then.
     """
     grad_x = torch.zeros_like(x, dtype=torch.float32) if need_hidden else None
     kept: list[tuple[Rows, Tensor, Tensor | float | None, Tensor]] = []
     for rows in (block for half in halves for block in half.blocks(most)):
         logits = rows.logits(x, form)
-        slope = form.slopes(logits) if rows.trains or need_hidden else None  # else nobody asks for it
+        slope = form.slopes(logits) if rows.stay or need_hidden else None  # else nobody asks for it
         factor = softmax.add_(logits, rows.first)
         if grad_x is not None:
             grad_x.mul_(factor)
-        if rows.trains:
+        if rows.stay:
             kept.append((rows, logits, slope, softmax.greatest))
         elif grad_x is not None:
             rows.add_gradients(_times_(logits, slope), x, grad_x)
@@ -179,7 +179,7 @@ def _add_gradients(
         grad_x.mul_(softmax.shares)
         at_label = _times_(softmax.label_gradient, form.slopes(softmax.at_label))
         for half in halves:
-            if not half.trains:
+            if not half.stay:
                 row, here = softmax.find(half.first, len(half.weight))
                 grad_x.addcmul_(half.weight[row.squeeze(-1)].float(), torch.where(here, at_label, 0.0))
     for rows, exponentials, slope, greatest in kept:

@@ -25,9 +25,14 @@ class Rows:
     sum_bias: Tensor | None = None
 
     @property
-    def trains(self) -> bool:
-        """Whether a gradient is asked for."""
-        return self.sum_weight is not None or self.sum_bias is not None
+    def stay(self) -> bool:
+        """Whether logits have to stay until their softmax is known.
+
+        So it is where a gradient is asked for; and in fp16, whose products with exponentials that are no shares yet may
+        pass 65,504.
+        """
+        trains = self.sum_weight is not None or self.sum_bias is not None
+        return trains or self.weight.dtype == torch.float16
 
     def blocks(self, most: int) -> Iterator["Rows"]:
         """The same in blocks of at most so many rows."""
@@ -69,12 +74,12 @@ def cast(blocks: Blocks, hidden: Tensor) -> Blocks:
 
 
 def halves_of(blocks: Blocks, labels: Tensor, sums: Sequence[Tensor | None] = (None,) * 4) -> list[Rows]:
-    """Old rows, and new ones if they have logits. A label beyond them is refused, as `gather` refuses it."""
+    """Old rows, and new ones if they have logits. A label that is none of theirs is refused, as `gather` refuses it."""
     old, new, old_bias, new_bias = blocks
     halves = [Rows(0, old, old_bias, sums[0], sums[2])]
-    if new is not None:
+    if new is not None and len(new):
         halves.append(Rows(len(old), new, new_bias, sums[1], sums[3]))
-    labels.new_zeros(1).expand(count(halves)).gather(0, labels.clamp(min=0))
+    labels.new_zeros(1).expand(count(halves)).gather(0, labels)
     return halves
 
 

@@ -118,7 +118,7 @@ def _opened(
     check_files(tokenizer, record)
     check_refined_from(tokenizer, record, words, base)
     refined = RefineSettings(script=record["settings"].get("script", "Hangul"))
-    begun = Begun.of(opened(words, memory), base, refined, candidates)
+    begun = Begun.of(opened(words, memory, len(names)), base, refined, candidates)
     table = Path(tokenizer) / "vocabulary.parquet"
     try:
         there = pl.read_parquet(table, glob=False)["token"]
@@ -139,7 +139,7 @@ def _opened(
 def _kept(keep: Sequence[str | Path], base: TokenizerJson, bound: float, memory: int | str | None) -> list[Text]:
     texts = []
     for path in keep:
-        text = Text(Path(path).stem, opened(path, memory), bound)
+        text = Text(Path(path).stem, opened(path, memory, len(keep) + 1), bound)
         if text.counted.record["tokenizer"] != base.digest:
             raise UsageError(f"{path} was counted for another tokenizer than {base.name}; count it again with it")
         texts.append(text)
