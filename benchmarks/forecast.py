@@ -20,7 +20,9 @@ def measured(arguments: argparse.Namespace, gpu: str | None) -> Iterator[Row]:
         configuration(arguments, rows=OLD).save_pretrained(folder)
         skeleton = Skeleton(folder, NEW, torch.float32)
     compute = torch.bfloat16 if arguments.device == "cuda" else torch.float32
-    setup = Setup(arguments.batch, arguments.length, compute, autocast=arguments.device == "cuda")
+    setup = Setup(
+        arguments.batch, arguments.length, compute, autocast=arguments.device == "cuda", device=arguments.device
+    )
     machine = Machine(1, GPUS[gpu] if gpu else None, 0, MFU)
     for number in arguments.stages:
         cost = skeleton.cost(STAGES["eeve"][number - 1], setup, torch.optim.AdamW)

@@ -145,7 +145,7 @@ def test_pieces_are_of_one_size_and_within_the_bound(positions, rows, most, bloc
         patch.setattr(room, "_BLOCKS", {"cpu": (block, 4 * block)})
         blocks, labels = blocks_of(made(1, 1, 1, rows - 1, False)[1]), torch.zeros(positions, dtype=torch.int64)
         for sums, bound in (((None,) * 4, block), ((None, blocks[1], None, None), min(block, max(1, most // rows)))):
-            size, columns = room._sizes(halves_of(blocks, labels, sums), labels, None, None)
+            size, columns = room._sizes_of(halves_of(blocks, labels, sums), labels, None, None)
             assert 1 <= size <= bound
             assert columns == 16 or (columns % 16 == 0 and columns * size <= 4 * block * block)
             pieces = -(-positions // size)

@@ -159,7 +159,7 @@ def peaks(folder, stage, qlora, shape, checkpointing=False, autocast=None):
     module, batch = real(folder, stage, qlora, checkpointing), ids(shape=shape)
     held = [tensor for parameter in module.parameters() for tensor in tensors(parameter)]
     measured = measured_peak(module, [*held, *module.loaded.buffers()], batch, autocast)
-    setup = Setup(*shape, compute=autocast or torch.float32, checkpointing=checkpointing, qlora=qlora)
+    setup = Setup(*shape, autocast or torch.float32, checkpointing=checkpointing, qlora=qlora, device="cpu")
     return Skeleton(str(folder), 1, torch.float32).cost(stage, setup, ADAMW).peak, measured
 
 

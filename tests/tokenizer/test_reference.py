@@ -1,5 +1,6 @@
 """The library `tokenizers`: it makes of our file what it makes of the one that we read; somebody's Tokenizer."""
 
+import gc
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from tokenizers import Tokenizer
 
 from kovocab import count_tokens
 from kovocab.errors import TokenizerError
+from kovocab.machine.memory import used
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import base_pieces, load_tokenizer
 from kovocab.tokenizer.tokenizer_json import BpeModel, OtherModel, TokenizerJson
@@ -128,3 +130,18 @@ def test_the_model_alone_takes_text_as_it_stands(base: TokenizerJson) -> None:
     assert json.loads(alone.text)["normalizer"] is None
     assert alone.added_tokens == ()
     assert Reference(alone).encode(["안", "▁안"]) == [[base.ids["안"]], [base.ids["▁"], base.ids["안"]]]
+
+
+def test_what_is_used_once_leaves_nothing_in_memory(base: TokenizerJson) -> None:
+    syllables = "".join(map(chr, range(0xAC00, 0xAC00 + 100)))
+    texts = [" ".join(a + b + c for c in syllables[:20]) for a in syllables[:40] for b in syllables[:25]]
+
+    def use() -> None:
+        Reference(base, once=True).encode(texts)
+        gc.collect()
+
+    use()
+    before = used()
+    for _ in range(12):
+        use()
+    assert used() - before < 12e6  # of tokenizers 0.23 else some 3 to 7 MB each

@@ -8,6 +8,7 @@ trains: with a frozen body and frozen old rows (stage 2) the old rows' half is a
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -76,7 +77,7 @@ def token_losses(
     """The loss of each position, without gradient: `[positions]`, fp32, 0 where the label is `IGNORE`."""
     hidden = form.states(hidden)
     halves = halves_of(cast(blocks_of(head), hidden), labels.masked_fill(labels == IGNORE, 0))
-    piece, rows = _sizes(halves, labels, piece, rows)
+    piece, rows = _sizes_of(halves, labels, piece, rows)
     found = torch.empty(len(labels), dtype=torch.float32, device=hidden.device)
     with torch.autocast(hidden.device.type, enabled=False):
         for start in range(0, len(labels), piece):
@@ -109,7 +110,7 @@ class _CrossEntropy(torch.autograd.Function):
             for block, needed in zip(blocks, (old, new, old_bias, new_bias), strict=True)
         ]
         halves = halves_of(blocks, labels.masked_fill(labels == IGNORE, 0), sums)
-        piece, rows = _sizes(halves, labels, piece, rows)
+        piece, rows = _sizes_of(halves, labels, piece, rows)
         with torch.autocast(hidden.device.type, enabled=False):
             for start in range(0, len(labels), piece):
                 x, softmax = _piece(hidden, labels, start, piece, halves)
@@ -133,17 +134,36 @@ class _CrossEntropy(torch.autograd.Function):
         )
 
 
-def _sizes(halves: list[Rows], labels: Tensor, piece: int | None, rows: int | None) -> tuple[int, int]:
+def held_logits(halves: Sequence[tuple[int, bool]], positions: int, device: str) -> tuple[int, int]:
+    """The most logits that are there at a time, and how many positions a piece has.
+
+    Args:
+        halves: Of the head's halves, how many rows there are and whether their logits stay (`Rows.stay`).
+        positions: Of the batch.
+        device: Its type, `cpu` or another.
+    """
+    size, most = _sizes(sum(rows for rows, _ in halves), any(stays for _, stays in halves), positions, device)
+    staying = sum(rows for rows, stays in halves if stays)
+    return size * (staying + max((min(most, rows) for rows, stays in halves if not stays), default=0)), size
+
+
+def _sizes(rows: int, stay: bool, positions: int, device: str, piece: int | None = None) -> tuple[int, int]:
     """Positions and rows at a time: pieces of one size, since a small last one would multiply slowly.
 
     Rows are a multiple of 16, or the logits of a position would begin anywhere in a cache line: a seventh slower.
     """
-    positions, columns = _BLOCKS.get(labels.device.type, _BLOCK)
-    most = positions
-    if any(half.stay for half in halves):
-        most = max(1, min(positions, PIECE_LOGITS // count(halves)))
-    size = piece or max(1, math.ceil(len(labels) / max(1, math.ceil(len(labels) / most))))
-    return size, rows or max(16, positions * columns // size // 16 * 16)
+    most, columns = _BLOCKS.get(device, _BLOCK)
+    block = most * columns
+    if stay:
+        most = max(1, min(most, PIECE_LOGITS // rows))
+    size = piece or max(1, math.ceil(positions / max(1, math.ceil(positions / most))))
+    return size, max(16, block // size // 16 * 16)
+
+
+def _sizes_of(halves: list[Rows], labels: Tensor, piece: int | None, rows: int | None) -> tuple[int, int]:
+    stay = any(half.stay for half in halves)
+    size, most = _sizes(count(halves), stay, len(labels), labels.device.type, piece)
+    return size, rows or most
 
 
 def _piece(hidden: Tensor, labels: Tensor, start: int, size: int, halves: list[Rows]) -> tuple[Tensor, RunningSoftmax]:

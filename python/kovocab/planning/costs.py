@@ -18,7 +18,7 @@ from kovocab.errors import UsageError, model_errors
 from kovocab.expanding.logits import LogitForm
 from kovocab.expanding.split_rows import block_of
 from kovocab.freezing.callback import freeze
-from kovocab.model.cross_entropy import PIECE_LOGITS
+from kovocab.model.cross_entropy import held_logits
 from kovocab.model.qlora import qlora_of, train_patterns
 from kovocab.planning.activations import Trace, trace
 from kovocab.planning.meta_models import BLOCK, Shapes, layers_of, nbytes
@@ -203,10 +203,13 @@ class Skeleton:
             kept, again = found.outside + found.inputs, found.layer
         positions, hidden = setup.batch_size * setup.length, int(self._config.hidden_size)
         head = [p for name, p in model.named_parameters() if block_of(name).startswith("output")]
-        # A piece of logits in fp32 and in the products' dtype; sums of gradients in fp32; copies of the weights.
+        # Logits in fp32 and in the products' dtype; sums of gradients in fp32; copies of the weights.
         low = setup.compute.itemsize if setup.compute != torch.float32 else 0
         capped = 4 * (LogitForm.of(self._config).cap is not None)  # the slope of each logit
-        loss = min(positions, max(1, PIECE_LOGITS // self.rows)) * self.rows * (4 + low + capped)
+        stay = setup.compute == torch.float16
+        halves = [(len(p), stay or p.requires_grad) for p in head if p.ndim > 1]
+        logits, piece = held_logits(halves, positions, setup.device)
+        loss = logits * (4 + low + capped) + piece * hidden * 4 * _below(stage)
         loss += sum(p.numel() for p in head if p.requires_grad) * 4 + found.hidden * _below(stage)
         copied = self._products if self._casts(setup) else 0
         if qlora is not None:

@@ -61,6 +61,7 @@ class Setup:
         checkpointing: Whether the backward pass computes each layer again instead of keeping what is in it.
         qlora: How stages hold layers in 4 bits; none do without.
         lora: Dtype of LoRA's weights.
+        device: Its type, `cpu` or `cuda`.
     """
 
     batch_size: int
@@ -72,6 +73,7 @@ class Setup:
     checkpointing: bool = False
     qlora: QLoRA | None = None
     lora: torch.dtype = torch.float32
+    device: str = "cuda"
 
 
 def machine_of(config: "Namespace", trainer: "Namespace") -> Machine:
@@ -133,6 +135,7 @@ def setup_of(trainer: "Namespace", module: "CausalLM", devices: int, data: "Mixt
         length=data.packing.length,
         compute=mixed or weights,
         autocast=mixed is not None,
+        device="cpu" if trainer.accelerator == "cpu" else "cuda",
         checkpointing=module.activation_checkpointing,
         qlora=module.qlora,
         lora=TRUE.get(str(trainer.precision), torch.float32),

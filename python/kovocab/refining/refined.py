@@ -108,7 +108,7 @@ class Refined:
         model = folder / "tokenizer.model"
         checked = promises.check_promises(
             self._reference,
-            load_tokenizer(folder),
+            Reference(load_tokenizer(folder), once=True),
             texts_of(self._words, self._script),
             self.vocabulary,
             model.read_bytes() if model.is_file() else None,

@@ -129,7 +129,7 @@ class Replaced:
 
     def _check(self, folder: Path, model: bytes | None) -> dict[str, int]:
         lines = [line for text in self._texts for line in texts_of(text.words, self._script)]
-        saved = Reference(load_tokenizer(folder))
+        saved = Reference(load_tokenizer(folder), once=True)
         return check_promises(
             self._reference, self._appended, saved, frozenset(self._gone), lines, self.vocabulary, model, self._script
         )

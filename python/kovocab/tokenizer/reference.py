@@ -25,6 +25,8 @@ class Reference:
 
     Args:
         document: The tokenizer.
+        once: It is for one use, and remembers no words: what a tokenizer of `tokenizers` 0.23 remembered stays in
+            memory when it is gone (`findings/tokenizer-memory-kept.sh`).
 
     Attributes:
         document: The tokenizer.
@@ -34,13 +36,15 @@ class Reference:
         TokenizerError: the library does not read it, or cannot encode or decode with it.
     """
 
-    def __init__(self, document: TokenizerJson) -> None:
+    def __init__(self, document: TokenizerJson, *, once: bool = False) -> None:
         with TemporaryDirectory(prefix="kovocab-") as folder:
             path = Path(folder, "tokenizer.json")
             path.write_text(document.text, encoding="utf-8")
             with _said(f"{document.name} cannot be read"):
                 library = Tokenizer.from_file(str(path))
         self._take(document, library)
+        if once and (resize := getattr(getattr(library, "model", None), "_resize_cache", None)):
+            resize(0)
 
     def _take(self, document: TokenizerJson, library: Any) -> None:
         self.document = document
