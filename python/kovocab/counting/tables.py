@@ -1,12 +1,12 @@
 """Word counts table by table, as often as they are asked for: from memory, or from a file that need not fit it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
 
-from kovocab.counting.word_counts import Counted, check_words, load_counted, of_frame, read_counted, tables_of
+from kovocab.counting.word_counts import WORDS, Counted, check_words, of_frame, read_counted, tables_of
 from kovocab.errors import CorpusError
 from kovocab.machine.memory import bound
 from kovocab.record import Record
@@ -87,10 +87,13 @@ def opened(
         return words
     most = bound(memory) // 4 // files
     record, written = read_counted(words), _written(Path(words))
-    left = most - record["distinct_words"] * _WORD
-    if left >= 0 and sum(int(table["word"].str.len_bytes().sum()) for table in tables_of(words)) * _BYTE <= left:
-        return load_counted(words)
-    return CountedFile(Path(words), record, written)
+    left, held = most - record["distinct_words"] * _WORD, [pl.DataFrame(schema=WORDS)]
+    for table in tables_of(words) if left >= 0 else ():
+        left -= int(table["word"].str.len_bytes().sum()) * _BYTE
+        if left < 0:
+            break
+        held.append(table)
+    return CountedFile(Path(words), record, written) if left < 0 else Counted(pl.concat(held), record)
 
 
 def _written(path: Path) -> int:
@@ -110,3 +113,12 @@ def bytes_of(words: WordCounts) -> int:
     size = pl.col("word").str.len_bytes() * pl.col("count")
     said = words.record.get("bytes")
     return sum(int(table.select(size.sum()).item()) for table in tables(words)) if said is None else int(said)
+
+
+def apart(words: Tables, ids: Mapping[str, int]) -> tuple[Tables, pl.DataFrame]:
+    """The words that are none of these tokens, and those that are: `word`, `count`, and `id`."""
+    tokens = pl.DataFrame({"word": list(ids), "id": list(ids.values())}, {"word": pl.String, "id": pl.UInt32})
+    if not ids:
+        return words, tokens.with_columns(count=pl.lit(0, pl.UInt64))
+    taken, others = words.parted(pl.col("word").is_in(tokens["word"].implode()))
+    return others, pl.concat(taken).join(tokens, on="word")

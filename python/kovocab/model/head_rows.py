@@ -14,6 +14,15 @@ Blocks = tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]
 """Old and new weight, old and new bias; without the new ones, new tokens have no logits."""
 
 
+def stays(trains: bool, dtype: torch.dtype) -> bool:
+    """Whether the logits of rows have to stay until their softmax is known.
+
+    So it is where a gradient of them is asked for; and in fp16, whose products with exponentials that are no shares yet
+    may pass 65,504.
+    """
+    return trains or dtype == torch.float16
+
+
 @dataclass(frozen=True)
 class Rows:
     """Rows of a head from `first` on: weight and bias, and where the gradients of what trains are summed (fp32)."""
@@ -26,13 +35,8 @@ class Rows:
 
     @property
     def stay(self) -> bool:
-        """Whether logits have to stay until their softmax is known.
-
-        So it is where a gradient is asked for; and in fp16, whose products with exponentials that are no shares yet may
-        pass 65,504.
-        """
-        trains = self.sum_weight is not None or self.sum_bias is not None
-        return trains or self.weight.dtype == torch.float16
+        """See `stays`."""
+        return stays(self.sum_weight is not None or self.sum_bias is not None, self.weight.dtype)
 
     def blocks(self, most: int) -> Iterator["Rows"]:
         """The same in blocks of at most so many rows."""

@@ -19,6 +19,7 @@ from kovocab.expanding.logits import LogitForm
 from kovocab.expanding.split_rows import block_of
 from kovocab.freezing.callback import freeze
 from kovocab.model.cross_entropy import held_logits
+from kovocab.model.head_rows import stays
 from kovocab.model.qlora import qlora_of, train_patterns
 from kovocab.planning.activations import Trace, trace
 from kovocab.planning.meta_models import BLOCK, Shapes, layers_of, nbytes
@@ -206,8 +207,7 @@ class Skeleton:
         # Logits in fp32 and in the products' dtype; sums of gradients in fp32; copies of the weights.
         low = setup.compute.itemsize if setup.compute != torch.float32 else 0
         capped = 4 * (LogitForm.of(self._config).cap is not None)  # the slope of each logit
-        stay = setup.compute == torch.float16
-        halves = [(len(p), stay or p.requires_grad) for p in head if p.ndim > 1]
+        halves = [(len(p), stays(p.requires_grad, setup.compute)) for p in head if p.ndim > 1]
         logits, piece = held_logits(halves, positions, setup.device)
         loss = logits * (4 + low + capped) + piece * hidden * 4 * _below(stage)
         loss += sum(p.numel() for p in head if p.requires_grad) * 4 + found.hidden * _below(stage)

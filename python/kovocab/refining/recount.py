@@ -18,7 +18,7 @@ import polars as pl
 
 from kovocab.building.placement import merges_script
 from kovocab.building.target import build_target
-from kovocab.counting.tables import Tables
+from kovocab.counting.tables import Tables, apart
 from kovocab.counting.token_counts import count_ids, segments
 from kovocab.errors import TokenizerError
 from kovocab.refining.candidates import Vocabulary
@@ -179,9 +179,4 @@ def _emitted(counts: pl.DataFrame, tokenizer: TokenizerJson) -> pl.DataFrame:
 def _apart(words: Tables, base: TokenizerJson) -> tuple[Tables, pl.DataFrame]:
     """The words that a byte-level base merges, and those that it takes whole: `word`, `count`, and `id` of these."""
     whole = isinstance(base.model, BpeModel) and base.model.ignore_merges and base.spelling.byte_level
-    texts = base.texts if whole else {}
-    tokens = pl.DataFrame({"word": list(texts), "id": list(texts.values())}, {"word": pl.String, "id": pl.UInt32})
-    if not whole:
-        return words, tokens.with_columns(count=pl.lit(0, pl.UInt64))
-    taken, merged = words.parted(pl.col("word").is_in(tokens["word"].implode()))
-    return merged, pl.concat(taken).join(tokens, on="word")
+    return apart(words, base.texts if whole else {})

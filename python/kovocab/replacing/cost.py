@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from kovocab.counting.tables import Tables, WordCounts, tables
+from kovocab.counting.tables import Tables, WordCounts, apart, tables
 from kovocab.counting.token_counts import count_ids, segments
 from kovocab.replacing.order import Making
 from kovocab.tokenizer.script import Script
@@ -65,7 +65,7 @@ class Cost:
         self.words = text.words if text.bound is None else text.without(script)
         special = pl.Series([token.word for token in target.added_tokens], dtype=pl.String)
         aside, merged = self.words.parted(pl.col("word").is_in(special.implode()))
-        whole, merged = _taken_whole(merged, target, making)
+        merged, whole = _taken_whole(merged, target, making)
         self.whole = frozenset(whole["id"].to_list())
         self._segments = segments(merged, target)
         self._rest = int(count_ids(aside, target)["count"].sum()) + int(whole["count"].sum())
@@ -103,12 +103,8 @@ class Cost:
         return self.text.bound is None or self.loss <= self.text.bound
 
 
-def _taken_whole(words: Tables, tokenizer: TokenizerJson, making: Making) -> tuple[pl.DataFrame, Tables]:
-    """The words that are a token which no merge makes, and are taken whole: `word`, `count`, `id`; and the others."""
+def _taken_whole(words: Tables, tokenizer: TokenizerJson, making: Making) -> tuple[Tables, pl.DataFrame]:
+    """All words but those that are a token which no merge makes, and are taken whole; and these."""
     takes = isinstance(tokenizer.model, BpeModel) and tokenizer.model.ignore_merges
     ids = sorted(making.unreachable) if takes else []
-    tokens = pl.DataFrame(
-        {"word": [tokenizer.text_of[i] for i in ids], "id": ids}, {"word": pl.String, "id": pl.UInt32}
-    )
-    whole, others = words.parted(pl.col("word").is_in(tokens["word"].implode()))
-    return pl.concat(whole).join(tokens, on="word"), others
+    return apart(words, {tokenizer.text_of[i]: i for i in ids})
