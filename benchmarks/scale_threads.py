@@ -105,28 +105,31 @@ def rows_of(corpus: Path, threads: int, rounds: int, source: Path) -> Iterator[R
     bpe = _core.Bpe(load_tokenizer(source).text)
     documents = pl.concat(list(batches(corpus)), rechunk=False)
     pieces = list(batches(documents))
-    out, tokens = corpus.with_name(f"{corpus.name}-words.parquet"), corpus.with_name(f"{corpus.name}-tokens.parquet")
+    out, of_words = corpus.with_name(f"{corpus.name}-words.parquet"), corpus.with_name(f"{corpus.name}-tokens.parquet")
 
-    def words() -> _core.WordCounter:
-        counter = _core.WordCounter(threads)
+    def counted(counter: _core.WordCounter | _core.TokenCounter) -> None:
         for piece in pieces:
             counter.update(bpe, piece)
-        return counter
+
+    def tokens() -> None:
+        counter = _core.TokenCounter(threads)
+        counted(counter)
+        counter.counts(bpe)
 
     def from_files() -> None:
         out.unlink(missing_ok=True)
         count_to(out, corpus, source, threads=threads)
 
     ways: dict[str, Callable[[], object]] = {
-        "words, from memory": words,
-        "tokens, from memory": lambda: words().count_tokens(bpe),
+        "words, from memory": lambda: counted(_core.WordCounter(threads)),
+        "tokens, from memory": tokens,
         "words, sorted and written, from Parquet": from_files,
-        "tokens, of these words": lambda: count_tokens_to(tokens, out, source, threads=threads),
+        "tokens, of these words": lambda: count_tokens_to(of_words, out, source, threads=threads),
     }
     size = int(documents.str.len_bytes().sum())
     for what, work in ways.items():
         yield min((timed(what, threads, size, work) for _ in range(rounds)), key=lambda row: -row.rate)
-    for path in (out, tokens):
+    for path in (out, of_words):
         path.unlink()
 
 

@@ -14,6 +14,7 @@ use kovocab_core::counting::counter::WordCounter;
 use kovocab_core::counting::cutter::Cutter;
 use kovocab_core::counting::keys::hash;
 use kovocab_core::counting::merge::Merge;
+use kovocab_core::counting::tokens::TokenCounter;
 use kovocab_core::text::words::Cut;
 
 fn main() {
@@ -60,12 +61,10 @@ fn main() {
                 let given = |words: &mut Merge, limit| words.take(limit, |word, count| _ = black_box((word, count)));
                 while sorted.ranges(usize::MAX, threads, given).expect("it is in memory").iter().sum::<usize>() > 0 {}
             });
-            let mut words = counted(threads);
-            time(&format!("tokens of the words, {threads} threads"), &mut || {
-                _ = black_box(words.count_tokens(&Encoder::new(&bpe)));
-            });
             time(&format!("tokens, {threads} threads"), &mut || {
-                _ = black_box(counted(threads).count_tokens(&Encoder::new(&bpe)));
+                let (mut tokens, encoder) = (TokenCounter::new(threads), Encoder::new(&bpe));
+                tokens.update(&encoder, &cutter, &documents);
+                _ = black_box(tokens.counts(&encoder));
             });
         }
     }

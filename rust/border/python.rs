@@ -20,6 +20,7 @@ use crate::bpe::segments::{Segmenter, Segments};
 use crate::counting::counter::WordCounter;
 use crate::counting::cutter::Cutter;
 use crate::counting::spill;
+use crate::counting::tokens::TokenCounter;
 use crate::error::Error;
 use crate::learning::learner::{Learner, Settings};
 use crate::packing::packer::{Packer, Round};
@@ -53,6 +54,7 @@ const _: () = {
     let most = [
         align_of::<PyBpe>(),
         align_of::<PyWordCounter>(),
+        align_of::<PyTokenCounter>(),
         align_of::<PySortedWords>(),
         align_of::<PyLearner>(),
         align_of::<PySegmenter>(),
@@ -92,19 +94,6 @@ impl PyBpe {
     fn cut(&self) -> (bool, bool, bool) {
         (self.bpe.cut.spaces, self.bpe.cut.newlines, self.bpe.cut.hangul)
     }
-
-    fn count_tokens(
-        &self,
-        py: Python<'_>,
-        words: PyChunkedArray,
-        counts: PyChunkedArray,
-        threads: usize,
-    ) -> PyResult<PyRecordBatch> {
-        Ok(py.detach(|| {
-            let words = table::weighted(words.chunks(), counts.chunks())?;
-            table::token_counts(Encoder::new(&self.bpe).count(&words, threads)?).map(PyRecordBatch::from)
-        })?)
-    }
 }
 
 #[pyclass(module = "kovocab._core", name = "WordCounter")]
@@ -132,11 +121,6 @@ impl PyWordCounter {
         (size.words, size.memory, size.memory_soon)
     }
 
-    fn count_tokens(&mut self, py: Python<'_>, bpe: &PyBpe) -> PyResult<PyRecordBatch> {
-        let counts = py.detach(|| self.0.count_tokens(&Encoder::new(&bpe.bpe)))?;
-        Ok(table::token_counts(counts)?.into())
-    }
-
     fn spill(&mut self, py: Python<'_>, folder: PathBuf) -> PyResult<()> {
         Ok(py.detach(|| self.0.spill(&folder))?)
     }
@@ -147,6 +131,45 @@ impl PyWordCounter {
 
     fn sorted(&mut self, py: Python<'_>) -> PyResult<PySortedWords> {
         Ok(PySortedWords(py.detach(|| Ok::<_, Error>(table::Ordered::new(self.0.sorted()?, self.0.threads())))?))
+    }
+}
+
+/// Counts tokens of documents, or of words, which all have to be of one tokenizer.
+#[pyclass(module = "kovocab._core", name = "TokenCounter")]
+struct PyTokenCounter(TokenCounter);
+
+#[pymethods]
+impl PyTokenCounter {
+    #[new]
+    fn new(threads: usize) -> Self {
+        Self(TokenCounter::new(threads))
+    }
+
+    /// Count the tokens of documents; returns how many words stand between white space.
+    fn update(&mut self, py: Python<'_>, bpe: &PyBpe, documents: PyChunkedArray) -> PyResult<u64> {
+        let encoder = Encoder::new(&bpe.bpe);
+        Ok(py.detach(|| table::texts(documents.chunks()).map(|texts| self.0.update(&encoder, &bpe.cutter, &texts)))?)
+    }
+
+    fn add(&mut self, py: Python<'_>, bpe: &PyBpe, words: PyChunkedArray, counts: PyChunkedArray) -> PyResult<()> {
+        let encoder = Encoder::new(&bpe.bpe);
+        Ok(py.detach(|| table::weighted(words.chunks(), counts.chunks()).map(|words| self.0.add(&encoder, &words)))?)
+    }
+
+    /// Distinct fragments in memory, the bytes that they take, and those that they will take before long.
+    fn size(&self) -> (usize, usize, usize) {
+        let size = self.0.size();
+        (size.words, size.memory, size.memory_soon)
+    }
+
+    /// Encode what is in memory and forget it.
+    fn spill(&mut self, py: Python<'_>, bpe: &PyBpe) -> PyResult<()> {
+        Ok(py.detach(|| self.0.spill(&Encoder::new(&bpe.bpe)))?)
+    }
+
+    fn counts(&mut self, py: Python<'_>, bpe: &PyBpe) -> PyResult<PyRecordBatch> {
+        let counts = py.detach(|| self.0.counts(&Encoder::new(&bpe.bpe)))?;
+        Ok(table::token_counts(counts)?.into())
     }
 }
 
@@ -514,6 +537,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("UnreadableTokenizer", module.py().get_type::<UnreadableTokenizer>())?;
     module.add_class::<PyBpe>()?;
     module.add_class::<PyWordCounter>()?;
+    module.add_class::<PyTokenCounter>()?;
     module.add_class::<PySortedWords>()?;
     module.add_function(wrap_pyfunction!(sort_parts, module)?)?;
     module.add_function(wrap_pyfunction!(count_hangul, module)?)?;

@@ -13,7 +13,6 @@ use rustc_hash::FxHashMap;
 use crate::bpe::model::{Bpe, NONE, Ranks};
 use crate::bpe::tokenizer_json::Style;
 use crate::error::{Error, Result};
-use crate::text::notation::Written;
 use crate::text::words::SPACE;
 use crate::threads::{join, start};
 
@@ -28,7 +27,7 @@ const LANES: usize = 8;
 
 /// Encodes words; shared between threads, each with its own [`Scratch`].
 pub struct Encoder<'a> {
-    bpe: &'a Bpe,
+    pub(crate) bpe: &'a Bpe,
     special: FxHashMap<&'a [u8], u32>,
     /// Which bytes an added token begins with: most words need not be looked up.
     begins: [bool; 256],
@@ -181,38 +180,58 @@ impl<'a> Encoder<'a> {
         Self { bpe, special, begins }
     }
 
+    /// One more than the highest id.
+    pub(crate) fn size(&self) -> usize {
+        self.bpe.size
+    }
+
     /// Call `found` with the ids of one word, some at a time, in order. The word is UTF-8, normalised, or a special
     /// token, written as it is inside the engine.
-    #[inline]
-    pub fn encode(&self, word: &[u8], scratch: &mut Scratch, mut found: impl FnMut(&[u32])) {
-        let may_be_special = word.first().is_some_and(|first| self.begins[usize::from(*first)]);
-        if may_be_special && let Some(&id) = self.special.get(word) {
-            found(&[id]);
-        } else {
-            self.encode_text(word, scratch, found);
+    #[cfg(test)]
+    pub(crate) fn encode(&self, word: &[u8], scratch: &mut Scratch, mut found: impl FnMut(&[u32])) {
+        match self.added(word) {
+            Some(id) => found(&[id]),
+            None => self.encode_text(word, scratch, found),
         }
     }
 
-    /// [`Encoder::encode`] of a word that is no added token, even where it is spelled as one.
+    /// Call `found` with the ids of one word, some at a time, in order: UTF-8, normalised, written as it is inside the
+    /// engine, and no added token, even where it is spelled as one.
     #[inline]
-    pub fn encode_text(&self, word: &[u8], scratch: &mut Scratch, found: impl FnMut(&[u32])) {
-        if let Style::ByteLevel { .. } = self.bpe.style {
-            self.encode_bytes(word, scratch, found);
-        } else {
-            self.encode_characters(word, scratch, found);
+    pub fn encode_text(&self, word: &[u8], scratch: &mut Scratch, mut found: impl FnMut(&[u32])) {
+        match self.whole(word) {
+            Some(id) => found(&[id]),
+            None => self.encode_fragment(word, scratch, found),
         }
+    }
+
+    /// [`Encoder::encode_text`] of a fragment of a word: it is merged, even where it is spelled as a word that is not.
+    #[inline]
+    pub(crate) fn encode_fragment(&self, fragment: &[u8], scratch: &mut Scratch, found: impl FnMut(&[u32])) {
+        if let Style::ByteLevel { .. } = self.bpe.style {
+            self.encode_bytes(fragment, scratch, found);
+        } else {
+            self.encode_characters(fragment, scratch, found);
+        }
+    }
+
+    /// The id of a word that is an added token.
+    #[inline]
+    pub(crate) fn added(&self, word: &[u8]) -> Option<u32> {
+        let may_be = word.first().is_some_and(|first| self.begins[usize::from(*first)]);
+        if may_be { self.special.get(word).copied() } else { None }
+    }
+
+    /// The id of a word that is not merged, being a token as a whole.
+    #[inline]
+    pub(crate) fn whole(&self, word: &[u8]) -> Option<u32> {
+        if self.bpe.whole.is_empty() { None } else { self.bpe.whole.get(word).copied() }
     }
 
     /// Between two bytes that no entry has side by side nothing merges, so what is on either side is encoded by itself.
     /// A syllable that forms before anything else happens to its bytes begins as what it becomes.
     #[inline]
     fn encode_bytes(&self, word: &[u8], scratch: &mut Scratch, mut found: impl FnMut(&[u32])) {
-        if !self.bpe.whole.is_empty()
-            && let Some(&id) = self.bpe.whole.get(word)
-        {
-            found(&[id]);
-            return;
-        }
         let mut at = 0;
         while let Some(&byte) = word.get(at) {
             let before = at.checked_sub(1).map(|at| word[at]);
@@ -268,44 +287,30 @@ impl<'a> Encoder<'a> {
         scratch.ids.clear();
     }
 
-    /// Count of each id over `words`, written as they are outside the engine, each taken as often as its count says.
-    /// O(all bytes of `words`).
+    /// Count of each id over fragments that come in shares, a thread a share, each taken as often as its count says.
     ///
     /// # Errors
     /// If a count passes 2^64 - 1.
-    pub fn count(&self, words: &[(&str, u64)], threads: usize) -> Result<Vec<u64>> {
-        let share = words.len().div_ceil(threads.max(1)).max(1);
-        self.count_shares(words.chunks(share).map(|part| part.iter().copied()))
-    }
-
-    /// [`Encoder::count`] over words that come in shares, a thread a share.
-    ///
-    /// # Errors
-    /// If a count passes 2^64 - 1.
-    pub fn count_shares<S, W>(&self, shares: impl Iterator<Item = S>) -> Result<Vec<u64>>
+    pub(crate) fn count<S, F>(&self, shares: impl Iterator<Item = S>) -> Result<Vec<u64>>
     where
-        S: Iterator<Item = (W, u64)> + Send,
-        W: Written,
+        S: Iterator<Item = (F, u64)> + Send,
+        F: AsRef<[u8]>,
     {
         let parts = thread::scope(|scope| {
             let workers: Vec<_> = shares.map(|share| start(scope, move || self.count_share(share))).collect();
             workers.into_iter().map(join).collect::<Result<Vec<_>>>()
         })?;
         let mut total = vec![0_u64; self.bpe.size];
-        for part in parts {
-            for (sum, count) in total.iter_mut().zip(part) {
-                *sum = sum.checked_add(count).ok_or(Error::Overflow)?;
-            }
-        }
+        parts.iter().try_for_each(|part| add(&mut total, part))?;
         Ok(total)
     }
 
-    fn count_share<W: Written>(&self, share: impl Iterator<Item = (W, u64)>) -> Result<Vec<u64>> {
-        let (mut scratch, mut room) = (Scratch::default(), Vec::new());
+    fn count_share(&self, share: impl Iterator<Item = (impl AsRef<[u8]>, u64)>) -> Result<Vec<u64>> {
+        let mut scratch = Scratch::default();
         let mut counts = vec![0_u64; self.bpe.size];
         let mut over = false;
-        for (word, count) in share {
-            self.encode(word.inside(&mut room), &mut scratch, |ids| {
+        for (fragment, count) in share {
+            self.encode_fragment(fragment.as_ref(), &mut scratch, |ids| {
                 for &id in ids {
                     let (sum, passed) = counts[id as usize].overflowing_add(count);
                     counts[id as usize] = sum;
@@ -317,10 +322,21 @@ impl<'a> Encoder<'a> {
     }
 }
 
+/// Add `counts` to `sums`.
+///
+/// # Errors
+/// If a sum passes 2^64 - 1.
+pub(crate) fn add(sums: &mut [u64], counts: &[u64]) -> Result<()> {
+    for (sum, count) in sums.iter_mut().zip(counts) {
+        *sum = sum.checked_add(*count).ok_or(Error::Overflow)?;
+    }
+    Ok(())
+}
+
 /// The code of the first character and how many bytes it takes. Words were text before, and are not checked again:
 /// that would be a quarter of their encoding.
 #[inline]
-fn first(word: &[u8]) -> Option<(u32, usize)> {
+pub(crate) fn first(word: &[u8]) -> Option<(u32, usize)> {
     let low = |byte: u8| u32::from(byte & 0x3F);
     match *word {
         [b' ', ..] => Some((u32::from(SPACE), 1)),
@@ -335,8 +351,9 @@ fn first(word: &[u8]) -> Option<(u32, usize)> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::bpe::model::symbol;
     use proptest::prelude::*;
-    use std::collections::HashMap;
+    use std::collections::{BTreeMap, BTreeSet, HashMap};
 
     /// The lowest rank merges first, the leftmost of equal ones, until no pair has a rank.
     pub(crate) fn merged_by_definition(bpe: &Bpe, mut ids: Vec<u32>) -> Vec<u32> {
@@ -350,18 +367,23 @@ pub(crate) mod tests {
         ids
     }
 
-    /// Letters a to c; merges made of random earlier tokens, so that ranks compete.
-    fn bpe(parts: &[(usize, usize)]) -> Bpe {
-        let mut tokens: Vec<String> = ["a", "b", "c"].map(String::from).to_vec();
+    /// Merges made of random earlier tokens, so that ranks compete; `first` are those of one symbol.
+    fn merges(first: &[&str], parts: &[(usize, usize)]) -> (Vec<String>, Vec<[String; 2]>) {
+        let mut tokens: Vec<String> = first.iter().copied().map(String::from).collect();
         let mut merges = vec![];
         for &(left, right) in parts {
-            let (left, right) = (tokens[left % tokens.len()].clone(), tokens[right % tokens.len()].clone());
-            let token = format!("{left}{right}");
-            if !tokens.contains(&token) {
-                tokens.push(token);
+            let pair = [tokens[left % tokens.len()].clone(), tokens[right % tokens.len()].clone()];
+            if !tokens.contains(&pair.concat()) {
+                tokens.push(pair.concat());
             }
-            merges.push([left, right]);
+            merges.push(pair);
         }
+        (tokens, merges)
+    }
+
+    /// Characters are symbols, others than `first` are spelled in bytes.
+    pub(crate) fn of_characters(first: &[&str], parts: &[(usize, usize)]) -> Bpe {
+        let (tokens, merges) = merges(first, parts);
         let mut vocab: HashMap<String, usize> = tokens.into_iter().zip(256..).collect();
         vocab.extend((0..256_usize).map(|byte| (format!("<0x{byte:02X}>"), byte)));
         let replace = serde_json::json!({"type": "Replace", "pattern": {"String": " "}, "content": "▁"});
@@ -369,12 +391,27 @@ pub(crate) mod tests {
         Bpe::from_json(&serde_json::json!({"normalizer": replace, "model": model}).to_string()).unwrap()
     }
 
+    /// Bytes are symbols, and those of `text` merge. `more` are tokens that nothing makes; with them, words that are
+    /// tokens are taken whole.
+    pub(crate) fn of_bytes(text: &str, parts: &[(usize, usize)], more: &[&str]) -> Bpe {
+        let bytes: BTreeSet<u8> = text.bytes().collect();
+        let first: Vec<String> = bytes.iter().map(|byte| symbol(*byte).to_string()).collect();
+        let (tokens, merges) = merges(&first.iter().map(String::as_str).collect::<Vec<_>>(), parts);
+        let all = (0..=u8::MAX).map(|byte| symbol(byte).to_string());
+        let more = more.iter().map(|text| text.bytes().map(symbol).collect());
+        let vocab: BTreeSet<String> = all.chain(tokens).chain(more.clone()).collect();
+        let vocab: BTreeMap<String, usize> = vocab.into_iter().zip(0..).collect();
+        let cut = serde_json::json!({"type": "ByteLevel", "add_prefix_space": false, "use_regex": true});
+        let model = serde_json::json!({"vocab": vocab, "merges": merges, "ignore_merges": more.len() > 0});
+        Bpe::from_json(&serde_json::json!({"pre_tokenizer": cut, "model": model}).to_string()).unwrap()
+    }
+
     proptest! {
         #[test]
         fn both_ways_to_merge_give_what_the_definition_gives(
             parts in prop::collection::vec((0usize..20, 0usize..20), 1..20), word in "[abc漢]{1,90}",
         ) {
-            let bpe = bpe(&parts);
+            let bpe = of_characters(&["a", "b", "c"], &parts);
             let encoder = Encoder::new(&bpe);
             let symbols: Vec<u32> = word.chars().flat_map(|c| match bpe.char_id(c) {
                 NONE => c.to_string().bytes().map(u32::from).collect(),
@@ -393,17 +430,5 @@ pub(crate) mod tests {
             encoder.encode(word.as_bytes(), &mut Scratch::default(), |ids| found.extend_from_slice(ids));
             prop_assert_eq!(found, slow);
         }
-    }
-
-    #[test]
-    fn counts_are_the_same_for_any_number_of_threads_and_do_not_wrap() {
-        let bpe = bpe(&[(0, 1), (3, 2)]);
-        let encoder = Encoder::new(&bpe);
-        let words = [("abc", 5), ("ab漢", 7), ("cab", u64::MAX - 7)];
-        let counts = encoder.count(&words[..2], 1).unwrap();
-        assert_eq!((counts[256], counts[259], counts[260], counts[0xE6]), (0, 7, 5, 7));
-        assert_eq!(encoder.count(&words[..2], 2).unwrap(), counts);
-        assert!(encoder.count(&words, 1).is_ok());
-        assert!(encoder.count(&[words[2], words[1], words[1]], 2).is_err());
     }
 }

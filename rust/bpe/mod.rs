@@ -6,7 +6,9 @@
 //! says how many more there were without each token.
 
 pub mod encode;
+pub(crate) mod fragments;
 pub mod model;
+mod neighbours;
 mod prices;
 pub mod segments;
 mod shard;

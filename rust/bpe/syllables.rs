@@ -149,13 +149,10 @@ impl Around {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
-
     use proptest::prelude::*;
 
-    use crate::bpe::encode::tests::merged_by_definition;
+    use crate::bpe::encode::tests::{merged_by_definition, of_bytes};
     use crate::bpe::encode::{Encoder, Scratch};
-    use crate::bpe::model::{Bpe, symbol};
 
     const TEXT: &str = " a가각낙나";
 
@@ -166,22 +163,7 @@ mod tests {
         fn what_begins_whole_would_have_become_that(
             parts in prop::collection::vec((0usize..40, 0usize..40), 0..40), words in prop::collection::vec("[ a가각낙나]{1,8}", 18),
         ) {
-            let bytes: BTreeSet<u8> = TEXT.bytes().collect();
-            // Parts are often two bytes of a syllable, so that syllables come up.
-            let mut tokens: Vec<String> = bytes.iter().map(|byte| symbol(*byte).to_string()).collect();
-            let mut merges = vec![];
-            for (left, right) in parts {
-                let pair = [tokens[left % tokens.len()].clone(), tokens[right % tokens.len()].clone()];
-                if !tokens.contains(&pair.concat()) && pair.concat().chars().count() < 9 {
-                    tokens.push(pair.concat());
-                    merges.push(pair);
-                }
-            }
-            let all = (0..=u8::MAX).map(|byte| symbol(byte).to_string());
-            let vocab: BTreeMap<String, usize> = all.chain(tokens).collect::<BTreeSet<_>>().into_iter().zip(0..).collect();
-            let cut = serde_json::json!({"type": "ByteLevel", "add_prefix_space": false, "use_regex": true});
-            let model = serde_json::json!({"vocab": vocab, "merges": merges});
-            let bpe = Bpe::from_json(&serde_json::json!({"pre_tokenizer": cut, "model": model}).to_string()).unwrap();
+            let bpe = of_bytes(TEXT, &parts, &[]);
             for word in words {
                 let symbols = word.bytes().map(|byte| bpe.bytes[usize::from(byte)]).collect();
                 let slow = merged_by_definition(&bpe, symbols);

@@ -2,22 +2,18 @@
 //! The result depends on the multiset of documents only: not on threads, batches or order.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
-use crate::bpe::encode::Encoder;
 use crate::counting::cutter::Cutter;
-use crate::counting::hash_tables::{Front, Size, Tables};
-use crate::counting::keys::PADDING;
+use crate::counting::hash_tables::{Queues, Size, Tables, Whole};
+use crate::counting::reader::{Reader, read};
 use crate::counting::sorted::{Part, Sorted};
 use crate::counting::spill::spill;
 use crate::error::Result;
 use crate::text::notation::turn;
-use crate::text::spaces::words_between_space;
-use crate::threads::{each, join, start};
+use crate::threads::each;
 
-/// Bytes of text that a thread takes at a time: enough to forget the taking, and little to wait for at the end.
-const TASK: usize = 1 << 16;
+/// Slots that all tables have together at first: 64 MiB, which is 1.3 M words.
+const FIRST: usize = 1 << 21;
 
 /// Counts words over any number of batches.
 pub struct WordCounter {
@@ -28,47 +24,36 @@ pub struct WordCounter {
 /// Aligned so that no cache line is of two: a thread would wait for each word that the other counts.
 #[repr(align(128))]
 struct Worker {
-    front: Front,
-    /// Sections of text with gaps between: cut all at once, however short they are.
-    sections: Vec<u8>,
+    reader: Reader,
+    queues: Queues,
 }
 
 impl WordCounter {
     /// A counter that works in `threads` threads.
     #[must_use]
     pub fn new(threads: usize) -> Self {
-        let tables = Tables::new(threads);
-        let worker = |_| Worker { front: Front::new(&tables), sections: Vec::new() };
+        let tables = Tables::new(threads, FIRST);
+        let worker = |_| Worker { reader: Reader::default(), queues: Queues::new(&tables) };
         let workers = (0..threads.max(1)).map(worker).collect();
         Self { tables, workers }
     }
 
-    /// Count the words of `documents`; a thread that is free takes the next of them. O(bytes).
+    /// Count the words of `documents`. O(bytes).
     ///
     /// Returns how many words stand between white space, which the words as they are cut do not tell.
     pub fn update(&mut self, cutter: &Cutter, documents: &[&str]) -> u64 {
-        let (tables, tasks) = (&self.tables, tasks(documents));
-        let next = AtomicUsize::new(0);
-        thread::scope(|scope| {
-            let (tasks, next) = (&tasks, &next);
-            let work = |worker: &mut Worker| {
-                let mut between_space = 0;
-                while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if !cutter.plain_sections(task, &mut worker.sections) {
-                        between_space += task.iter().map(|text| worker.document(cutter, text, tables)).sum::<i64>();
-                    }
-                    between_space += worker.count(cutter, tables);
-                }
-                between_space
-            };
-            let running: Vec<_> = self.workers.iter_mut().map(|worker| start(scope, move || work(worker))).collect();
-            running.into_iter().map(join).sum::<i64>().unsigned_abs()
-        })
+        let tables = &self.tables;
+        let workers = self.workers.iter_mut();
+        read(workers.map(|Worker { reader, queues }| (reader, Whole { queues, tables })), cutter, documents)
     }
 
     /// Bring the words that threads keep to themselves into the tables.
     fn settle(&mut self) -> Result<()> {
-        self.workers.iter_mut().try_for_each(|worker| worker.front.flush(&self.tables))
+        let tables = &self.tables;
+        self.workers.iter_mut().try_for_each(|Worker { reader, queues }| {
+            reader.front.flush(&mut Whole { queues, tables });
+            queues.flush(tables)
+        })
     }
 
     /// Add words that were counted before, `▁` for a space.
@@ -76,14 +61,14 @@ impl WordCounter {
     /// # Errors
     /// If a count passes 2^64 - 1.
     pub fn add(&mut self, words: &[(&str, u64)]) -> Result<()> {
-        let (tables, Worker { front, sections: word }) = (&self.tables, &mut self.workers[0]);
+        let (tables, Worker { queues, .. }) = (&self.tables, &mut self.workers[0]);
+        let mut word = Vec::new();
         for &(text, count) in words.iter().filter(|(text, count)| !text.is_empty() && *count > 0) {
             word.clear();
-            turn(text.as_bytes(), word);
-            front.add(word, count, tables);
+            turn(text.as_bytes(), &mut word);
+            queues.push(&word, 0, word.len(), count, tables);
         }
-        word.clear();
-        front.flush(tables)
+        queues.flush(tables)
     }
 
     /// How many threads it works in.
@@ -92,23 +77,10 @@ impl WordCounter {
         self.workers.len()
     }
 
-    /// What is in memory, but for some thousand words that each thread keeps to itself.
+    /// What is in memory, but for the words that each thread keeps to itself, up to 131,072 of them.
     #[must_use]
     pub fn size(&self) -> Size {
         self.tables.size()
-    }
-
-    /// Count of each token id over what is in memory; each thread encodes the words of some tables, unsorted.
-    ///
-    /// # Errors
-    /// If a count passes 2^64 - 1.
-    pub fn count_tokens(&mut self, encoder: &Encoder<'_>) -> Result<Vec<u64>> {
-        self.settle()?;
-        let tables: Vec<_> = (0..self.tables.number()).map(|at| self.tables.table(at)).collect();
-        let shares = tables.chunks(tables.len().div_ceil(self.workers.len()));
-        encoder.count_shares(
-            shares.map(|share| share.iter().flat_map(|table| table.iter().map(|(_, word, count)| (word, count)))),
-        )
     }
 
     /// Append the words to the parts in `folder` and forget them; see [`spill`].
@@ -136,47 +108,6 @@ impl WordCounter {
         let sort = |at| Ok(Part::sort(self.tables.table(at).iter().map(|(_, word, count)| (word, count))));
         Sorted::of(each(self.tables.number(), self.workers.len(), sort)?)
     }
-}
-
-/// Runs of documents of about [`TASK`] bytes.
-pub(crate) fn tasks<'a, 'b>(documents: &'a [&'b str]) -> Vec<&'a [&'b str]> {
-    let mut bytes = 0;
-    let goes_on = |text: &&str, _: &&str| {
-        bytes += text.len();
-        let full = bytes >= TASK;
-        if full {
-            bytes = 0;
-        }
-        !full
-    };
-    documents.chunk_by(goes_on).collect()
-}
-
-impl Worker {
-    /// Take a document apart; returns how many more words stand between white space in it than in its sections.
-    fn document(&mut self, cutter: &Cutter, text: &str, tables: &Tables) -> i64 {
-        let Self { front, sections } = self;
-        let before = sections.len();
-        if cutter.sections(text, sections, |token, _| front.push(&token.padded, 0, token.length, tables)) {
-            return 0;
-        }
-        between_space(text.as_bytes()) - between_space(&sections[before..])
-    }
-
-    /// Count the words of the sections; returns how many stand between white space.
-    fn count(&mut self, cutter: &Cutter, tables: &Tables) -> i64 {
-        let Self { front, sections } = self;
-        let length = sections.len();
-        let between_space = between_space(sections);
-        sections.extend_from_slice(&[0; PADDING]);
-        cutter.words(&sections[..length], |start, end| front.push(sections, start, end, tables));
-        sections.clear();
-        between_space
-    }
-}
-
-fn between_space(text: &[u8]) -> i64 {
-    words_between_space(text).cast_signed()
 }
 
 #[cfg(test)]

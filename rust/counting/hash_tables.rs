@@ -1,11 +1,11 @@
 //! Word → count for many threads: words are divided by their hash into tables, and each thread keeps the most
 //! common ones to itself.
 //!
-//! A word first meets its thread's *front*: a small table of words that were seen just now, which lies in the
-//! processor's cache and takes more than half of the words of Korean text. A word that is not there takes the place
-//! of another (see `Pair`), and that one waits, with its count, in its table's queue; a full queue goes into the table
-//! at once, so a lock is taken once in [`BATCH`] words that wait, which is more than a hundred words of text. The
-//! threads share the tables, so that no word is held twice.
+//! A word first meets its thread's *front*: a table of words that were seen just now, which lies in the processor's
+//! caches and takes more than two thirds of the words of Korean text. A word that is not there takes the place of another
+//! (see `Pair`), and that one goes on, with its count, to a [`Sink`]: to count words it waits in its table's queue. A full
+//! queue goes into the table at once, so a lock is taken once in [`BATCH`] words that wait, which is hundreds of words of
+//! text. The threads share the tables, so that no word is held twice.
 
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,10 +18,8 @@ use crate::error::{Error, Result};
 /// Words are divided into so many parts wherever they leave memory: each part is combined and sorted by itself, so
 /// no more than one part a thread is in memory then. A fixed number, since machines that share the work exchange parts.
 pub const PARTS: usize = 128;
-/// Pairs of a front: 512 KiB, a part of a core's own cache.
-const FRONT: usize = 1 << 13;
-/// Slots that all tables have together at first: 64 MiB, which is 1.3 M words.
-const FIRST: usize = 1 << 21;
+/// Pairs of a front: 4 MiB.
+const FRONT: usize = 1 << 16;
 
 /// The part that a hash belongs to: by its highest bits, while a place in a table goes by the lowest.
 #[must_use]
@@ -44,12 +42,12 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// Enough tables that `threads` threads seldom meet.
+    /// Enough tables that `threads` threads seldom meet, of so many slots together at first.
     #[must_use]
-    pub fn new(threads: usize) -> Self {
+    pub fn new(threads: usize, slots: usize) -> Self {
         let tables = (threads * 8).next_power_of_two().clamp(16, 1024);
         Self {
-            tables: (0..tables).map(|_| Mutex::new(Slots::new(FIRST / tables))).collect(),
+            tables: (0..tables).map(|_| Mutex::new(Slots::new((slots / tables).max(BATCH * 2)))).collect(),
             shift: 64 - tables.trailing_zeros(),
         }
     }
@@ -112,16 +110,23 @@ impl Pair {
     const NONE: Self = Self(Slot::NONE, Slot::NONE);
 }
 
-/// What a thread keeps to itself.
+/// Recent words, which a thread keeps to itself.
 pub struct Front {
     recent: Vec<Pair>,
     pushed: [(Key, u64); BATCH],
     number: usize,
-    queues: Queues,
+}
+
+/// Where the words of a front go on to.
+pub trait Sink {
+    /// A word of up to 23 bytes that makes way, with its count, and a hash that is of the same table as its own.
+    fn add(&mut self, slot: &Slot, hash: u64);
+    /// A longer word, which no front takes.
+    fn add_long(&mut self, word: &[u8]);
 }
 
 /// Words that wait for their tables.
-struct Queues {
+pub struct Queues {
     waiting: Vec<Slot>,
     queued: Vec<usize>,
     /// Long words of any table, with their hashes, counts and lengths.
@@ -131,25 +136,18 @@ struct Queues {
     over: bool,
 }
 
-impl Front {
-    /// A front to `tables`.
-    #[must_use]
-    pub fn new(tables: &Tables) -> Self {
-        let queues = Queues {
-            waiting: vec![Slot::NONE; tables.number() * BATCH],
-            queued: vec![0; tables.number()],
-            long: Vec::with_capacity(BATCH),
-            text: Vec::new(),
-            over: false,
-        };
-        Self { recent: vec![Pair::NONE; FRONT], pushed: [([0; 3], 0); BATCH], number: 0, queues }
+impl Default for Front {
+    fn default() -> Self {
+        Self { recent: vec![Pair::NONE; FRONT], pushed: [([0; 3], 0); BATCH], number: 0 }
     }
+}
 
-    /// Add 1 to the word `text[start..end]`, which is not empty; it is in `tables` when [`Front::flush`] returns.
+impl Front {
+    /// Add 1 to the word `text[start..end]`, which is not empty; it is in `to` when [`Front::flush`] returns.
     #[inline]
-    pub fn push(&mut self, text: &[u8], start: usize, end: usize, tables: &Tables) {
+    pub fn push(&mut self, text: &[u8], start: usize, end: usize, to: &mut impl Sink) {
         if end - start > SHORT {
-            self.queues.push_long(&text[start..end], 1, tables);
+            to.add_long(&text[start..end]);
             return;
         }
         let key = short_key(text, start, end);
@@ -158,15 +156,15 @@ impl Front {
         self.pushed[self.number] = (key, hash);
         self.number += 1;
         if self.number == BATCH {
-            self.meet(tables);
+            self.meet(to);
         }
     }
 
     /// What was pushed meets the recent words. First all of it meets the words that are kept, without a jump, since half
     /// of it is there and no processor can foretell which half; then what was not there meets the words that are tried.
     #[inline(never)] // so that `push`, which is short without it, can be where words are cut
-    fn meet(&mut self, tables: &Tables) {
-        let Self { recent, pushed, number, queues } = self;
+    fn meet(&mut self, to: &mut impl Sink) {
+        let Self { recent, pushed, number } = self;
         let pushed = &pushed[..std::mem::take(number)];
         let (mut others, mut left) = ([0; BATCH], 0);
         for (at, (key, hash)) in pushed.iter().enumerate() {
@@ -187,39 +185,68 @@ impl Front {
                 let old = std::mem::replace(tried, Slot { key: *key, count: 1 });
                 if old.count > 0 {
                     // The words of a pair are of one table.
-                    queues.add(old, tables.table_of(*hash), tables);
+                    to.add(&old, *hash);
                 }
             }
         }
     }
 
-    /// Add `count`, which is not 0, to `word`, which is not empty, past the front.
-    pub fn add(&mut self, word: &[u8], count: u64, tables: &Tables) {
-        if word.len() > SHORT {
-            self.queues.push_long(word, count, tables);
-        } else {
-            let key = short_key(word, 0, word.len());
-            self.queues.add(Slot { key, count }, tables.table_of(hash_short(&key)), tables);
-        }
-    }
-
-    /// Add everything that was pushed to `tables`.
-    ///
-    /// # Errors
-    /// If a word's count has passed 2^64 - 1.
-    pub fn flush(&mut self, tables: &Tables) -> Result<()> {
-        self.meet(tables);
+    /// Everything that was pushed goes on to `to`.
+    pub fn flush(&mut self, to: &mut impl Sink) {
+        self.meet(to);
         for pair in &mut self.recent {
             let Pair(kept, tried) = std::mem::replace(pair, Pair::NONE);
-            for slot in [kept, tried].into_iter().filter(|slot| slot.count > 0) {
-                self.queues.add(slot, tables.table_of(hash_of(&slot.key)), tables);
+            for slot in [kept, tried].iter().filter(|slot| slot.count > 0) {
+                to.add(slot, hash_of(&slot.key));
             }
         }
-        self.queues.flush(tables)
+    }
+}
+
+/// Words go on as they are: by a thread's queues into the tables.
+pub struct Whole<'a> {
+    /// The thread's own.
+    pub queues: &'a mut Queues,
+    /// Those of all threads.
+    pub tables: &'a Tables,
+}
+
+impl Sink for Whole<'_> {
+    #[inline]
+    fn add(&mut self, slot: &Slot, hash: u64) {
+        self.queues.add(*slot, self.tables.table_of(hash), self.tables);
+    }
+
+    #[inline]
+    fn add_long(&mut self, word: &[u8]) {
+        self.queues.push_long(word, 1, self.tables);
     }
 }
 
 impl Queues {
+    /// Queues to `tables`.
+    #[must_use]
+    pub fn new(tables: &Tables) -> Self {
+        Self {
+            waiting: vec![Slot::NONE; tables.number() * BATCH],
+            queued: vec![0; tables.number()],
+            long: Vec::with_capacity(BATCH),
+            text: Vec::new(),
+            over: false,
+        }
+    }
+
+    /// Add `count`, which is not 0, to the word `text[start..end]`, which is not empty.
+    #[inline]
+    pub fn push(&mut self, text: &[u8], start: usize, end: usize, count: u64, tables: &Tables) {
+        if end - start > SHORT {
+            self.push_long(&text[start..end], count, tables);
+        } else {
+            let key = short_key(text, start, end);
+            self.add(Slot { key, count }, tables.table_of(hash_short(&key)), tables);
+        }
+    }
+
     #[inline]
     fn add(&mut self, slot: Slot, table: usize, tables: &Tables) {
         let queued = &mut self.queued[table];
@@ -253,7 +280,11 @@ impl Queues {
         self.text.clear();
     }
 
-    fn flush(&mut self, tables: &Tables) -> Result<()> {
+    /// Add everything that waits to `tables`.
+    ///
+    /// # Errors
+    /// If a word's count has passed 2^64 - 1.
+    pub fn flush(&mut self, tables: &Tables) -> Result<()> {
         self.add_long(tables);
         for (at, queued) in self.queued.iter_mut().enumerate() {
             let from = at * BATCH;
@@ -283,18 +314,19 @@ mod tests {
         fn counts_as_a_hash_map_does(
             words in prop::collection::vec("[a-c가\0]{1,40}", 1..300), threads in prop::sample::select(vec![1, 40]),
         ) {
-            let tables = Tables::new(threads);
-            let mut front = Front::new(&tables);
+            let tables = Tables::new(threads, 1 << 9);
+            let (mut front, mut queues) = (Front::default(), Queues::new(&tables));
             let text = words.concat();
             let mut expected: HashMap<Vec<u8>, u64> = HashMap::new();
             let mut at = 0;
             for word in &words {
-                front.push(text.as_bytes(), at, at + word.len(), &tables);
-                front.add(word.as_bytes(), 3, &tables);
+                front.push(text.as_bytes(), at, at + word.len(), &mut Whole { queues: &mut queues, tables: &tables });
+                queues.push(word.as_bytes(), 0, word.len(), 3, &tables);
                 *expected.entry(word.as_bytes().to_vec()).or_default() += 4;
                 at += word.len();
             }
-            front.flush(&tables).unwrap();
+            front.flush(&mut Whole { queues: &mut queues, tables: &tables });
+            queues.flush(&tables).unwrap();
             prop_assert_eq!(tables.size().words, expected.len());
             let mut found = HashMap::new();
             for (numbers, parts) in tables.groups() {
@@ -308,14 +340,15 @@ mod tests {
 
     #[test]
     fn grows_and_refuses_overflow() {
-        let tables = Tables::new(2);
-        let mut front = Front::new(&tables);
+        let tables = Tables::new(2, 1 << 9);
+        let mut queues = Queues::new(&tables);
         for number in 0..1_000_000 {
-            front.add(format!("{number}").as_bytes(), 1, &tables);
+            let word = format!("{number}");
+            queues.push(word.as_bytes(), 0, word.len(), 1, &tables);
         }
-        front.flush(&tables).unwrap();
+        queues.flush(&tables).unwrap();
         assert_eq!(tables.size().words, 1_000_000);
-        front.add(b"7", u64::MAX, &tables);
-        assert!(front.flush(&tables).is_err());
+        queues.push(b"7", 0, 1, u64::MAX, &tables);
+        assert!(queues.flush(&tables).is_err());
     }
 }

@@ -3,8 +3,6 @@
 //! 23 bytes are seven Korean syllables and a space. The last byte of a key tells the two kinds apart: 1 to 23 is
 //! the length of a short word, 255 marks a long one, whose key holds its hash, place and length.
 
-use crate::text::notation::Written;
-
 /// The bytes of a short word, zero-padded, and its length; or hash, place and length of a long one.
 pub type Key = [u64; 3];
 
@@ -34,8 +32,8 @@ impl Word<'_> {
     }
 }
 
-impl Written for Word<'_> {
-    fn inside<'a>(&'a self, _: &'a mut Vec<u8>) -> &'a [u8] {
+impl AsRef<[u8]> for Word<'_> {
+    fn as_ref(&self) -> &[u8] {
         self.bytes()
     }
 }

@@ -12,9 +12,9 @@ use blake2b_simd::many::{HashManyJob, hash_many};
 
 use crate::bpe::encode::{Encoder, Scratch};
 use crate::bpe::model::Bpe;
-use crate::counting::counter::tasks;
 use crate::counting::cutter::Cutter;
 use crate::counting::keys::{Key, PADDING, SHORT, hash_short, short_key};
+use crate::counting::reader::tasks;
 use crate::error::{Error, Result};
 use crate::packing::known::{Id, Known, Lines};
 use crate::text::spaces::words_between_space;

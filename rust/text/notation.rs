@@ -25,21 +25,6 @@ pub fn turn(word: &[u8], to: &mut Vec<u8>) {
     to.extend_from_slice(&word[from..]);
 }
 
-/// A word, as it is written somewhere.
-pub trait Written {
-    /// As it is inside the engine; in `room`, where it is written otherwise.
-    fn inside<'a>(&'a self, room: &'a mut Vec<u8>) -> &'a [u8];
-}
-
-/// Outside.
-impl Written for &str {
-    fn inside<'a>(&'a self, room: &'a mut Vec<u8>) -> &'a [u8] {
-        room.clear();
-        turn(self.as_bytes(), room);
-        room
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

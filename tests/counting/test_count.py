@@ -130,9 +130,9 @@ def all_of(words: _core.SortedWords, at_once: int = 1 << 20) -> pl.DataFrame:
 
 
 def tokens_by(bpe: _core.Bpe, texts: list[str], threads: int) -> dict[int, int]:
-    counter = _core.WordCounter(threads)
+    counter = _core.TokenCounter(threads)
     counter.update(bpe, pl.Series(texts, dtype=pl.String))
-    return non_zero(pl.DataFrame(counter.count_tokens(bpe))["count"].to_numpy())
+    return non_zero(pl.DataFrame(counter.counts(bpe))["count"].to_numpy())
 
 
 def non_zero(counts: Any) -> dict[int, int]:

@@ -36,9 +36,9 @@ def engine(data: Path, name: str) -> tuple[TokenizerJson, _core.Bpe]:
 
 
 def tokens(bpe: _core.Bpe, texts: list[str] | pl.Series) -> dict[int, int]:
-    counter = _core.WordCounter(2)
+    counter = _core.TokenCounter(2)
     counter.update(bpe, pl.Series(texts, dtype=pl.String))
-    return non_zero(pl.DataFrame(counter.count_tokens(bpe))["count"].to_numpy())
+    return non_zero(pl.DataFrame(counter.counts(bpe))["count"].to_numpy())
 
 
 def expected(texts: list[str] | pl.Series, tokenizer: TokenizerJson) -> dict[int, int]:

@@ -26,11 +26,6 @@ SPILLS = {"memory": 1}
 """Settings with which every batch is spilled; see `low`."""
 
 
-@pytest.fixture(scope="module")
-def bpe(base: TokenizerJson) -> _core.Bpe:
-    return _core.Bpe(base.text)
-
-
 @pytest.fixture
 def low(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
     """Bounds and batches so low that a few megabytes spill many times; the sizes of what was spilled, as it was."""
@@ -132,7 +127,7 @@ def test_an_error_leaves_no_temporary_folder(base: TokenizerJson, tmp_path: Path
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
-def test_it_is_full_when_what_is_used_would_pass_the_bound(bpe: _core.Bpe, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_full_when_what_is_used_would_pass_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     used = 1000
     monkeypatch.setattr(memory, "used", lambda: used)
     monkeypatch.setattr(tally, "_LEAST", 0)
@@ -145,7 +140,7 @@ def test_it_is_full_when_what_is_used_would_pass_the_bound(bpe: _core.Bpe, monke
         # Tables that are nearly full will double.
         while words._counter.size()[2] == words._counter.size()[1]:
             at = words.held
-            words.update(bpe, pl.Series([" ".join(str(number) for number in range(at, at + 20_000))]))
+            words.add(words_of({str(number): 1 for number in range(at, at + 20_000)}))
         assert words.full()
         monkeypatch.setattr(tally, "_LEAST", 1 << 40)
         assert not words.full()
@@ -175,10 +170,10 @@ def test_words_that_are_added_and_spilled_are_summed(
     assert result.rows() == sorted(expected.items(), key=lambda row: (-row[1], row[0].encode()))
 
 
-def test_a_folder_that_cannot_be_written_to_is_named(bpe: _core.Bpe, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_to_is_named(base: TokenizerJson, tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     with Tally(2, 1 << 40, gone) as words:
-        words.update(bpe, pl.Series(["가나다 라마바"]))
+        words.update(_core.Bpe(base.text), pl.Series(["가나다 라마바"]))
         with pytest.raises(ArtefactError, match=rf"words cannot be kept on disk: {gone}/\d+\.words: No such file"):
             words.spill()
         gone.mkdir()

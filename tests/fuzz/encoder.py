@@ -66,22 +66,30 @@ def check(inputs: list[str], random: Random, folder: Path) -> None:
     if bpe is None:
         return
     expected = np.bincount(np.fromiter((i for ids in theirs for i in ids), np.int64), minlength=tokenizer.size)
-    counter = _core.WordCounter(random.randrange(1, 3))
-    counter.update(bpe, pl.Series(inputs, dtype=pl.String))
-    found = pl.DataFrame(counter.count_tokens(bpe))["count"].to_numpy()
+    tokens, counter = _core.TokenCounter(random.randrange(1, 3)), _core.WordCounter(random.randrange(1, 3))
+    tokens.update(bpe, pl.Series(inputs, dtype=pl.String))
+    found = pl.DataFrame(tokens.counts(bpe))["count"].to_numpy()
     assert (found == expected).all(), different(tokenizer, found, expected)
     if random.random() < 0.1:  # the two ways to count again: all words, and those that are no special token
+        counter.update(bpe, pl.Series(inputs, dtype=pl.String))
         table = counter.sorted().take(1 << 20)
         words = pl.DataFrame(schema=WORDS) if table is None else pl.DataFrame(table)
-        found = pl.DataFrame(bpe.count_tokens(words["word"], words["count"], 2))["count"].to_numpy()
+        found = counted(bpe, words, 2)
         assert (found == expected).all(), different(tokenizer, found, expected)
         words = words.filter(~pl.col("word").is_in([token.word for token in tokenizer.added_tokens]))
-        expected = pl.DataFrame(bpe.count_tokens(words["word"], words["count"], 1))["count"].to_numpy()
+        expected = counted(bpe, words, 1)
         segmenter = _core.Segmenter(bpe, "", 2)
         for part in (words[::2], words[1::2]):
             segmenter.feed(part["word"], part["count"])
         found = pl.DataFrame(segmenter.segments().count_tokens())["count"].to_numpy()
         assert (found == expected).all(), different(tokenizer, found, expected)
+
+
+def counted(bpe: _core.Bpe, words: pl.DataFrame, threads: int) -> Any:
+    """The count of each id over counted words."""
+    counter = _core.TokenCounter(threads)
+    counter.add(bpe, words["word"], words["count"])
+    return pl.DataFrame(counter.counts(bpe))["count"].to_numpy()
 
 
 def different(tokenizer: TokenizerJson, found: Any, expected: Any) -> list[tuple[str, int, int]]:

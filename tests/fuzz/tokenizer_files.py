@@ -210,9 +210,9 @@ def check_engine(document: TokenizerJson, encodings: list[list[int] | None]) -> 
     if isinstance(bpe, TokenizerError):
         return
     assert None not in encodings, "the engine takes a tokenizer with which tokenizers cannot encode"
-    counter = _core.WordCounter(1)
+    counter = _core.TokenCounter(1)
     counter.update(bpe, pl.Series(TEXTS))
-    counts = pl.DataFrame(counter.count_tokens(bpe)).filter(pl.col("count") > 0)
+    counts = pl.DataFrame(counter.counts(bpe)).filter(pl.col("count") > 0)
     expected = Counter(i for ids in encodings for i in ids or ())
     assert dict(counts.rows()) == expected, (counts.rows(), expected)
 

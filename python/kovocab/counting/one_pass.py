@@ -20,7 +20,7 @@ from kovocab.corpus.faults import Fault
 from kovocab.corpus.files import File
 from kovocab.corpus.settings import Reading
 from kovocab.counting.resume import SEEN, Done, Kept
-from kovocab.counting.tally import Tally
+from kovocab.counting.tally import Bounded
 from kovocab.machine import memory
 from kovocab.progress import Form, Progress, progress
 from kovocab.reading.documents import BATCH_SIZE, Corpus, batches, corpus_files, no_documents
@@ -175,12 +175,12 @@ class Pass:
         return kept
 
 
-def run(passing: Pass, tally: Tally, bpe: _core.Bpe, kept: Kept | None = None) -> None:
-    """Count the words of a corpus; spill where they pass the bound, and now and then where progress is kept.
+def run(passing: Pass, tally: Bounded, bpe: _core.Bpe, kept: Kept | None = None) -> None:
+    """Count a corpus; spill where the bound is passed, and now and then where progress is kept.
 
     Args:
         passing: The pass.
-        tally: What words are added to.
+        tally: What counts.
         bpe: What cuts them.
         kept: Where progress is kept, if it is.
 

@@ -1,6 +1,7 @@
 """The tally: word counts that keep within a bound of memory, on disk where they do not fit."""
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,12 +24,42 @@ _PARTS = "[0-9][0-9][0-9].words"
 COMBINED = 10  # bytes of memory, at most, that a byte of a spilled part takes when it is combined and sorted
 
 
-class Tally:
+class Bounded(ABC):
+    """Counts documents within a bound of memory.
+
+    Args:
+        counter: What counts them.
+        bound: Bytes of memory that the process may use. It can pass it by what is read ahead and by one batch.
+    """
+
+    def __init__(self, counter: _core.WordCounter | _core.TokenCounter, bound: int) -> None:
+        self._counts = counter
+        self._bound = bound
+
+    def update(self, bpe: _core.Bpe, documents: pl.Series) -> int:
+        """Count documents; returns how many words stand between white space."""
+        return self._counts.update(bpe, documents)
+
+    def full(self) -> bool:
+        """Whether what is held, or the next growth of its tables, passes the bound."""
+        _, now, soon = self._counts.size()
+        return now >= _LEAST and memory.used() + soon - now > self._bound
+
+    @abstractmethod
+    def spill(self) -> None:
+        """Make room."""
+
+    def parts(self) -> dict[str, int]:
+        """The files of what was spilled, with their sizes in bytes."""
+        return {}
+
+
+class Tally(Bounded):
     """Counts words; spills them where they would pass the bound, and combines what was spilled at the end.
 
     Args:
         threads: How many threads count.
-        bound: Bytes of memory that the process may use. It can pass it by what is read ahead and by one batch.
+        bound: As for `Bounded`.
         folder: Where words are spilled; a temporary folder when None. What is there already is counted too.
 
     Attributes:
@@ -37,8 +68,8 @@ class Tally:
 
     def __init__(self, threads: int, bound: int, folder: Path | None = None) -> None:
         self._counter = _core.WordCounter(threads)
+        super().__init__(self._counter, bound)
         self._threads = threads
-        self._bound = bound
         self._own: TemporaryDirectory[str] | None = None
         self._folder = folder
         self.spilled = sum(self.parts().values())
@@ -53,10 +84,6 @@ class Tally:
         if self._own is not None:
             self._own.cleanup()
 
-    def update(self, bpe: _core.Bpe, documents: pl.Series) -> int:
-        """Count the words of documents; returns how many stand between white space."""
-        return self._counter.update(bpe, documents)
-
     def add(self, words: pl.DataFrame) -> None:
         """Add words that were counted before."""
         self._counter.add(words["word"], words["count"])
@@ -69,11 +96,6 @@ class Tally:
     def held(self) -> int:
         """Distinct words in memory."""
         return self._counter.size()[0]
-
-    def full(self) -> bool:
-        """Whether the words, or the next growth of their tables, pass the bound."""
-        _, now, soon = self._counter.size()
-        return now >= _LEAST and memory.used() + soon - now > self._bound
 
     def spill(self) -> None:
         """Move the words to the disk.

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from pathlib import Path
 
 import polars as pl
@@ -11,10 +10,10 @@ from kovocab import _core
 from kovocab.artefact import check_table, mark, new_file
 from kovocab.corpus.settings import Encoding, Normalize, Reading, Template
 from kovocab.counting.one_pass import Pass, run
-from kovocab.counting.tally import Tally
-from kovocab.counting.word_counts import WORDS, check_words, made_from_of, read_counted, tables_of
+from kovocab.counting.tally import Bounded
+from kovocab.counting.word_counts import check_words, made_from_of, read_counted, tables_of
 from kovocab.errors import TokenizerError
-from kovocab.machine.memory import bound
+from kovocab.machine.memory import bound, used
 from kovocab.machine.threads import threads_of
 from kovocab.ownership import parquet_of
 from kovocab.reading.documents import Corpus
@@ -27,6 +26,7 @@ from kovocab.tokenizer.tokenizer_json import TokenizerJson
 log = logging.getLogger(__name__)
 
 _TOKENS = "count tokens"
+_FRAGMENTS = 256 << 20  # bytes of words' fragments, from which they are encoded and forgotten
 TOKENS_FILE = (parquet_of(_TOKENS), "file of token counts")
 """What a file of token counts is known by, and called: for `check_file`."""
 
@@ -83,19 +83,20 @@ def count_tokens(
         log.warning("counting whole documents, which is slower: %s", error.__cause__ or error)
         with passing.told(dict):
             return named(_count_documents(passing.batches(), loaded), loaded)
-    with TokenTally(bpe, threads, bound(memory)) as tally:
-        with passing.told(tally.state):
-            run(passing, tally, bpe)
-        return named(tally.counts(), loaded)
+    tally = TokenTally(bpe, threads, bound(memory))
+    with passing.told(tally.state):
+        run(passing, tally, bpe)
+    return named(tally.counts(), loaded)
 
 
 def count_ids(words: Iterable[pl.DataFrame], tokenizer: TokenizerJson, threads: int | None = None) -> pl.DataFrame:
     """`count_tokens` of tables of word counts, without names: `id: u32, count: u64`, a row for each id, by id."""
-    bpe, threads = bpe_of(tokenizer), threads_of(threads)
-    total = _Total()
-    for table in chain([pl.DataFrame(schema=WORDS)], words):  # so that there is a row for each id
-        total.add(pl.DataFrame(bpe.count_tokens(table["word"], table["count"], threads)))
-    return total.counts
+    bpe, counter = bpe_of(tokenizer), _core.TokenCounter(threads_of(threads))
+    for table in words:
+        counter.add(bpe, table["word"], table["count"])
+        if counter.size()[1] > _FRAGMENTS:
+            counter.spill(bpe)
+    return pl.DataFrame(counter.counts(bpe))
 
 
 def count_tokens_of(path: str | Path, tokenizer: Source, *, threads: int | None = None) -> pl.DataFrame:
@@ -155,39 +156,25 @@ def segments(words: Iterable[pl.DataFrame], tokenizer: TokenizerJson, characters
     return segmenter.segments()
 
 
-class TokenTally(Tally):
-    """A tally that encodes words where they pass the bound, and forgets them: only token counts are wanted."""
+class TokenTally(Bounded):
+    """Counts tokens: what is held is encoded where it passes the bound, and forgotten."""
 
     def __init__(self, bpe: _core.Bpe, threads: int, bound: int) -> None:
-        super().__init__(threads, bound)
+        self._counter = _core.TokenCounter(threads)
+        super().__init__(self._counter, bound)
         self._bpe = bpe
-        self._total = _Total()
+
+    def state(self) -> dict[str, int]:
+        """Bytes of memory that the process uses."""
+        return {"memory": used()}
 
     def spill(self) -> None:
-        """Encode the words in memory and forget them."""
-        self._total.add(pl.DataFrame(self._counter.count_tokens(self._bpe)))
-        self._counter.clear()
+        """Encode what is held and forget it."""
+        self._counter.spill(self._bpe)
 
     def counts(self) -> pl.DataFrame:
-        """How often each token was emitted: `id: u32, count: u64`."""
-        self.spill()
-        return self._total.counts
-
-
-class _Total:
-    """The sum of tables of token counts; a sum that passes 2^64 - 1 is an error."""
-
-    def __init__(self) -> None:
-        self.counts = pl.DataFrame(schema={"id": pl.UInt32, "count": pl.UInt64})
-
-    def add(self, more: pl.DataFrame) -> None:
-        if self.counts.is_empty():
-            self.counts = more
-            return
-        total = self.counts["count"] + more["count"]
-        if (total < more["count"]).any():  # Polars adds modulo 2^64
-            raise OverflowError("a count passes 2^64 - 1")
-        self.counts = more.with_columns(total)
+        """How often each token was emitted: `id: u32, count: u64`, a row for each id, by id."""
+        return pl.DataFrame(self._counter.counts(self._bpe))
 
 
 def _count_documents(texts: Iterator[pl.Series], tokenizer: TokenizerJson) -> pl.DataFrame:

@@ -1,0 +1,89 @@
+//! A thread's share of a pass: documents into words, which its front takes first.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use crate::counting::cutter::Cutter;
+use crate::counting::hash_tables::{Front, Sink};
+use crate::counting::keys::PADDING;
+use crate::text::spaces::words_between_space;
+use crate::threads::{join, start};
+
+/// Bytes of text that a thread takes at a time: enough to forget the taking, and little to wait for at the end.
+const TASK: usize = 1 << 16;
+
+/// What a thread works with.
+#[derive(Default)]
+pub(crate) struct Reader {
+    pub(crate) front: Front,
+    /// Sections of text with gaps between: cut all at once, however short they are.
+    sections: Vec<u8>,
+}
+
+/// Take `documents` apart; a thread that is free takes the next of them, and its words go where it brings them. O(bytes).
+///
+/// Returns how many words stand between white space, which the words as they are cut do not tell.
+pub(crate) fn read<'a, S: Sink + Send>(
+    readers: impl Iterator<Item = (&'a mut Reader, S)>,
+    cutter: &Cutter,
+    documents: &[&str],
+) -> u64 {
+    let tasks = tasks(documents);
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let (tasks, next) = (&tasks, &next);
+        let work = |reader: &mut Reader, mut to: S| {
+            let mut between_space = 0;
+            while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if !cutter.plain_sections(task, &mut reader.sections) {
+                    between_space += task.iter().map(|text| reader.document(cutter, text, &mut to)).sum::<i64>();
+                }
+                between_space += reader.words(cutter, &mut to);
+            }
+            between_space
+        };
+        let running: Vec<_> = readers.map(|(reader, to)| start(scope, move || work(reader, to))).collect();
+        running.into_iter().map(join).sum::<i64>().unsigned_abs()
+    })
+}
+
+/// Runs of documents of about [`TASK`] bytes.
+pub(crate) fn tasks<'a, 'b>(documents: &'a [&'b str]) -> Vec<&'a [&'b str]> {
+    let mut bytes = 0;
+    let goes_on = |text: &&str, _: &&str| {
+        bytes += text.len();
+        let full = bytes >= TASK;
+        if full {
+            bytes = 0;
+        }
+        !full
+    };
+    documents.chunk_by(goes_on).collect()
+}
+
+impl Reader {
+    /// Take a document apart; returns how many more words stand between white space in it than in its sections.
+    fn document(&mut self, cutter: &Cutter, text: &str, to: &mut impl Sink) -> i64 {
+        let Self { front, sections } = self;
+        let before = sections.len();
+        if cutter.sections(text, sections, |token, _| front.push(&token.padded, 0, token.length, to)) {
+            return 0;
+        }
+        between_space(text.as_bytes()) - between_space(&sections[before..])
+    }
+
+    /// The words of the sections; returns how many stand between white space.
+    fn words(&mut self, cutter: &Cutter, to: &mut impl Sink) -> i64 {
+        let Self { front, sections } = self;
+        let length = sections.len();
+        let between_space = between_space(sections);
+        sections.extend_from_slice(&[0; PADDING]);
+        cutter.words(&sections[..length], |start, end| front.push(sections, start, end, to));
+        sections.clear();
+        between_space
+    }
+}
+
+fn between_space(text: &[u8]) -> i64 {
+    words_between_space(text).cast_signed()
+}
