@@ -43,31 +43,33 @@ impl Neighbours {
     }
 }
 
-/// Between which characters a byte-level tokenizer may merge. An entry that spans two of them holds each whole, or the end
-/// of the left one, or the beginning of the right one.
+/// Between which characters a tokenizer may merge. An entry that spans two of them holds each whole, or, of a byte-level
+/// tokenizer, the end of the left one or the beginning of the right one.
 pub(crate) struct Borders {
     /// Characters that are both whole in an entry, by their codes.
     whole: Neighbours,
-    /// By code, a bit for each kind of entry that holds a part of one of the two: whether it may have this character on
-    /// its left, and whether on its right.
+    /// By code, a bit for each kind of entry: whether it may have this character on its left, and whether on its right.
     left: Vec<u8>,
     right: Vec<u8>,
 }
 
 /// Characters whose kinds are known: those of up to three bytes.
 const PLANE: u32 = 1 << 16;
+/// The bit of entries that hold both characters whole.
+const WHOLE: u8 = 1;
 
 impl Borders {
     /// Of what entries are in bytes.
-    pub(crate) fn of(texts: &[Vec<u8>]) -> Self {
+    pub(crate) fn of<'a>(entries: impl Iterator<Item = &'a [u8]>) -> Self {
         let (mut whole, mut kinds) = (Vec::new(), Kinds::default());
-        for text in texts {
-            for at in (1..text.len()).filter(|at| !is_continuation(text[*at])) {
-                let (left, right) = (last_of(&text[..at]), first_of(&text[at..]));
-                match (code(left), code(right)) {
-                    (Some(left), Some(right)) => whole.push([left, right]),
-                    (known, behind) => kinds.add(left, right, known.is_some(), behind.is_some()),
+        for entry in entries {
+            for at in (1..entry.len()).filter(|at| !is_continuation(entry[*at])) {
+                let (left, right) = (last_of(&entry[..at]), first_of(&entry[at..]));
+                let codes = (code(left), code(right));
+                if let (Some(left), Some(right)) = codes {
+                    whole.push([left, right]);
                 }
+                kinds.add(left, right, (codes.0.is_some(), codes.1.is_some()));
             }
         }
         let side = |of: fn(&Kinds, &[u8]) -> u8| {
@@ -78,14 +80,20 @@ impl Borders {
         Self { whole, left: side(Kinds::left), right: side(Kinds::right) }
     }
 
+    /// Whether an entry may span the border between two characters, by their codes.
     #[inline]
     pub(crate) fn may_merge(&self, left: u32, right: u32) -> bool {
         let kinds = |side: &[u8], code: u32| side.get(code as usize).copied().unwrap_or(u8::MAX);
-        self.whole.may_have(left, right) || kinds(&self.left, left) & kinds(&self.right, right) > 0
+        // Most characters of Korean are in no entry with another, which these small tables say.
+        match kinds(&self.left, left) & kinds(&self.right, right) {
+            0 => false,
+            WHOLE => self.whole.may_have(left, right),
+            _ => true,
+        }
     }
 }
 
-/// Entries that hold a part of a character, by kind: what they have on either side of a border.
+/// Entries by kind: what they have on either side of a border.
 #[derive(Default)]
 struct Kinds {
     /// Ends of characters, or whole ones, and beginnings, or whole ones, with their kinds.
@@ -94,21 +102,26 @@ struct Kinds {
 }
 
 impl Kinds {
-    /// Kinds are few, so that both sides of one say little together: those of Hangul are told from those of others, and
-    /// those behind a character of one byte, a space mostly.
-    fn add(&mut self, left: &[u8], right: &[u8], left_whole: bool, right_whole: bool) {
+    /// Of a kind that holds a part of a character little is known: any left of it with any right of it. So those of Hangul
+    /// are told from those of others, and those behind a character of one byte, a space mostly.
+    fn add(&mut self, left: &[u8], right: &[u8], whole: (bool, bool)) {
         let hangul = u8::from(matches!(right[0], 0xEA..=0xED));
-        let kind = match (left_whole, right_whole) {
-            (true, _) if left.len() == 1 => hangul,
-            (true, _) => 2 + hangul,
-            (false, true) => 4 + hangul,
-            (false, false) => 6 + hangul,
+        let kind = match whole {
+            (true, true) => WHOLE,
+            (true, false) if left.len() == 1 => 2 << hangul,
+            (true, false) => 8 << hangul,
+            (false, true) => 32 << hangul,
+            (false, false) => 128,
         };
-        *self.left.entry(left.to_vec()).or_default() |= 1 << kind;
-        *self.right.entry(right.to_vec()).or_default() |= 1 << kind;
+        for (side, text) in [(&mut self.left, left), (&mut self.right, right)] {
+            match side.get_mut(text) {
+                Some(kinds) => *kinds |= kind,
+                None => _ = side.insert(text.to_vec(), kind),
+            }
+        }
     }
 
-    /// Of the kinds that may have this character on their left.
+    /// The kinds that may have this character on their left.
     fn left(&self, utf8: &[u8]) -> u8 {
         (0..utf8.len()).filter_map(|at| self.left.get(&utf8[at..])).fold(0, |all, kinds| all | kinds)
     }
