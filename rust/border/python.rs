@@ -145,8 +145,8 @@ impl PyTokenCounter {
         Self(TokenCounter::new(threads))
     }
 
-    /// Count the tokens of documents; returns how many words stand between white space.
-    fn update(&mut self, py: Python<'_>, bpe: &PyBpe, documents: PyChunkedArray) -> PyResult<u64> {
+    /// Count the tokens of documents.
+    fn update(&mut self, py: Python<'_>, bpe: &PyBpe, documents: PyChunkedArray) -> PyResult<()> {
         let encoder = Encoder::new(&bpe.bpe);
         Ok(py.detach(|| table::texts(documents.chunks()).map(|texts| self.0.update(&encoder, &bpe.cutter, &texts)))?)
     }

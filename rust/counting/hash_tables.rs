@@ -119,6 +119,8 @@ pub struct Front {
 
 /// Where the words of a front go on to.
 pub trait Sink {
+    /// Whether the words between white space are counted, too.
+    const BETWEEN_SPACE: bool;
     /// A word of up to 23 bytes that makes way, with its count, and a hash that is of the same table as its own.
     fn add(&mut self, slot: &Slot, hash: u64);
     /// A longer word, which no front takes.
@@ -212,6 +214,8 @@ pub struct Whole<'a> {
 }
 
 impl Sink for Whole<'_> {
+    const BETWEEN_SPACE: bool = true;
+
     #[inline]
     fn add(&mut self, slot: &Slot, hash: u64) {
         self.queues.add(*slot, self.tables.table_of(hash), self.tables);

@@ -22,7 +22,8 @@ pub(crate) struct Reader {
 
 /// Take `documents` apart; a thread that is free takes the next of them, and its words go where it brings them. O(bytes).
 ///
-/// Returns how many words stand between white space, which the words as they are cut do not tell.
+/// Returns how many words stand between white space, which the words as they are cut do not tell; 0 where they are not
+/// counted.
 pub(crate) fn read<'a, S: Sink + Send>(
     readers: impl Iterator<Item = (&'a mut Reader, S)>,
     cutter: &Cutter,
@@ -63,20 +64,20 @@ pub(crate) fn tasks<'a, 'b>(documents: &'a [&'b str]) -> Vec<&'a [&'b str]> {
 
 impl Reader {
     /// Take a document apart; returns how many more words stand between white space in it than in its sections.
-    fn document(&mut self, cutter: &Cutter, text: &str, to: &mut impl Sink) -> i64 {
+    fn document<S: Sink>(&mut self, cutter: &Cutter, text: &str, to: &mut S) -> i64 {
         let Self { front, sections } = self;
         let before = sections.len();
         if cutter.sections(text, sections, |token, _| front.push(&token.padded, 0, token.length, to)) {
             return 0;
         }
-        between_space(text.as_bytes()) - between_space(&sections[before..])
+        between_space::<S>(text.as_bytes()) - between_space::<S>(&sections[before..])
     }
 
     /// The words of the sections; returns how many stand between white space.
-    fn words(&mut self, cutter: &Cutter, to: &mut impl Sink) -> i64 {
+    fn words<S: Sink>(&mut self, cutter: &Cutter, to: &mut S) -> i64 {
         let Self { front, sections } = self;
         let length = sections.len();
-        let between_space = between_space(sections);
+        let between_space = between_space::<S>(sections);
         sections.extend_from_slice(&[0; PADDING]);
         cutter.words(&sections[..length], |start, end| front.push(sections, start, end, to));
         sections.clear();
@@ -84,6 +85,6 @@ impl Reader {
     }
 }
 
-fn between_space(text: &[u8]) -> i64 {
-    words_between_space(text).cast_signed()
+fn between_space<S: Sink>(text: &[u8]) -> i64 {
+    if S::BETWEEN_SPACE { words_between_space(text).cast_signed() } else { 0 }
 }

@@ -92,6 +92,8 @@ impl Cut<'_> {
 }
 
 impl Sink for Cut<'_> {
+    const BETWEEN_SPACE: bool = false;
+
     #[inline]
     fn add(&mut self, slot: &Slot, _: u64) {
         let mut text = [0; PADDING + PADDING];
@@ -118,12 +120,10 @@ impl TokenCounter {
     }
 
     /// Count the tokens of `documents`. O(bytes).
-    ///
-    /// Returns how many words stand between white space.
-    pub fn update(&mut self, encoder: &Encoder<'_>, cutter: &Cutter, documents: &[&str]) -> u64 {
+    pub fn update(&mut self, encoder: &Encoder<'_>, cutter: &Cutter, documents: &[&str]) {
         let (tables, fragments) = (&self.tables, &Fragments::new(encoder));
         let sides = self.workers.iter_mut().map(|worker| worker.sides(tables, fragments, encoder.size()));
-        read(sides, cutter, documents)
+        read(sides, cutter, documents);
     }
 
     /// Count the tokens of words that were counted before, as they are written outside the engine.

@@ -181,7 +181,7 @@ def run(passing: Pass, tally: Bounded, bpe: _core.Bpe, kept: Kept | None = None)
     Args:
         passing: The pass.
         tally: What counts.
-        bpe: What cuts them.
+        bpe: By what it counts.
         kept: Where progress is kept, if it is.
 
     Raises:

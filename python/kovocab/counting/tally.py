@@ -37,8 +37,8 @@ class Bounded(ABC):
         self._bound = bound
 
     def update(self, bpe: _core.Bpe, documents: pl.Series) -> int:
-        """Count documents; returns how many words stand between white space."""
-        return self._counts.update(bpe, documents)
+        """Count documents; returns how many words stand between white space, 0 where that is not counted."""
+        return self._counts.update(bpe, documents) or 0
 
     def full(self) -> bool:
         """Whether what is held, or the next growth of its tables, passes the bound."""
