@@ -1,9 +1,9 @@
-//! Words into word counts, in parallel, within a bound of memory. Comes in: documents. Goes out: words with their
-//! counts, sorted. It never merges tokens, but for handing its words to an encoder.
+//! Words into word counts, in parallel, within a bound of memory, or into token counts. Comes in: documents. Goes out: words
+//! with their counts, sorted, or a count of each token. It never merges tokens, but for handing an encoder what it counted.
 //!
-//! A [`cutter`] takes documents apart, and a [`counter`] keeps their words in [`hash_tables`], which are made of [`slots`]
-//! with [`keys`] in [`pages`]; [`spill`] takes to disk, as [`records`], what memory does not hold, and [`sorted`] puts all
-//! of it in order, as [`merge`] combines it.
+//! A [`cutter`] takes documents apart for a [`reader`], and a [`counter`] keeps their words in [`hash_tables`], which are made of
+//! [`slots`] with [`keys`] in [`pages`]; [`spill`] takes to disk, as [`records`], what memory does not hold, and [`sorted`] puts
+//! all of it in order, as [`merge`] combines it. [`tokens`] keeps fragments of words instead, where no words are wanted.
 
 pub mod counter;
 pub mod cutter;

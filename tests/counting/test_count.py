@@ -24,8 +24,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kovocab import _core, combine, count_tokens, count_words
+from kovocab.counting import token_counts
 from kovocab.counting.count import combine_to, count, count_to
-from kovocab.counting.token_counts import count_tokens_of
+from kovocab.counting.token_counts import count_ids, count_tokens_of
 from kovocab.counting.word_counts import WORDS, Counted, load_counted, read_counted
 from kovocab.errors import CorpusError, UsageError
 from kovocab.example.text import sample_documents
@@ -793,6 +794,17 @@ def test_tokens_of_a_file_of_words(base: TokenizerJson, sample: list[str], tmp_p
     (tmp_path / "w").write_bytes((tmp_path / "w").read_bytes()[:-100])
     with pytest.raises(CorpusError, match=f"{tmp_path}/w cannot be read"):
         count_tokens_of(tmp_path / "w", base)
+
+
+def test_tokens_of_words_whose_fragments_pass_the_bound(
+    base: TokenizerJson, sample: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(token_counts, "_FRAGMENTS", 0)  # encoded and forgotten after each table
+    words = count_words(pl.Series(sample), base)
+    assert len(words) > 500
+    tables = [words[at : at + 100] for at in range(0, len(words), 100)]
+    assert count_ids(tables, base)["count"].to_list() == list(reference.token_counts(sample, base))
+    assert count_ids([], base)["count"].to_list() == [0] * base.size
 
 
 def test_a_damaged_file_of_words_gives_no_other_words_in_silence(
