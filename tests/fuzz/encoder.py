@@ -74,10 +74,10 @@ def check(inputs: list[str], random: Random, folder: Path) -> None:
         counter.update(bpe, pl.Series(inputs, dtype=pl.String))
         table = counter.sorted().take(1 << 20)
         words = pl.DataFrame(schema=WORDS) if table is None else pl.DataFrame(table)
-        found = counted(bpe, words, 2)
+        found = counts_of(bpe, words, 2)
         assert (found == expected).all(), different(tokenizer, found, expected)
         words = words.filter(~pl.col("word").is_in([token.word for token in tokenizer.added_tokens]))
-        expected = counted(bpe, words, 1)
+        expected = counts_of(bpe, words, 1)
         segmenter = _core.Segmenter(bpe, "", 2)
         for part in (words[::2], words[1::2]):
             segmenter.feed(part["word"], part["count"])
@@ -85,7 +85,7 @@ def check(inputs: list[str], random: Random, folder: Path) -> None:
         assert (found == expected).all(), different(tokenizer, found, expected)
 
 
-def counted(bpe: _core.Bpe, words: pl.DataFrame, threads: int) -> Any:
+def counts_of(bpe: _core.Bpe, words: pl.DataFrame, threads: int) -> Any:
     """The count of each id over counted words."""
     counter = _core.TokenCounter(threads)
     counter.add(bpe, words["word"], words["count"])
