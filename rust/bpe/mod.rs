@@ -9,7 +9,7 @@
 pub mod encode;
 pub mod fragments;
 pub mod model;
-mod neighbours;
+pub mod neighbours;
 mod prices;
 pub mod segments;
 mod shard;

@@ -53,8 +53,8 @@ pub(crate) struct Borders {
     right: Vec<u8>,
 }
 
-/// Characters whose kinds are known: those of up to three bytes.
-const PLANE: u32 = 1 << 16;
+/// Characters that tables have by their codes: those of up to three bytes.
+pub(crate) const PLANE: usize = 1 << 16;
 /// The bit of entries that hold both characters whole.
 const WHOLE: u8 = 1;
 
@@ -74,7 +74,7 @@ impl Borders {
         }
         let side = |of: fn(&Kinds, &[u8]) -> u8| {
             let of_code = |code| char::from_u32(code).map_or(0, |c| of(&kinds, c.encode_utf8(&mut [0; 4]).as_bytes()));
-            (0..PLANE).map(of_code).collect()
+            (0..).take(PLANE).map(of_code).collect()
         };
         let whole = Neighbours::of(whole.iter().map(|pair| pair.iter().copied()));
         Self { whole, left: side(Kinds::left), right: side(Kinds::right) }

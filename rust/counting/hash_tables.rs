@@ -10,6 +10,8 @@
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bytemuck::Zeroable;
+
 use crate::counting::keys::{Key, SHORT, Word, hash_long, hash_of, hash_short, same, short_key, to_usize};
 use crate::counting::pages::fetch;
 use crate::counting::slots::{BATCH, Slot, Slots};
@@ -102,13 +104,9 @@ pub struct Size {
 
 /// Two words that share a place in a front. A new word takes the second, which makes way; seen again there, the two
 /// change places: so a word that comes once does not drive out one that comes often. A cache line.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Zeroable)]
 #[repr(align(64))]
 struct Pair(Slot, Slot);
-
-impl Pair {
-    const NONE: Self = Self(Slot::NONE, Slot::NONE);
-}
 
 /// Recent words, which a thread keeps to itself.
 pub struct Front {
@@ -140,7 +138,7 @@ pub struct Queues {
 
 impl Default for Front {
     fn default() -> Self {
-        Self { recent: vec![Pair::NONE; FRONT], pushed: [([0; 3], 0); BATCH], number: 0 }
+        Self { recent: bytemuck::zeroed_vec(FRONT), pushed: [([0; 3], 0); BATCH], number: 0 }
     }
 }
 
@@ -196,10 +194,10 @@ impl Front {
     /// Everything that was pushed goes on to `to`.
     pub fn flush(&mut self, to: &mut impl Sink) {
         self.meet(to);
-        for pair in &mut self.recent {
-            let Pair(kept, tried) = std::mem::replace(pair, Pair::NONE);
-            for slot in [kept, tried].iter().filter(|slot| slot.count > 0) {
-                to.add(slot, hash_of(&slot.key));
+        for slot in self.recent.iter_mut().flat_map(|Pair(kept, tried)| [kept, tried]) {
+            if slot.count > 0 {
+                let slot = std::mem::replace(slot, Slot::NONE);
+                to.add(&slot, hash_of(&slot.key));
             }
         }
     }

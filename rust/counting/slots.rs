@@ -151,19 +151,29 @@ impl Slots {
         }
     }
 
+    /// Double the table where it lies: each word is taken out and put where it belongs now. What is behind a free slot
+    /// comes first, and the rest in order, so that a word never stands behind one that is yet to move away.
     #[cold]
     fn grow(&mut self) {
-        let mut larger: Pages<Slot> = Pages::zeroed(self.table.len() * 2);
-        let mask = larger.len() - 1;
-        let slots = &mut *larger;
-        for slot in self.table.iter().filter(|slot| slot.count > 0) {
-            let mut at = place(hash_of(&slot.key), mask);
-            while slots[at].count > 0 {
-                at = (at + 1) & mask;
+        let old = self.table.len();
+        self.table.double();
+        let (table, mask) = (&mut *self.table, old * 2 - 1);
+        let free = table[..old].iter().position(|slot| slot.count == 0).unwrap_or(0);
+        let mut behind_end = Vec::new();
+        for at in (free..old).chain(0..free) {
+            let slot = std::mem::replace(&mut table[at], Slot::NONE);
+            if slot.count > 0 {
+                match table[place(hash_of(&slot.key), mask)..].iter_mut().find(|slot| slot.count == 0) {
+                    Some(free) => *free = slot,
+                    None => behind_end.push(slot), // at the beginning are some that are yet to move
+                }
             }
-            slots[at] = *slot;
         }
-        self.table = larger;
+        for slot in behind_end {
+            if let Some(free) = table.iter_mut().find(|slot| slot.count == 0) {
+                *free = slot;
+            }
+        }
     }
 
     /// Each word with its hash and count, in no order.
@@ -176,4 +186,32 @@ impl Slots {
 #[inline]
 fn place(hash: u64, mask: usize) -> usize {
     to_usize(hash) & mask
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counting::keys::{hash_long, short_key};
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    proptest! {
+        #[test]
+        fn counts_as_a_hash_map_does_while_it_grows(words in prop::collection::vec("[a-f]{1,4}|[ab]{24,26}", 1..600)) {
+            let mut slots = Slots::new(8);
+            let mut expected: HashMap<Vec<u8>, u64> = HashMap::new();
+            for word in words.iter().map(String::as_bytes) {
+                let added = match word {
+                    [_, _, _, _, _, ..] => slots.add_long(word, hash_long(word), 2),
+                    _ => slots.add_all(&[Slot { key: short_key(&[word, &[0; 32]].concat(), 0, word.len()), count: 2 }]),
+                };
+                prop_assert!(added);
+                *expected.entry(word.to_vec()).or_default() += 2;
+            }
+            prop_assert_eq!(slots.len(), expected.len());
+            let found: Vec<_> = slots.iter().map(|(_, word, count)| (word.bytes().to_vec(), count)).collect();
+            prop_assert_eq!(found.len(), expected.len());
+            prop_assert_eq!(found.into_iter().collect::<HashMap<_, _>>(), expected);
+        }
+    }
 }

@@ -6,6 +6,7 @@ use std::thread;
 
 use crate::bpe::encode::{Encoder, add};
 use crate::bpe::fragments::Fragments;
+use crate::bpe::neighbours::PLANE;
 use crate::counting::cutter::Cutter;
 use crate::counting::hash_tables::{Queues, Sink, Size, Tables};
 use crate::counting::keys::{PADDING, SHORT};
@@ -17,8 +18,6 @@ use crate::threads::{join, start};
 
 /// Slots that all tables have together at first: 8 MiB.
 const FIRST: usize = 1 << 18;
-/// Characters that are counted by their codes: those of up to three bytes.
-const PLANE: usize = 1 << 16;
 
 /// Counts tokens over any number of batches, which are all of one tokenizer.
 pub struct TokenCounter {
@@ -171,8 +170,10 @@ impl TokenCounter {
             if worker.over {
                 return Err(Error::Overflow);
             }
-            add(&mut characters, &worker.characters)?;
-            add(total, &worker.whole)?;
+            for (sums, found) in [(&mut characters, &mut worker.characters), (total, &mut worker.whole)] {
+                add(sums, found)?;
+                found.fill(0);
+            }
         }
         let single = (0..).zip(characters).filter(|(_, count)| *count > 0);
         let single: Vec<_> = single.filter_map(|(code, count)| Some((fragments.of_code(code)?, count))).collect();
@@ -183,7 +184,6 @@ impl TokenCounter {
         add(total, &encoder.count(found)?)?;
         drop(all);
         *tables = Tables::new(workers.len(), FIRST);
-        *workers = workers.iter().map(|_| Worker::new(tables)).collect();
         Ok(())
     }
 
