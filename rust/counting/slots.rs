@@ -151,27 +151,23 @@ impl Slots {
         }
     }
 
-    /// Double the table where it lies: each word is taken out and put where it belongs now. What is behind a free slot
-    /// comes first, and the rest in order, so that a word never stands behind one that is yet to move away.
+    /// Double the table where it lies. Words are taken out and put where they belong now, those behind a free slot first
+    /// and then in order: of the slots up to its old one, or as far behind the old end, one is free for each then, and
+    /// what it passes stays.
     #[cold]
     fn grow(&mut self) {
         let old = self.table.len();
         self.table.double();
         let (table, mask) = (&mut *self.table, old * 2 - 1);
         let free = table[..old].iter().position(|slot| slot.count == 0).unwrap_or(0);
-        let mut behind_end = Vec::new();
-        for at in (free..old).chain(0..free) {
-            let slot = std::mem::replace(&mut table[at], Slot::NONE);
+        for from in (free..old).chain(0..free) {
+            let slot = std::mem::replace(&mut table[from], Slot::NONE);
             if slot.count > 0 {
-                match table[place(hash_of(&slot.key), mask)..].iter_mut().find(|slot| slot.count == 0) {
-                    Some(free) => *free = slot,
-                    None => behind_end.push(slot), // at the beginning are some that are yet to move
+                let mut at = place(hash_of(&slot.key), mask);
+                while table[at].count > 0 {
+                    at = (at + 1) & mask;
                 }
-            }
-        }
-        for slot in behind_end {
-            if let Some(free) = table.iter_mut().find(|slot| slot.count == 0) {
-                *free = slot;
+                table[at] = slot;
             }
         }
     }
@@ -195,23 +191,32 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::HashMap;
 
+    fn check(words: &[&[u8]]) {
+        let mut slots = Slots::new(4);
+        let mut expected: HashMap<&[u8], u64> = HashMap::new();
+        // Each again when the table has grown.
+        for word in words.iter().chain(words) {
+            let added = match word.len() {
+                ..5 => {
+                    slots.add_all(&[Slot { key: short_key(&[word, &[0; 32][..]].concat(), 0, word.len()), count: 2 }])
+                }
+                _ => slots.add_long(word, hash_long(word), 2),
+            };
+            assert!(added);
+            *expected.entry(word).or_default() += 2;
+        }
+        let found: Vec<_> = slots.iter().map(|(_, word, count)| (word.bytes().to_vec(), count)).collect();
+        assert_eq!((slots.len(), found.len()), (expected.len(), expected.len()));
+        assert!(found.iter().all(|(word, count)| expected[word.as_slice()] == *count));
+    }
+
     proptest! {
         #[test]
         fn counts_as_a_hash_map_does_while_it_grows(words in prop::collection::vec("[a-f]{1,4}|[ab]{24,26}", 1..600)) {
-            let mut slots = Slots::new(8);
-            let mut expected: HashMap<Vec<u8>, u64> = HashMap::new();
-            for word in words.iter().map(String::as_bytes) {
-                let added = match word {
-                    [_, _, _, _, _, ..] => slots.add_long(word, hash_long(word), 2),
-                    _ => slots.add_all(&[Slot { key: short_key(&[word, &[0; 32]].concat(), 0, word.len()), count: 2 }]),
-                };
-                prop_assert!(added);
-                *expected.entry(word.to_vec()).or_default() += 2;
-            }
-            prop_assert_eq!(slots.len(), expected.len());
-            let found: Vec<_> = slots.iter().map(|(_, word, count)| (word.bytes().to_vec(), count)).collect();
-            prop_assert_eq!(found.len(), expected.len());
-            prop_assert_eq!(found.into_iter().collect::<HashMap<_, _>>(), expected);
+            let words: Vec<&[u8]> = words.iter().map(String::as_bytes).collect();
+            check(&words);
+            // Small tables, whose ends many words are at.
+            words.chunks(9).for_each(check);
         }
     }
 }

@@ -20,7 +20,7 @@ from kovocab.corpus.faults import Fault
 from kovocab.corpus.files import File
 from kovocab.corpus.settings import Reading
 from kovocab.counting.resume import SEEN, Done, Kept
-from kovocab.counting.tally import Bounded
+from kovocab.counting.tally import Bounded, Engine
 from kovocab.machine import memory
 from kovocab.progress import Form, Progress, progress
 from kovocab.reading.documents import BATCH_SIZE, Corpus, batches, corpus_files, no_documents
@@ -175,7 +175,7 @@ class Pass:
         return kept
 
 
-def run(passing: Pass, tally: Bounded, bpe: _core.Bpe, kept: Kept | None = None) -> None:
+def run(passing: Pass, tally: Bounded[Engine], bpe: _core.Bpe, kept: Kept | None = None) -> None:
     """Count a corpus; spill where the bound is passed, and now and then where progress is kept.
 
     Args:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 import polars as pl
 
@@ -24,7 +24,10 @@ _PARTS = "[0-9][0-9][0-9].words"
 COMBINED = 10  # bytes of memory, at most, that a byte of a spilled part takes when it is combined and sorted
 
 
-class Bounded(ABC):
+Engine = TypeVar("Engine", bound=_core.WordCounter | _core.TokenCounter)
+
+
+class Bounded(ABC, Generic[Engine]):
     """Counts documents within a bound of memory.
 
     Args:
@@ -32,17 +35,17 @@ class Bounded(ABC):
         bound: Bytes of memory that the process may use. It can pass it by what is read ahead and by one batch.
     """
 
-    def __init__(self, counter: _core.WordCounter | _core.TokenCounter, bound: int) -> None:
-        self._counts = counter
+    def __init__(self, counter: Engine, bound: int) -> None:
+        self._counter = counter
         self._bound = bound
 
     def update(self, bpe: _core.Bpe, documents: pl.Series) -> int:
         """Count documents; returns how many words stand between white space, 0 where that is not counted."""
-        return self._counts.update(bpe, documents) or 0
+        return self._counter.update(bpe, documents) or 0
 
     def full(self) -> bool:
         """Whether what is held, or the next growth of its tables, passes the bound."""
-        _, now, soon = self._counts.size()
+        _, now, soon = self._counter.size()
         return now >= _LEAST and memory.used() + soon - now > self._bound
 
     @abstractmethod
@@ -54,7 +57,7 @@ class Bounded(ABC):
         return {}
 
 
-class Tally(Bounded):
+class Tally(Bounded[_core.WordCounter]):
     """Counts words; spills them where they would pass the bound, and combines what was spilled at the end.
 
     Args:
@@ -67,8 +70,7 @@ class Tally(Bounded):
     """
 
     def __init__(self, threads: int, bound: int, folder: Path | None = None) -> None:
-        self._counter = _core.WordCounter(threads)
-        super().__init__(self._counter, bound)
+        super().__init__(_core.WordCounter(threads), bound)
         self._threads = threads
         self._own: TemporaryDirectory[str] | None = None
         self._folder = folder

@@ -156,12 +156,11 @@ def segments(words: Iterable[pl.DataFrame], tokenizer: TokenizerJson, characters
     return segmenter.segments()
 
 
-class TokenTally(Bounded):
+class TokenTally(Bounded[_core.TokenCounter]):
     """Counts tokens: what is held is encoded where it passes the bound, and forgotten."""
 
     def __init__(self, bpe: _core.Bpe, threads: int, bound: int) -> None:
-        self._counter = _core.TokenCounter(threads)
-        super().__init__(self._counter, bound)
+        super().__init__(_core.TokenCounter(threads), bound)
         self._bpe = bpe
 
     def state(self) -> dict[str, int]:
