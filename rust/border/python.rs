@@ -125,10 +125,6 @@ impl PyWordCounter {
         Ok(py.detach(|| self.0.spill(&folder))?)
     }
 
-    fn clear(&mut self, py: Python<'_>) {
-        py.detach(|| self.0.clear());
-    }
-
     fn sorted(&mut self, py: Python<'_>) -> PyResult<PySortedWords> {
         Ok(PySortedWords(py.detach(|| Ok::<_, Error>(table::Ordered::new(self.0.sorted()?, self.0.threads())))?))
     }

@@ -2,7 +2,7 @@
 //! token counts. It never sees a document.
 //!
 //! [`tokenizer_json`] reads the file, [`model`] makes tables of it (with [`syllables`], where symbols are bytes, and with what
-//! stands side by side in its entries, `neighbours`), [`encode`] turns words into ids, [`fragments`] cuts them where nothing
+//! stands side by side in its entries, [`neighbours`]), [`encode`] turns words into ids, [`fragments`] cuts them where nothing
 //! merges, [`segments`] counts them again for each refine round (`spans` cuts words into segments, a `shard` holds some of
 //! them), `prices` says how many more there were without each token.
 

@@ -90,13 +90,8 @@ impl WordCounter {
     pub fn spill(&mut self, folder: &Path) -> Result<()> {
         self.settle()?;
         spill(&self.tables, folder, self.workers.len())?;
-        self.clear();
+        self.tables = Tables::new(self.workers.len(), FIRST);
         Ok(())
-    }
-
-    /// Forget all words.
-    pub fn clear(&mut self) {
-        *self = Self::new(self.workers.len());
     }
 
     /// All words in order. O(words log words).

@@ -67,7 +67,8 @@ def test_what_was_written_is_encoded_once_and_its_model_alone_by_itself(
     reference = Reference(base)
     target, ids = OfTarget(reference), reference.encode(["안녕", "world"])
     assert target.encode(["안녕", "world", "안녕"]) == [*ids, ids[0]]
+    alone = OfTarget.alone(target).encode(["안녕"])
+    assert alone == Reference(base.model_alone()).encode(["안녕"]) != [ids[0]]
     monkeypatch.setattr(Reference, "encode", lambda self, texts, template=False: [[7]] * len(texts))
     assert target.encode(["world", "new"]) == [ids[1], [7]]
-    monkeypatch.undo()
-    assert OfTarget.alone(target).encode(["안녕"]) == Reference(base.model_alone()).encode(["안녕"]) != [ids[0]]
+    assert OfTarget.alone(target).encode(["안녕", "new"]) == [*alone, [7]]

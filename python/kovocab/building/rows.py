@@ -1,10 +1,14 @@
 """What a vocabulary may hold, row by row: tokens of a script, each made of what is there already."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from kovocab.errors import TokenizerError
+from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.script import SPACE, Script
+from kovocab.tokenizer.tokenizer import base_pieces
+from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 if TYPE_CHECKING:
     import polars as pl
@@ -49,3 +53,14 @@ def read_rows(
                     )
         seen.add(token)
         yield token, left, right
+
+
+def pieces_of(base: TokenizerJson | Reference, tokens: Sequence[str]) -> "pl.Series":
+    """The column `base_pieces` of a vocabulary, see `kovocab.tokenizer.tokenizer.base_pieces`."""
+    import polars as pl
+
+    pieces = base_pieces(base, tokens)
+    # A list in a column is a column to Polars, and 35,000 of them take it half a second: one of all ids does not.
+    ids = pl.Series("base_pieces", [*chain.from_iterable(pieces)], dtype=pl.UInt32)
+    rows = pl.select(row=pl.int_range(len(pieces)).repeat_by(pl.Series([*map(len, pieces)], dtype=pl.UInt32)).explode())
+    return rows.with_columns(ids).group_by("row", maintain_order=True).agg("base_pieces")["base_pieces"]

@@ -4,6 +4,7 @@ They share no code. Were the engine wrong about the base, what was written would
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from kovocab.errors import TokenizerError
@@ -74,6 +75,10 @@ class OfTarget(Reference):
         self._known.update(zip(lacking, found, strict=True))
         self._ids += sum(map(len, found))
         return [self._known[text] for text in texts]
+
+    @cached_property
+    def _alone(self) -> Reference:
+        return OfTarget(super()._alone)
 
 
 def _decoder(document: TokenizerJson) -> tuple[dict[int, bytes], str]:

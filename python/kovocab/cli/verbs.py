@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from kovocab.errors import NotInstalled, UsageError, quantity
 from kovocab.evaluating.texts import BYTES
+from kovocab.machine.garbage import seldom_collected
 from kovocab.refining.settings import RefineSettings
 from kovocab.replacing.settings import ReplaceSettings
 from kovocab.tokenizer.script import script_names
@@ -154,8 +155,9 @@ def refine_words(
     counted = opened(words, memory)
     reads = [path for path in (words, base, decisions) if path is not None]
     check_out(out, counted, base, chosen, decided, overwrite=overwrite, reads=reads)
-    refined = refine(counted, base, chosen, decided, memory)
-    record = refined.save(out, overwrite=overwrite)
+    with seldom_collected():
+        refined = refine(counted, base, chosen, decided, memory)
+        record = refined.save(out, overwrite=overwrite)
     checked = record["promises"]
     again = checked["base_tokens_reachable"]
     scripts = script_names(chosen.script)
@@ -189,7 +191,8 @@ def show_thresholds(
     """
     from kovocab.curating.thresholds import table, thresholds
 
-    found, suits = thresholds(words, base, RefineSettings(**settings), out, memory=memory, overwrite=overwrite)
+    with seldom_collected():
+        found, suits = thresholds(words, base, RefineSettings(**settings), out, memory=memory, overwrite=overwrite)
     print(table(found, suits))
     if out is not None:
         print(out)
@@ -284,8 +287,9 @@ def replace_tokens(
     texts = _listed(keep)
     check_replaceable(out, "replace", reads=[tokenizer, words, base, *texts])
     check_replaceable(out, "replace", made_from_of(tokenizer, texts, chosen), overwrite=overwrite)
-    replaced = replace(tokenizer, words, base, texts, chosen, memory)
-    record = replaced.save(out, overwrite=overwrite)
+    with seldom_collected():
+        replaced = replace(tokenizer, words, base, texts, chosen, memory)
+        record = replaced.save(out, overwrite=overwrite)
     checked, scripts = record["promises"], script_names(record["tokenizer"]["settings"].get("script", "Hangul"))
     never = checked["base_tokens_unreachable"]
     dead = f" ({quantity(never, 'token')} of the base never were)" if never else ""

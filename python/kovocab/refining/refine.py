@@ -14,6 +14,7 @@ from typing import Any
 
 import polars as pl
 
+from kovocab.building.rows import pieces_of
 from kovocab.building.target import build_target
 from kovocab.counting.tables import WordCounts, bytes_of, opened, tables
 from kovocab.errors import CycleError, quantity
@@ -26,7 +27,7 @@ from kovocab.refining.recount import Recount
 from kovocab.refining.refined import Refined, made_from_of
 from kovocab.refining.rounds import Round, State, TokenCounts, turn
 from kovocab.refining.settings import CARDS, RefineSettings, suited_min_count
-from kovocab.tokenizer.tokenizer import Source, base_pieces
+from kovocab.tokenizer.tokenizer import Source
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +134,7 @@ def _result(begun: Begun, turned: Turned, settings: RefineSettings, decisions: D
     table = frame.with_columns(
         emitted.alias("count"),
         pl.Series("id", [ids[token] for token in frame["token"]], dtype=pl.UInt32),
-        pl.Series("base_pieces", base_pieces(begun.reference, frame["token"].to_list()), dtype=pl.List(pl.UInt32)),
+        pieces_of(begun.reference, frame["token"].to_list()),
     ).select("id", "token", "left", "right", "count", "base_pieces")
     candidates = turned.fates.frame(begun.candidates, begun.seen)
     made_from = made_from_of(begun.counted, tokenizer, settings, decisions)

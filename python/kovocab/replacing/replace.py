@@ -12,6 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
+from kovocab.building.rows import pieces_of
 from kovocab.building.target import build_target
 from kovocab.corpus.faults import POLARS_ERRORS, first_line
 from kovocab.counting.tables import opened
@@ -33,7 +34,7 @@ from kovocab.replacing.order import Making
 from kovocab.replacing.replaced import Replaced
 from kovocab.replacing.settings import ReplaceSettings
 from kovocab.replacing.staying import staying
-from kovocab.tokenizer.tokenizer import Source, base_pieces
+from kovocab.tokenizer.tokenizer import Source
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 log = logging.getLogger(__name__)
@@ -230,7 +231,7 @@ def _table(
     return frame.with_columns(
         pl.Series("id", ids, dtype=pl.UInt32),
         counts.gather(ids).alias("count"),
-        pl.Series("base_pieces", base_pieces(base, tokens), dtype=pl.List(pl.UInt32)),
+        pieces_of(base, tokens),
         pl.Series("new", [i in free for i in ids], dtype=pl.Boolean),
     ).select("id", "token", "left", "right", "count", "base_pieces", "new")
 

@@ -17,7 +17,7 @@ from kovocab.errors import TokenizerError
 from kovocab.tokenizer.tokenizer_json import STEPS, AddedToken, BpeModel, Merge, OtherModel, Step, TokenizerJson
 
 _KEYS = ("version", "truncation", "padding", "added_tokens", *STEPS, "model")
-_HALF = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")  # what may be half of a surrogate pair
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")  # what may be half of a surrogate pair
 _MOST_IDS = 1 << 24  # a row of a model each: more would be a fault of the file, and take the memory
 
 
@@ -37,7 +37,7 @@ def parse(data: bytes | str, name: str | Path) -> TokenizerJson:
 @lru_cache(maxsize=2)  # a verb opens a base more than once, and reading one takes long
 def _parsed(data: bytes | str, name: str) -> TokenizerJson:
     try:
-        text = data.decode() if isinstance(data, bytes) else data
+        text = (data if isinstance(data, bytes) else data.encode()).decode()  # a lone surrogate is no text
         config = json.loads(text, parse_constant=_no_number)
         if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
             raise _Wrong("wanted an object with a model")
@@ -51,7 +51,7 @@ def _parsed(data: bytes | str, name: str) -> TokenizerJson:
         document = TokenizerJson(model, added, name=name, **steps)
         _check_templates(document.post_processor)
         if _HALF.search(text):
-            json.dumps(config, ensure_ascii=False).encode()  # a lone surrogate is JSON and no text
+            json.dumps(config, ensure_ascii=False).encode()  # written so it is JSON, and still no text
     except (_Wrong, ValueError) as error:
         raise TokenizerError(f"{name} is not a tokenizer.json: {error}") from error
     except RecursionError as error:
