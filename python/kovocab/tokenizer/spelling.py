@@ -72,9 +72,10 @@ class ByteSpelling(Spelling):
 
     def spell(self, token: str) -> str:
         """The token as the file has it."""
-        if _BYTES.fullmatch(token):
+        if token.startswith("<0x") and _BYTES.fullmatch(token):
             return "".join(BYTES[int(token[at + 3 : at + 5], 16)] for at in range(0, len(token), 6))
-        return "".join(BYTES[byte] for byte in token.translate(_SWAP).encode())
+        text = token.translate(_SWAP) if SPACE in token or " " in token else token
+        return "".join(map(BYTES.__getitem__, text.encode()))
 
     def read(self, token: str) -> str:
         """The file's token as all else has it; one that is not made of bytes, as added ones may be, as it is."""
