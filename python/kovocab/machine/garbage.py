@@ -4,7 +4,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_MORE = 100_000  # objects; the default of Python, 700, is for programs that make few
+_MORE = 100_000  # objects; the default of Python, 700 or 2,000, is for programs that make few
 
 
 @contextmanager

@@ -67,6 +67,6 @@ class Encoder:
         return found
 
 
-@lru_cache(maxsize=3)  # a base, and the first and the last target of refine: one takes as long as counting 50 MB
+@lru_cache(maxsize=3)  # a base, and the first and the last target of refine: a large one takes as long as 50 MB of text
 def _engine(text: str) -> _core.Bpe:
     return _core.Bpe(text)
