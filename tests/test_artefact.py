@@ -147,6 +147,27 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "new"
 
 
+def test_a_path_that_goes_up_from_nowhere_is_refused_and_nothing_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once `no` were made for it, `no/../mine` would be `mine`."""
+    monkeypatch.chdir(tmp_path)
+    Path("mine").write_text("mine")
+    Path("there").mkdir()
+    for path in ("no/../mine", "no/deep/../../mine", tmp_path / "no/../mine", "mine/../mine", "there/no/../../mine"):
+        said = f"{path} goes up from .*, which is no folder"
+        with pytest.raises(ArtefactError, match=said), new_file(path) as beside:
+            beside.write_text("ours")
+        with pytest.raises(ArtefactError, match=said):
+            check_file(path, lambda _: False)
+        with pytest.raises(ArtefactError, match=said):
+            make(Path(path))
+    assert tree(tmp_path) == {"mine": "mine", "there": None}
+    with new_file("there/../new/one") as beside:
+        beside.write_text("ours")
+    assert Path("new/one").read_text() == "ours"
+
+
 def test_a_device_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="/dev/null is no plain file"):
         check_file("/dev/null")

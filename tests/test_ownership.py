@@ -137,3 +137,7 @@ def test_one_file_is_not_read_and_written_whatever_its_name(tmp_path: Path, monk
     with pytest.raises(UsageError, match="report is new, which is written too as out"):
         check_apart({"out": "new", "tokens": None, "report": "new"}, {})
     check_apart({"out": "new", "tokens": None}, {"corpus": ["d.txt"], "add_to": ["link"]})
+    Path("loop").symlink_to("loop")
+    check_apart({"out": "new"}, {"corpus": ["loop"]})  # whoever reads it says what is wrong with it
+    with pytest.raises(UsageError, match="out is loop, which is read as corpus"):
+        check_apart({"out": "loop"}, {"corpus": ["loop"]})

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kovocab.errors import ArtefactError, KovocabError
-from kovocab.ownership import MARK, Files, IsOurs, changed, check_ours, foreign, listing, parquet_of, said_by
+from kovocab.ownership import MARK, Files, IsOurs, changed, check_ours, foreign, listing, parquet_of, real, said_by
 from kovocab.record import RECORD, Record, as_json, difference, files_of, read_record, write_record
 from kovocab.workplace import Place, is_taken, place_beside, remove_files, sync, tidy, turn
 
@@ -232,7 +232,7 @@ def _check_replaceable(
     if path.is_dir():
         if path.is_mount():
             raise ArtefactError(f"{path} is where a disk is mounted, which has no other name; wanted a folder in it")
-        if path.resolve() in {Path(read).resolve() for read in reads}:
+        if real(path) in map(real, reads):
             raise ArtefactError(f"{path} is what {verb} reads; choose another folder to write")
         if not (path / RECORD).is_file():
             if any(path.iterdir()):
@@ -257,8 +257,8 @@ def _check_artefact(
     if (made := record["verb"]) != verb:
         raise ArtefactError(f"{path} was made by `kovocab {made}` and is not replaced; choose another folder")
     written = files_of(path)
-    places = {(path / name).resolve() for name in written}
-    if read := [read for read in reads if Path(read).resolve() in places]:
+    places = {real(path / name) for name in written}
+    if read := [read for read in reads if real(read) in places]:
         raise ArtefactError(
             f"{read[0]}, which {verb} reads, is one of the files of {path}; choose another folder to write"
         )
@@ -279,9 +279,13 @@ def followed(path: str | Path) -> Path:
     """Where a link points to; any other path as it is.
 
     Raises:
-        ArtefactError: it leads nowhere, in a circle say.
+        ArtefactError: it leads nowhere, in a circle say, or goes up from a folder that is not there: once that is made,
+            for it, it may be the name of a file that nobody looked at.
     """
     path = Path(path)
+    above = [Path(*path.parts[:at]) for at, part in enumerate(path.parts) if part == ".."]
+    if lacking := [folder for folder in above if not folder.is_dir()]:
+        raise ArtefactError(f"{path} goes up from {lacking[0]}, which is no folder; wanted a path without it")
     try:
         return path.resolve() if path.is_symlink() else path
     except (OSError, RuntimeError) as error:  # the second up to Python 3.12

@@ -81,7 +81,7 @@ def _lacking(folder: Path | None, weights: bool) -> str | None:
     if folder is not None and _INDEX in there and "model.safetensors" not in there:
         try:
             parts = set(json.loads((folder / _INDEX).read_bytes())["weight_map"].values())
-        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             parts = set()  # whoever reads the weights says what is wrong with it
         lacking += sorted(map(str, parts - there))
     elif not any(name.endswith(".safetensors") for name in there):

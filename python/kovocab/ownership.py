@@ -162,10 +162,15 @@ def is_marked(path: Path, opens: str = "# ", closes: str = "") -> bool:
     return given == marked(given.rpartition(f"{opens}{_SAID}")[0], opens, closes)
 
 
+def real(path: str | Path) -> str:
+    """A path without links; of one that leads in a circle, what `Path.resolve` raises for, as far as it leads."""
+    return os.path.realpath(path)
+
+
 def _place(path: Path) -> Any:
     """What is the same for two names of one file."""
     try:
         found = path.stat()
     except OSError:
-        return path.resolve()
+        return real(path)
     return found.st_dev, found.st_ino

@@ -210,5 +210,5 @@ def _json_ratio(path: File, columns: tuple[str, ...]) -> float:
         kept = lines[:-1] or lines  # the last may be cut
         rows = [json.loads(line) for line in kept]
         return sum(len(row[column].encode()) for row in rows for column in columns) / sum(map(len, kept))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, ZeroDivisionError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ZeroDivisionError, RecursionError):
         return 1.0  # reading says what is wrong

@@ -5,6 +5,7 @@
 
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
+use std::sync::LazyLock;
 
 use bytemuck::Pod;
 use memmap2::{MmapMut, MmapOptions};
@@ -31,8 +32,18 @@ enum Memory<T> {
 }
 
 /// Times its own length that what doubles asks for, so that it seldom moves. Nobody has a page before something is
-/// written there; elsewhere than on Linux this is not sure.
-const ROOM: usize = if cfg!(target_os = "linux") { 16 } else { 1 };
+/// written there; elsewhere than on Linux this is not sure, and where addresses are limited (`ulimit -v`) others want them.
+fn room() -> usize {
+    static ROOM: LazyLock<usize> = LazyLock::new(|| {
+        let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+        // The soft limit stands first, the hard one behind it.
+        let unlimited = |line: &str| {
+            line.strip_prefix("Max address space").and_then(|rest| rest.split_whitespace().next()) == Some("unlimited")
+        };
+        if limits.lines().any(unlimited) { 16 } else { 1 }
+    });
+    *ROOM
+}
 
 impl<T: Pod> Pages<T> {
     /// Room for `length` of `T`, which is not 0.
@@ -52,7 +63,7 @@ impl<T: Pod> Pages<T> {
             Memory::Mapped(map, _) if map.len() >= length * size_of::<T>() => {}
             Memory::Plain(values) => values.resize(length, T::zeroed()),
             Memory::Mapped(..) => {
-                let roomy = length.checked_mul(ROOM).and_then(map).map(|memory| Self { memory, length });
+                let roomy = length.checked_mul(room()).and_then(map).map(|memory| Self { memory, length });
                 let mut larger = roomy.unwrap_or_else(|| Self::zeroed(length));
                 larger[..self.length].copy_from_slice(self);
                 *self = larger;

@@ -14,4 +14,6 @@ def test_pieces_of_tokens_as_a_column(base: TokenizerJson, ko_small: pl.Series) 
     for tokens in (words, words[:1], []):
         column = pieces_of(reference, tokens)
         wanted = pl.Series("base_pieces", base_pieces(base, tokens), dtype=pl.List(pl.UInt32))
-        assert column.name == "base_pieces" and column.equals(wanted) and column.dtype == wanted.dtype
+        assert column.name == "base_pieces"
+        assert column.dtype == wanted.dtype
+        assert column.equals(wanted)

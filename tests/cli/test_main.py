@@ -199,6 +199,9 @@ FULL = "--corpus a.txt --tokenizer t --out w"
         ("count --config .", "Path is not a file"),
         ("count --config broken.yaml", "broken.yaml"),
         ("count --config list.yaml", "list.yaml"),
+        ("count --config latin.yaml", "--config latin.yaml: 'utf-8' codec can't decode"),
+        ("count {one} --tokenizer loop", "loop does not exist"),
+        ("count {one} --add_to loop", "loop is a link to nothing"),
         ("count --config type.yaml", 'key "threads"'),
         ("combine --out w --words []", "no word counts to combine"),
         ("refine --words w --base b --out o --min_count 0", "min_count is 0; wanted 1 or more"),
@@ -234,16 +237,36 @@ def test_a_command_that_cannot_be_used_is_answered_with_2_and_a_line(
         "memory": "memory: 1000000",
     }.items():
         Path(f"{name}.yaml").write_text(text + "\n")
+    Path("latin.yaml").write_bytes(b"corpus: \xff\n")
+    Path("loop").symlink_to("loop")
     before = tree(here)
     one = f"--corpus a.txt --tokenizer {street}/base --out w"
     code, said = answer(capsys, line.format(street=street, one=one, other=base_model_file).split())
-    assert code == 2, said
+    assert code == (1 if "loop" in line else 2), said
     assert wanted in said
     assert said.count("\n") == 1, said
     assert tree(here) == before
 
 
 # ── runs that fail ──
+
+
+def test_where_there_are_no_more_threads_it_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def started() -> None:
+        """Start a thread."""
+        raise RuntimeError(why)
+
+    monkeypatch.setitem(VERBS, "doctor", started)
+    why = "can't start new thread"
+    code, said = answer(capsys, ["doctor"])
+    assert (code, said) == (
+        1, "kovocab doctor: the system gives no more threads, or no memory for one; fewer --threads may do\n"
+    )  # fmt: skip
+    why = "something else"
+    with pytest.raises(RuntimeError, match=why):
+        main(["doctor"])
 
 
 @pytest.fixture

@@ -32,6 +32,18 @@ def same(left: pl.DataFrame, right: pl.DataFrame) -> None:
     assert left.equals(right)
 
 
+@pytest.mark.parametrize("depth", [100, 1_000, 100_000])
+def test_a_line_nested_deeply_is_read_or_a_fault(tmp_path: Path, base_file: Path, depth: int) -> None:
+    corpus, out = tmp_path / "a.jsonl", tmp_path / "w.parquet"
+    nested = "[" * depth + "]" * depth
+    corpus.write_text(f'{{"text": "가", "x": {nested}}}\n{{"text": "나"}}\n{{"text": {nested}}}\n')
+    record, _ = count_to(out, corpus, base_file, on_error="skip")
+    faults = record["skipped"]["faults"]
+    assert 1 <= faults <= (1 if depth == 100 else 2)
+    assert record["documents"] == 3 - faults
+    assert "▁나" in load_counted(out).words["word"]
+
+
 def test_copies_are_left_out_and_counted(tmp_path: Path, base: TokenizerJson) -> None:
     for number in range(3):
         lines = [json.dumps({"text": text}) for text in [*TEXTS, f"글 {number}"]]

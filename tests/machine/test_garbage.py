@@ -27,4 +27,5 @@ def test_python_looks_less_often_inside_and_as_before_afterwards() -> None:
     assert gc.get_threshold() == before
     with pytest.raises(ValueError, match="stop"), seldom_collected():
         raise ValueError("stop")
-    assert gc.get_threshold() == before and gc.isenabled()
+    assert gc.get_threshold() == before
+    assert gc.isenabled()

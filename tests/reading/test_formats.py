@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kovocab.corpus.settings import Reading
-from kovocab.errors import UsageError
+from kovocab.errors import CorpusError, UsageError
 from kovocab.reading import formats
 from kovocab.reading.formats import read_file
 from support.corpora import archive, fault, numbered, raw, read, write
@@ -182,6 +182,12 @@ def test_bytes_that_are_none_of_the_encoding_have_a_place(tmp_path: Path) -> Non
     assert faults == [f"{path}: line 2: invalid cp949 at byte 0 of the line; wanted cp949"]
     path.write_bytes("가\n나\n".encode("utf-16") + b"\x00\xd8\n\0")
     fault(path, "after line 2: invalid utf-16 at byte 10; wanted utf-16", encoding="utf-16")
+    for data in ("가\n나\n".encode("utf-16-le"), "가\n나\n".encode(), b"abcd" * 9):
+        path.write_bytes(data)
+        fault(path, "no byte-order mark at its beginning; wanted utf-16 with one", encoding="utf-16")
+    path.write_bytes(b"ok\n\xff\xfe \xc0\n")  # no mark, in the middle of a file
+    with pytest.raises(CorpusError, match=r"line 2: invalid UTF-8 at byte 0 of the line; wanted UTF-8$"):
+        read(path)
     (tmp_path / "a.json").write_bytes('[{"text": "가"},\n{"text": "'.encode("cp949") + b'\xff\xff"}]')
     fault(tmp_path / "a.json", "line 2: invalid cp949 at byte 27; wanted cp949", encoding="cp949")
 

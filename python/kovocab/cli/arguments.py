@@ -82,5 +82,5 @@ class _Config(ActionConfigFile):
     def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
         try:
             super().__call__(parser, cfg, values, option_string)  # type: ignore[no-untyped-call]
-        except (TypeError, ArgumentError) as error:
+        except (TypeError, ArgumentError, UnicodeDecodeError) as error:
             raise ArgumentError(None, f"--config {values}: {error}") from error

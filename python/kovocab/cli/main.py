@@ -96,6 +96,13 @@ def main(args: Sequence[str] | None = None) -> int:
         # A lost right, a full disk: what no room can foresee. The message names the file where the system does.
         print(f"{called}: {_line(error) or 'not enough memory'}", file=sys.stderr)
         return 1
+    except RuntimeError as error:  # which Python has for want of a thread, and much else
+        if "can't start new thread" not in str(error):
+            raise
+        print(
+            f"{called}: the system gives no more threads, or no memory for one; fewer --threads may do", file=sys.stderr
+        )
+        return 1
     return code
 
 

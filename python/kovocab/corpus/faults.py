@@ -104,7 +104,7 @@ def line_documents(
                 continue
             try:
                 text = _json_text(text, reading)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 skip(Fault(file, f"line {number}", str(error), 1))
                 continue
         yield text
@@ -116,18 +116,19 @@ def line_texts(block: bytes, first: int, file: str, encoding: str, skip: Skip) -
         try:
             if len(line) > LONGEST:
                 raise ValueError(f"a line of {len(line)} bytes; wanted at most {LONGEST}")
-            yield number, _decoded(line, encoding)
+            yield number, _decoded(line, encoding, number)
         except ValueError as error:
             skip(Fault(file, f"line {number}", str(error), 1))
 
 
-def _decoded(line: bytes, encoding: str) -> str:
+def _decoded(line: bytes, encoding: str, number: int) -> str:
     try:
         return line.decode(encoding)
     except UnicodeDecodeError as error:
         called = encoding.upper() if encoding == "utf-8" else encoding
         said = f"invalid {called} at byte {error.start} of the line; wanted {called}"
-        if encoding == "utf-8" and (others := guessed(line)):
+        others = guessed(line) if encoding == "utf-8" else None
+        if others and (others != "utf-16" or number == 1):  # whose mark begins a file
             said += f", or the setting encoding: {others} (--encoding {others}), as which it can be read"
         raise ValueError(said) from error
 

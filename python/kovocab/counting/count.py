@@ -44,7 +44,7 @@ from kovocab.counting.word_counts import (
 from kovocab.errors import ArtefactError, CorpusError, UsageError, quantity
 from kovocab.machine.memory import bound
 from kovocab.machine.threads import threads_of
-from kovocab.ownership import check_apart
+from kovocab.ownership import check_apart, real
 from kovocab.progress import Form
 from kovocab.reading.documents import Corpus, fingerprint_of, local_files
 from kovocab.record import Record
@@ -212,7 +212,7 @@ def _check_report(out: str | Path, report: str | Path | None) -> None:
 
 def _forget(report: Path) -> None:
     """Remove what an earlier count left there, whose words are replaced; whatever else is there by now stays."""
-    report = report.resolve()  # of a link, what it points to
+    report = Path(real(report))  # of a link, what it points to
     if report.is_file() and report.stat().st_size and is_report(report):
         report.unlink()
 
@@ -377,7 +377,7 @@ class _Count:
         now = fingerprint_of(self._pass.identities, self._pass.reading)
         parts = [part for record in self._before for part in record["corpus"].get("parts") or [record["corpus"]]]
         corpus = {"parts": [*parts, now]}
-        if Path(out).resolve() not in {Path(path).resolve() for path in self._add_to}:  # else nothing of it is lost
+        if real(out) not in map(real, self._add_to):  # else nothing of it is lost
             check_replaced(out, corpus, self._loaded.digest)
         else:
             corpus = read_counted(out)["corpus"]

@@ -18,6 +18,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from secrets import compare_digest
+from types import FrameType
 from typing import Any
 
 import msgspec
@@ -31,7 +32,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kovocab.curating.session import Session
 from kovocab.errors import KovocabError, UsageError
-from kovocab.machine.stopping import exit_code, tell
+from kovocab.machine.stopping import Stopped, exit_code, tell
 
 HERE = Path(__file__).parent
 SHELL = {"/": "page.html"} | {f"/{path.name}": path.name for path in HERE.iterdir() if path.suffix in (".js", ".css")}
@@ -111,6 +112,16 @@ def application(session: Session, port: int, token: str) -> ASGIApp:
     return Guard(Starlette(routes=routes, exception_handlers=refusals), port, token)
 
 
+class _Server(uvicorn.Server):
+    """One that knows which signal asked it to end."""
+
+    heard: int | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.heard = sig
+        super().handle_exit(sig, frame)
+
+
 def serve(session: Session, port: int, *, open_: bool) -> None:
     """Print the address and serve until stopped.
 
@@ -132,7 +143,7 @@ def serve(session: Session, port: int, *, open_: bool) -> None:
         port, token = listening.getsockname()[1], secrets.token_urlsafe(24)
         address = f"http://{HOST}:{port}/#{token}"
         app = application(session, port, token)
-        server = uvicorn.Server(
+        server = _Server(
             uvicorn.Config(
                 app, log_level="warning", access_log=False, lifespan="off", server_header=False,
                 timeout_graceful_shutdown=1,
@@ -146,6 +157,8 @@ def serve(session: Session, port: int, *, open_: bool) -> None:
             threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
         try:
             server.run(sockets=[listening])
+            if server.heard is not None:  # which uvicorn asks again at its end, and what it ends may drop
+                raise Stopped(server.heard)
         except KeyboardInterrupt as stopped:
             session.close()
             if session.work.goes_on:  # in the engine, where a thread hears of no end, and Python would wait for it

@@ -169,7 +169,7 @@ def _check_curve(path: Path, made_from: Record, *, overwrite: bool) -> None:
     lines = path.read_text(encoding="utf-8", errors="replace").split("\n", 2)
     try:
         before = json.loads(lines[1].removeprefix("<!-- of ").removesuffix(" -->"))
-    except (ValueError, LookupError):  # of an earlier version
+    except (ValueError, LookupError, RecursionError):  # of an earlier version
         before = {}
     check_same(path, before if isinstance(before, dict) else {}, made_from, overwrite=False)
     if not is_marked(path, *_COMMENT):

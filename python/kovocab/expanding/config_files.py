@@ -103,7 +103,7 @@ def read_json(source: str | Path, name: str) -> dict[str, Any] | None:
     path = find_file(source, name)
     try:
         found = None if path is None else json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read: {error}") from error
     return found if isinstance(found, dict) else None
 

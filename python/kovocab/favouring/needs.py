@@ -48,7 +48,7 @@ def weights_of(bias: Bias, tokenizer: str, first: int, size: int) -> npt.NDArray
         said = json.loads(mark)
         ids, needs = table["id"].to_numpy(), table[NEED].cast(pl.Float64).to_numpy()
         of = said["tokenizer"]
-    except (OSError, pl.exceptions.PolarsError, LookupError, TypeError, ValueError) as error:
+    except (OSError, pl.exceptions.PolarsError, LookupError, TypeError, ValueError, RecursionError) as error:
         reason = str(error).partition("\n")[0]
         raise UsageError(f"{what}, which cannot be read ({reason}); wanted what `kovocab evaluate` wrote") from error
     if of != tokenizer or not np.array_equal(ids, np.arange(first, size)):

@@ -41,7 +41,7 @@ def weight_files(folder: str | Path) -> list[Path]:
         raise ModelError(f"{folder} has no weights; wanted {whole.name}, or several files and {index.name}")
     try:
         names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (LookupError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise ModelError(f"{index} is no index of weights: {error!r}; wanted a `weight_map`") from error
     return [folder / name for name in sorted(names)]
 

@@ -129,6 +129,8 @@ def transcoded(data: Iterator[bytes], encoding: str) -> Iterator[bytes]:
         except UnicodeDecodeError as error:
             yield error.object[: error.start].decode(encoding, "ignore").encode() if at == held else b""
             raise EOFError(f"invalid {encoding} at byte {at - held + error.start}; wanted {encoding}") from error
+        except UnicodeError as error:  # of UTF-16 alone, which may be in either order
+            raise EOFError(f"no byte-order mark at its beginning; wanted {encoding} with one") from error
         at += len(piece or b"")
         yield text.encode("utf-8", "replace")
 

@@ -71,7 +71,7 @@ def is_lines(data: Iterator[bytes]) -> tuple[bool, Iterator[bytes]]:
         return False, data
     try:
         json.loads(first)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False, data
     return True, data
 

@@ -74,7 +74,7 @@ def _is_unchanged(path: Path) -> bool:
 
 def _said_by(path: Path) -> Record:
     """What a report says that it is of; one of an earlier version says nothing."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         found = _OF.search(path.read_text(encoding="utf-8")[:2000])
         said = json.loads(unescape(found[1])) if found else {}
         return said if isinstance(said, dict) else {}

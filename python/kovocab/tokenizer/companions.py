@@ -83,7 +83,7 @@ def read_config(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_bytes())
     except OSError as error:
         raise TokenizerError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TokenizerError(f"{path} is not JSON and cannot be read: {error}") from error
     if not isinstance(found, dict):
         raise TokenizerError(f"{path} is not a {path.name}: wanted an object, got {type(found).__name__}")

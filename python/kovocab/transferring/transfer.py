@@ -21,7 +21,7 @@ from kovocab.expanding.row_counts import meaning, without_token
 from kovocab.exporting.export import fill_generation
 from kovocab.exporting.languages import Scripts
 from kovocab.exporting.metadata import check_licence, check_name, named_datasets, public_name, without_places
-from kovocab.ownership import identity
+from kovocab.ownership import identity, real
 from kovocab.record import RECORD, Record, check_block, check_files, expanded_of, read_record, write_record
 from kovocab.tokenizer.script import script_of
 from kovocab.transferring.card import transfer_card
@@ -111,9 +111,9 @@ def transfer(
 
 
 def _check_apart(**sources: str) -> None:
-    seen: dict[Path, str] = {}
+    seen: dict[str, str] = {}
     for setting, source in sources.items():
-        if (other := seen.setdefault(Path(source).resolve(), setting)) != setting:
+        if (other := seen.setdefault(real(source), setting)) != setting:
             raise UsageError(f"{setting} is {source}, which is {other} too; wanted three models")
 
 
