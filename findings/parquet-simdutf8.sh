@@ -15,13 +15,8 @@
 . "$(dirname "$0")/lib.sh"
 
 crate() { # NAME DEPENDENCY: a program that checks Korean as the crate does, and as the standard library does
-  mkdir -p "$1/src"
-  cat > "$1/Cargo.toml" <<TOML
-[package]
-name = "probe"
-version = "0.0.0"
-edition = "2021"
-[dependencies]
+  cargo new -q --vcs none --name probe "$1"
+  cat >> "$1/Cargo.toml" <<TOML
 parquet = { version = "=60.1.0", default-features = false, features = ["simdutf8"] }
 simdutf8 = { version = "=0.1.5", default-features = false, features = [$2] }
 TOML

@@ -112,7 +112,7 @@ def application(session: Session, port: int, token: str) -> ASGIApp:
     return Guard(Starlette(routes=routes, exception_handlers=refusals), port, token)
 
 
-class _Server(uvicorn.Server):
+class _Server(uvicorn.Server):  # type: ignore[misc]  # Any, as its stubs are not followed
     """One that knows which signal asked it to end."""
 
     heard: int | None = None
