@@ -12,11 +12,9 @@ from unittest.mock import MagicMock
 
 import polars as pl
 import pytest
-import uvicorn
 
 from curating.conftest import Served
 from kovocab.cli.main import main
-from kovocab.curating.server import serve as serving
 from kovocab.errors import CorpusError
 from kovocab.machine.stopping import Stopped
 from kovocab.refining.candidates import Decisions
@@ -128,6 +126,7 @@ class Slow:
 
 def test_what_waits_keeps_nobody_from_deciding(tmp_path: Path) -> None:
     """Forty pages wait for the curve, and the corpus is being read: what is decided is saved meanwhile."""
+    import uvicorn
 
     from kovocab.curating.decided import Decided
     from kovocab.curating.server import application
@@ -174,6 +173,10 @@ def test_it_ends_at_once_when_asked(serve) -> None:
 
 
 def test_a_signal_that_the_server_drops_ends_it_as_others_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    import uvicorn
+
+    from kovocab.curating import server
+
     def ended(self: uvicorn.Server, sockets: object) -> None:
         self.handle_exit(signal.SIGTERM, None)
 
@@ -181,7 +184,7 @@ def test_a_signal_that_the_server_drops_ends_it_as_others_do(monkeypatch: pytest
     session = MagicMock()
     session.work.goes_on = False
     with pytest.raises(Stopped) as stopped:
-        serving(session, 0, open_=False)
+        server.serve(session, 0, open_=False)
     assert stopped.value.number == signal.SIGTERM
 
 
