@@ -198,7 +198,7 @@ FULL = "--corpus a.txt --tokenizer t --out w"
         ("count --config nowhere.yaml", "nowhere.yaml"),
         ("count --config .", "Path is not a file"),
         ("count --config broken.yaml", "broken.yaml"),
-        ("count --config list.yaml", "list.yaml"),
+        ("count --config list.yaml", "--config list.yaml: no settings by their names"),
         ("count --config latin.yaml", "--config latin.yaml: 'utf-8' codec can't decode"),
         ("count --config type.yaml", 'key "threads"'),
         ("combine --out w --words []", "no word counts to combine"),
@@ -216,7 +216,9 @@ FULL = "--corpus a.txt --tokenizer t --out w"
         ("sample --out s.txt --language fr", "language is fr; wanted ko or en or mixed"),
         ("fit --rnu x", "--rnu"),
         ("fit --config {street}/fit.yaml --config key.yaml", "'corpsu'"),
-        ("fit --config broken.yaml", "kovocab fit --help"),
+        ("fit --config broken.yaml", "--config broken.yaml: Problems parsing"),
+        ("fit --config latin.yaml", "--config latin.yaml: 'utf-8' codec can't decode"),
+        ("plan --config deep.yaml", "--config deep.yaml: maximum recursion depth"),
         ("fit --model.model m", "sources"),
         ("validate --trainer.devces 2", "devces"),
     ],
@@ -233,6 +235,7 @@ def test_a_command_that_cannot_be_used_is_answered_with_2_and_a_line(
         "list": "- 1",
         "type": "corpus: a.txt\ntokenizer: t\nout: w\nthreads: many",
         "memory": "memory: 1000000",
+        "deep": "a: " + "[" * 990 + "]" * 990,
     }.items():
         Path(f"{name}.yaml").write_text(text + "\n")
     Path("latin.yaml").write_bytes(b"corpus: \xff\n")

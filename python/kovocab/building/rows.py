@@ -55,11 +55,24 @@ def read_rows(
         yield token, left, right
 
 
-def pieces_of(base: TokenizerJson | Reference, tokens: Sequence[str]) -> "pl.Series":
-    """The column `base_pieces` of a vocabulary, see `kovocab.tokenizer.tokenizer.base_pieces`."""
+def listed(
+    vocabulary: "pl.DataFrame", scaffolds: Sequence[str], base: TokenizerJson | Reference, target: TokenizerJson
+) -> "pl.DataFrame":
+    """The rows of a vocabulary, and then the scaffolds, which have no parts, as they are saved.
+
+    Columns `id: u32` in the target, `token`, `left`, `right` and `base_pieces: list[u32]`.
+    """
     import polars as pl
 
-    pieces = base_pieces(base, tokens)
+    rows = pl.concat([vocabulary, pl.DataFrame({"token": scaffolds}, {"token": pl.String})], how="diagonal")
+    tokens = rows["token"].to_list()
+    ids = pl.Series("id", [target.texts[token] for token in tokens], dtype=pl.UInt32)
+    return rows.select(ids, "token", "left", "right", _column(base_pieces(base, tokens)))
+
+
+def _column(pieces: Sequence[Sequence[int]]) -> "pl.Series":
+    import polars as pl
+
     # A list in a column is a column to Polars: 35,000 of them take it fifteen times as long as one of all ids.
     ids = pl.Series("base_pieces", [*chain.from_iterable(pieces)], dtype=pl.UInt32)
     rows = pl.select(row=pl.int_range(len(pieces)).repeat_by(pl.Series([*map(len, pieces)], dtype=pl.UInt32)).explode())

@@ -4,9 +4,10 @@ from argparse import ArgumentError
 from collections.abc import Callable
 from typing import Any, get_type_hints
 
-from jsonargparse import ActionConfigFile, ArgumentParser, set_parsing_settings  # type: ignore[attr-defined]
+from jsonargparse import ArgumentParser, set_parsing_settings
 
 from kovocab.errors import UsageError
+from kovocab.flags.config_file import ConfigFile
 from kovocab.flags.lists import as_written, is_flag, stray
 from kovocab.flags.messages import plain
 
@@ -49,7 +50,7 @@ def parser_of(verb: str, function: Callable[..., int | None]) -> ArgumentParser:
         default_env=False,
         allow_abbrev=False,  # else a misspelt --colum is --column
     )
-    parser.add_argument("-c", "--config", action=_Config, help="A YAML file of settings; later ones win.")
+    parser.add_argument("-c", "--config", action=ConfigFile, help="A YAML file of settings; later ones win.")
     parser.add_function_arguments(function, as_group=False, as_positional=False)
     return parser
 
@@ -74,13 +75,3 @@ def _epilog(verb: str, first: str | None) -> str:
     said = "Of a list several values follow the flag, up to the next one: --config a.yaml b.yaml."
     bare = f" What stands bare comes first: kovocab {verb} {first.upper()} --SETTING VALUE." if first else ""
     return said + bare
-
-
-class _Config(ActionConfigFile):
-    """Reads a file of settings; one that is not YAML is named, which jsonargparse does not."""
-
-    def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
-        try:
-            super().__call__(parser, cfg, values, option_string)  # type: ignore[no-untyped-call]
-        except (TypeError, ArgumentError, UnicodeDecodeError) as error:
-            raise ArgumentError(None, f"--config {values}: {error}") from error

@@ -14,7 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from kovocab.building.rows import pieces_of
+from kovocab.building.rows import listed
 from kovocab.building.target import build_target
 from kovocab.counting.tables import WordCounts, bytes_of, opened, tables
 from kovocab.errors import CycleError, quantity
@@ -128,14 +128,9 @@ def _result(begun: Begun, turned: Turned, settings: RefineSettings, decisions: D
     if plan.source == "ranks" and plan.why is not None:
         plan = made_plan(target, plan.why)
     before = recount.count_base()
-    ids = target.texts
     emitted = pl.concat([counts.by_row.filter(vocabulary.there), recount.emitted(scaffolds)])
-    frame = pl.concat([frame, pl.DataFrame({"token": scaffolds}, {"token": pl.String})], how="diagonal")
-    table = frame.with_columns(
-        emitted.alias("count"),
-        pl.Series("id", [ids[token] for token in frame["token"]], dtype=pl.UInt32),
-        pieces_of(begun.reference, frame["token"].to_list()),
-    ).select("id", "token", "left", "right", "count", "base_pieces")
+    table = listed(frame, scaffolds, begun.reference, target).with_columns(emitted.alias("count"))
+    table = table.select("id", "token", "left", "right", "count", "base_pieces")
     candidates = turned.fates.frame(begun.candidates, begun.seen)
     made_from = made_from_of(begun.counted, tokenizer, settings, decisions)
     rows: list[dict[str, Any]] = [asdict(row) for row in turned.rounds]

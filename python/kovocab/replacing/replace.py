@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from kovocab.building.rows import pieces_of
+from kovocab.building.rows import listed
 from kovocab.building.target import build_target
 from kovocab.corpus.faults import POLARS_ERRORS, first_line
 from kovocab.counting.tables import opened
@@ -215,25 +215,11 @@ def _result(
         "texts": [_told(cost, free, *by) for cost, by in zip(costs, emitted, strict=True)],
         **made_from,
     } | plan.record
-    table = _table(vocabulary, base, target, set(free), by_target)
+    table = listed(vocabulary.frame(), vocabulary.scaffolds, base, target)
+    table = table.with_columns(by_target.gather(table["id"]).alias("count"), pl.col("id").is_in(free).alias("new"))
+    table = table.select("id", "token", "left", "right", "count", "base_pieces", "new")
     texts = [cost.text for cost in costs]
     return Replaced(table, replaced, target, record, begun.base, begun.reference, appended, texts, begun.script)
-
-
-def _table(
-    vocabulary: Vocabulary, base: TokenizerJson, target: TokenizerJson, free: set[int], counts: pl.Series
-) -> pl.DataFrame:
-    """The table that refine leaves, of the target."""
-    scaffolds = pl.DataFrame({"token": vocabulary.scaffolds}, {"token": pl.String})
-    frame = pl.concat([vocabulary.frame(), scaffolds], how="diagonal")
-    tokens = frame["token"].to_list()
-    ids = [target.texts[token] for token in tokens]
-    return frame.with_columns(
-        pl.Series("id", ids, dtype=pl.UInt32),
-        counts.gather(ids).alias("count"),
-        pieces_of(base, tokens),
-        pl.Series("new", [i in free for i in ids], dtype=pl.Boolean),
-    ).select("id", "token", "left", "right", "count", "base_pieces", "new")
 
 
 def _told(cost: Cost, gone: list[int], base: pl.Series, appended: pl.Series, target: pl.Series) -> Record:

@@ -17,6 +17,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from kovocab.data.mix import Mixture
 from kovocab.errors import KovocabError, NotInstalled, UsageError
 from kovocab.evaluating.texts import BYTES
+from kovocab.flags.config_file import ConfigFile
 from kovocab.flags.lists import as_written, stray
 from kovocab.flags.messages import plain
 from kovocab.machine.gpus import GPUS, MFU
@@ -87,6 +88,12 @@ class Configuration(LightningCLI):
         except (ArgumentError, ValueError) as error:  # the second of a file that is no text, a seed out of range
             said = stray(str(error), verb, None) or plain(str(error), args)
             raise UsageError(f"{said} (see `kovocab {verb} --help`)") from error
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """Lightning's parser, but that it names a file of settings that it cannot read."""
+        parser = self.parser_class(**kwargs)
+        parser.add_argument("-c", "--config", action=ConfigFile, help="A YAML file of settings; later ones win.")
+        return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """What `fit` needs beside model, data and trainer; the other verbs read past it."""
