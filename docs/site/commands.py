@@ -57,7 +57,7 @@ class Verb(SphinxDirective):
         """The nodes."""
         verb = self.arguments[0]
         said = help_of(verb)
-        made: list[nodes.Node] = [nodes.paragraph(text=cli._summaries()[verb])]
+        made: list[nodes.Node] = [nodes.paragraph(text=cli.summaries()[verb])]
         for name, settings in settings_of(said):
             if name != "options":
                 made.append(nodes.rubric(text=name))
@@ -75,7 +75,7 @@ def _setting(flags: str, text: str) -> nodes.definition_list_item:
 def _fill(_: Sphinx, docname: str, source: list[str]) -> None:
     """A heading for each verb, and for each file."""
     if "<!-- verbs -->" in source[0]:
-        parts = [f"## {verb}\n\n```{{verb}} {verb}\n```" for verb in cli._summaries()]
+        parts = [f"## {verb}\n\n```{{verb}} {verb}\n```" for verb in cli.summaries()]
         source[0] = source[0].replace("<!-- verbs -->", "\n\n".join(parts))
     if "<!-- configs -->" in source[0]:
         files = sorted((ROOT / "configs").rglob("*.yaml"), key=lambda path: (len(path.parts), path))
@@ -89,7 +89,7 @@ def _head(_: Sphinx, _path: Path, docname: str, content: list[str]) -> None:
     """A heading for each paragraph of README that begins with a verb."""
 
     def headed(paragraph: re.Match[str]) -> str:
-        verbs = [verb for verb in re.findall(r"\*\*(\w+)\*\*", paragraph[0]) if verb in cli._summaries()]
+        verbs = [verb for verb in re.findall(r"\*\*(\w+)\*\*", paragraph[0]) if verb in cli.summaries()]
         return f"### {', '.join(verbs)}\n\n{paragraph[0]}" if verbs else paragraph[0]
 
     if docname == "street":

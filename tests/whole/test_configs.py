@@ -122,7 +122,7 @@ def test_a_preset_of_a_base_serves_every_verb(model, capsys):
 def test_a_preset_of_a_base_serves_every_verb_of_a_run(model, verb, capsys):
     files = ("configs/fit.yaml", str(CARDS), "configs/fit/1xgpu.yaml", "configs/stages/eeve.yaml", str(model))
     with pytest.raises(SystemExit) as end:
-        fit.main([verb, *own_parts(verb, [part for file in files for part in ("--config", file)], cli._summaries()),
+        fit.main([verb, *own_parts(verb, [part for file in files for part in ("--config", file)], cli.summaries()),
                   "--print_config"])  # fmt: skip
     assert end.value.code == 0
     whole, part = yaml.safe_load(capsys.readouterr().out), yaml.safe_load(model.read_text())["fit"]

@@ -137,7 +137,7 @@ def test_the_reference_has_every_public_name() -> None:
     assert set(kovocab.__all__) <= named
 
 
-@pytest.mark.parametrize("verb", cli._summaries())
+@pytest.mark.parametrize("verb", cli.summaries())
 def test_the_reference_has_every_setting_of_a_verb(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("sphinx", reason="pip install kovocab[docs]")
     skip_training(verb)

@@ -120,7 +120,7 @@ def test_it_names_all_that_is_public():
     python = README.split("## From Python")[1]
     assert [name for name in kovocab.__all__ if not re.search(rf"\b{name}\b", python)] == []
     verbs = README.split("## The verbs")[1].split("## From Python")[0]
-    assert [verb for verb in cli._summaries() if not re.search(rf"\*\*{verb}\*\*|`(kovocab )?{verb}\b", verbs)] == []
+    assert [verb for verb in cli.summaries() if not re.search(rf"\*\*{verb}\*\*|`(kovocab )?{verb}\b", verbs)] == []
 
 
 def test_its_proofs_are_there():

@@ -32,7 +32,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--help", "-h", action="help", help="the verbs")
     parser.add_argument("--version", action="version", help="the version")
     verbs = parser.add_subparsers()
-    for verb, summary in main._summaries().items():
+    for verb, summary in main.summaries().items():
         of_verb = verbs.add_parser(verb, help=_plain(summary), description=_plain(summary), add_help=False)
         of_verb.add_argument("--help", "-h", action="help", help="the settings")
         _takes_files(of_verb.add_argument("--config", "-c", help="files of settings"))

@@ -108,7 +108,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _run(args: list[str]) -> int:
     if not args:
-        raise UsageError(f"wanted a verb, one of {', '.join(_summaries())} (see `kovocab --help`)")
+        raise UsageError(f"wanted a verb, one of {', '.join(summaries())} (see `kovocab --help`)")
     verb = args[0]
     if verb in ("-h", "--help"):
         print(_help())
@@ -118,12 +118,12 @@ def _run(args: list[str]) -> int:
 
         print(version("kovocab"))
         return 0
-    if verb not in _summaries():
-        raise UsageError(f"there is no such verb; wanted one of {', '.join(_summaries())}")
+    if verb not in summaries():
+        raise UsageError(f"there is no such verb; wanted one of {', '.join(summaries())}")
     given = configs_apart(args[1:])
     try:
         with training_installed():
-            return _run_verb(verb, own_parts(verb, given, _summaries()))
+            return _run_verb(verb, own_parts(verb, given, summaries()))
     except UsageError as error:
         unknown = _UNKNOWN.match(str(error))
         path = place_of(unknown[1] or unknown[2], verb, given) if unknown else None
@@ -156,7 +156,7 @@ def _line(error: BaseException) -> str:
     return " ".join(line.strip() for line in str(error).splitlines()).strip()
 
 
-def _summaries() -> dict[str, str]:
+def summaries() -> dict[str, str]:
     """The verbs, each with what it does, in the order of the street."""
     summaries = {verb: _summary(function) for verb, function in VERBS.items()} | TRAINING
     return {verb: summaries[verb] for verb in [*STREET, *(verb for verb in summaries if verb not in STREET)]}
@@ -167,7 +167,7 @@ def _summary(function: Callable[..., int | None]) -> str:
 
 
 def _help() -> str:
-    lines = "\n".join(f"  {verb:<11} {summary}" for verb, summary in _summaries().items())
+    lines = "\n".join(f"  {verb:<11} {summary}" for verb, summary in summaries().items())
     return (
         "usage: kovocab VERB [--config FILE.yaml] [--SETTING VALUE ...]\n\n"
         "Adapt an English language model to Korean by vocabulary expansion, in the order of the street:\n\n"
