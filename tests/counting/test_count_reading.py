@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from kovocab.cli.main import main
-from kovocab.counting.count import count, count_to, count_words
+from kovocab.counting.count import combine_to, count, count_to, count_words
 from kovocab.counting.word_counts import load_counted
 from kovocab.errors import ArtefactError, UsageError
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
@@ -103,6 +103,39 @@ def test_what_macos_leaves_is_counted_as_syllables(
     caplog.clear()
     assert main([*line[:-1], f"{tmp_path}/v", "--add_to", f"{tmp_path}/w"]) == 0
     assert "was counted with normalize nfc, and is added to words of normalize none" in caplog.text
+
+
+def test_files_that_are_counted_twice_are_told(
+    tmp_path: Path, base_file: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By what is in them, wherever they lie; other columns of a file, and empty files, are not the same text."""
+    monkeypatch.chdir(tmp_path)
+    Path("a.jsonl").write_text('{"ko": "가", "en": "a"}\n')
+    Path("b.jsonl").write_text('{"ko": "나", "en": "b"}\n')
+    Path("none.jsonl").write_text("")
+    Path("day").mkdir()
+    for name in ("a.jsonl", "none.jsonl"):
+        Path("day", name).write_bytes(Path(name).read_bytes())
+    count_to("a", ["a.jsonl", "none.jsonl"], base_file, column="ko")
+    count_to("b", ["b.jsonl", "day/none.jsonl"], base_file, column="ko", add_to="a")
+    count_to("en", ["a.jsonl", "b.jsonl"], base_file, column="en", add_to="b")
+    assert "twice" not in caplog.text
+    twice = "a.jsonl, in b too: words are counted twice"
+    count_to("c", "day", base_file, column="ko", add_to="b")
+    assert twice in caplog.text
+    caplog.clear()
+    combine_to("d", ["b", "en"])
+    assert "a.jsonl and 1 more file, in b too: words are counted twice" in caplog.text
+    caplog.clear()
+    count_to("a", ["a.jsonl", "none.jsonl"], base_file, column="ko", add_to="a")  # the same command once more
+    assert "a.jsonl, in a too: words are counted twice" in caplog.text
+    assert load_counted("a").words["count"].to_list() == [2]
+
+
+def test_an_address_is_a_cluster_s(tmp_path: Path, base_file: Path) -> None:
+    (tmp_path / "a.txt").write_text("가\n")
+    with pytest.raises(UsageError, match="address is auto, and the engine local counts on this machine"):
+        count_to(tmp_path / "w", tmp_path / "a.txt", base_file, address="auto")
 
 
 @pytest.mark.parametrize("setting", [["--encoding", "latin-1"], ["--normalize", "nfkd"], ["--column", "a..b"]])

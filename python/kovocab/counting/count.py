@@ -39,6 +39,7 @@ from kovocab.counting.word_counts import (
     read_counted,
     tables_of,
     tell_normalized,
+    tell_twice,
     write_words,
 )
 from kovocab.errors import ArtefactError, CorpusError, UsageError, quantity
@@ -286,6 +287,7 @@ def combine_to(
     if not overwrite:
         check_replaced(out, combined(parts)["corpus"], parts[0]["tokenizer"])
     tell_normalized(paths, parts, (normalized_as(parts[0]["corpus"]) or [None])[0])
+    tell_twice(paths, [part["corpus"] for part in parts])
     with scratch_beside(out) as folder, Tally(threads_of(None), bound(memory), folder) as tally, _no_overflow():
         _add_files(tally, paths)
         distinct, total, tables = tally.finish()
@@ -317,6 +319,10 @@ class _Count:
         if engine not in ("local", "ray"):
             raise UsageError(f"engine is {engine!r}; wanted local or ray")
         check_fingerprint("fingerprint", fingerprint)
+        if address is not None and engine != "ray":
+            raise UsageError(
+                f"address is {address}, and the engine {engine} counts on this machine; wanted the engine ray"
+            )
         if engine == "ray":
             if reading.deduplicate:
                 raise UsageError("deduplicate is true, and the engine ray counts apart; wanted the engine local")
@@ -335,6 +341,8 @@ class _Count:
         check_same_cut(self._add_to, self._before, self._made_for, loaded.name)
         tell_normalized(self._add_to, self._before, reading.normalize)
         self._pass = Pass(corpus, reading, threads, on_error == "skip", form, fingerprint)
+        now = fingerprint_of(self._pass.identities, reading)
+        tell_twice([*self._add_to, "the corpus"], [*(record["corpus"] for record in self._before), now])
         self._pass.limit(limit // 2)
         self._kept: Kept | None = None
         self._scratch: Path | None = None

@@ -216,6 +216,29 @@ def tell_normalized(paths: Sequence[str | Path], parts: Sequence[Record], wanted
             )
 
 
+def tell_twice(places: Sequence[str | Path], corpora: Sequence[Record]) -> None:
+    """Say which files are in two of several corpora, read in the same way: their words are counted twice."""
+    seen: dict[bytes, str | Path] = {}
+    for place, corpus in zip(places, corpora, strict=True):
+        names = {
+            _content(part, file): str(file["name"])
+            for part in corpus.get("parts") or [corpus]
+            for file in part.get("files", ())
+            if file["bytes"]
+        }
+        if again := [key for key in names if key in seen]:
+            others = f" and {quantity(len(again) - 1, 'more file')}" if len(again) > 1 else ""
+            log.warning("%s%s, in %s too: words are counted twice", names[again[0]], others, seen[again[0]])
+        seen |= dict.fromkeys(names, place)
+
+
+def _content(part: Record, file: Record) -> bytes:
+    """What identifies what a file holds, wherever it lies; of a remote one without a hash its name does, too."""
+    read = {name: value for name, value in part.items() if name not in ("files", "bytes")}
+    digest = file.get("contents") or file.get("blake2b")
+    return as_json(read | {"file": [file["bytes"], digest] if digest else file})
+
+
 def combined(parts: Sequence[Record]) -> Record:
     """What the counts of several corpora were made from, by their records."""
     read: list[Record] = []  # flat: what is added to every day would be nested a year deep
