@@ -7,11 +7,29 @@ puts a noun to a number, for errors and whatever else people are told.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from numbers import Integral
 
 
 def quantity(count: int, noun: str, nouns: str | None = None) -> str:
     """A number with its noun, as people are told: "1 fault", "2,000 faults"; `nouns` is the plural that has no s."""
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+
+
+def whole(name: str, value: object, least: int = 1, most: int = (1 << 64) - 1) -> int:
+    """A setting that is a whole number, numpy's too, of a range; of 64 bits, as counts are, where nothing else is said.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise UsageError(f"{name} is {value!r}; wanted a whole number")
+    number = int(value)
+    if not least <= number <= most:
+        wanted = f"{least:,} to {most:,}"
+        if most == (1 << 64) - 1:
+            wanted = f"{least:,} or more" if number < least else "less than 2^64"
+        raise UsageError(f"{name} is {number}; wanted {wanted}")
+    return number
 
 
 class KovocabError(Exception):

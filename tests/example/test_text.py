@@ -62,7 +62,7 @@ def test_limits() -> None:
     assert len(list(islice(sample_documents(), 1000))) == 1000
     with pytest.raises(UsageError, match="language is 'fr'"):
         next(sample_documents(language="fr"))  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="limits of 0 or more"):
+    with pytest.raises(UsageError, match="wanted 0 or more"):
         next(sample_documents(-1))
 
 

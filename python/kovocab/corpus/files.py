@@ -61,6 +61,8 @@ def files(corpus: str | Path | Sequence[str | Path]) -> list[File]:
     for item in [corpus] if isinstance(corpus, str | Path) else corpus:
         if not isinstance(item, str | Path):
             raise UsageError(f"a corpus in a list holds {item!r}; wanted paths, URLs, folders or globs")
+        if item == "":
+            raise UsageError("a path of the corpus is empty; wanted a file, folder, glob or URL")
         for path in _expand(item):
             if path.name == "dataset_dict.json":
                 raise _several_splits(PurePath(str(path)), [])

@@ -51,6 +51,10 @@ class Reading:
             raise UsageError(f"encoding is {self.encoding!r}; wanted {', '.join(ENCODINGS[:-1])} or {ENCODINGS[-1]}")
         if self.normalize not in (None, "nfc"):
             raise UsageError(f"normalize is {self.normalize!r}; wanted nfc, or nothing")
+        if not isinstance(self.column, str):
+            raise UsageError(f"column is {self.column!r}; wanted a name, or a path such as document[].paragraph[].form")
+        if not isinstance(self.template, str | Sequence | None):
+            raise UsageError(f"template is {self.template!r}; wanted text such as '{{en}} = {{ko}}', or a list of such")
         if self.template is not None and not isinstance(self.template, str):
             object.__setattr__(self, "template", tuple(self.template))
         if self.templates is not None and self.column != "text":

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from kovocab.counting.word_counts import WORDS, Counted, check_words, of_frame, read_counted, tables_of
-from kovocab.errors import CorpusError
+from kovocab.errors import CorpusError, UsageError
 from kovocab.machine.memory import bound
 from kovocab.record import Record
 
@@ -85,6 +85,8 @@ def opened(
         check_words(words.words)
     if isinstance(words, WordCounts):
         return words
+    if not isinstance(words, str | Path):
+        raise UsageError(f"words are of type {type(words).__name__}; wanted what count left: words, or their file")
     most = bound(memory) // 4 // files
     record, written = read_counted(words), _written(Path(words))
     left, held = most - record["distinct_words"] * _WORD, [pl.DataFrame(schema=WORDS)]

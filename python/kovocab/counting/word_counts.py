@@ -122,6 +122,8 @@ def check_words(words: pl.DataFrame) -> pl.DataFrame:
     Raises:
         UsageError: they are not; says what they are, or which row is null.
     """
+    if not isinstance(words, pl.DataFrame):
+        raise UsageError(f"word counts are of type {type(words).__name__}; wanted a Polars frame, {dict(WORDS)}")
     if words.schema != WORDS:
         raise UsageError(f"word counts have the columns {dict(words.schema)}; wanted {dict(WORDS)}")
     if sum(words.null_count().row(0)):

@@ -21,7 +21,7 @@ from typing import Literal
 import polars as pl
 
 from kovocab.artefact import check_file, new_file
-from kovocab.errors import ArtefactError, UsageError
+from kovocab.errors import ArtefactError, UsageError, whole
 from kovocab.example.english import english_sentences
 from kovocab.example.korean import korean_sentences
 
@@ -46,10 +46,9 @@ def sample_documents(
         Documents, in NFC, with a newline between paragraphs.
 
     Raises:
-        UsageError: `language` is none of the three, or a limit is negative.
+        UsageError: `language` is none of the three, or a limit is no whole number, or negative.
     """
-    if min(bytes_ or 0, documents or 0) < 0:
-        raise UsageError(f"bytes_ is {bytes_} and documents is {documents}; wanted limits of 0 or more")
+    _check_limits(bytes_, documents)
     made = size = 0
     for index in count():
         for document in sample_batch(index, seed=seed, language=language):
@@ -93,6 +92,7 @@ def write_sample(
     """
     if bytes_ is None and documents is None:
         raise UsageError("a sample without an end cannot be written; wanted bytes_ or documents")
+    _check_limits(bytes_, documents)
     made = sample_documents(bytes_, documents, seed=seed, language=language)
     suffix = Path(path).suffix
     if suffix not in (".txt", ".jsonl", ".parquet"):
@@ -105,6 +105,12 @@ def write_sample(
         # A text has no mark of whose it is: one that is there is ours if it is the same.
         if path.exists() and path.stat().st_size and not cmp(beside, path, shallow=False):
             raise ArtefactError(f"{path} is there and is not this sample; choose another name, or remove it")
+
+
+def _check_limits(bytes_: int | None, documents: int | None) -> None:
+    for name, limit in {"bytes_": bytes_, "documents": documents}.items():
+        if limit is not None:
+            whole(name, limit, 0)
 
 
 def _check_room(path: Path, bytes_: int | None) -> None:

@@ -2,7 +2,7 @@
 
 import os
 
-from kovocab.errors import UsageError
+from kovocab.errors import whole
 
 _MOST_THREADS = 1024  # each has words of its own
 
@@ -11,10 +11,8 @@ def threads_of(threads: int | None) -> int:
     """How many threads to work in: `threads`, or one a processor when None.
 
     Raises:
-        UsageError: `threads` is less than 1, or more than 1,024.
+        UsageError: `threads` is no whole number from 1 to 1,024.
     """
     if threads is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not 1 <= threads <= _MOST_THREADS:
-        raise UsageError(f"threads is {threads}; wanted 1 to {_MOST_THREADS:,}")
-    return threads
+    return whole("threads", threads, 1, _MOST_THREADS)

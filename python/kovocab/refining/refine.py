@@ -17,7 +17,7 @@ import polars as pl
 from kovocab.building.rows import listed
 from kovocab.building.target import build_target
 from kovocab.counting.tables import WordCounts, bytes_of, opened, tables
-from kovocab.errors import CycleError, quantity
+from kovocab.errors import CycleError, UsageError, quantity
 from kovocab.record import Record
 from kovocab.refining.base_folder import made_plan
 from kovocab.refining.candidates import Decisions, Vocabulary
@@ -56,9 +56,11 @@ def refine(
         TokenizerError: the base is of another kind.
         CycleError: an earlier vocabulary came back; names the rounds.
     """
-    settings = settings or RefineSettings()
+    settings, decisions = settings or RefineSettings(), decisions or Decisions()
+    if not isinstance(settings, RefineSettings) or not isinstance(decisions, Decisions):
+        raise UsageError(f"settings are {settings!r} and decisions {decisions!r}; wanted RefineSettings and Decisions")
     begun = Begun.of(opened(words, memory), base, settings, memory=memory)
-    return refine_from(begun, begun.recount(), settings, decisions or Decisions())
+    return refine_from(begun, begun.recount(), settings, decisions)
 
 
 def refine_from(begun: Begun, recount: Recount, settings: RefineSettings, decisions: Decisions) -> Refined:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from kovocab.errors import UsageError
+from kovocab.errors import UsageError, whole
 from kovocab.tokenizer.script import script_names
 
 Why = Literal["dropped by decision", "below min_count", "a part of it went", "beyond max_new_tokens"]
@@ -52,8 +52,8 @@ class RefineSettings:
         """Refuse what no run could use."""
         for name in ("min_count", "min_syllable_count", "intermediate_vocab_size", "max_new_tokens"):
             value = getattr(self, name)
-            if value is not None and not 1 <= value < 1 << 64:  # counts are 64 bits wide
-                raise UsageError(f"{name} is {value}; wanted {'1 or more' if value < 1 else 'less than 2^64'}")
+            if value is not None or name != "max_new_tokens":
+                object.__setattr__(self, name, whole(name, value))
         if not isinstance(self.script, str):  # `--script+ Hangul` adds to the default
             object.__setattr__(self, "script", script_names(self.script))
         kinds = {"prune": ("threshold", "leaf"), "candidates": ("intermediate", "continued")}

@@ -2,8 +2,9 @@
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
-from kovocab.errors import UsageError
+from kovocab.errors import UsageError, whole
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class ReplaceSettings:
 
     def __post_init__(self) -> None:
         """Refuse what no run could use."""
-        if not (math.isfinite(self.max_english_loss) and self.max_english_loss >= 0):
-            raise UsageError(f"max_english_loss is {self.max_english_loss}; wanted a share from 0 on, 0.01 say")
-        if self.max_new_tokens is not None and self.max_new_tokens < 1:
-            raise UsageError(f"max_new_tokens is {self.max_new_tokens}; wanted 1 or more")
+        loss = self.max_english_loss
+        if not (isinstance(loss, Real) and math.isfinite(loss) and loss >= 0):
+            raise UsageError(f"max_english_loss is {loss!r}; wanted a share from 0 on, 0.01 say")
+        if self.max_new_tokens is not None:
+            object.__setattr__(self, "max_new_tokens", whole("max_new_tokens", self.max_new_tokens))
