@@ -265,6 +265,10 @@ fn added(tokens: Vec<AddedToken>, style: &Style) -> Result<Vec<Added>> {
         if *normalized && (*lstrip || *rstrip) {
             return Err(refuse(format!("its added token {content:?} is normalised and strips white space")));
         }
+        // One that stands behind another stands in what that one stripped, and `tokenizers` then gives text twice.
+        if *lstrip && *rstrip && content.trim().is_empty() {
+            return Err(refuse(format!("its added token {content:?} is white space, and strips it on both sides")));
+        }
     }
     let added = |AddedToken { id, content, lstrip, rstrip, normalized, special, .. }| Added {
         id,

@@ -154,6 +154,7 @@ def test_phi2s_runs_of_spaces_are_found_before_the_text_is_cut(data: Path) -> No
         ({"pre_tokenizer": split_by(steps=({"type": "Punctuation", "behavior": "Isolated"},))}, "does not read"),
         ({"normalizer": {"type": "NFKC"}}, "its normaliser is not NFC"),
         ({"added_tokens": [added("나무", 300, single_word=True)]}, "found as a single word only"),
+        ({"added_tokens": [added(" ", 300, lstrip=True, rstrip=True)]}, "white space, and strips it on both sides"),
         ({"normalizer": {"type": "NFC"}, "added_tokens": [added("가", 300)]}, "what NFC makes of other text"),
         (
             {
