@@ -8,6 +8,7 @@ use crate::bpe::encode::Scratch;
 use crate::bpe::model::{NONE, Pairs};
 use crate::error::{Error, Result};
 use crate::learning::bounds::Bounds;
+use crate::learning::kept::Kept;
 use crate::learning::merges::{Merges, Pair, at_once};
 use crate::learning::pieces::{Pieces, Table, hash};
 use crate::learning::runs::{Characters, Runs};
@@ -54,8 +55,8 @@ enum Pass {
     Begin,
     /// How often each character is seen.
     Characters(Vec<Characters>),
-    /// How often each pair is seen at most, and each symbol.
-    Pairs(Vec<(Bounds, Vec<u64>)>),
+    /// How often each pair is seen at most, and each symbol; the words are kept, where that is still possible.
+    Pairs(Vec<(Bounds, Vec<u64>)>, Option<Vec<Kept>>),
     /// What is left of words cut at the pairs that are seen less often than so; `most` is as high as that may rise.
     Pieces {
         tables: Vec<Table>,
@@ -78,6 +79,8 @@ pub struct Learner {
     merges: Vec<(Pair, u32)>,
     /// All pairs that are seen so often are merged.
     merged_from: u64,
+    /// The words, some for each thread, if they fit in half the memory.
+    kept: Option<Vec<Kept>>,
 }
 
 /// From text to symbols: the id of each code point, and the merges that there are.
@@ -101,6 +104,7 @@ impl Learner {
             learned: vec![],
             merges: vec![],
             merged_from: u64::MAX,
+            kept: None,
         }
     }
 
@@ -109,22 +113,70 @@ impl Learner {
     /// # Errors
     /// If the counts of one character together pass 2^63 - 1, or there are 2^21 tokens.
     pub fn again(&mut self) -> Result<bool> {
+        self.next()?;
+        while self.feed_kept()? {
+            self.next()?;
+        }
+        Ok(!matches!(self.pass, Pass::End))
+    }
+
+    fn next(&mut self) -> Result<()> {
         self.pass = match mem::replace(&mut self.pass, Pass::End) {
             Pass::Begin => Pass::Characters((0..self.settings.threads).map(|_| Characters::new()).collect()),
             Pass::Characters(parts) => {
                 self.alphabet(Characters::sum(&parts)?);
                 self.begin_with()?;
-                self.pairs()
+                self.pairs(Some((0..self.settings.threads).map(|_| Kept::default()).collect()))
             }
-            Pass::Pairs(parts) => self.cut(parts),
+            Pass::Pairs(parts, kept) => {
+                self.kept = self.kept.take().or(kept);
+                self.cut(parts)
+            }
             Pass::Pieces { tables, least, .. } => {
                 self.merge(tables, least)?;
                 let over = self.tokens.len() >= self.settings.vocab_size || least <= self.settings.min_count.max(1);
-                if over { Pass::End } else { self.pairs() }
+                if over { Pass::End } else { self.pairs(None) }
             }
             Pass::End => Pass::End,
         };
-        Ok(!matches!(self.pass, Pass::End))
+        Ok(())
+    }
+
+    /// Take all words from those that are kept; false where they are not, or are not wanted.
+    fn feed_kept(&mut self) -> Result<bool> {
+        let Self { settings, pass, coding, kept, .. } = self;
+        let Some(kept) = kept else { return Ok(false) };
+        match pass {
+            Pass::Pairs(parts, _) => {
+                let mut work: Vec<_> = parts.iter_mut().zip(kept).collect();
+                at_once(&mut work, |_, ((bounds, _), kept)| {
+                    let mut scratch = Scratch::default();
+                    kept.each(|symbols, count| {
+                        mem::swap(symbols, &mut scratch.ids);
+                        scratch.merge(&coding.pairs, &coding.merged);
+                        mem::swap(symbols, &mut scratch.ids);
+                        symbols.windows(2).for_each(|pair| bounds.add(pair[0], pair[1], count));
+                    });
+                });
+            }
+            Pass::Pieces { tables, bounds, least, most } => {
+                let memory = settings.memory.saturating_sub(kept.iter().map(Kept::memory).sum());
+                for chunk in 0.. {
+                    let found = at_once(kept, |_, kept| {
+                        let mut cut = Cut::new(bounds, *least, tables.len());
+                        kept.of_chunk(chunk, |symbols, count| cut.add(symbols, count)).then_some(cut.found)
+                    });
+                    let found: Vec<_> = found.into_iter().flatten().collect();
+                    if found.is_empty() {
+                        break;
+                    }
+                    keep(tables, &found)?;
+                    rise(tables, bounds, (least, *most), memory)?;
+                }
+            }
+            Pass::Begin | Pass::Characters(_) | Pass::End => return Ok(false),
+        }
+        Ok(true)
     }
 
     /// Take some of the words, with their counts.
@@ -140,16 +192,23 @@ impl Learner {
                 let mut work: Vec<_> = parts.iter_mut().zip(words.chunks(share)).collect();
                 at_once(&mut work, |_, (part, words)| part.add(runs, words)).into_iter().collect()
             }
-            Pass::Pairs(parts) => {
-                let mut work: Vec<_> = parts.iter_mut().zip(words.chunks(share)).collect();
-                at_once(&mut work, |_, ((bounds, seen), words)| {
+            Pass::Pairs(parts, kept) => {
+                let keeping = kept.iter_mut().flatten().map(Some).chain(std::iter::repeat_with(|| None));
+                let mut work: Vec<_> = parts.iter_mut().zip(keeping).zip(words.chunks(share)).collect();
+                at_once(&mut work, |_, (((bounds, seen), kept), words)| {
                     coding.each(runs, words, |symbols, count| {
                         symbols.windows(2).for_each(|pair| bounds.add(pair[0], pair[1], count));
                         for &symbol in symbols {
                             seen[symbol as usize] += count;
                         }
+                        if let Some(kept) = kept {
+                            kept.add(symbols, count);
+                        }
                     });
                 });
+                if kept.iter().flatten().map(Kept::memory).sum::<usize>() > settings.memory / 2 {
+                    *kept = None;
+                }
                 Ok(())
             }
             Pass::Pieces { tables, bounds, least, most } => {
@@ -161,10 +220,7 @@ impl Learner {
                         cut.found
                     });
                     keep(tables, &found)?;
-                    while *least < *most && tables.iter().map(Table::memory).sum::<usize>() > settings.memory {
-                        *least = (*least + least.div_ceil(2)).min(*most);
-                        cut_again(tables, bounds, *least)?;
-                    }
+                    rise(tables, bounds, (least, *most), settings.memory)?;
                 }
                 Ok(())
             }
@@ -219,7 +275,7 @@ impl Learner {
 
     /// Ask for the words, to see what pairs there are when all merges are done.
     #[allow(clippy::cast_possible_truncation)] // there are less than 2^21 merges
-    fn pairs(&mut self) -> Pass {
+    fn pairs(&mut self, kept: Option<Vec<Kept>>) -> Pass {
         self.coding.pairs = Pairs::with_capacity(self.merges.len());
         for (&((left, right), _), rank) in self.merges.iter().zip(0_u32..) {
             self.coding.pairs.insert(left, right, rank);
@@ -230,9 +286,9 @@ impl Learner {
         } else {
             (self.settings.memory / self.settings.threads / 64).max(1).ilog2().max(BITS)
         };
-        let bits = ((self.words + 1).ilog2() + 3).min(most);
+        let bits = ((self.words + 1).ilog2() + 1).min(most);
         let part = || (Bounds::new(bits), vec![0; self.tokens.len()]);
-        Pass::Pairs((0..self.settings.threads).map(|_| part()).collect())
+        Pass::Pairs((0..self.settings.threads).map(|_| part()).collect(), kept)
     }
 
     /// Ask for the words, cut where they can be.
@@ -331,6 +387,15 @@ impl<'a> Cut<'a> {
             }
         }
     }
+}
+
+/// Cut again at a higher count, as long as `tables` take more than `memory` and it is less than the highest.
+fn rise(tables: &mut [Table], bounds: &Bounds, (least, most): (&mut u64, u64), memory: usize) -> Result<()> {
+    while *least < most && tables.iter().map(Table::memory).sum::<usize>() > memory {
+        *least = (*least + least.div_ceil(2)).min(most);
+        cut_again(tables, bounds, *least)?;
+    }
+    Ok(())
 }
 
 /// Cut the pieces of `tables` where no pair reaches `least`, some at a time, so that they are not in memory twice.

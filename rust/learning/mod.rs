@@ -22,10 +22,12 @@
 //! are equal become one, and those of one symbol go ([`pieces`]). Of pairs' counts an upper bound is enough to cut by:
 //! sums by hash ([`bounds`]), in memory that does not grow. What merges `k` times or more in the pieces is what
 //! does in the words ([`merges`]). Where that is not enough tokens, words are read again with the merges that there are,
-//! and cut at a lower `k`; where memory is short, `k` rises until the pieces fit ([`learner`]). `runs` are the parts of a word that tokens may be made of; `tests`
-//! hold all of it to the definition.
+//! and cut at a lower `k`; where memory is short, `k` rises until the pieces fit ([`learner`]). Words that fit in half the memory are
+//! read twice, and then stand there as symbols, merged further each time ([`kept`]). `runs` are the parts of a word that tokens may
+//! be made of; `tests` hold all of it to the definition.
 
 mod bounds;
+mod kept;
 pub mod learner;
 mod merges;
 mod pieces;

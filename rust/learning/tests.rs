@@ -93,12 +93,15 @@ fn words() -> impl Strategy<Value = BTreeMap<String, u64>> {
     prop::collection::btree_map(words, counts, 1..30)
 }
 
+/// None and next to none, some that words fit in half of or pieces do not fit beside them, and plenty.
+const MEMORY: &[usize] = &[0, 200, 1_000, 2_000, 4_000, 1 << 30];
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn merges_as_counting_anew_does_with_any_memory_and_threads(
-        words in words(), size in 1usize..60, min_count in 0u64..4, memory in prop::sample::select(vec![0, 200, 1 << 30]),
+        words in words(), size in 1usize..60, min_count in 0u64..4, memory in prop::sample::select(MEMORY),
         threads in 1usize..4, first in prop::collection::vec("[ab]{1,4}|[가나다]{2,3}", 0..5),
     ) {
         let words: Vec<(&str, u64)> = words.iter().map(|(word, count)| (word.as_str(), *count)).collect();
@@ -152,10 +155,28 @@ fn counts_past_32_bits() {
 
 #[test]
 fn words_that_were_not_there_the_first_time_are_no_panic() {
-    let mut learner = Learner::new(settings(9));
+    let mut learner = Learner::new(Settings { memory: 0, ..settings(9) });
     for words in [[("가나", 3)], [("가나", 3)], [("가라", 5)]] {
         assert!(learner.again().unwrap());
         learner.feed(&words).unwrap();
     }
     assert!(!learner.again().unwrap());
+}
+
+#[test]
+fn words_that_fit_in_memory_are_read_twice() {
+    let reads = |memory| {
+        let mut learner = Learner::new(Settings { memory, ..settings(9) });
+        let mut reads = 0;
+        while learner.again().unwrap() {
+            learner.feed(&[("가나다", 3), ("나다", 2)]).unwrap();
+            reads += 1;
+        }
+        (reads, learner.learned().to_vec())
+    };
+    let (twice, learned) = reads(1 << 30);
+    let (more, same) = reads(0);
+    assert_eq!((twice, learned.len()), (2, 5));
+    assert!(more > 2);
+    assert_eq!(learned, same);
 }

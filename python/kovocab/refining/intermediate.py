@@ -179,8 +179,8 @@ def train(
 
     Args:
         words: `word: str, count: u64`; merges stay inside a word. A lazy frame, of a file say, is read piece by
-            piece, three times or more, and is never in memory as a whole; nor are tables that can be gone through as
-            often.
+            piece: twice, where the words fit in half the memory as symbols, else three times or more. So are tables
+            that can be gone through as often.
         vocab_size: Tokens to reach, characters included. All characters are kept even where they are more.
         min_count: Stop at the first pair seen less often.
         first: Tokens to begin with, of which `vocab_size` counts those that can be made: each is merged from the two
