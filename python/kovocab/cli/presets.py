@@ -14,7 +14,6 @@ from typing import Any
 import yaml
 
 from kovocab.errors import UsageError
-from kovocab.forms import short
 from kovocab.run.stage_plan import TRAINING
 
 _FLAGS = ("--config", "-c")
@@ -47,6 +46,8 @@ def own_parts(verb: str, args: list[str], verbs: Collection[str]) -> list[str]:
         path = arg if is_path else inline
         if not isinstance(preset.get(name), dict):
             parts = f"has parts for {', '.join(preset)} and none for {name}"
+            from kovocab.forms import short
+
             said = f": {name} is {short(preset[name])}" if name in preset else f" {parts}"
             raise UsageError(f"--config {path}{said}; wanted {name}: {{SETTING: VALUE}}")
         part = json.dumps(preset[name])

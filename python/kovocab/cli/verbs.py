@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kovocab.errors import NotInstalled, UsageError, quantity
-from kovocab.evaluating.texts import BYTES
+from kovocab.evaluating.settings import BYTES
 from kovocab.machine.garbage import seldom_collected
 from kovocab.refining.settings import RefineSettings
 from kovocab.replacing.settings import ReplaceSettings

@@ -10,5 +10,6 @@ windows     a document as windows of one context
 evaluation  evaluation.json, and its tables
 form        which keys it has, of which types
 places      where a run's model and token files are
+settings    how many bytes, where nobody says
 compared    a text in the tokens of base and target, side by side
 """

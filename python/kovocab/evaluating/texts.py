@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kovocab.errors import ArtefactError, CorpusError, UsageError
+from kovocab.evaluating.settings import BYTES
 from kovocab.ownership import identity
 from kovocab.record import RECORD, read_record
 from kovocab.tokenizer.script import WORD
 
 if TYPE_CHECKING:
     import polars as pl
-
-BYTES = 50_000
-"""Of each source, by default: seconds of a small model on a CPU."""
 
 SCRIPTS = ("Hangul", "Latin")
 """What documents are told apart by; one that is neither is `OTHER`."""

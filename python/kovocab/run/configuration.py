@@ -16,7 +16,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 
 from kovocab.data.mix import Mixture
 from kovocab.errors import KovocabError, NotInstalled, UsageError
-from kovocab.evaluating.texts import BYTES
+from kovocab.evaluating.settings import BYTES
 from kovocab.flags.config_file import ConfigFile
 from kovocab.flags.lists import as_written, stray
 from kovocab.flags.messages import plain

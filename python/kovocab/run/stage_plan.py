@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from kovocab.errors import ModelError, UsageError
-from kovocab.record import Record
 from kovocab.stages import STAGES, LabelMode, Stage
 
 TRAINING = {
@@ -103,7 +102,7 @@ class StagePlan:
         """The warmup in whole steps."""
         return round(self.warmup * self.steps)
 
-    def settings(self) -> Record:
+    def settings(self) -> dict[str, Any]:
         """What the stage's record says, flat, so that two runs are compared by name."""
         plain = asdict(self)
         return {**plain.pop("stage"), **{key: value for key, value in plain.items() if key != "number"}}
