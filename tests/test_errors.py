@@ -33,6 +33,7 @@ def test_a_number_with_its_noun(said: str, wanted: str) -> None:
 def test_a_whole_number_is_handed_back_as_pythons(value: Any) -> None:
     assert whole("n", value) == value
     assert type(whole("n", value)) is int
+    assert whole("n", 1 << 99, most=None) == 1 << 99
 
 
 @pytest.mark.parametrize(

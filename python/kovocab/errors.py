@@ -15,8 +15,10 @@ def quantity(count: int, noun: str, nouns: str | None = None) -> str:
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
 
 
-def whole(name: str, value: object, least: int = 1, most: int = (1 << 64) - 1) -> int:
-    """A setting that is a whole number, numpy's too, of a range; of 64 bits, as counts are, where nothing else is said.
+def whole(name: str, value: object, least: int = 1, most: int | None = (1 << 64) - 1) -> int:
+    """A setting that is a whole number, numpy's too, of a range.
+
+    That is of 64 bits, as counts are, where nothing else is said, and has no end where `most` is None.
 
     Raises:
         UsageError: it is not.
@@ -24,12 +26,11 @@ def whole(name: str, value: object, least: int = 1, most: int = (1 << 64) - 1) -
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise UsageError(f"{name} is {value!r}; wanted a whole number")
     number = int(value)
-    if not least <= number <= most:
-        wanted = f"{least:,} to {most:,}"
-        if most == (1 << 64) - 1:
-            wanted = f"{least:,} or more" if number < least else "less than 2^64"
-        raise UsageError(f"{name} is {number}; wanted {wanted}")
-    return number
+    if number >= least and (most is None or number <= most):
+        return number
+    if most is not None and most < (1 << 64) - 1:
+        raise UsageError(f"{name} is {number}; wanted {least:,} to {most:,}")
+    raise UsageError(f"{name} is {number}; wanted {f'{least:,} or more' if number < least else 'less than 2^64'}")
 
 
 class KovocabError(Exception):

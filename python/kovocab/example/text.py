@@ -110,7 +110,7 @@ def write_sample(
 def _check_limits(bytes_: int | None, documents: int | None) -> None:
     for name, limit in {"bytes_": bytes_, "documents": documents}.items():
         if limit is not None:
-            whole(name, limit, 0)
+            whole(name, limit, 0, None)  # how much is too much, the disk says
 
 
 def _check_room(path: Path, bytes_: int | None) -> None:
