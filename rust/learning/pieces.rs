@@ -26,6 +26,17 @@ impl Pieces {
         }
     }
 
+    pub(super) fn with_capacity(cells: usize) -> Self {
+        Self { cells: Vec::with_capacity(cells), large: vec![] }
+    }
+
+    pub(super) fn push(&mut self, symbols: &[u32], count: u64) {
+        let count = self.cell(count);
+        self.cells.push(count);
+        self.cells.extend_from_slice(symbols);
+        self.cells.push(NONE);
+    }
+
     fn add_count(&mut self, piece: usize, count: u64) {
         let sum = self.count(piece) + count; // of a character's count, which fits
         match self.cells[piece] {
@@ -89,10 +100,7 @@ impl Table {
         let at = u32::try_from(pieces.cells.len());
         let at = at.map_err(|_| Error::Argument("the words have more than 2^32 symbols".into()))?;
         index.insert_unique(spread(hash), (hash, at), |&(hash, _)| spread(hash));
-        let count = pieces.cell(count);
-        pieces.cells.push(count);
-        pieces.cells.extend_from_slice(symbols);
-        pieces.cells.push(NONE);
+        pieces.push(symbols, count);
         Ok(())
     }
 

@@ -80,7 +80,7 @@ def same(
 
 
 @pytest.mark.parametrize("kind", BASES)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(counts=WORD_COUNTS, data=st.data())
 def test_every_round_counts_as_its_own_target_does(kind: str, counts: dict[str, int], data: st.DataObject) -> None:
     words, base = words_of(counts), BASES[kind]

@@ -45,9 +45,9 @@ def own_parts(verb: str, args: list[str], verbs: Collection[str]) -> list[str]:
             continue
         path = arg if is_path else inline
         if not isinstance(preset.get(name), dict):
-            parts = f"has parts for {', '.join(preset)} and none for {name}"
             from kovocab.forms import short
 
+            parts = f"has parts for {', '.join(preset)} and none for {name}"
             said = f": {name} is {short(preset[name])}" if name in preset else f" {parts}"
             raise UsageError(f"--config {path}{said}; wanted {name}: {{SETTING: VALUE}}")
         part = json.dumps(preset[name])

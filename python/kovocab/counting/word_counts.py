@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from polars.io.plugins import register_io_source
@@ -220,25 +221,24 @@ def tell_normalized(paths: Sequence[str | Path], parts: Sequence[Record], wanted
 
 def tell_twice(places: Sequence[str | Path], corpora: Sequence[Record]) -> None:
     """Say which files are in two of several corpora, read in the same way: their words are counted twice."""
-    seen: dict[bytes, str | Path] = {}
+    if len(corpora) < 2:  # of a million files none is looked at
+        return
+    seen: dict[tuple[bytes, Any], str | Path] = {}
     for place, corpus in zip(places, corpora, strict=True):
-        names = {
-            _content(part, file): str(file["name"])
-            for part in corpus.get("parts") or [corpus]
-            for file in part.get("files", ())
-            if file["bytes"]
-        }
+        names: dict[tuple[bytes, Any], str] = {}
+        for part in corpus.get("parts") or [corpus]:
+            read = as_json({name: value for name, value in part.items() if name not in ("files", "bytes")})
+            names |= {(read, _content(file)): str(file["name"]) for file in part.get("files", ()) if file["bytes"]}
         if again := [key for key in names if key in seen]:
             others = f" and {quantity(len(again) - 1, 'more file')}" if len(again) > 1 else ""
             log.warning("%s%s, in %s too: words are counted twice", names[again[0]], others, seen[again[0]])
         seen |= dict.fromkeys(names, place)
 
 
-def _content(part: Record, file: Record) -> bytes:
+def _content(file: Record) -> Any:
     """What identifies what a file holds, wherever it lies; of a remote one without a hash its name does, too."""
-    read = {name: value for name, value in part.items() if name not in ("files", "bytes")}
     digest = file.get("contents") or file.get("blake2b")
-    return as_json(read | {"file": [file["bytes"], digest] if digest else file})
+    return (file["bytes"], digest) if digest else as_json(file)
 
 
 def combined(parts: Sequence[Record]) -> Record:
