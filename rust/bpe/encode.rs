@@ -10,7 +10,8 @@ use std::thread;
 
 use rustc_hash::FxHashMap;
 
-use crate::bpe::model::{Bpe, NONE, Ranks};
+use crate::bpe::model::Bpe;
+use crate::bpe::pairs::{NONE, Ranks};
 use crate::bpe::tokenizer_json::Style;
 use crate::error::{Error, Result};
 use crate::text::words::SPACE;

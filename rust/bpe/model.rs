@@ -4,16 +4,13 @@ use std::sync::{LazyLock, OnceLock};
 
 use rustc_hash::FxHashMap;
 
-use crate::bpe::encode::{Encoder, Scratch};
 use crate::bpe::neighbours::{Borders, Neighbours};
+use crate::bpe::pairs::{NONE, Pairs};
 use crate::bpe::syllables::Syllables;
 use crate::bpe::tokenizer_json::{Added, Merge, Style, Text, TokenizerJson, refuse};
 use crate::error::Result;
 use crate::text::notation::turn;
 use crate::text::words::{Cut, SPACE};
-
-/// No token, no rank.
-pub const NONE: u32 = u32::MAX;
 
 /// A BPE model: symbols to ids, pairs to ranks, ranks to ids.
 pub struct Bpe {
@@ -40,8 +37,9 @@ pub struct Bpe {
     /// Of a byte-level tokenizer, the syllables that need not be merged of bytes.
     pub(crate) syllables: Syllables,
     neighbours: Neighbours,
-    /// What cutting words into fragments needs, once it was asked for.
-    fragments: OnceLock<(Borders, FxHashMap<Vec<u8>, u32>)>,
+    /// What cutting words into fragments needs, once it was asked for: which characters may merge, and of the words that are
+    /// taken whole those that merges do not make.
+    pub(super) fragments: OnceLock<(Borders, FxHashMap<Vec<u8>, u32>)>,
     /// Ids of the tokens that are one character each, by code: up to 2^16 in a row, and the others.
     plane: Vec<u32>,
     beyond: FxHashMap<u32, u32>,
@@ -140,26 +138,6 @@ impl Bpe {
         self.neighbours.may_have(left, right)
     }
 
-    /// Which characters may merge, and of the words that are taken whole those that merges do not make. Takes 0.02 to 0.2 s
-    /// the first time.
-    pub(crate) fn fragments(&self) -> &(Borders, FxHashMap<Vec<u8>, u32>) {
-        self.fragments.get_or_init(|| {
-            let (encoder, mut scratch) = (Encoder::new(self), Scratch::default());
-            let mut unmade = |word: &[u8], id| {
-                let mut made = false;
-                encoder.encode_fragment(word, &mut scratch, |ids| made |= ids == [id]);
-                !made
-            };
-            let whole = self.whole.iter().filter(|(word, id)| unmade(word, **id));
-            let whole = whole.map(|(word, id)| (word.clone(), *id)).collect();
-            if let Style::SentencePiece(_) = self.style {
-                return (Borders::of(self.entries.iter().map(String::as_bytes)), whole);
-            }
-            let entries: Vec<_> = self.entries.iter().filter_map(|entry| text(entry)).collect();
-            (Borders::of(entries.iter().map(Vec::as_slice)), whole)
-        })
-    }
-
     /// Append the symbols of `word`, written as words are outside the engine, to `atoms`: [`NONE`] for a character that
     /// is no token, which is then handed to `spelled`.
     pub(crate) fn atoms(&self, word: &str, turned: &mut Vec<u8>, atoms: &mut Vec<u32>, mut spelled: impl FnMut(char)) {
@@ -203,7 +181,7 @@ pub(crate) fn symbol(byte: u8) -> char {
 }
 
 /// The bytes of a token as a byte-level tokenizer writes it; nothing if it is not written so.
-fn text(token: &str) -> Option<Vec<u8>> {
+pub(super) fn text(token: &str) -> Option<Vec<u8>> {
     // By code, from U+0021 to U+0143.
     static BYTES: LazyLock<Vec<Option<u8>>> = LazyLock::new(|| {
         let mut bytes = vec![None; 0x144];
@@ -227,94 +205,6 @@ fn characters(vocab: &FxHashMap<Text<'_>, u32>) -> (Vec<u32>, FxHashMap<u32, u32
         }
     }
     (plane, beyond)
-}
-
-/// What gives pairs their ranks, so that the lowest merges first.
-pub trait Ranks {
-    /// The rank of a pair, or [`NONE`].
-    fn get(&self, left: u32, right: u32) -> u32;
-}
-
-impl Ranks for Pairs {
-    #[inline]
-    fn get(&self, left: u32, right: u32) -> u32 {
-        Self::get(self, left, right)
-    }
-}
-
-/// Pair of ids → rank: open addressing, at most half full. A slot is 64 bits, 21 for each id and 22 for the rank,
-/// so that the merges of a 40,000-token vocabulary take one megabyte: lookups are cache misses.
-#[derive(Clone)]
-pub struct Pairs {
-    slots: Vec<u64>,
-    shift: u32,
-    /// A bit for each pair by its hash, sixteen times as many: most pairs that are asked for are none, and a bit that is
-    /// not set says so from a table an eighth as large.
-    filter: Vec<u64>,
-}
-
-const ID_BITS: u32 = 21;
-const RANK_BITS: u32 = 22;
-/// The rank of no pair: what a free slot holds.
-const NO_RANK: u64 = (1 << RANK_BITS) - 1;
-/// No pair of ids: both would be one more than the highest.
-const FREE: u64 = u64::MAX;
-
-impl Pairs {
-    /// One more than the highest id and rank.
-    pub const MOST: usize = (1 << ID_BITS) - 1;
-
-    /// Room for so many pairs.
-    pub(crate) fn with_capacity(pairs: usize) -> Self {
-        let bits = (pairs * 2).next_power_of_two().trailing_zeros().max(4);
-        Self { slots: vec![FREE; 1 << bits], shift: 64 - bits, filter: vec![0; 1 << (bits + 3 - 6)] }
-    }
-
-    /// A pair that comes twice keeps its later rank, as in `tokenizers`. Ids and rank are below [`Pairs::MOST`].
-    pub(crate) fn insert(&mut self, left: u32, right: u32, rank: u32) {
-        let at = self.find(key(left, right));
-        self.slots[at] = key(left, right) | u64::from(rank);
-        let bit = self.bit(key(left, right));
-        self.filter[bit / 64] |= 1 << (bit % 64);
-    }
-
-    /// The rank of a pair, or [`NONE`]. Lower ranks merge first.
-    #[must_use]
-    #[inline]
-    #[allow(clippy::cast_possible_truncation)] // 22 bits
-    pub fn get(&self, left: u32, right: u32) -> u32 {
-        let bit = self.bit(key(left, right));
-        if self.filter[bit / 64] >> (bit % 64) & 1 == 0 {
-            return NONE;
-        }
-        match self.slots[self.find(key(left, right))] & NO_RANK {
-            NO_RANK => NONE,
-            rank => rank as u32,
-        }
-    }
-
-    #[inline]
-    #[allow(clippy::cast_possible_truncation)]
-    fn bit(&self, key: u64) -> usize {
-        (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (self.shift - 3)) as usize
-    }
-
-    /// The slot of a pair, or the free one where it would be.
-    #[inline]
-    #[allow(clippy::cast_possible_truncation)]
-    fn find(&self, key: u64) -> usize {
-        // Fibonacci hashing: the high bits of the product are the well mixed ones.
-        let mut at = (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift) as usize;
-        while self.slots[at] != FREE && (self.slots[at] ^ key) > NO_RANK {
-            at = (at + 1) & (self.slots.len() - 1);
-        }
-        at
-    }
-}
-
-#[inline]
-fn key(left: u32, right: u32) -> u64 {
-    u64::from(left) << (ID_BITS + RANK_BITS) | u64::from(right) << RANK_BITS
 }
 
 fn rank(index: usize) -> Result<u32> {

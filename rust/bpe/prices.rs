@@ -6,7 +6,7 @@
 //! cost some ten times what encoding costs.
 
 use crate::bpe::encode::Scratch;
-use crate::bpe::model::{NONE, Pairs, Ranks};
+use crate::bpe::pairs::{NONE, Pairs, Ranks};
 use crate::bpe::shard::Shard;
 
 /// By id, the sets that it is in, in order.

@@ -15,7 +15,8 @@ use std::thread;
 
 use rustc_hash::FxHashSet;
 
-use crate::bpe::model::{Bpe, NONE, Pairs};
+use crate::bpe::model::Bpe;
+use crate::bpe::pairs::{NONE, Pairs};
 use crate::bpe::prices::{Pricing, Sets};
 use crate::bpe::shard::Shard;
 use crate::bpe::spans::Cutting;

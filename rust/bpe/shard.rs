@@ -7,7 +7,7 @@ use hashbrown::hash_table::Entry;
 use rustc_hash::FxHasher;
 
 use crate::bpe::encode::Scratch;
-use crate::bpe::model::{NONE, Pairs};
+use crate::bpe::pairs::{NONE, Pairs};
 use crate::error::{Error, Result};
 
 /// Some of the segments: `atoms` holds the characters of one after another, `now` has room for the encoding of each in

@@ -8,7 +8,8 @@ use std::thread;
 
 use rustc_hash::FxHashMap;
 
-use crate::bpe::model::{Bpe, NONE, Pairs};
+use crate::bpe::model::Bpe;
+use crate::bpe::pairs::{NONE, Pairs};
 use crate::bpe::shard::{Shard, Table, hash_of};
 use crate::error::{Error, Result};
 use crate::threads::{join, start};

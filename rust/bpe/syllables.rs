@@ -8,7 +8,7 @@
 //! so it is chosen all the same where they are done from the start. Neighbours are told apart by their byte next to the
 //! edge, in a few groups.
 
-use crate::bpe::model::{NONE, Pairs};
+use crate::bpe::pairs::{NONE, Pairs};
 
 /// Bytes of a syllable.
 pub(crate) const SYLLABLE: usize = 3;

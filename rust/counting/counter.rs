@@ -5,8 +5,9 @@ use std::path::Path;
 
 use crate::counting::cutter::Cutter;
 use crate::counting::hash_tables::{Queues, Size, Tables, Whole};
+use crate::counting::parts::Part;
 use crate::counting::reader::{Reader, read};
-use crate::counting::sorted::{Part, Sorted};
+use crate::counting::sorted::Sorted;
 use crate::counting::spill::spill;
 use crate::error::Result;
 use crate::text::notation::turn;

@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::counting::parts::{Counted, Part, head};
 use crate::counting::records::Reader;
-use crate::counting::sorted::{Counted, Part, head};
 use crate::error::Result;
 
 /// Where a part's words come from, and the word that it has come to; its count is 0 after the last.

@@ -2,8 +2,9 @@
 //! with their counts, sorted, or a count of each token. It never merges tokens, but for handing an encoder what it counted.
 //!
 //! A [`cutter`] takes documents apart for a [`reader`], and a [`counter`] keeps their words in [`hash_tables`], which are made of
-//! [`slots`] with [`keys`] in [`pages`]; [`spill`] takes to disk, as [`records`], what memory does not hold, and [`sorted`] puts
-//! all of it in order, as [`merge`] combines it. [`tokens`] keeps fragments of words instead, where no words are wanted.
+//! [`slots`] with [`keys`] in [`pages`]; [`spill`] takes to disk, as [`records`], what memory does not hold. [`parts`] are sorted,
+//! each by itself, and [`sorted`] puts all of them in order, as [`merge`] combines them. [`tokens`] keeps fragments of words
+//! instead, where no words are wanted.
 
 pub mod counter;
 pub mod cutter;
@@ -11,6 +12,7 @@ pub mod hash_tables;
 pub mod keys;
 pub mod merge;
 pub mod pages;
+pub mod parts;
 pub mod reader;
 pub mod records;
 pub mod slots;

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 use crate::counting::hash_tables::{PARTS, Tables, for_each};
 use crate::counting::keys::{SHORT, hash_long, short_key};
+use crate::counting::parts::{Part, add_totals};
 use crate::counting::records::{BUFFER, Reader, write_record};
 use crate::counting::slots::{BATCH, Slot, Slots};
-use crate::counting::sorted::{Part, Sorted, add_totals};
+use crate::counting::sorted::Sorted;
 use crate::error::{Error, Result};
 use crate::threads::each;
 

@@ -1,6 +1,6 @@
 //! Words as symbols, kept while there is room for them, so that they are not read a third time.
 
-use crate::bpe::model::NONE;
+use crate::bpe::pairs::NONE;
 use crate::learning::pieces::Pieces;
 
 /// Cells that stand in memory in one piece, so that none are copied when there are more; few where tests have few words.

@@ -5,7 +5,7 @@ use std::mem;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::bpe::encode::Scratch;
-use crate::bpe::model::{NONE, Pairs};
+use crate::bpe::pairs::{NONE, Pairs};
 use crate::error::{Error, Result};
 use crate::learning::bounds::Bounds;
 use crate::learning::kept::Kept;

@@ -7,7 +7,7 @@ use std::thread;
 
 use rustc_hash::FxHashMap;
 
-use crate::bpe::model::NONE;
+use crate::bpe::pairs::NONE;
 use crate::learning::pieces::Pieces;
 use crate::threads::{join, start};
 

@@ -4,7 +4,7 @@ use std::mem;
 
 use hashbrown::HashTable;
 
-use crate::bpe::model::NONE;
+use crate::bpe::pairs::NONE;
 use crate::error::{Error, Result};
 
 /// From here on a count stands in a list of its own, and this plus its number in the piece.

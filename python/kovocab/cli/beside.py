@@ -1,7 +1,5 @@
 """The verbs beside the street, as functions whose signatures are their help: what follows a model, and the machine."""
 
-from typing import Literal
-
 
 def push_export(
     folder: str,
@@ -34,17 +32,6 @@ def push_export(
     _without_bars()
     done = push(folder, repo, public=public, message=message, overwrite=overwrite)
     print(f"{told(done.contents, repo, public=public)}\n{done.url}")
-
-
-def print_completion(shell: Literal["bash", "zsh", "fish"]) -> None:
-    """Print what a shell completes kovocab by: verbs, flags, what they may be, and paths.
-
-    Args:
-        shell: Whose. `eval "$(kovocab completion bash)"` in ~/.bashrc will do; see docs/publishing.md for the others.
-    """
-    from kovocab.cli.completion import script
-
-    print(script(shell))
 
 
 def tell_doctor(gpu: bool = False, json: bool = False) -> None:

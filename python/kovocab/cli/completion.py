@@ -4,6 +4,7 @@ shtab writes it from a parser of argparse's own, so that nothing of kovocab runs
 """
 
 from argparse import SUPPRESS, Action, ArgumentParser
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from kovocab.machine.gpus import GPUS
@@ -17,30 +18,34 @@ _CHOICES = {"schedule": (*STAGES,), "gpu": (*GPUS,), "log": ("text", "json")}
 """What settings of a run may be, where that is a few words."""
 
 
-def script(shell: Shell) -> str:
-    """What a shell is to read, or to find in a file."""
+def script(shell: Shell, verbs: Mapping[str, Callable[..., Any]], summaries: Mapping[str, str]) -> str:
+    """What a shell is to read, or to find in a file.
+
+    Args:
+        shell: Whose.
+        verbs: The function of each verb, but for those of a run.
+        summaries: What each verb does, those of a run too, in the order in which they are listed.
+    """
     import shtab
 
-    written: str = shtab.complete(_parser(), shell)
+    written: str = shtab.complete(_parser(verbs, summaries), shell)
     return written
 
 
-def _parser() -> ArgumentParser:
-    from kovocab.cli import main
-
+def _parser(verbs: Mapping[str, Callable[..., Any]], summaries: Mapping[str, str]) -> ArgumentParser:
     parser = ArgumentParser("kovocab", add_help=False)
     parser.add_argument("--help", "-h", action="help", help="the verbs")
     parser.add_argument("--version", action="version", help="the version")
-    verbs = parser.add_subparsers()
-    for verb, summary in main.summaries().items():
-        of_verb = verbs.add_parser(verb, help=_plain(summary), description=_plain(summary), add_help=False)
+    parsers = parser.add_subparsers()
+    for verb, summary in summaries.items():
+        of_verb = parsers.add_parser(verb, help=_plain(summary), description=_plain(summary), add_help=False)
         of_verb.add_argument("--help", "-h", action="help", help="the settings")
         _takes_files(of_verb.add_argument("--config", "-c", help="files of settings"))
         of_verb.add_argument("--print_config", action="store_true", help="the settings as YAML")
         if verb in TRAINING:
             _add_run(of_verb, verb)
         else:
-            _add_settings(of_verb, verb, main.VERBS[verb])
+            _add_settings(of_verb, verb, verbs[verb])
         if verb != "completion":  # what follows the first value of a list, which shtab would take every flag for too
             _takes_files(of_verb.add_argument("more", nargs="*", help="more of a list"))
     return parser

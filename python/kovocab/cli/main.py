@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 from kovocab.cli import beside, verbs
 from kovocab.cli.presets import own_parts, place_of
@@ -19,6 +20,18 @@ from kovocab.errors import KovocabError, UsageError, training_installed
 from kovocab.flags.lists import configs_apart
 from kovocab.machine.stopping import drop_output, exit_code, listening, tell
 from kovocab.run.stage_plan import TRAINING
+
+
+def print_completion(shell: Literal["bash", "zsh", "fish"]) -> None:
+    """Print what a shell completes kovocab by: verbs, flags, what they may be, and paths.
+
+    Args:
+        shell: Whose. `eval "$(kovocab completion bash)"` in ~/.bashrc will do; see docs/publishing.md for the others.
+    """
+    from kovocab.cli.completion import script
+
+    print(script(shell, VERBS, summaries()))
+
 
 VERBS: dict[str, Callable[..., int | None]] = {
     "count": verbs.count_corpus,
@@ -36,7 +49,7 @@ VERBS: dict[str, Callable[..., int | None]] = {
     "report": verbs.report_run,
     "sample": verbs.sample,
     "doctor": beside.tell_doctor,
-    "completion": beside.print_completion,
+    "completion": print_completion,
     "quickstart": verbs.quickstart,
 }
 

@@ -1,0 +1,86 @@
+//! The words of a part, sorted in memory: by count, descending, then by word, ascending by bytes, with `▁` for a space.
+
+use std::cmp::Reverse;
+
+use crate::counting::keys::Word;
+use crate::counting::records::write_record;
+use crate::error::{Error, Result};
+use crate::text::notation::turn;
+
+/// The words of a part, in order, `▁` for a space.
+pub struct Part {
+    pub(super) text: Vec<u8>,
+    pub(super) words: Vec<Counted>,
+}
+
+/// A word of [`Part`]: its count, its first bytes as a number, which settle most comparisons without a look at the
+/// text, and where in the text it stands.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Counted {
+    pub(super) count: u64,
+    pub(super) head: u128,
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+impl Counted {
+    pub(super) fn order<'a>(&self, text: &'a [u8]) -> (Reverse<u64>, u128, &'a [u8]) {
+        (Reverse(self.count), self.head, &text[self.start..self.end])
+    }
+}
+
+/// The first 16 bytes of a word as a number that is ordered as they are.
+pub(super) fn head(word: &[u8]) -> u128 {
+    let mut first = [0; 16];
+    let length = word.len().min(16);
+    first[..length].copy_from_slice(&word[..length]);
+    u128::from_be_bytes(first)
+}
+
+impl Part {
+    /// Sort `words`, which are written as they are inside the engine.
+    pub fn sort<'a>(words: impl Iterator<Item = (Word<'a>, u64)>) -> Self {
+        let mut text = Vec::new();
+        let mut found = Vec::with_capacity(words.size_hint().0);
+        for (word, count) in words {
+            let start = text.len();
+            turn(word.bytes(), &mut text);
+            let end = text.len();
+            found.push(Counted { count, head: head(&text[start..end]), start, end });
+        }
+        found.sort_unstable_by(|a, b| a.order(&text).cmp(&b.order(&text)));
+        // The text in the order of the words: it is read from its beginning to its end when parts are combined.
+        let mut ordered = Vec::with_capacity(text.len());
+        for word in &mut found {
+            let start = ordered.len();
+            ordered.extend_from_slice(&text[word.start..word.end]);
+            (word.start, word.end) = (start, ordered.len());
+        }
+        Self { text: ordered, words: found }
+    }
+
+    /// How many words there are, and the sum of their counts.
+    ///
+    /// # Errors
+    /// If the sum passes 2^64 - 1.
+    pub fn totals(&self) -> Result<(u64, u64)> {
+        add_totals(self.words.iter().map(|word| (1, word.count)))
+    }
+
+    /// The words as records, in order.
+    ///
+    /// # Errors
+    /// If `out` cannot be written.
+    pub fn write(&self, out: &mut impl std::io::Write) -> std::io::Result<()> {
+        self.words.iter().try_for_each(|word| write_record(out, &self.text[word.start..word.end], word.count))
+    }
+}
+
+/// The sums of distinct words and of words.
+///
+/// # Errors
+/// If one passes 2^64 - 1.
+pub fn add_totals(totals: impl IntoIterator<Item = (u64, u64)>) -> Result<(u64, u64)> {
+    let add = |sum: (u64, u64), more: (u64, u64)| Some((sum.0.checked_add(more.0)?, sum.1.checked_add(more.1)?));
+    totals.into_iter().try_fold((0, 0), add).ok_or(Error::Overflow)
+}
