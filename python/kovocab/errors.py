@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from numbers import Integral
+from typing import Any
 
 
 def quantity(count: int, noun: str, nouns: str | None = None) -> str:
@@ -119,3 +120,14 @@ def model_errors(what: str) -> Iterator[None]:
         if not said or not isinstance(error, OSError | ValueError | RuntimeError):
             said = f"{type(error).__name__}: {said}"
         raise ModelError(f"{what}: {said}") from error
+
+
+def unused(why: str, **settings: Any) -> None:
+    """Refuse settings that would change nothing.
+
+    Raises:
+        UsageError: one of them was given.
+    """
+    for name, value in settings.items():
+        if value is not None:
+            raise UsageError(f"{name} {why}")

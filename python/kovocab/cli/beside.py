@@ -1,37 +1,9 @@
-"""The verbs beside the street, as functions whose signatures are their help: what follows a model, and the machine."""
+"""The verbs beside the street: each a function whose signature is its help, as in `verbs_of_text`."""
 
+from pathlib import Path
+from typing import Literal
 
-def push_export(
-    folder: str,
-    repo: str,
-    public: bool = False,
-    dry_run: bool = False,
-    message: str | None = None,
-    overwrite: bool = False,
-) -> None:
-    """Upload an export to the hub, with its card: looked over for paths, secrets and pickles, and private by default.
-
-    The token is the one of `hf auth login`, or of HF_TOKEN. An upload that was stopped goes on: give the same command
-    again.
-
-    Args:
-        folder: What export or transfer left. `kovocab push FOLDER --repo user/name` will do.
-        repo: The repository: user/name; it is made where there is none.
-        public: Let all see it.
-        dry_run: Look the folder over and list what would go; nothing is asked of a network.
-        message: The commit's first line.
-        overwrite: Push into a repository that holds files of something else.
-    """
-    from kovocab.pushing.contents import look_over
-    from kovocab.pushing.push import check_repo, push, told
-
-    check_repo(repo)
-    if dry_run:
-        print(f"{told(look_over(folder), repo, public=public)}\nnothing was sent")
-        return
-    _without_bars()
-    done = push(folder, repo, public=public, message=message, overwrite=overwrite)
-    print(f"{told(done.contents, repo, public=public)}\n{done.url}")
+from kovocab.errors import UsageError
 
 
 def tell_doctor(gpu: bool = False, json: bool = False) -> None:
@@ -52,11 +24,46 @@ def tell_doctor(gpu: bool = False, json: bool = False) -> None:
     print(told(found))
 
 
-def _without_bars() -> None:
-    """Silence the hub's progress bars where there is no terminal to draw them on."""
-    import sys
+def sample(
+    out: str,
+    megabytes: float = 2.0,
+    seed: int = 0,
+    language: Literal["ko", "en", "mixed"] = "mixed",
+) -> None:
+    """Write sample text: generated Korean and English, the same on every machine, of any size.
 
-    if not sys.stderr.isatty():
-        from huggingface_hub import utils
+    Args:
+        out: The file to write: .txt, .jsonl or .parquet.
+        megabytes: Size of the text, in millions of bytes of UTF-8.
+        seed: Another seed, another text.
+        language: ko, en, or mixed: four Korean documents to an English one.
+    """
+    if megabytes <= 0:
+        raise UsageError(f"megabytes is {megabytes}; wanted more than 0")
+    from kovocab.example.text import write_sample
 
-        utils.disable_progress_bars()  # type: ignore[attr-defined]
+    write_sample(out, int(megabytes * 1e6), seed=seed, language=language)
+    print(out)
+
+
+def quickstart(
+    out: str | None = None,
+    corpus: str | None = None,
+    min_count: int | None = None,
+    base: Literal["llama", "phi-2"] = "llama",
+    overwrite: bool = False,
+) -> None:
+    """Walk the whole street on a small example, from raw text to a folder for the hub, in some minutes.
+
+    Args:
+        out: The folder for all artefacts; runs/quickstart, if not given, and runs/quickstart-phi-2 for that base.
+        corpus: Your own text instead of the sample: a file, folder or glob.
+        min_count: Threshold of refine; by default one that suits the size of the text.
+        base: What is adapted: llama, with a real tokenizer of 32,000 tokens, or phi-2, byte-level, with a bias for each
+            row and rows to spare; both small, with random weights.
+        overwrite: Replace what a quickstart left in out of another base, corpus or min_count.
+    """
+    from kovocab.example.quickstart import walk
+
+    place = out or ("runs/quickstart" if base == "llama" else f"runs/quickstart-{base}")
+    walk(Path(place), corpus, min_count, base, overwrite=overwrite)

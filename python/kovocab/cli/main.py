@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from kovocab.cli import beside, verbs
+from kovocab.cli import beside, verbs_of_figures, verbs_of_models, verbs_of_text, verbs_of_tokens
 from kovocab.cli.presets import own_parts, place_of
 from kovocab.errors import KovocabError, UsageError, training_installed
 from kovocab.flags.lists import configs_apart
@@ -34,23 +34,23 @@ def print_completion(shell: Literal["bash", "zsh", "fish"]) -> None:
 
 
 VERBS: dict[str, Callable[..., int | None]] = {
-    "count": verbs.count_corpus,
-    "combine": verbs.combine_counts,
-    "refine": verbs.refine_words,
-    "thresholds": verbs.show_thresholds,
-    "curate": verbs.curate_tokens,
-    "replace": verbs.replace_tokens,
-    "expand": verbs.expand_model,
-    "export": verbs.export_stage,
-    "transfer": verbs.transfer_instruct,
-    "push": beside.push_export,
-    "pack": verbs.pack_corpus,
-    "evaluate": verbs.evaluate_models,
-    "report": verbs.report_run,
-    "sample": verbs.sample,
+    "count": verbs_of_text.count_corpus,
+    "combine": verbs_of_text.combine_counts,
+    "refine": verbs_of_tokens.refine_words,
+    "thresholds": verbs_of_tokens.show_thresholds,
+    "curate": verbs_of_tokens.curate_tokens,
+    "replace": verbs_of_tokens.replace_tokens,
+    "expand": verbs_of_models.expand_model,
+    "export": verbs_of_models.export_stage,
+    "transfer": verbs_of_models.transfer_instruct,
+    "push": verbs_of_models.push_export,
+    "pack": verbs_of_text.pack_corpus,
+    "evaluate": verbs_of_figures.evaluate_models,
+    "report": verbs_of_figures.report_run,
+    "sample": beside.sample,
     "doctor": beside.tell_doctor,
     "completion": print_completion,
-    "quickstart": verbs.quickstart,
+    "quickstart": beside.quickstart,
 }
 
 _UNKNOWN = re.compile(r"(?:Option '(.+?)' is not accepted|([\w.]+): there is no such setting)")

@@ -127,3 +127,8 @@ def _joined(values: list[str]) -> str:
 def _is_text(value: str) -> bool:
     """Whether an argument is UTF-8; a file's name may be none."""
     return not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def listed(given: str | list[str] | None) -> list[str]:
+    """What may be one, as a list."""
+    return [] if given is None else [given] if isinstance(given, str) else given
