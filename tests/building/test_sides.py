@@ -26,6 +26,7 @@ def test_ids_and_texts_of_a_byte_level_base_are_the_library_s(
     texts = ["", *ko_small.gather_every(400), *pl.read_ndjson(data / "other.jsonl.zst")["text"].gather_every(100)]
     ids = library.encode(texts)
     assert base.encode(texts) == ids
+    assert base.decode_all(ids) == library.decode_all(ids) == [library.decode(of_text) for of_text in ids]
     for of_text in ids:
         assert base.decode(of_text) == library.decode(of_text)
         assert base.decode(of_text[1::3]) == library.decode(of_text[1::3])  # with halves of characters
@@ -43,6 +44,7 @@ def sides(base: TokenizerJson) -> tuple[Reference, OfBase]:
 def test_texts_of_a_sentencepiece_style_base_are_the_library_s(sides: tuple[Reference, OfBase], ids: list[int]) -> None:
     library, base = sides
     assert base.decode(ids) == library.decode(ids)
+    assert base.decode_all([ids, []]) == library.decode_all([ids, []]) == [library.decode(ids), ""]
     assert base.decode(ids, special=False) == library.decode(ids, special=False)
 
 
@@ -50,6 +52,7 @@ def test_a_decoder_that_is_not_known_is_the_library_s(base: TokenizerJson) -> No
     other = replace(base, decoder={"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True})
     ids = Reference(other).encode(["안녕 world"])[0]
     assert OfBase(Reference(other)).decode(ids) == Reference(other).decode(ids)
+    assert OfBase(Reference(other)).decode_all([ids]) == [Reference(other).decode(ids)]
     assert not OfBase(Reference(other))._raw
 
 

@@ -192,7 +192,7 @@ def check_decoding(base: Tokenizer, target: Tokenizer, texts: Iterable[str], scr
     references = Reference.of(base), Reference.of(target)
     count = 0
     for batch in batches(text for text in texts if script.holds(text)):
-        before, after = (map(reference.decode, reference.encode(batch)) for reference in references)
+        before, after = (reference.decode_all(reference.encode(batch)) for reference in references)
         for text, old, new in zip(batch, before, after, strict=True):
             if old != new:
                 at = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), len(old))

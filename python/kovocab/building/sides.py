@@ -55,6 +55,10 @@ class OfBase(Reference):
             return text.removeprefix(self._begins)
         return super().decode(ids, special=special)
 
+    def decode_all(self, ids: Sequence[Sequence[int]]) -> list[str]:
+        """As `Reference.decode_all`, of what the bytes of each id are."""
+        return [self.decode(one) for one in ids] if self._raw else super().decode_all(ids)
+
 
 class OfTarget(Reference):
     """What was written: by the library, a text once, for promises are checked on the same ones."""

@@ -99,6 +99,15 @@ class Reference:
             text: str = self.library.decode(ids, skip_special_tokens=not special)
         return text
 
+    def decode_all(self, ids: Sequence[Sequence[int]]) -> list[str]:
+        """`decode` of many texts' ids, by all processors; version 1.0 of the library takes one after another."""
+        together = getattr(self.library, "decode_batch", None)
+        if together is None:
+            return [self.decode(one) for one in ids]
+        with _said(f"{self.document.name} cannot decode"):
+            texts: list[str] = together(ids, skip_special_tokens=False)
+        return texts
+
 
 @contextmanager
 def _said(what: str) -> Iterator[None]:

@@ -6,6 +6,7 @@ a space: the two change places. What is no UTF-8 is written in bytes, `<0xEA><0x
 """
 
 import re
+from codecs import charmap_build, charmap_decode, charmap_encode
 from collections.abc import Iterable
 from typing import Final
 
@@ -25,11 +26,14 @@ def _byte_characters() -> list[str]:
 BYTES: Final = _byte_characters()
 """The character that a byte-level file writes for each byte."""
 
-_BYTE_OF: Final = {character: byte for byte, character in enumerate(BYTES)}
+# What Python's own one-byte encodings are made of.
+_CHARACTERS: Final = "".join(BYTES)
+_TO_BYTES: Final = charmap_build(_CHARACTERS)
 
 
-_TO_BYTES: Final = {i: chr(_BYTE_OF.get(chr(i), 0x100)) for i in range(0x200)}
-"""Each of these characters as the one whose number is the byte, or as one that is no byte."""
+def _bytes_of(spelled: str) -> bytes:
+    """The bytes that characters of `BYTES` are written for; a UnicodeEncodeError where one is none of them."""
+    return charmap_encode(spelled, "strict", _TO_BYTES)[0]
 
 
 def raw_bytes(token: str) -> bytes:
@@ -38,8 +42,8 @@ def raw_bytes(token: str) -> bytes:
     As the library's decoder has it.
     """
     try:
-        return bytes(_BYTE_OF[character] for character in token)
-    except KeyError:
+        return _bytes_of(token)
+    except UnicodeEncodeError:
         return token.encode()
 
 
@@ -75,13 +79,13 @@ class ByteSpelling(Spelling):
         if token.startswith("<0x") and _BYTES.fullmatch(token):
             return "".join(BYTES[int(token[at + 3 : at + 5], 16)] for at in range(0, len(token), 6))
         text = token.translate(_SWAP) if SPACE in token or " " in token else token
-        return "".join(map(BYTES.__getitem__, text.encode()))
+        return charmap_decode(text.encode(), "strict", _CHARACTERS)[0]
 
     def read(self, token: str) -> str:
         """The file's token as all else has it; one that is not made of bytes, as added ones may be, as it is."""
         try:
-            raw = bytes(_BYTE_OF[character] for character in token)
-        except KeyError:
+            raw = _bytes_of(token)
+        except UnicodeEncodeError:
             return token
         try:
             return raw.decode().translate(_SWAP)
@@ -92,7 +96,7 @@ class ByteSpelling(Spelling):
         """Many at a time: a character is a byte, so their bytes are found for all together."""
         listed = list(tokens)
         try:
-            raw = "".join(listed).translate(_TO_BYTES).encode("latin-1")
+            raw = _bytes_of("".join(listed))
         except UnicodeEncodeError:
             return [self.read(token) for token in listed]
         found, end = [], 0
