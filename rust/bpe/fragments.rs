@@ -7,6 +7,7 @@ use crate::bpe::encode::{Encoder, Scratch, first};
 use crate::bpe::model::text;
 use crate::bpe::neighbours::Borders;
 use crate::bpe::tokenizer_json::Style;
+use crate::text::hangul::HANGUL;
 use crate::text::words::SPACE;
 
 /// Cuts words into fragments; shared between threads.
@@ -16,6 +17,7 @@ pub(crate) struct Fragments<'a> {
     unmade: &'a FxHashMap<Vec<u8>, u32>,
     /// Whether a space is one; else it is what `▁` stands for.
     byte_level: bool,
+    hangul_is_single: bool,
 }
 
 impl<'a> Fragments<'a> {
@@ -33,7 +35,17 @@ impl<'a> Fragments<'a> {
             };
             (borders, unmade(encoder))
         });
-        Self { encoder, borders, unmade, byte_level }
+        // A byte-level tokenizer cuts words by what is round them, so nothing can be taken out of a text before. Added
+        // tokens of one character, and words taken whole, are none of the model's merges.
+        let plain =
+            !byte_level && unmade.is_empty() && !bpe.added.iter().any(|token| token.content.chars().count() == 1);
+        let hangul_is_single = plain && HANGUL.into_iter().flatten().all(|c| borders.is_single(c.into()));
+        Self { encoder, borders, unmade, byte_level, hangul_is_single }
+    }
+
+    /// Whether no Hangul, as [`is_hangul`](crate::text::hangul::is_hangul) has it, merges with anything.
+    pub(crate) fn hangul_is_single(&self) -> bool {
+        self.hangul_is_single
     }
 
     /// The id of a word that is not cut: of an added token, or of one that is taken whole and that merges do not make.

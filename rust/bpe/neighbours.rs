@@ -80,6 +80,13 @@ impl Borders {
         Self { whole, left: side(Kinds::left), right: side(Kinds::right) }
     }
 
+    /// Whether no entry spans a border of this character, by its code.
+    #[inline]
+    pub(crate) fn is_single(&self, code: u32) -> bool {
+        let none = |side: &[u8]| side.get(code as usize).is_some_and(|kinds| *kinds == 0);
+        none(&self.left) && none(&self.right)
+    }
+
     /// Whether an entry may span the border between two characters, by their codes.
     #[inline]
     pub(crate) fn may_merge(&self, left: u32, right: u32) -> bool {

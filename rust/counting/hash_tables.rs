@@ -123,6 +123,8 @@ pub trait Sink {
     fn add(&mut self, slot: &Slot, hash: u64);
     /// A longer word, which no front takes.
     fn add_long(&mut self, word: &[u8]);
+    /// Sections of text before they are cut into words: what need not be in a word may be taken out of them, a gap for it.
+    fn take_singles(&mut self, _: &mut Vec<u8>) {}
 }
 
 /// Words that wait for their tables.

@@ -4,7 +4,7 @@
 //! A [`cutter`] takes documents apart for a [`reader`], and a [`counter`] keeps their words in [`hash_tables`], which are made of
 //! [`slots`] with [`keys`] in [`pages`]; [`spill`] takes to disk, as [`records`], what memory does not hold. [`parts`] are sorted,
 //! each by itself, and [`sorted`] puts all of them in order, as [`merge`] combines them. [`tokens`] keeps fragments of words
-//! instead, where no words are wanted.
+//! instead, where no words are wanted, without the Hangul that `singles` takes out first.
 
 pub mod counter;
 pub mod cutter;
@@ -15,6 +15,7 @@ pub mod pages;
 pub mod parts;
 pub mod reader;
 pub mod records;
+mod singles;
 pub mod slots;
 pub mod sorted;
 pub mod spill;

@@ -76,6 +76,7 @@ impl Reader {
     /// The words of the sections; returns how many stand between white space.
     fn words<S: Sink>(&mut self, cutter: &Cutter, to: &mut S) -> i64 {
         let Self { front, sections } = self;
+        to.take_singles(sections);
         let length = sections.len();
         let between_space = between_space::<S>(sections);
         sections.extend_from_slice(&[0; PADDING]);

@@ -1,4 +1,5 @@
-//! Documents into token counts: one pass, by threads, as words are counted, but no words are kept. A word that makes way
+//! Documents into token counts: one pass, by threads, as words are counted, but no words are kept. Where Hangul merges
+//! with nothing, its characters are counted before there are words (see `singles`). A word that makes way
 //! in a thread's front is cut into fragments (see `bpe/fragments.rs`): a single character is counted at once, other
 //! fragments in tables, which are a tenth as large as those of words, and each distinct one is encoded once.
 
@@ -11,9 +12,11 @@ use crate::counting::cutter::Cutter;
 use crate::counting::hash_tables::{Queues, Sink, Size, Tables};
 use crate::counting::keys::{PADDING, SHORT};
 use crate::counting::reader::{Reader, read};
+use crate::counting::singles::take;
 use crate::counting::slots::Slot;
 use crate::error::{Error, Result};
 use crate::text::notation::turn;
+use crate::text::words::SPACE;
 use crate::threads::{join, start};
 
 /// Slots that all tables have together at first: 8 MiB.
@@ -34,6 +37,8 @@ struct Worker {
     queues: Queues,
     /// Of the characters that are fragments by themselves, by code.
     characters: Vec<u64>,
+    /// Of the characters that were taken out of text before it was cut, by code: one by one, so that no sum passes 64 bits.
+    taken: Vec<u64>,
     /// Of the words that are taken whole, by id.
     whole: Vec<u64>,
     over: bool,
@@ -42,7 +47,7 @@ struct Worker {
 impl Worker {
     fn new(tables: &Tables) -> Self {
         let (reader, queues) = (Reader::default(), Queues::new(tables));
-        Self { reader, queues, characters: vec![0; PLANE], whole: Vec::new(), over: false }
+        Self { reader, queues, characters: vec![0; PLANE], taken: vec![0; PLANE], whole: Vec::new(), over: false }
     }
 
     /// Both of its sides: words, and what is made of them. `size` is one more than the highest id.
@@ -52,9 +57,9 @@ impl Worker {
         fragments: &'a Fragments<'a>,
         size: usize,
     ) -> (&'a mut Reader, Cut<'a>) {
-        let Self { reader, queues, characters, whole, over } = self;
+        let Self { reader, queues, characters, taken, whole, over } = self;
         whole.resize(size, 0);
-        (reader, Cut { queues, characters, whole, over, tables, fragments })
+        (reader, Cut { queues, characters, taken, whole, over, tables, fragments })
     }
 }
 
@@ -62,6 +67,7 @@ impl Worker {
 struct Cut<'a> {
     queues: &'a mut Queues,
     characters: &'a mut [u64],
+    taken: &'a mut [u64],
     whole: &'a mut [u64],
     over: &'a mut bool,
     tables: &'a Tables,
@@ -72,7 +78,7 @@ impl Cut<'_> {
     /// Add `count` times the word that is the first `length` bytes of `text`; [`PADDING`] bytes follow it.
     #[inline]
     fn word(&mut self, text: &[u8], length: usize, count: u64) {
-        let Self { queues, characters, whole, over, tables, fragments } = self;
+        let Self { queues, characters, whole, over, tables, fragments, .. } = self;
         let mut counted = |sum: &mut u64| {
             let passed;
             (*sum, passed) = sum.overflowing_add(count);
@@ -101,6 +107,19 @@ impl Sink for Cut<'_> {
         }
         let length = usize::from(std::mem::take(&mut text[SHORT]));
         self.word(&text, length, slot.count);
+    }
+
+    fn take_singles(&mut self, sections: &mut Vec<u8>) {
+        if !self.fragments.hangul_is_single() {
+            return;
+        }
+        let mut add = |code: u32, count| {
+            if let Some(sum) = self.taken.get_mut(code as usize) {
+                *sum += count;
+            }
+        };
+        let spaces = take(sections, |code| add(code, 1));
+        add(SPACE.into(), spaces);
     }
 
     #[cold]
@@ -170,8 +189,10 @@ impl TokenCounter {
             if worker.over {
                 return Err(Error::Overflow);
             }
-            for (sums, found) in [(&mut characters, &mut worker.characters), (total, &mut worker.whole)] {
-                add(sums, found)?;
+            add(total, &worker.whole)?;
+            add(&mut characters, &worker.characters)?;
+            add(&mut characters, &worker.taken)?;
+            for found in [&mut worker.whole, &mut worker.characters, &mut worker.taken] {
                 found.fill(0);
             }
         }
@@ -233,7 +254,10 @@ mod tests {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             let characters = ["▁", "a", "b", "가", "각", "é"];
             let whole = of_bytes(" a가각é漢", &parts, &[" 가각", "aé", "😀"]);
-            for bpe in [of_bytes(" a가각é漢", &parts, &[]), of_characters(&characters, &parts), with_added(None), whole] {
+            let single = of_characters(&["▁", "a", "b", "é"], &parts);
+            prop_assert!(Fragments::new(&Encoder::new(&single)).hangul_is_single());
+            let of_parts = [of_bytes(" a가각é漢", &parts, &[]), of_characters(&characters, &parts)];
+            for bpe in of_parts.into_iter().chain([with_added(None), whole, single]) {
                 let (cutter, encoder) = (Cutter::new(&bpe).unwrap(), Encoder::new(&bpe));
                 let mut counter = TokenCounter::new(threads);
                 let (first, second) = texts.split_at(at.min(texts.len()));

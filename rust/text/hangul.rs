@@ -1,6 +1,7 @@
 //! Code-point classes: which characters new tokens may hold, and so where Hangul meets the rest.
 
 use std::iter::Sum;
+use std::ops::RangeInclusive;
 
 use wide::u8x16;
 
@@ -12,8 +13,11 @@ use crate::threads::each;
 /// (U+3131 to U+3163). Other Hangul (conjoining, half-width, circled) is left to the base tokenizer.
 #[must_use]
 pub fn is_hangul(c: char) -> bool {
-    matches!(c, '\u{AC00}'..='\u{D7A3}' | '\u{3131}'..='\u{3163}')
+    HANGUL.iter().any(|range| range.contains(&c))
 }
+
+/// What [`is_hangul`] holds of.
+pub(crate) const HANGUL: [RangeInclusive<char>; 2] = ['\u{AC00}'..='\u{D7A3}', '\u{3131}'..='\u{3163}'];
 
 /// Whether the byte `a`, followed by `b` and `c` in valid UTF-8, is the first of a Hangul character. No branches.
 ///

@@ -1,0 +1,123 @@
+//! Hangul that merges with nothing, taken out of text before it is cut into words. A base that has Korean as single
+//! characters only, as those of Llama 2's kind, has nothing else to merge in most of a Korean text.
+
+use crate::text::bytes::{BLOCK, GAP, follow, is, planes};
+use crate::text::hangul::are_first;
+
+/// Bytes that are looked at beyond a block: a character that begins in it ends there, and is read as four.
+const BEYOND: usize = 3;
+const WINDOW: usize = BLOCK + BEYOND;
+
+/// Take all Hangul out of `sections`, and each single space between two of its characters. The rest stays in order, a gap
+/// where something was. O(bytes).
+///
+/// Each character's code is handed to `found`; returns how many spaces went.
+pub(crate) fn take(sections: &mut Vec<u8>, mut found: impl FnMut(u32)) -> u64 {
+    let length = sections.len();
+    sections.extend_from_slice(&[0; WINDOW]);
+    let (mut spaces, mut kept) = (0, 0);
+    let mut before = Bits { first: 0, space: 0, hangul: 0, kept: true };
+    for base in (0..length).step_by(BLOCK) {
+        let Some(window) = sections[base..].first_chunk::<WINDOW>() else { break };
+        let [first, space] = planes(window, |a, b, c| [are_first(a, b, c), is(a, b' ')]);
+        let mut left = first;
+        while left != 0 {
+            let at = left.trailing_zeros() as usize;
+            found(code(window, at));
+            left &= left - 1;
+        }
+        let hangul = first | follow(before.first, first, 1) | follow(before.first, first, 2);
+        // Characters behind a space that is behind another one.
+        let behind = first & follow(before.space, space, 1) & follow(before.hangul, hangul, 2);
+        spaces += u64::from(behind.count_ones());
+        // Of a space that was the last byte of the block before it is known now.
+        kept -= usize::from(behind & 1 > 0);
+        let here = u64::MAX >> (BLOCK - (length - base).min(BLOCK));
+        let keep = !(hangul | behind >> 1) & here;
+        kept = move_runs(sections, base, keep, before.kept, kept);
+        before = Bits { first, space, hangul, kept: keep >> (BLOCK - 1) > 0 };
+    }
+    sections.truncate(kept);
+    spaces
+}
+
+/// What the bytes of the block before are, the first in the lowest bit, and whether its last one was kept.
+struct Bits {
+    first: u64,
+    space: u64,
+    hangul: u64,
+    kept: bool,
+}
+
+/// Move the bytes of a block that are to be kept down to `to`, a gap before those that stood behind others; returns where
+/// they end.
+#[inline]
+fn move_runs(sections: &mut [u8], base: usize, mut keep: u64, goes_on: bool, mut to: usize) -> usize {
+    if keep == u64::MAX && goes_on {
+        sections.copy_within(base..base + BLOCK, to);
+        return to + BLOCK;
+    }
+    let mut goes_on = goes_on && keep & 1 > 0;
+    while keep != 0 {
+        let from = keep.trailing_zeros();
+        let number = (keep >> from).trailing_ones();
+        if !std::mem::take(&mut goes_on) {
+            sections[to] = GAP;
+            to += 1;
+        }
+        let start = base + from as usize;
+        sections.copy_within(start..start + number as usize, to);
+        to += number as usize;
+        // Shifted by all bits of a number it would not change.
+        keep &= u64::MAX.checked_shl(from + number).unwrap_or(0);
+    }
+    to
+}
+
+/// The code of the character of three bytes that stands at `at`.
+#[inline]
+fn code(window: &[u8; WINDOW], at: usize) -> u32 {
+    let [a, b, c, _] = window[at..].first_chunk().copied().unwrap_or_default().map(u32::from);
+    (a & 0xF) << 12 | (b & 0x3F) << 6 | (c & 0x3F)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::hangul::is_hangul;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn what_is_taken_and_what_stays_are_all_of_it(
+            texts in prop::collection::vec("([ 가힣ㄱㅣᄀé漢ab😀]{0,5}|[ ab]{0,90}|[가각 ]{0,90}){0,5}", 1..4),
+        ) {
+            let mut rest = texts.iter().flat_map(|text| [&[GAP], text.as_bytes()].concat()).collect::<Vec<u8>>();
+            let mut found = vec![];
+            let spaces = take(&mut rest, |code| found.push(char::from_u32(code).unwrap()));
+            let (mut wanted, mut taken, mut between) = (vec![], vec![], 0);
+            for text in &texts {
+                let characters: Vec<char> = text.chars().collect();
+                let hangul = |at: usize| characters.get(at).is_some_and(|c| is_hangul(*c));
+                wanted.push(GAP);
+                for (at, c) in characters.iter().enumerate() {
+                    if is_hangul(*c) {
+                        taken.push(*c);
+                        wanted.push(GAP);
+                    } else if *c == ' ' && at > 0 && hangul(at - 1) && hangul(at + 1) {
+                        between += 1;
+                    } else {
+                        wanted.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+                    }
+                }
+            }
+            let parts = |text: &[u8]| -> Vec<Vec<u8>> {
+                text.split(|byte| *byte == GAP).filter(|part| !part.is_empty()).map(<[u8]>::to_vec).collect()
+            };
+            prop_assert_eq!((found, spaces), (taken, between));
+            prop_assert_eq!(parts(&rest), parts(&wanted));
+        }
+    }
+}
