@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kovocab.reading import blocks, delimited
 from support.corpora import fault, read
-from support.fuzzing import fuzzed, hangul, skipping
+from support.fuzzing import fuzzed, hangul, in_tabs, skipping
 
 NSMC = "id\tdocument\tlabel\n"
 """How the films' reviews (NSMC) begin."""
@@ -50,6 +50,7 @@ def test_what_python_writes_is_read(
     tmp_path: Path, suffix: str, dialect: str, block: int, texts: list[str], start: int
 ) -> None:
     path = tmp_path / f"a{suffix}"
+    texts = in_tabs(texts) if suffix == ".tsv" else texts
     with path.open("w", newline="", encoding="utf-8") as out:
         csv.writer(out, dialect).writerows(
             [["제목, 하나", "text"], *([f"n,{at}", text] for at, text in enumerate(texts))]
@@ -64,6 +65,12 @@ def test_quotes_in_a_tsv_of_one_column_are_quotes(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_text('text\n"두 줄\n짜리"\n"닫지 않은\n끝 "말"\n')
     assert read(path) == ["두 줄\n짜리", '"닫지 않은', '끝 "말"']
+
+
+def test_lines_that_are_records_each_are_not_one_in_quotes(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text('n\ttext\n1\t"닫지 않은\n2\t따옴표"\n3\t"두 줄\n짜리"\n')
+    assert read(path) == ['"닫지 않은', '따옴표"', "두 줄\n짜리"]
 
 
 def test_a_record_with_a_line_that_is_no_text_is_lost_as_a_whole(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from kovocab.errors import CorpusError
 from kovocab.reading.documents import Corpus, batches, corpus_files, fingerprint
 from kovocab.reading.formats import read_file
 from support.corpora import SAMPLE, fault, read, write
-from support.fuzzing import hangul, skipping
+from support.fuzzing import hangul, in_tabs, skipping
 
 texts = st.lists(st.lists(hangul, max_size=4).map("".join), min_size=1, max_size=12)
 
@@ -32,6 +32,8 @@ def test_every_format_gives_the_same_documents(tmp_path: Path, suffix: str, docu
     if SUFFIXES[suffix] == "lines":
         documents = [text.replace("\n", " ").rstrip("\r") for text in documents]
         documents[0] = documents[0].lstrip("\ufeff")
+    if SUFFIXES[suffix] == "tsv":
+        documents = in_tabs(documents)
     assert read(write(tmp_path, suffix, documents)) == documents
 
 

@@ -48,3 +48,8 @@ WRONG = [
 def skipping(path: Path, start: int = 0) -> tuple[list[str], list[Fault]]:
     faults: list[Fault] = []
     return [text for part in read_file(path, start=start, skip=faults.append) for text in part], faults
+
+
+def in_tabs(texts: list[str]) -> list[str]:
+    """Texts as a `.tsv` can hold them in quotes: no line of several is to be taken for a record."""
+    return [text.replace("\t", " ") if "\n" in text else text for text in texts]
