@@ -14,6 +14,7 @@ use crate::bpe::model::Bpe;
 use crate::bpe::pairs::{NONE, Ranks};
 use crate::bpe::tokenizer_json::Style;
 use crate::error::{Error, Result};
+use crate::text::bytes::code_of;
 use crate::text::words::SPACE;
 use crate::threads::{join, start};
 
@@ -342,7 +343,7 @@ pub(crate) fn first(word: &[u8]) -> Option<(u32, usize)> {
     match *word {
         [b' ', ..] => Some((u32::from(SPACE), 1)),
         [a @ ..0x80, ..] => Some((u32::from(a), 1)),
-        [a @ 0xE0..0xF0, b, c, ..] => Some((u32::from(a & 0xF) << 12 | low(b) << 6 | low(c), 3)),
+        [a @ 0xE0..0xF0, b, c, ..] => Some((code_of([a, b, c]), 3)),
         [a @ ..0xE0, b, ..] => Some((u32::from(a & 0x1F) << 6 | low(b), 2)),
         [a, b, c, d, ..] => Some((u32::from(a & 7) << 18 | low(b) << 12 | low(c) << 6 | low(d), 4)),
         _ => None,

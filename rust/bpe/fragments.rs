@@ -4,7 +4,7 @@
 use rustc_hash::FxHashMap;
 
 use crate::bpe::encode::{Encoder, Scratch, first};
-use crate::bpe::model::text;
+use crate::bpe::model::{Divided, text};
 use crate::bpe::neighbours::Borders;
 use crate::bpe::tokenizer_json::Style;
 use crate::text::hangul::HANGUL;
@@ -13,45 +13,27 @@ use crate::text::words::SPACE;
 /// Cuts words into fragments; shared between threads.
 pub(crate) struct Fragments<'a> {
     encoder: &'a Encoder<'a>,
-    borders: &'a Borders,
-    unmade: &'a FxHashMap<Vec<u8>, u32>,
+    divided: &'a Divided,
     /// Whether a space is one; else it is what `▁` stands for.
     byte_level: bool,
-    hangul_is_single: bool,
 }
 
 impl<'a> Fragments<'a> {
     /// Of the words that `encoder` encodes. Takes 0.02 to 0.2 s the first time.
     pub(crate) fn new(encoder: &'a Encoder<'a>) -> Self {
-        let bpe = encoder.bpe;
-        let byte_level = matches!(bpe.style, Style::ByteLevel { .. });
-        let (borders, unmade) = bpe.fragments.get_or_init(|| {
-            let entries = bpe.entries.iter();
-            let borders = if byte_level {
-                let entries: Vec<_> = entries.filter_map(|entry| text(entry)).collect();
-                Borders::of(entries.iter().map(Vec::as_slice))
-            } else {
-                Borders::of(entries.map(String::as_bytes))
-            };
-            (borders, unmade(encoder))
-        });
-        // A byte-level tokenizer cuts words by what is round them, so nothing can be taken out of a text before. Added
-        // tokens of one character, and words taken whole, are none of the model's merges.
-        let plain =
-            !byte_level && unmade.is_empty() && !bpe.added.iter().any(|token| token.content.chars().count() == 1);
-        let hangul_is_single = plain && HANGUL.into_iter().flatten().all(|c| borders.is_single(c.into()));
-        Self { encoder, borders, unmade, byte_level, hangul_is_single }
+        let byte_level = matches!(encoder.bpe.style, Style::ByteLevel { .. });
+        Self { encoder, divided: encoder.bpe.fragments.get_or_init(|| divided(encoder, byte_level)), byte_level }
     }
 
     /// Whether no Hangul, as [`is_hangul`](crate::text::hangul::is_hangul) has it, merges with anything.
     pub(crate) fn hangul_is_single(&self) -> bool {
-        self.hangul_is_single
+        self.divided.hangul_is_single
     }
 
     /// The id of a word that is not cut: of an added token, or of one that is taken whole and that merges do not make.
     #[inline]
     pub(crate) fn whole(&self, word: &[u8]) -> Option<u32> {
-        let taken = || if self.unmade.is_empty() { None } else { self.unmade.get(word).copied() };
+        let taken = || if self.divided.unmade.is_empty() { None } else { self.divided.unmade.get(word).copied() };
         self.encoder.added(word).or_else(taken)
     }
 
@@ -62,7 +44,7 @@ impl<'a> Fragments<'a> {
         let Some((mut before, mut at)) = self.first(word) else { return };
         let (mut from, mut one) = (0, true);
         while let Some((code, length)) = self.first(&word[at..]) {
-            if self.borders.may_merge(before, code) {
+            if self.divided.borders.may_merge(before, code) {
                 one = false;
             } else {
                 found(from, at, one.then_some(before));
@@ -87,6 +69,23 @@ impl<'a> Fragments<'a> {
         let c = char::from_u32(code)?;
         Some(if c == SPACE && !self.byte_level { ' ' } else { c }.into())
     }
+}
+
+fn divided(encoder: &Encoder<'_>, byte_level: bool) -> Divided {
+    let bpe = encoder.bpe;
+    let entries = bpe.entries.iter();
+    let borders = if byte_level {
+        let entries: Vec<_> = entries.filter_map(|entry| text(entry)).collect();
+        Borders::of(entries.iter().map(Vec::as_slice))
+    } else {
+        Borders::of(entries.map(String::as_bytes))
+    };
+    let unmade = unmade(encoder);
+    // A byte-level tokenizer cuts words by what is round them, so nothing can be taken out of a text before. Added tokens of
+    // one character, and words taken whole, are none of the model's merges.
+    let plain = !byte_level && unmade.is_empty() && !bpe.added.iter().any(|token| token.content.chars().count() == 1);
+    let hangul_is_single = plain && HANGUL.into_iter().flatten().all(|c| borders.is_single(c.into()));
+    Divided { borders, unmade, hangul_is_single }
 }
 
 /// Of the words that are taken whole, those that merges do not make.

@@ -37,12 +37,21 @@ pub struct Bpe {
     /// Of a byte-level tokenizer, the syllables that need not be merged of bytes.
     pub(crate) syllables: Syllables,
     neighbours: Neighbours,
-    /// What cutting words into fragments needs, once it was asked for: which characters may merge, and of the words that are
-    /// taken whole those that merges do not make.
-    pub(super) fragments: OnceLock<(Borders, FxHashMap<Vec<u8>, u32>)>,
+    /// What cutting words into fragments needs, once it was asked for.
+    pub(super) fragments: OnceLock<Divided>,
     /// Ids of the tokens that are one character each, by code: up to 2^16 in a row, and the others.
     plane: Vec<u32>,
     beyond: FxHashMap<u32, u32>,
+}
+
+/// Where words may be cut into fragments.
+pub(super) struct Divided {
+    /// Which characters may merge.
+    pub(super) borders: Borders,
+    /// Of the words that are taken whole, those that merges do not make.
+    pub(super) unmade: FxHashMap<Vec<u8>, u32>,
+    /// Whether no Hangul merges with anything, so that it may be taken out of text before that is cut into words.
+    pub(super) hangul_is_single: bool,
 }
 
 impl Bpe {

@@ -9,6 +9,7 @@
 //! edge, in a few groups.
 
 use crate::bpe::pairs::{NONE, Pairs};
+use crate::text::bytes::code_of;
 
 /// Bytes of a syllable.
 pub(crate) const SYLLABLE: usize = 3;
@@ -91,8 +92,7 @@ impl Syllables {
             _ => (&self.alone, 0),
         };
         let [a @ 0xEA..=0xED, b, c, ref behind @ ..] = word[place..] else { return None };
-        let code = u32::from(a & 0xF) << 12 | u32::from(b & 0x3F) << 6 | u32::from(c & 0x3F);
-        let start = table.get(code.wrapping_sub(FIRST) as usize)?;
+        let start = table.get(code_of([a, b, c]).wrapping_sub(FIRST) as usize)?;
         let stands = |byte: Option<u8>, not: u8| byte.is_none_or(|byte| group(byte) & not == 0);
         let symbols = 2 - start.ids.iter().filter(|id| **id == NONE).count();
         (symbols > 0 && stands(before, start.not_behind) && stands(behind.first().copied(), start.not_before))

@@ -1,14 +1,11 @@
 //! Hangul that merges with nothing, taken out of text before it is cut into words. A base that has Korean as single
-//! characters only, as those of Llama 2's kind, has nothing else to merge in most of a Korean text.
+//! characters only, as Mistral's first tokenizer, has nothing else to merge in most of a Korean text.
 
-use crate::text::bytes::{BLOCK, GAP, any, follow, is, planes, within};
-use crate::text::hangul::are_first;
+use crate::text::bytes::{BLOCK, GAP, any, code_of, follow, is, planes};
+use crate::text::hangul::{are_first, may_be_first};
 
-/// Bytes that are looked at beyond a block: a character that begins in it ends there, and is read as four.
-const BEYOND: usize = 3;
-const WINDOW: usize = BLOCK + BEYOND;
-/// The first byte that Hangul begins with, and how many there are from it on; other characters begin with them too.
-const LEADS: (u8, u8) = (0xE3, 11);
+/// A block and the two bytes behind it, where a character that begins in it ends.
+const WINDOW: usize = BLOCK + 2;
 
 /// Take all Hangul out of `sections`, and each single space between two of its characters. The rest stays in order, a gap
 /// where something was. O(bytes).
@@ -18,21 +15,21 @@ pub(crate) fn take(sections: &mut Vec<u8>, mut found: impl FnMut(u32)) -> u64 {
     let length = sections.len();
     sections.extend_from_slice(&[0; WINDOW]);
     let (mut spaces, mut kept) = (0, 0);
-    let mut before = Bits { first: 0, space: 0, hangul: 0, kept: true };
+    let mut before = Bits::OTHER;
     for base in (0..length).step_by(BLOCK) {
         let Some(window) = sections[base..].first_chunk::<WINDOW>() else { break };
         let here = u64::MAX >> (BLOCK - (length - base).min(BLOCK));
-        // Most blocks of other text, at a sixth of what follows.
-        if before.hangul == 0 && !any(window, |a, _, _| within(a, LEADS.0, LEADS.1)) {
+        // Of other text nothing more has to be known.
+        if before.hangul == 0 && !any(window, |a, _, _| may_be_first(a)) {
             kept = move_runs(sections, base, here, before.kept, kept);
-            before = Bits { first: 0, space: 0, hangul: 0, kept: true };
+            before = Bits::OTHER;
             continue;
         }
         let [first, space] = planes(window, |a, b, c| [are_first(a, b, c), is(a, b' ')]);
         let mut left = first;
         while left != 0 {
             let at = left.trailing_zeros() as usize;
-            found(code(window, at));
+            found(window[at..].first_chunk().map_or(0, |character| code_of(*character)));
             left &= left - 1;
         }
         let hangul = first | follow(before.first, first, 1) | follow(before.first, first, 2);
@@ -55,6 +52,11 @@ struct Bits {
     space: u64,
     hangul: u64,
     kept: bool,
+}
+
+impl Bits {
+    /// Of text without Hangul, or of none, which is kept: spaces count behind Hangul alone.
+    const OTHER: Self = Self { first: 0, space: 0, hangul: 0, kept: true };
 }
 
 /// Move the bytes of a block that are to be kept down to `to`, a gap before those that stood behind others; returns where
@@ -82,13 +84,6 @@ fn move_runs(sections: &mut [u8], base: usize, mut keep: u64, goes_on: bool, mut
         keep &= u64::MAX.checked_shl(from + number).unwrap_or(0);
     }
     to
-}
-
-/// The code of the character of three bytes that stands at `at`.
-#[inline]
-fn code(window: &[u8; WINDOW], at: usize) -> u32 {
-    let [a, b, c, _] = window[at..].first_chunk().copied().unwrap_or_default().map(u32::from);
-    (a & 0xF) << 12 | (b & 0x3F) << 6 | (c & 0x3F)
 }
 
 #[cfg(test)]

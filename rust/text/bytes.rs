@@ -45,6 +45,12 @@ fn at<const WINDOW: usize>(window: &[u8; WINDOW], from: usize) -> u8x16 {
     u8x16::new(bytes)
 }
 
+/// The code of a character of three bytes.
+#[inline]
+pub(crate) fn code_of([a, b, c]: [u8; 3]) -> u32 {
+    u32::from(a & 0xF) << 12 | u32::from(b & 0x3F) << 6 | u32::from(c & 0x3F)
+}
+
 /// Which bytes are `byte`.
 #[inline]
 pub(crate) fn is(bytes: u8x16, byte: u8) -> u8x16 {

@@ -43,6 +43,12 @@ pub(crate) fn are_first(a: u8x16, b: u8x16, c: u8x16) -> u8x16 {
         | (is(a, 0xE3) & ((is(b, 0x84) & within(c, 0xB1, 0x4F)) | (is(b, 0x85) & within(c, 0, 0xA4))))
 }
 
+/// Which of sixteen bytes Hangul may begin with; other characters begin with them too.
+#[inline]
+pub(crate) fn may_be_first(a: u8x16) -> u8x16 {
+    within(a, 0xE3, 0xEE - 0xE3)
+}
+
 /// Hangul characters, by what can become of them; each number times the count of its word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Kinds {
