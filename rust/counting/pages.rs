@@ -71,6 +71,16 @@ impl<T: Pod> Pages<T> {
         }
         self.length = length;
     }
+
+    /// Have the system put memory behind all of it, at once. A page that is read before it is written would be one of zeros
+    /// first, and then another, of which each processor has to be told (`docs/log.md`, 2026-11-30).
+    pub fn populate(&self) {
+        #[cfg(target_os = "linux")]
+        if let Memory::Mapped(map, _) = &self.memory {
+            // A wish, not a need: Linux has it since 5.14.
+            _ = map.advise_range(memmap2::Advice::PopulateWrite, 0, self.length * size_of::<T>());
+        }
+    }
 }
 
 fn map<T>(length: usize) -> Option<Memory<T>> {

@@ -74,6 +74,10 @@ impl Slots {
     #[inline]
     pub fn add_all(&mut self, words: &[Slot]) -> bool {
         self.grow_for(words.len());
+        // Few words are not worth it: most of the table may stay as it is.
+        if self.used == 0 && words.len() == BATCH {
+            self.table.populate();
+        }
         let mask = self.table.len() - 1;
         let mut hashes = [0; BATCH];
         for (hash, word) in hashes.iter_mut().zip(words) {
@@ -158,6 +162,7 @@ impl Slots {
     fn grow(&mut self) {
         let old = self.table.len();
         self.table.double();
+        self.table.populate();
         let (table, mask) = (&mut *self.table, old * 2 - 1);
         let free = table[..old].iter().position(|slot| slot.count == 0).unwrap_or(0);
         for from in (free..old).chain(0..free) {
