@@ -11,7 +11,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kovocab.errors import ArtefactError, KovocabError
-from kovocab.ownership import MARK, Files, IsOurs, changed, check_ours, foreign, listing, parquet_of, real, said_by
+from kovocab.ownership import (
+    MARK,
+    Files,
+    IsOurs,
+    changed,
+    check_ours,
+    foreign,
+    in_utf8,
+    listing,
+    parquet_of,
+    real,
+    said_by,
+)
 from kovocab.record import RECORD, Record, as_json, difference, files_of, read_record, write_record
 from kovocab.workplace import Place, is_taken, place_beside, remove_files, sync, tidy, turn
 
@@ -280,9 +292,11 @@ def followed(path: str | Path) -> Path:
 
     Raises:
         ArtefactError: it leads nowhere, in a circle say, or goes up from a folder that is not there: once that is made,
-            for it, it may be the name of a file that nobody looked at.
+            for it, it may be the name of a file that nobody looked at; or it is no UTF-8, which Polars cannot write to.
     """
     path = Path(path)
+    if not in_utf8(path):
+        raise ArtefactError(f"{path} is a name in bytes that are no UTF-8; wanted another")
     above = [Path(*path.parts[:at]) for at, part in enumerate(path.parts) if part == ".."]
     if lacking := [folder for folder in above if not folder.is_dir()]:
         raise ArtefactError(f"{path} goes up from {lacking[0]}, which is no folder; wanted a path without it")

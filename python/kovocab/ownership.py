@@ -74,6 +74,11 @@ def move(names: Iterable[str], source: Path, target: Path) -> None:
         (source / name).rename(target / name)
 
 
+def in_utf8(path: str | Path) -> bool:
+    """Whether a path is text: a name out of an archive of Korean Windows may be bytes that are none."""
+    return not any("\udc80" <= c <= "\udcff" for c in str(path))  # what Python makes of such bytes, see PEP 383
+
+
 def check_ours(path: Path, ours: IsOurs, kind: str) -> None:
     """Check that the file `path` may be written: it is not there, is empty, or is one of `kind` that is `ours`.
 

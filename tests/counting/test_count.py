@@ -27,7 +27,7 @@ from kovocab import _core, combine, count_tokens, count_words
 from kovocab.counting import token_counts
 from kovocab.counting.count import combine_to, count, count_to
 from kovocab.counting.token_counts import count_ids, count_tokens_of
-from kovocab.counting.word_counts import WORDS, Counted, load_counted, read_counted
+from kovocab.counting.word_counts import WORDS, Counted, load_counted, of_frame, read_counted
 from kovocab.errors import CorpusError, UsageError
 from kovocab.example.text import sample_documents
 from kovocab.machine import memory
@@ -857,6 +857,14 @@ def test_word_counts_come_back_with_their_record(base: TokenizerJson, sample: li
     again = tmp_path / "again.parquet"
     count(corpus, base, threads=1).save(again)
     assert again.read_bytes() == (tmp_path / "words.parquet").read_bytes()
+
+
+def test_words_that_nothing_is_recorded_of_are_told_apart() -> None:
+    """Also where their columns, one behind the other, are the same."""
+    schema = pl.Schema({"word": pl.String, "count": pl.UInt64})
+    one, other = ({"word": ["a", "1"], "count": [23, 4]}, {"word": ["a", "12"], "count": [3, 4]})
+    records = [of_frame(pl.DataFrame(words, schema)).record["corpus"] for words in (one, other, one)]
+    assert records[0] == records[2] != records[1]
 
 
 def test_a_file_that_holds_no_word_counts(tmp_path: Path) -> None:

@@ -500,6 +500,76 @@ def test_names_that_are_no_utf_8(tmp_path: Path, base_file: Path, often: None) -
     assert fault["file"] == f"{folder}/\udcff.txt"
 
 
+def test_names_that_are_no_utf_8_of_tables(tmp_path: Path, base_file: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"\xff")
+    try:
+        folder.mkdir()
+    except OSError as error:
+        pytest.skip(f"such a name cannot be had here: {error}")
+    (folder / "a.txt").write_text("the end\n")
+    count_to(tmp_path / "w.parquet", folder, base_file)
+    with pytest.raises(ArtefactError, match=r"\udcff/w\.parquet is a name in bytes that are no UTF-8; wanted another"):
+        count_to(folder / "w.parquet", folder, base_file)
+    shutil.copy(tmp_path / "w.parquet", folder / "w.parquet")
+    with pytest.raises(
+        CorpusError, match=r"w\.parquet: is a name in bytes that are no UTF-8, which tables are not read"
+    ):
+        count_to(tmp_path / "v", folder, base_file, column="word")
+    record, skipped = count_to(tmp_path / "v", folder, base_file, column="word", on_error="skip")
+    assert (record["documents"], [fault.file for fault in skipped]) == (1, [f"{folder}/w.parquet"])
+    with pytest.raises(CorpusError, match=r"w\.parquet is a name in bytes"):
+        load_counted(folder / "w.parquet")
+
+
+def test_each_count_has_a_report_of_its_own(tmp_path: Path, base_file: Path) -> None:
+    (tmp_path / "bad.txt").write_bytes(b"the end\n\xff\n")
+    (tmp_path / "good.txt").write_bytes(b"the end\n")
+    for name, report in (("ko.v1", "ko.v1.skipped.jsonl"), ("ko.v2.parquet", "ko.v2.skipped.jsonl")):
+        line = f"count --corpus {tmp_path}/bad.txt --tokenizer {base_file} --out {tmp_path}/{name} --on_error skip"
+        assert main(line.split()) == 3
+        assert (tmp_path / report).is_file()
+    for name in ("ko.v3", "ko.pq"):
+        assert main(f"count --corpus {tmp_path}/good.txt --tokenizer {base_file} --out {tmp_path}/{name}".split()) == 0
+    assert {path.name for path in tmp_path.glob("*.jsonl")} == {"ko.v1.skipped.jsonl", "ko.v2.skipped.jsonl"}
+
+
+def test_what_was_skipped_is_written_before_anything_else_may_fail(
+    tmp_path: Path, base_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bad.txt").write_bytes(b"the end\n\xff\n")
+    report = tmp_path / "report.jsonl"
+
+    def full(*_: object, **__: object) -> None:
+        raise ArtefactError("no space is left")
+
+    settings: dict[str, Any] = {"on_error": "skip", "report": report, "tokens": tmp_path / "tokens"}
+    for name in ("write_report", "count_tokens_to"):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"kovocab.counting.count.{name}", full)
+            with pytest.raises(ArtefactError, match="no space"):
+                count_to(tmp_path / "w", tmp_path / "bad.txt", base_file, **settings)
+        assert report.is_file() == (name == "count_tokens_to")
+    assert json.loads(report.read_text())["place"] == "line 2"
+    count_to(tmp_path / "w", tmp_path / "bad.txt", base_file, **settings)
+    assert (tmp_path / "tokens").is_file()
+
+
+def test_a_count_that_fails_as_it_goes_on_lets_go(
+    tmp_path: Path, base_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.txt").write_bytes(b"the end\n")
+
+    def broken(*_: object) -> None:
+        raise OSError("cannot be read")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(one_pass.Pass, "goes_on", broken)
+        with pytest.raises(OSError, match="cannot be read") as caught:
+            count_to(tmp_path / "w", tmp_path / "a.txt", base_file)
+    count_to(tmp_path / "w", tmp_path / "a.txt", base_file)
+    assert caught.tb is not None  # as long as somebody looks at it, nothing of it is closed by chance
+
+
 # ── a full disk ──
 
 

@@ -121,6 +121,23 @@ def test_a_disk_that_refuses_leaves_no_half_of_a_line(path: Path, monkeypatch: p
     assert Decisions.load(path).keep == {"가", "나"}
 
 
+def test_what_an_editor_adds_as_the_disk_refuses_stays(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decided = Decided(path)
+    decided.decide([("가", "keep")])
+    write = os.write
+
+    def short(file: int, data: bytes) -> int:
+        taken = write(file, data[:3])
+        with path.open("a") as editor:
+            editor.write("\n다,drop\n")
+        return taken
+
+    monkeypatch.setattr(module.os, "write", short)
+    with pytest.raises(OSError, match="a part of a decision"):
+        decided.decide([("나", "keep")])
+    assert path.read_text().endswith("\n다,drop\n")
+
+
 def test_it_is_on_the_disk_before_it_counts(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced = []
     monkeypatch.setattr(module.os, "fsync", lambda file: synced.append(os.fstat(file).st_size))

@@ -63,6 +63,9 @@ def test_a_token_in_a_file_counts_and_none_is_said(tmp_path: Path) -> None:
     environment = kept | {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
     said = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=True).stdout
     assert "hub         no token: push and private models want one (`hf auth login`); HF_HUB_OFFLINE is set" in said
+    (tmp_path / "token").write_text("\n")
+    said = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=True).stdout
+    assert "hub         no token:" in said
     (tmp_path / "token").write_text(SECRET)
     said = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=True).stdout
     assert "hub         a token is set;" in said

@@ -8,7 +8,7 @@ import pytest
 
 from kovocab.cli.main import main
 from kovocab.evaluating.compared import KOREAN, Compared, Piece
-from kovocab.exporting.measured import before_and_after
+from kovocab.exporting.measured import before_and_after, section
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.tokenizer import load_tokenizer
 from support.measured import measure
@@ -42,6 +42,10 @@ def test_a_measured_stage_has_its_figures_and_a_sentence(walked, street):
 
 def test_a_stage_that_was_not_measured_has_none(walked):
     assert "## Before and after" not in card(walked)
+
+
+def test_a_stage_in_a_container_s_root_has_none():
+    assert section(Path("/stage"), {}, None) == ""
 
 
 @pytest.mark.parametrize("change", ["tokenizer", "bits", "file"])

@@ -93,6 +93,9 @@ def test_a_table_that_cannot_be_used_is_one_line(tmp_path):
     for name in ("none", "plain", "gone"):
         with pytest.raises(UsageError, match="which cannot be read"):
             weights_of(Bias(needs=str(tmp_path / name)), "hash", OLD, SIZE)
+    (tmp_path / "r[1]").mkdir()
+    in_brackets = save(tmp_path / "r[1]" / "needs", [0.5] * NEW)
+    assert weights_of(in_brackets, "hash", OLD, SIZE).tolist() == weights_of(good, "hash", OLD, SIZE).tolist()
     pl.DataFrame({"id": [1], "need": [0.5]}).write_parquet(tmp_path / "plain")
     with pytest.raises(UsageError, match=r"cannot be read \(it does not say of which tokenizer it is\)"):
         weights_of(Bias(needs=str(tmp_path / "plain")), "hash", OLD, SIZE)

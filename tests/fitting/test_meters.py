@@ -84,6 +84,14 @@ def test_a_stage_that_is_started_again_overwrites_nothing(tmp_path):
     assert list((tmp_path / "tensorboard/stage-3").glob("events.*"))
 
 
+def test_the_next_time_is_behind_the_last(tmp_path):
+    for name in ("stage-1", "stage-1-again-2", "stage-1-again-11", "stage-1-again-mine", "stage-12-again-40"):
+        (tmp_path / "logs" / name).mkdir(parents=True)
+    assert {logger.version for logger in loggers(tmp_path, 1)} == {"stage-1-again-12"}
+    (tmp_path / "logs/stage-1").rmdir()
+    assert {logger.version for logger in loggers(tmp_path, 1)} == {"stage-1-again-12"}
+
+
 def test_without_tensorboard_there_is_csv(tmp_path, monkeypatch):
     monkeypatch.setattr("kovocab.fitting.meters.find_spec", lambda name: None)
     assert [type(logger).__name__ for logger in loggers(tmp_path, 1)] == ["CSVLogger"]

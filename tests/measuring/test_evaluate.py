@@ -213,6 +213,14 @@ def test_unlearned_tokens_are_those_of_the_last_model_that_has_some(run, street,
         assert len(pl.read_parquet(tmp_path / "out.unlearned.parquet")) == found["tokens"] > 0
 
 
+def test_each_evaluation_has_a_table_of_its_own(street, tmp_path, capsys):
+    some = ("--corpus", street / "ko.txt", "--documents", 3)
+    for name in ("a.one", "a.json"):
+        evaluate(capsys, "--models", street / "expanded", *some, "--out", tmp_path / name)
+    evaluate(capsys, "--models", street / "base", *some, "--out", tmp_path / "a.two")  # which has none
+    assert {path.name for path in tmp_path.glob("*.parquet")} == {"a.one.unlearned.parquet", "a.unlearned.parquet"}
+
+
 def test_a_model_of_another_vocabulary(street, tmp_path, capsys):
     folder = tmp_path / "model"
     folder.mkdir()

@@ -90,6 +90,13 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a secret": (edited("README.md", CARD + f"\nhf_{'a' * 34}\n"), "has a token of Hugging Face"),
     "a secret in a script": (edited("run.sh", f"export HF_TOKEN=hf_{'a' * 34}"), "line 1 of run.sh has a token"),
+    "a secret in a log": (added("train.log", b"token hf_" + b"a" * 34), "line 1 of train.log has a token"),
+    "a secret in a file of no kind": (added("LICENSE", b"\nhf_" + b"a" * 34), "line 2 of LICENSE has a token"),
+    "a path in a notebook": (added("a.ipynb", b'{"source": "/home/me/x"}'), "line 1 of a.ipynb has the path /home/me"),
+    "a secret in text that is no UTF-8": (
+        added("ko.MD", "가".encode("cp949") + b" hf_" + b"a" * 34),
+        "line 1 of ko.MD has a token",
+    ),
     "a card without YAML": (edited("README.md", "# A model\n"), "says nothing to the hub"),
     "a card with broken YAML": (edited("README.md", "---\na: [\n---\n"), "README.md: "),
     "a card whose YAML is a list": (edited("README.md", "---\n- a\n---\n"), "README.md: "),

@@ -117,6 +117,19 @@ def test_what_somebody_else_put_there_stays(server: Hub, push: Push) -> None:
     assert "kovocab.json" in server.repos["me/m"]["files"]
 
 
+def test_weights_that_no_push_left_stay(server: Hub, push: Push) -> None:
+    theirs = dict.fromkeys(("model-00001-of-00002.safetensors", "adapter/adapter_model.safetensors"), b"theirs")
+    server.repos["me/m"] = {"private": True, "files": {"README.md": b"", **theirs}}
+    files = server.repos["me/m"]["files"]
+    assert push("--overwrite")[0] == 0
+    assert theirs.items() <= files.items()
+    files["reward_head.safetensors"] = b"theirs"
+    assert push()[0] == 0
+    assert {name for name, data in files.items() if data == b"theirs"} == {
+        "adapter/adapter_model.safetensors", "reward_head.safetensors"
+    }  # fmt: skip
+
+
 def test_weights_of_an_earlier_push_go(server: Hub, push: Push) -> None:
     assert push()[0] == 0
     files = server.repos["me/m"]["files"]

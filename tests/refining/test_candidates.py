@@ -222,6 +222,7 @@ def test_a_row_that_undoes_takes_back_those_above_it(tmp_path: Path) -> None:
     [
         ("ﾡﾢ", r"U\+FFA1 HALFWIDTH HANGUL LETTER KIYEOK"),
         ("가\ue0bc", r"U\+E0BC \(private use\)"),
+        ("가\x1b", r"U\+001B \(no name\)"),
         ("ᄒᆞᆫ글", r"U\+1112 HANGUL CHOSEONG HIEUH"),
         ("▁가나 ", r"U\+0020 SPACE"),
         ("▁", "no Hangul"),

@@ -69,7 +69,7 @@ def count_corpus(
     from kovocab.progress import all_as
 
     check_file(out)
-    report = report or str(Path(out).with_suffix(".skipped.jsonl"))
+    report = report or str(count.report_beside(out))
     writes = [path for path in (out, tokens, report) if path is not None]
     if len({Path(path).absolute() for path in writes}) < len(writes):
         raise UsageError(f"out, tokens and report are {', '.join(writes)}; wanted different files")

@@ -12,6 +12,7 @@ from kovocab.corpus.archives import Member
 from kovocab.corpus.remote import Remote, expand, is_url
 from kovocab.corpus.stores import POLARS_RETRIES
 from kovocab.errors import CorpusError, UsageError
+from kovocab.ownership import in_utf8
 
 log = logging.getLogger(__name__)
 
@@ -202,6 +203,14 @@ def not_plain(path: str | Path) -> str | None:
     return (
         what and f"is {what}, which cannot be read twice, nor told from another; wanted a file that holds what it gives"
     )
+
+
+def no_table(path: str | Path) -> str | None:
+    """`not_plain` of what Polars is to read, which takes names in UTF-8 alone."""
+    no_text = (
+        None if in_utf8(path) else "is a name in bytes that are no UTF-8, which tables are not read by; wanted another"
+    )
+    return not_plain(path) or no_text
 
 
 def _refused(error: OSError) -> None:

@@ -182,14 +182,20 @@ def count_to(
             write_report(counting.skipped, report)
             raise CorpusError(f"{error} ({report} lists what was skipped)") from error
         write_words(out, tables, record)
+        # What was skipped is known until it is written down.
+        if report is not None and counting.skipped:
+            write_report(counting.skipped, report)
+        elif report is not None:
+            _forget(Path(report))
         counting.written()
     if tokens is not None:
         count_tokens_to(tokens, out, tokenizer, threads=threads, overwrite=True)
-    if report is not None and counting.skipped:
-        write_report(counting.skipped, report)
-    elif report is not None:
-        _forget(Path(report))
     return record, counting.skipped
+
+
+def report_beside(out: str | Path) -> Path:
+    """The report that is called after the words `out`: ko.skipped.jsonl of ko.parquet, ko.v1.skipped.jsonl of ko.v1."""
+    return Path(out).with_name(Path(out).name.removesuffix(".parquet") + ".skipped.jsonl")
 
 
 def _check_report(out: str | Path, report: str | Path | None) -> None:
@@ -198,7 +204,7 @@ def _check_report(out: str | Path, report: str | Path | None) -> None:
     Raises:
         ArtefactError: it is of another.
     """
-    if report is None or Path(report) == Path(out).with_suffix(".skipped.jsonl"):
+    if report is None or Path(report) == report_beside(out):
         return
     if not Path(report).is_file() or not Path(report).stat().st_size:
         return
@@ -357,13 +363,9 @@ class _Count:
             identity["fingerprint"] = fingerprint
             identity["add_to"] = [sha256(json.dumps(record).encode()).hexdigest() for record in self._before]
             self._kept = Kept(out, identity | {"files": self._pass.stood})
-            spills, self._pass.done = self._kept.folder, self._kept.done
-            self._pass.goes_on(spills)
-            if documents := self._pass.documents:
-                log.info("count: goes on after %s counted before", quantity(documents, "document"))
         self._forget = False
         try:
-            self._tally = Tally(threads, limit, spills)
+            self._tally = Tally(threads, limit, spills if self._kept is None else self._taken_up(self._kept))
         except BaseException:  # Ctrl-C
             self._let_go()
             raise
@@ -374,6 +376,14 @@ class _Count:
     def __exit__(self, *_: object) -> None:
         self._tally.__exit__(None, None, None)
         self._let_go()
+
+    def _taken_up(self, kept: Kept) -> Path:
+        """Go on after what was counted before an interruption; where words are spilled."""
+        self._pass.done = kept.done
+        self._pass.goes_on(kept.folder)
+        if documents := self._pass.documents:
+            log.info("count: goes on after %s counted before", quantity(documents, "document"))
+        return kept.folder
 
     def _let_go(self) -> None:
         if self._kept is not None:

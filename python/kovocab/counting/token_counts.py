@@ -75,6 +75,7 @@ def count_tokens(
     if isinstance(words_or_corpus, pl.DataFrame) and words_or_corpus.columns == ["word", "count"]:
         return named(count_ids([check_words(words_or_corpus)], loaded, threads), loaded)
     passing = Pass(words_or_corpus, Reading(column, encoding, normalize, deduplicate, template), threads)
+    passing.limit(bound(memory) // 2)
     try:
         bpe = bpe_of(loaded)
         if not bpe.cut[0]:

@@ -18,7 +18,7 @@ from polars.io.plugins import register_io_source
 from kovocab import _core
 from kovocab.artefact import check_file, check_same, new_file
 from kovocab.corpus.faults import POLARS_ERRORS, Fault, first_line
-from kovocab.corpus.files import not_plain
+from kovocab.corpus.files import no_table
 from kovocab.counting.tally import ROWS
 from kovocab.errors import ArtefactError, CorpusError, UsageError, quantity
 from kovocab.machine.threads import threads_of
@@ -83,7 +83,9 @@ def of_frame(words: pl.DataFrame) -> Counted:
     """
     digest = blake2b(digest_size=16)
     for column in check_words(words).select(pl.all().cast(pl.String)).iter_columns():
-        digest.update("\n".join(column).encode())
+        text = "\n".join(column).encode()
+        digest.update(b"%d\n" % len(text))  # or it would not be told where one column ends
+        digest.update(text)
     return Counted(words, {"verb": "count", "corpus": {"kind": "memory", "blake2b": digest.hexdigest()}})
 
 
@@ -101,7 +103,7 @@ def load_counted(path: str | Path) -> Counted:
 def read_counted(path: str | Path) -> Record:
     """Read the record of what `Counted.save` or `count_to` wrote; errors as `load_counted`."""
     wanted = "wanted word counts as `kovocab count` leaves them"
-    if said := not_plain(path):
+    if said := no_table(path):
         raise CorpusError(f"{path} {said}")
     try:
         metadata = pl.read_parquet_metadata(path)

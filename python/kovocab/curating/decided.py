@@ -137,15 +137,17 @@ class Decided:
         if not rows:
             return
         size = os.fstat(file).st_size
-        data = self._lines(size, rows)
+        data, taken = self._lines(size, rows), 0
         try:
-            if os.write(file, data) < len(data):
+            if (taken := os.write(file, data)) < len(data):
                 raise OSError(f"{self.path}: the disk took a part of a decision only")
             os.fsync(file)
             if not size:
                 _sync_folder(self.path.parent)
         except OSError:
-            os.ftruncate(file, size)  # no half of a line, and nothing that nobody was told of
+            # No half of a line, and nothing that nobody was told of; but nothing of who heeds no lock, either.
+            if os.fstat(file).st_size == size + taken:
+                os.ftruncate(file, size)
             raise
         status = os.fstat(file)
         # Somebody who heeds no lock may have written in between: then it is read again.

@@ -82,7 +82,7 @@ def coverage(data: Mixture) -> Coverage:
             record = read_record(pieces.folder, "bias")
             said |= {"min_seen": record["n"], "most": record["most"], "level": record["level"]}
             said["moved"] = max(0.0, 1 - record["level"] / record["passes_without"])
-            table = pl.read_parquet(pieces.folder / SEEN)
+            table = pl.read_parquet(pieces.folder / SEEN, glob=False)
             seen = seen + table["seen"].to_numpy()
             weights = table["weight"].to_numpy() if "weight" in table.columns else 1.0
             wanted = np.maximum(wanted, np.ceil(record["n"] * weights))
@@ -111,7 +111,7 @@ def _with_contexts(table: pl.DataFrame, data: Mixture) -> pl.DataFrame:
     found = next((pieces for pieces in data.mined().values() if pieces is not None), None)
     if found is None:
         return table.with_columns(contexts=pl.lit(None, pl.UInt64))
-    return table.join(pl.read_parquet(found.folder / CONTEXTS), on="id", how="left", maintain_order="left")
+    return table.join(pl.read_parquet(found.folder / CONTEXTS, glob=False), on="id", how="left", maintain_order="left")
 
 
 def _spread(numbers: np.ndarray) -> Record:

@@ -179,10 +179,9 @@ def _torch() -> Found:
 
 def _hub() -> Found:
     """Whether there is a token, and never which."""
-    from huggingface_hub import constants
+    from huggingface_hub import constants, get_token
 
-    token = bool(os.environ.get("HF_TOKEN")) or Path(constants.HF_TOKEN_PATH).is_file()
-    return {"token": token, "offline": bool(constants.HF_HUB_OFFLINE)}
+    return {"token": get_token() is not None, "offline": bool(constants.HF_HUB_OFFLINE)}
 
 
 def _hub_told(hub: Found) -> str:

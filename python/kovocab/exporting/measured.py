@@ -28,7 +28,7 @@ def section(folder: Path, stage: Record, target: TokenizerJson) -> str:
         stage: Its record.
         target: Its tokenizer.
     """
-    path = folder.resolve().parents[1] / FILE
+    path = folder.resolve().parent.parent / FILE
     if not path.is_file():
         return ""
     try:

@@ -42,7 +42,7 @@ def weights_of(bias: Bias, tokenizer: str, first: int, size: int) -> npt.NDArray
         return None
     what = f"data.bias: needs is {bias.needs}"
     try:
-        table = pl.read_parquet(bias.needs).sort("id")
+        table = pl.read_parquet(bias.needs, glob=False).sort("id")
         if (mark := pl.read_parquet_metadata(bias.needs).get(MARK)) is None:
             raise ValueError("it does not say of which tokenizer it is")
         said = json.loads(mark)

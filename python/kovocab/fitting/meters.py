@@ -77,8 +77,10 @@ def loggers(run: Path, number: int, given: Logger | Iterable[Logger] | bool | No
             asked["name"] = asked.get("name") or f"stage {number}"
             asked["group"] = asked.get("group") or run.resolve().name
     logs = run / "logs"
-    times = len([*logs.glob(f"stage-{number}"), *logs.glob(f"stage-{number}-again-*")])
-    version = f"stage-{number}" + (f"-again-{times}" if times else "")
+    title = f"stage-{number}"
+    again = [path.name.removeprefix(f"{title}-again-") for path in logs.glob(f"{title}-again-*")]
+    times = max((int(at) for at in again if at.isdecimal()), default=0) + 1
+    version = f"{title}-again-{times}" if times > 1 or (logs / title).exists() else title
     made: list[Logger] = [CSVLogger(run, name="logs", version=version)]
     if find_spec("tensorboard"):
         made.append(TensorBoardLogger(run, name="tensorboard", version=version))

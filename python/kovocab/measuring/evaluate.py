@@ -80,7 +80,8 @@ def evaluate(asked: Asked, budget: Budget, how: Measuring, reading: Reading | No
     if run is not None:
         of = models_of(run, asked.base, asked.expanded, asked.export)
     out = Path(asked.out) if asked.out is not None else None if run is None else run / FILE
-    unlearned = None if out is None else out.with_name(UNLEARNED if out.name == FILE else f"{out.stem}.{UNLEARNED}")
+    called = None if out is None or out.name == FILE else f"{out.name.removesuffix('.json')}.{UNLEARNED}"
+    unlearned = None if out is None else out.with_name(called or UNLEARNED)
     if out is not None and unlearned is not None:
         check_out(out)
         check_file(unlearned, parquet_of("evaluate"), "table of unlearned tokens")

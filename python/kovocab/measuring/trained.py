@@ -58,7 +58,7 @@ def _of_source(folder: Path, size: int, settings: Record, name: str, read: list[
         for found in sorted(folder.parent.glob(f"{name}.bias.*")):
             record = read_record(found, "bias")
             if record["of"] == folder.name and record.get("blocks") == bias["blocks"]:
-                seen: Floats = pl.read_parquet(found / SEEN)["seen"].cast(pl.Float64).to_numpy()
+                seen: Floats = pl.read_parquet(found / SEEN, glob=False)["seen"].cast(pl.Float64).to_numpy()
                 share: float = blocks / bias["blocks"]
                 return np.multiply(seen, share)
         raise ArtefactError(f"{folder.parent} has no bias of {name}")
@@ -74,7 +74,7 @@ def _of_contexts(tokens: Path, settings: Record, stages: list[Record]) -> Floats
         record = read_record(found, "contexts") if (found / RECORD).is_file() else {}
         if tokens.name in record.get("of", []) and all(record.get(key) == value for key, value in wanted.items()):
             times: float = sum(max(each["epochs"] for each in stage["served"]["sources"].values()) for stage in stages)
-            contexts: Floats = pl.read_parquet(found / CONTEXTS)["contexts"].cast(pl.Float64).to_numpy()
+            contexts: Floats = pl.read_parquet(found / CONTEXTS, glob=False)["contexts"].cast(pl.Float64).to_numpy()
             return np.multiply(contexts, times)
     raise ArtefactError(f"{tokens.parent} has no contexts")
 

@@ -22,22 +22,6 @@ EXPORTS = ("export", "transfer")
 _HIDDEN = (".gitattributes", ".gitignore")
 """What goes though its name begins with a dot."""
 _PICKLED = (".bin", ".ckpt", ".dill", ".joblib", ".pickle", ".pkl", ".pt", ".pth", ".npy", ".npz")
-_TEXTS = (
-    ".cfg",
-    ".csv",
-    ".ini",
-    ".jinja",
-    ".json",
-    ".jsonl",
-    ".md",
-    ".py",
-    ".sh",
-    ".toml",
-    ".txt",
-    ".xml",
-    ".yaml",
-    ".yml",
-)
 _TOKENS = ("tokenizer.json", "vocab.json", "merges.txt")
 """Texts whose words are anybody's: /usr/bin is a token of some."""
 _LONGEST = 64 << 20
@@ -125,7 +109,7 @@ def _refused(folder: Path, names: list[str], edited: list[str]) -> Iterator[str]
             yield f"{name} is no plain file"
         elif path.suffix in _PICKLED or _is_pickle(path):
             yield f"{name} can hold a pickle, which runs code where it is opened; wanted safetensors alone"
-        elif (path.suffix in _TEXTS or name in _HIDDEN) and path.name not in _TOKENS:
+        elif path.name not in _TOKENS and _is_text(path):
             yield from _said(path, name, edited=name in edited)
 
 
@@ -137,6 +121,12 @@ def _said(path: Path, name: str, *, edited: bool) -> Iterator[str]:
         how = ", which was edited," if edited else ""
         yield f"line {line} of {name}{how} has {what}"
         return
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a file is text by how it begins, whatever it is called: no NUL, as weights and pictures have."""
+    with path.open("rb") as file:
+        return b"\0" not in file.read(8192)
 
 
 def _is_pickle(path: Path) -> bool:

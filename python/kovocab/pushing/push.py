@@ -1,6 +1,7 @@
 """Push: an export to the hub, with its card, through huggingface_hub; private, unless it is asked for otherwise."""
 
 import logging
+import re
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
@@ -14,7 +15,8 @@ from kovocab.record import RECORD
 
 log = logging.getLogger(__name__)
 
-_WEIGHTS = (".safetensors", ".safetensors.index.json")
+_WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json")
+"""What an export calls its weights; what others have in a repository, an adapter's in a folder say, is theirs."""
 _GIVEN = (".gitattributes", "README.md")
 """What a repository has that was just made on the hub."""
 
@@ -66,7 +68,8 @@ def push(
         else:
             _check_there(repo, there, public=public, overwrite=overwrite)
             old = [file.rfilename for file in there.siblings or []]
-        stale = [name for name in old if name.endswith(_WEIGHTS) and name not in contents.sizes]
+        pushed = [name for name in old if _WEIGHTS.fullmatch(name)] if RECORD in old else []
+        stale = [name for name in pushed if name not in contents.sizes]
         if stale:
             log.info("%s of an earlier push, as %s, goes with this one", quantity(len(stale), "file"), stale[0])
         done = api.upload_folder(

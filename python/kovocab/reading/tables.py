@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeAlias
 
 import polars as pl
 
 from kovocab.corpus.archives import Member
 from kovocab.corpus.faults import POLARS_ERRORS, Fault, Skip, fail, first_line
-from kovocab.corpus.files import File, source
+from kovocab.corpus.files import File, no_table, source
 from kovocab.corpus.paths import EACH, field, nested, shared
 from kovocab.corpus.remote import Remote, hidden
 from kovocab.corpus.settings import Reading
@@ -109,6 +110,9 @@ class _Texts:
 
 def _scan(path: File | Member, reading: Reading, skip: Skip, scan: Scan = pl.scan_parquet) -> _Texts | None:
     if not isinstance(path, Member):
+        if isinstance(path, Path) and (said := no_table(path)):
+            skip(Fault(str(path), "", said))
+            return None
         return _texts(scan(**source(path), glob=False, row_index_name=ROW), reading, str(path), skip)
     if path.size > LARGEST:
         skip(Fault(str(path), "", f"is a table of {path.size / 1e9:.1f} GB in an archive; wanted it unpacked"))

@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from kovocab.corpus.faults import POLARS_ERRORS, first_line
-from kovocab.corpus.files import not_plain
+from kovocab.corpus.files import no_table
 from kovocab.errors import UsageError
 from kovocab.tokenizer.script import HANGUL, SPACE, Script
 
@@ -165,7 +165,10 @@ class Vocabulary:
 def _first_other(token: str, script: Script) -> str:
     """The first character of `token` that no new token can hold, by its code point and name."""
     other = next((c for c in token.removeprefix(SPACE) if not script.can_be_new(c)), None)
-    return f"U+{ord(other):04X} {unicodedata.name(other, '(private use)')}" if other else f"no {script.name}"
+    if other is None:
+        return f"no {script.name}"
+    nameless = "(private use)" if unicodedata.category(other) == "Co" else "(no name)"
+    return f"U+{ord(other):04X} {unicodedata.name(other, nameless)}"
 
 
 def _few(tokens: list[str]) -> str:
@@ -215,7 +218,7 @@ class Decisions:
         path = Path(path)
         if path.is_dir():
             raise UsageError(f"decisions: {path} is a folder; wanted a CSV with the columns token,decision")
-        if said := not_plain(path):
+        if said := no_table(path):
             raise UsageError(f"decisions: {path} {said}")
         try:
             # Every column as text: a token that looks like a number is still a token.

@@ -134,7 +134,7 @@ def _vocabulary(found: Gathered, folders: list[Any]) -> None:
         try:
             record = read_record(folder, "refine")
             if record.get("target_tokenizer") == (found.refined or {}).get("target_tokenizer"):
-                found.vocabulary = pl.read_parquet(folder / "vocabulary.parquet")
+                found.vocabulary = pl.read_parquet(folder / "vocabulary.parquet", glob=False)
                 return
         except (ArtefactError, OSError, pl.exceptions.PolarsError):
             continue
@@ -175,7 +175,7 @@ def _evaluation(found: Gathered, run: Path, packed: dict[str, str]) -> None:
     if (table := said["unlearned"]) is not None and table["file"] is not None:
         path = run / Path(table["file"]).name
         if parquet_of("evaluate")(path):
-            found.unlearned = pl.read_parquet(path)
+            found.unlearned = pl.read_parquet(path, glob=False)
 
 
 def _logged(run: Path) -> list[int]:
