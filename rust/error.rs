@@ -1,4 +1,4 @@
-//! Every way the engine can fail, once. `python.rs` maps each kind to one Python exception.
+//! Every way the engine can fail, once. `border/python.rs` maps each kind to one Python exception.
 
 use std::io;
 use std::path::{Path, PathBuf};

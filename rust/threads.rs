@@ -9,8 +9,7 @@ use crate::error::Result;
 /// Do `work` for 0 to `number` - 1, by `threads` threads; a thread that is free takes the next.
 pub(crate) fn each<T: Send>(number: usize, threads: usize, work: impl Fn(usize) -> Result<T> + Sync) -> Result<Vec<T>> {
     let next = AtomicUsize::new(0);
-    let (next, work) = (&next, &work);
-    let take = move || {
+    let take = |_| {
         let mut done = Vec::new();
         loop {
             match next.fetch_add(1, Ordering::Relaxed) {
@@ -19,13 +18,21 @@ pub(crate) fn each<T: Send>(number: usize, threads: usize, work: impl Fn(usize) 
             }
         }
     };
-    let taken = thread::scope(|scope| {
-        let running: Vec<_> = (0..threads.clamp(1, number.max(1))).map(|_| start(scope, take)).collect();
-        running.into_iter().map(join).collect::<Result<Vec<_>>>()
-    })?;
-    let mut done: Vec<(usize, T)> = taken.into_iter().flatten().collect();
+    let taken: Result<Vec<_>> = at_once(0..threads.clamp(1, number.max(1)), take).into_iter().collect();
+    let mut done: Vec<(usize, T)> = taken?.into_iter().flatten().collect();
     done.sort_by_key(|(at, _)| *at);
     Ok(done.into_iter().map(|(_, result)| result).collect())
+}
+
+/// Do `work` with each of `items` at once: with the first here, with each other one in a thread of its own. What comes of
+/// them is in their order.
+pub(crate) fn at_once<I: Send, T: Send>(items: impl IntoIterator<Item = I>, work: impl Fn(I) -> T + Sync) -> Vec<T> {
+    let (work, mut items) = (&work, items.into_iter());
+    thread::scope(|scope| {
+        let Some(first) = items.next() else { return vec![] };
+        let running: Vec<_> = items.map(|item| start(scope, move || work(item))).collect();
+        std::iter::once(work(first)).chain(running.into_iter().map(join)).collect()
+    })
 }
 
 /// Work that was given to a thread, or done at once where the system had none to give.

@@ -6,7 +6,6 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::thread;
 
 use rustc_hash::FxHashMap;
 
@@ -16,7 +15,7 @@ use crate::bpe::tokenizer_json::Style;
 use crate::error::{Error, Result};
 use crate::text::bytes::code_of;
 use crate::text::words::SPACE;
-use crate::threads::{join, start};
+use crate::threads::at_once;
 
 /// From this many symbols on the heap is faster than the scan, which is quadratic.
 const LONG: usize = 1 << BITS;
@@ -298,12 +297,8 @@ impl<'a> Encoder<'a> {
         S: Iterator<Item = (F, u64)> + Send,
         F: AsRef<[u8]>,
     {
-        let parts = thread::scope(|scope| {
-            let workers: Vec<_> = shares.map(|share| start(scope, move || self.count_share(share))).collect();
-            workers.into_iter().map(join).collect::<Result<Vec<_>>>()
-        })?;
         let mut total = vec![0_u64; self.bpe.size];
-        parts.iter().try_for_each(|part| add(&mut total, part))?;
+        at_once(shares, |share| self.count_share(share)).into_iter().try_for_each(|part| add(&mut total, &part?))?;
         Ok(total)
     }
 

@@ -11,8 +11,6 @@
 //! byte, so it is counted as the character that it is and turned into bytes when the counts are asked for. A
 //! character that comes back comes without merges. To a byte-level tokenizer bytes are what is never missing.
 
-use std::thread;
-
 use rustc_hash::FxHashSet;
 
 use crate::bpe::model::Bpe;
@@ -21,7 +19,7 @@ use crate::bpe::prices::{Pricing, Sets};
 use crate::bpe::shard::Shard;
 use crate::bpe::spans::Cutting;
 use crate::error::{Error, Result};
-use crate::threads::{join, start};
+use crate::threads::at_once;
 
 /// Word counts as segments, each with its encoding by a vocabulary that shrinks.
 #[derive(Clone)]
@@ -190,12 +188,7 @@ impl Segments {
             weights[character.id as usize] = (if character.present { 1 } else { spelled }, spelled);
         }
         let pricing = Pricing { pairs: &self.pairs, merged: &self.merged, dropping, touching, weights };
-        let done = thread::scope(|scope| {
-            let pricing = &pricing;
-            let workers: Vec<_> =
-                self.shards.iter().map(|shard| start(scope, move || pricing.of(shard, sets))).collect();
-            workers.into_iter().map(join).collect::<Vec<_>>()
-        });
+        let done = at_once(&self.shards, |shard| pricing.of(shard, sets));
         let sum = |set: usize| i64::try_from(done.iter().map(|prices| prices[set]).sum::<i128>());
         (0..sets).map(|set| sum(set).map_err(|_| Error::Overflow)).collect()
     }
@@ -217,13 +210,7 @@ impl Segments {
         if !changed.contains(&true) {
             return 0;
         }
-        let (pairs, merged) = (&self.pairs, &self.merged);
-        let done = thread::scope(|scope| {
-            let shards = self.shards.iter_mut();
-            let workers: Vec<_> =
-                shards.map(|shard| start(scope, move || shard.encode(pairs, merged, changed))).collect();
-            workers.into_iter().map(join).collect::<Vec<_>>()
-        });
+        let done = at_once(&mut self.shards, |shard| shard.encode(&self.pairs, &self.merged, changed));
         let mut encoded = 0;
         for (differences, segments) in done {
             encoded += segments;

@@ -4,15 +4,13 @@
 //! merged across, so the word can be cut there, and the counts of equal segments summed: 1.01 M words of 112 MB of
 //! Korean are 0.24 M segments, and the more words there are, the more they share.
 
-use std::thread;
-
 use rustc_hash::FxHashMap;
 
 use crate::bpe::model::Bpe;
 use crate::bpe::pairs::{NONE, Pairs};
 use crate::bpe::shard::{Shard, Table, hash_of};
 use crate::error::{Error, Result};
-use crate::threads::{join, start};
+use crate::threads::at_once;
 
 /// Words that are cut where none of some entries spans, some at a time, and equal segments summed.
 pub(crate) struct Cutting {
@@ -31,12 +29,7 @@ impl Cutting {
     pub(crate) fn feed(&mut self, bpe: &Bpe, words: &[(&str, u64)]) -> Result<()> {
         let Self { spans, shares } = self;
         let parts = words.chunks(words.len().div_ceil(shares.len()).max(1));
-        thread::scope(|scope| {
-            let cut = |share: &mut Share, words| share.cut(bpe, spans, words);
-            let workers: Vec<_> =
-                shares.iter_mut().zip(parts).map(|(s, words)| start(scope, move || cut(s, words))).collect();
-            workers.into_iter().try_for_each(join)
-        })
+        at_once(shares.iter_mut().zip(parts), |(share, words)| share.cut(bpe, spans, words)).into_iter().collect()
     }
 
     /// The segments, a shard a thread, and the counts of the byte tokens that characters are spelled in which are no
@@ -50,10 +43,7 @@ impl Cutting {
             spelled.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
             of_share.into_iter().zip(&mut tables).for_each(|(table, of_shard)| of_shard.push(table));
         }
-        let shards = thread::scope(|scope| {
-            let workers: Vec<_> = tables.into_iter().map(|tables| start(scope, move || Table::sum(tables))).collect();
-            workers.into_iter().map(join).collect::<Result<_>>()
-        })?;
+        let shards = at_once(tables, Table::sum).into_iter().collect::<Result<_>>()?;
         Ok((shards, spelled))
     }
 }

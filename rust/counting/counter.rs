@@ -11,7 +11,7 @@ use crate::counting::sorted::Sorted;
 use crate::counting::spill::spill;
 use crate::error::Result;
 use crate::text::notation::turn;
-use crate::threads::each;
+use crate::threads::{at_once, each};
 
 /// Slots that all tables have together at first: 64 MiB, which is 1.3 M words.
 const FIRST: usize = 1 << 21;
@@ -51,10 +51,11 @@ impl WordCounter {
     /// Bring the words that threads keep to themselves into the tables.
     fn settle(&mut self) -> Result<()> {
         let tables = &self.tables;
-        self.workers.iter_mut().try_for_each(|Worker { reader, queues }| {
+        let settled = at_once(&mut self.workers, |Worker { reader, queues }| {
             reader.front.flush(&mut Whole { queues, tables });
             queues.flush(tables)
-        })
+        });
+        settled.into_iter().collect()
     }
 
     /// Add words that were counted before, `▁` for a space.

@@ -1,13 +1,12 @@
 //! A thread's share of a pass: documents into words, which its front takes first.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use crate::counting::cutter::Cutter;
 use crate::counting::hash_tables::{Front, Sink};
 use crate::counting::keys::PADDING;
 use crate::text::spaces::words_between_space;
-use crate::threads::{join, start};
+use crate::threads::at_once;
 
 /// Bytes of text that a thread takes at a time: enough to forget the taking, and little to wait for at the end.
 const TASK: usize = 1 << 16;
@@ -31,21 +30,17 @@ pub(crate) fn read<'a, S: Sink + Send>(
 ) -> u64 {
     let tasks = tasks(documents);
     let next = AtomicUsize::new(0);
-    thread::scope(|scope| {
-        let (tasks, next) = (&tasks, &next);
-        let work = |reader: &mut Reader, mut to: S| {
-            let mut between_space = 0;
-            while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if !cutter.plain_sections(task, &mut reader.sections) {
-                    between_space += task.iter().map(|text| reader.document(cutter, text, &mut to)).sum::<i64>();
-                }
-                between_space += reader.words(cutter, &mut to);
+    let work = |(reader, mut to): (&mut Reader, S)| {
+        let mut between_space = 0;
+        while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if !cutter.plain_sections(task, &mut reader.sections) {
+                between_space += task.iter().map(|text| reader.document(cutter, text, &mut to)).sum::<i64>();
             }
-            between_space
-        };
-        let running: Vec<_> = readers.map(|(reader, to)| start(scope, move || work(reader, to))).collect();
-        running.into_iter().map(join).sum::<i64>().unsigned_abs()
-    })
+            between_space += reader.words(cutter, &mut to);
+        }
+        between_space
+    };
+    at_once(readers, work).into_iter().sum::<i64>().unsigned_abs()
 }
 
 /// Runs of documents of about [`TASK`] bytes.

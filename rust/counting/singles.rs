@@ -6,6 +6,8 @@ use crate::text::hangul::{are_first, may_be_first};
 
 /// A block and the two bytes behind it, where a character that begins in it ends.
 const WINDOW: usize = BLOCK + 2;
+/// Bytes that are moved at once: most runs are no longer.
+const SHORT: usize = 16;
 
 /// Take all Hangul out of `sections`, and each single space between two of its characters. The rest stays in order, a gap
 /// where something was. O(bytes).
@@ -70,16 +72,24 @@ fn move_runs(sections: &mut [u8], base: usize, mut keep: u64, goes_on: bool, mut
         return to + BLOCK;
     }
     let mut goes_on = goes_on && keep & 1 > 0;
+    // Its bytes as they are now: what is moved by [`SHORT`] bytes at once writes over some that are still to be moved.
+    let end = sections.len().min(base + BLOCK);
+    let mut block = [0; BLOCK + SHORT];
+    block[..end - base].copy_from_slice(&sections[base..end]);
     while keep != 0 {
         let from = keep.trailing_zeros();
         let number = (keep >> from).trailing_ones();
+        let (start, length) = (from as usize, number as usize);
         if !std::mem::take(&mut goes_on) {
             sections[to] = GAP;
             to += 1;
         }
-        let start = base + from as usize;
-        sections.copy_within(start..start + number as usize, to);
-        to += number as usize;
+        if length <= SHORT && to + SHORT <= base + BLOCK {
+            sections[to..to + SHORT].copy_from_slice(&block[start..start + SHORT]);
+        } else {
+            sections[to..to + length].copy_from_slice(&block[start..start + length]);
+        }
+        to += length;
         // Shifted by all bits of a number it would not change.
         keep &= u64::MAX.checked_shl(from + number).unwrap_or(0);
     }

@@ -3,8 +3,6 @@
 //! in a thread's front is cut into fragments (see `bpe/fragments.rs`): a single character is counted at once, other
 //! fragments in tables, which are a tenth as large as those of words, and each distinct one is encoded once.
 
-use std::thread;
-
 use crate::bpe::encode::{Encoder, add};
 use crate::bpe::fragments::Fragments;
 use crate::bpe::neighbours::PLANE;
@@ -17,7 +15,7 @@ use crate::counting::slots::Slot;
 use crate::error::{Error, Result};
 use crate::text::notation::turn;
 use crate::text::words::SPACE;
-use crate::threads::{join, start};
+use crate::threads::at_once;
 
 /// Slots that all tables have together at first: 8 MiB.
 const FIRST: usize = 1 << 18;
@@ -149,7 +147,7 @@ impl TokenCounter {
         let Self { tables, workers, .. } = self;
         let fragments = &Fragments::new(encoder);
         let share = words.len().div_ceil(workers.len()).max(1);
-        let cut = |worker: &mut Worker, words: &[(&str, u64)]| {
+        at_once(workers.iter_mut().zip(words.chunks(share)), |(worker, words)| {
             let (_, mut cut) = worker.sides(tables, fragments, encoder.size());
             let mut text = Vec::new();
             for &(word, count) in words.iter().filter(|(word, count)| !word.is_empty() && *count > 0) {
@@ -159,11 +157,6 @@ impl TokenCounter {
                 text.extend_from_slice(&[0; PADDING]);
                 cut.word(&text, length, count);
             }
-        };
-        thread::scope(|scope| {
-            let shares = workers.iter_mut().zip(words.chunks(share));
-            let running: Vec<_> = shares.map(|(worker, words)| start(scope, move || cut(worker, words))).collect();
-            running.into_iter().for_each(join);
         });
     }
 
@@ -182,10 +175,13 @@ impl TokenCounter {
         let fragments = &Fragments::new(encoder);
         total.resize(encoder.size(), 0);
         let mut characters = vec![0; PLANE];
-        for worker in workers.iter_mut() {
+        let settle = |worker: &mut Worker| {
             let (reader, mut cut) = worker.sides(tables, fragments, encoder.size());
             reader.front.flush(&mut cut);
-            worker.queues.flush(tables)?;
+            worker.queues.flush(tables)
+        };
+        at_once(workers.iter_mut(), settle).into_iter().collect::<Result<()>>()?;
+        for worker in workers.iter_mut() {
             if worker.over {
                 return Err(Error::Overflow);
             }

@@ -9,9 +9,10 @@ use crate::bpe::pairs::{NONE, Pairs};
 use crate::error::{Error, Result};
 use crate::learning::bounds::Bounds;
 use crate::learning::kept::Kept;
-use crate::learning::merges::{Merges, Pair, at_once};
+use crate::learning::merges::{Merges, Pair};
 use crate::learning::pieces::{Pieces, Table, hash};
 use crate::learning::runs::{Characters, Runs};
+use crate::threads::at_once;
 
 /// Words that a thread takes at a time, between which pieces are handed to the tables that they belong in.
 const BLOCK: usize = 1 << 14;
@@ -148,8 +149,7 @@ impl Learner {
         let Some(kept) = kept else { return Ok(false) };
         match pass {
             Pass::Pairs(parts, _) => {
-                let mut work: Vec<_> = parts.iter_mut().zip(kept).collect();
-                at_once(&mut work, |_, ((bounds, _), kept)| {
+                at_once(parts.iter_mut().zip(kept), |((bounds, _), kept)| {
                     let mut scratch = Scratch::default();
                     kept.each(|symbols, count| {
                         mem::swap(symbols, &mut scratch.ids);
@@ -162,7 +162,7 @@ impl Learner {
             Pass::Pieces { tables, bounds, least, most } => {
                 let memory = settings.memory.saturating_sub(kept.iter().map(Kept::memory).sum());
                 for chunk in 0.. {
-                    let found = at_once(kept, |_, kept| {
+                    let found = at_once(&mut *kept, |kept| {
                         let mut cut = Cut::new(bounds, *least, tables.len());
                         kept.of_chunk(chunk, |symbols, count| cut.add(symbols, count)).then_some(cut.found)
                     });
@@ -189,19 +189,19 @@ impl Learner {
         match pass {
             Pass::Characters(parts) => {
                 self.words += words.len();
-                let mut work: Vec<_> = parts.iter_mut().zip(words.chunks(share)).collect();
-                at_once(&mut work, |_, (part, words)| part.add(runs, words)).into_iter().collect()
+                let work = parts.iter_mut().zip(words.chunks(share));
+                at_once(work, |(part, words)| part.add(runs, words)).into_iter().collect()
             }
             Pass::Pairs(parts, kept) => {
                 let keeping = kept.iter_mut().flatten().map(Some).chain(std::iter::repeat_with(|| None));
-                let mut work: Vec<_> = parts.iter_mut().zip(keeping).zip(words.chunks(share)).collect();
-                at_once(&mut work, |_, (((bounds, seen), kept), words)| {
+                let work = parts.iter_mut().zip(keeping).zip(words.chunks(share));
+                at_once(work, |(((bounds, seen), mut kept), words)| {
                     coding.each(runs, words, |symbols, count| {
                         symbols.windows(2).for_each(|pair| bounds.add(pair[0], pair[1], count));
                         for &symbol in symbols {
                             seen[symbol as usize] += count;
                         }
-                        if let Some(kept) = kept {
+                        if let Some(kept) = &mut kept {
                             kept.add(symbols, count);
                         }
                     });
@@ -213,8 +213,7 @@ impl Learner {
             }
             Pass::Pieces { tables, bounds, least, most } => {
                 for words in words.chunks(BLOCK * settings.threads) {
-                    let mut work: Vec<_> = words.chunks(BLOCK).collect();
-                    let found = at_once(&mut work, |_, words| {
+                    let found = at_once(words.chunks(BLOCK), |words| {
                         let mut cut = Cut::new(bounds, *least, tables.len());
                         coding.each(runs, words, |symbols, count| cut.add(symbols, count));
                         cut.found
@@ -402,7 +401,7 @@ fn rise(tables: &mut [Table], bounds: &Bounds, (least, most): (&mut u64, u64), m
 fn cut_again(tables: &mut [Table], bounds: &Bounds, least: u64) -> Result<()> {
     let mut before: Vec<(Pieces, usize)> = tables.iter_mut().map(|table| (table.take(), 0)).collect();
     while before.iter().any(|(pieces, at)| *at < pieces.cells.len()) {
-        let found = at_once(&mut before, |_, (pieces, at)| {
+        let found = at_once(&mut before, |(pieces, at)| {
             let mut cut = Cut::new(bounds, least, tables.len());
             for start in pieces.starts(*at).take(BLOCK) {
                 let symbols = pieces.symbols(start);
@@ -418,7 +417,7 @@ fn cut_again(tables: &mut [Table], bounds: &Bounds, least: u64) -> Result<()> {
 
 /// Put pieces into the tables that they belong in.
 fn keep(tables: &mut [Table], found: &[Vec<Vec<u32>>]) -> Result<()> {
-    let kept = at_once(tables, |at, table| {
+    let kept = at_once(tables.iter_mut().enumerate(), |(at, table)| {
         for cells in found.iter().map(|of_tables| &of_tables[at]) {
             let mut rest = cells.as_slice();
             while let [hash, low, high, from @ ..] = rest {

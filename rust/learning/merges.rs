@@ -3,13 +3,12 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::mem;
-use std::thread;
 
 use rustc_hash::FxHashMap;
 
 use crate::bpe::pairs::NONE;
 use crate::learning::pieces::Pieces;
-use crate::threads::{join, start};
+use crate::threads::at_once;
 
 /// From so many places on a merge is divided between threads.
 const MANY: usize = 1 << 14;
@@ -45,7 +44,7 @@ impl Merges {
     /// Those of pairs that are seen `least` times or more, in `pieces`, which have a thread each.
     pub(super) fn new(pieces: Vec<Pieces>, least: u64) -> Self {
         let mut shards: Vec<Shard> = pieces.into_iter().map(Shard::new).collect();
-        let parts = at_once(&mut shards, |_, shard| shard.count_pairs());
+        let parts = at_once(&shards, Shard::count_pairs);
         let mut counts: FxHashMap<Pair, u64> = FxHashMap::default();
         for (&pair, &(count, _)) in parts.iter().flatten() {
             *counts.entry(pair).or_default() += count;
@@ -57,7 +56,7 @@ impl Merges {
             number.insert(pair, numbered(&often));
             often.push(count);
         }
-        at_once(&mut shards, |at, shard| shard.find_places(&parts[at], &number, often.len()));
+        at_once(shards.iter_mut().zip(&parts), |(shard, part)| shard.find_places(part, &number, often.len()));
         Self { shards, counts: often, number, queue: queue.into(), least, came_up: vec![] }
     }
 
@@ -79,9 +78,9 @@ impl Merges {
     pub(super) fn merge(&mut self, pair: Pair, id: u32) {
         let Some(number) = self.number.remove(&pair) else { return };
         self.came_up.resize(2 * id as usize + 2, NONE);
-        let work = |_, shard: &mut Shard| shard.merge(pair, id, number);
+        let work = |shard: &mut Shard| shard.merge(pair, id, number);
         if self.shards.iter().map(|shard| shard.places[number as usize].len()).sum::<usize>() < MANY {
-            self.shards.iter_mut().for_each(|shard| work(0, shard));
+            self.shards.iter_mut().for_each(work);
         } else {
             at_once(&mut self.shards, work);
         }
@@ -243,17 +242,4 @@ fn note(places: &mut Vec<u32>, place: u32) {
     if places.last() != Some(&place) {
         places.push(place);
     }
-}
-
-/// Do `work` on each of `items`, in a thread each.
-pub(super) fn at_once<T: Send, R: Send>(items: &mut [T], work: impl Fn(usize, &mut T) -> R + Sync) -> Vec<R> {
-    let work = &work;
-    thread::scope(|scope| {
-        let Some((first, others)) = items.split_first_mut() else { return vec![] };
-        let running: Vec<_> =
-            others.iter_mut().enumerate().map(|(at, item)| start(scope, move || work(at + 1, item))).collect();
-        let mut done = vec![work(0, first)];
-        done.extend(running.into_iter().map(join));
-        done
-    })
 }

@@ -4,7 +4,6 @@
 use std::cmp::Reverse;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use aho_corasick::AhoCorasick;
 use blake2b_simd::Params;
@@ -18,7 +17,7 @@ use crate::counting::reader::tasks;
 use crate::error::{Error, Result};
 use crate::packing::known::{Id, Known, Lines};
 use crate::text::spaces::words_between_space;
-use crate::threads::{join, start};
+use crate::threads::at_once;
 
 /// Words that are looked up side by side.
 const BATCH: usize = 64;
@@ -103,23 +102,18 @@ impl<T: Id> Packer<T> {
     pub fn pack(&mut self, bpe: &Bpe, documents: &[&str]) -> Packed<T> {
         let Self { cutter, round, sought, workers } = self;
         let (tasks, encoder, next) = (tasks(documents), Encoder::new(bpe), AtomicUsize::new(0));
-        let mut done: Vec<(usize, usize, Range<usize>, Packed<T>)> = thread::scope(|scope| {
-            let (tasks, encoder, next, cutter, round, sought) = (&tasks, &encoder, &next, &*cutter, &*round, &*sought);
-            let work = |number: usize, worker: &mut Worker<T>| {
-                let (mut done, mut begin) = (vec![], 0);
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(task) = tasks.get(at) else { return done };
-                    let mut packed = Packed::of(task, sought.as_ref());
-                    let end = worker.encode(cutter, round, encoder, task, begin, &mut packed);
-                    done.push((at, number, begin..end, packed));
-                    begin = end;
-                }
-            };
-            let running = workers.iter_mut().enumerate();
-            let running: Vec<_> = running.map(|(number, worker)| start(scope, move || work(number, worker))).collect();
-            running.into_iter().flat_map(join).collect()
-        });
+        let work = |(number, worker): (usize, &mut Worker<T>)| {
+            let (mut done, mut begin) = (vec![], 0);
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(task) = tasks.get(at) else { return done };
+                let mut packed = Packed::of(task, sought.as_ref());
+                let end = worker.encode(cutter, round, &encoder, task, begin, &mut packed);
+                done.push((at, number, begin..end, packed));
+                begin = end;
+            }
+        };
+        let mut done: Vec<_> = at_once(workers.iter_mut().enumerate(), work).into_iter().flatten().collect();
         done.sort_unstable_by_key(|(at, ..)| *at);
         let mut all = Packed::default();
         all.ids.reserve_exact(done.iter().map(|(_, _, ids, _)| ids.len()).sum());

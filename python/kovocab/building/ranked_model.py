@@ -15,12 +15,12 @@ from kovocab.errors import TokenizerError
 from kovocab.tokenizer import sentencepiece_model
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.script import SPACE
+from kovocab.tokenizer.sentencepiece_model import BYTE, CONTROL, NORMAL, UNKNOWN, USER_DEFINED
+from kovocab.tokenizer.spelling import BYTE_PIECES
 from kovocab.tokenizer.tokenizer_json import BpeModel, TokenizerJson
 
-_NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED, _BYTE = range(1, 7)
 _MOST = 2**24
 """Scores are float32: from here on neighbours one apart tie, and SentencePiece merges ties from the left."""
-_BYTES = {f"<0x{byte:02X}>" for byte in range(256)}
 
 
 def is_sentencepiece_style(tokenizer: TokenizerJson) -> bool:
@@ -53,11 +53,11 @@ def ranked_model(tokenizer: TokenizerJson, names: Mapping[str, Any] | None = Non
     scores, added = _scores(model), {token.content: token for token in tokenizer.added_tokens}
     for i in range(tokenizer.size):
         token = tokenizer.tokens[i]
-        kind = _BYTE if token in _BYTES else _NORMAL
+        kind = BYTE if token in BYTE_PIECES else NORMAL
         if token in added:
-            kind = _CONTROL if added[token].special else _USER_DEFINED
-        kind = _UNKNOWN if token == model.unk_token else kind
-        proto.pieces.add(piece=token, score=scores[token] if kind == _NORMAL else 0.0, type=kind)
+            kind = CONTROL if added[token].special else USER_DEFINED
+        kind = UNKNOWN if token == model.unk_token else kind
+        proto.pieces.add(piece=token, score=scores[token] if kind == NORMAL else 0.0, type=kind)
     trainer, normalizer = proto.trainer_spec, proto.normalizer_spec
     trainer.model_type, trainer.byte_fallback, trainer.vocab_size = trainer.BPE, True, tokenizer.size
     for name in ("unk", "bos", "eos", "pad"):
@@ -90,9 +90,9 @@ def check_every_token(target: TokenizerJson | Reference, model: bytes) -> int:
     proto.ParseFromString(model)
     proto.normalizer_spec.add_dummy_prefix = False
     for piece in proto.pieces:
-        if piece.type == _USER_DEFINED:  # found before the merges, which are what is compared
-            piece.type = _CONTROL
-    tokens = [piece.piece for piece in proto.pieces if piece.type == _NORMAL]
+        if piece.type == USER_DEFINED:  # found before the merges, which are what is compared
+            piece.type = CONTROL
+    tokens = [piece.piece for piece in proto.pieces if piece.type == NORMAL]
     theirs = SentencePieceProcessor(model_proto=proto.SerializeToString()).encode(tokens, num_threads=-1)
     for token, ours, other in zip(tokens, Reference.alone(target).encode(tokens), theirs, strict=True):
         if ours != other:
@@ -116,7 +116,7 @@ def _reasons(tokenizer: TokenizerJson) -> Iterator[str]:
 def _of_model(tokenizer: TokenizerJson, model: BpeModel) -> Iterator[str]:
     if model.unk_token not in tokenizer.ids:
         yield "it has no unknown token, and SentencePiece wants one"
-    if missing := _BYTES - model.vocab.keys():
+    if missing := BYTE_PIECES.keys() - model.vocab.keys():
         yield f"it has no token {min(missing)}"
     if model.ignore_merges:
         yield "it takes whole words without merging them (ignore_merges)"

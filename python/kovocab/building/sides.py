@@ -11,7 +11,7 @@ from kovocab.errors import TokenizerError
 from kovocab.tokenizer.engine import Encoder
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.script import SPACE
-from kovocab.tokenizer.spelling import raw_bytes
+from kovocab.tokenizer.spelling import BYTE_PIECES, raw_bytes
 from kovocab.tokenizer.tokenizer_json import TokenizerJson
 
 _REMEMBERED = 1 << 23  # ids, some 100 MB
@@ -93,7 +93,7 @@ def _decoder(document: TokenizerJson) -> tuple[dict[int, bytes], str]:
         return {i: raw_bytes(token) for i, token in document.tokens.items()}, ""
     if step.get("type") == "Sequence" and steps in (_SENTENCEPIECE, [*_SENTENCEPIECE, _STRIP]):
         raw = {i: token.replace(SPACE, " ").encode() for i, token in document.tokens.items() if token[:3] != "<0x"}
-        spelled = {f"<0x{byte:02X}>": bytes([byte]) for byte in range(256)}
+        spelled = {piece: bytes([byte]) for piece, byte in BYTE_PIECES.items()}
         raw |= {document.ids[token]: byte for token, byte in spelled.items() if token in document.ids}
         return raw, " " if len(steps) > 3 else ""
     return {}, ""

@@ -103,8 +103,7 @@ class Engine:
     """Documents into ids by the engine, each word encoded once.
 
     Args:
-        bpe: The tokenizer.
-        packer: What packs with it.
+        packer: What packs with the tokenizer.
     """
 
     def __init__(self, packer: _core.Packer) -> None:

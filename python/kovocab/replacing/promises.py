@@ -17,6 +17,7 @@ from kovocab.errors import TokenizerError
 from kovocab.replacing.exchange import new_ids
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.script import Script
+from kovocab.tokenizer.spelling import BYTE_PIECES
 from kovocab.tokenizer.tokenizer_json import STEPS, TokenizerJson
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def check_kept(appended: TokenizerJson, target: TokenizerJson, gone: frozenset[i
     """
     first, aside = appended.size - len(gone), {token.content for token in target.added_tokens}
     if not target.spelling.byte_level:  # which stand for bytes, and not for their text
-        aside |= {f"<0x{byte:02X}>" for byte in range(256)}
+        aside |= BYTE_PIECES.keys()
     kept = [text for i, text in appended.text_of.items() if i < first and i not in gone and text not in aside]
     never = {token for token, _ in lost(Reference.of(appended), kept)}
     for token, pieces in lost(Reference.of(target), kept):

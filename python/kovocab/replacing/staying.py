@@ -11,7 +11,7 @@ from kovocab.hub import local
 from kovocab.tokenizer.companions import CONFIG, read_config
 from kovocab.tokenizer.reference import Reference
 from kovocab.tokenizer.script import SPACE
-from kovocab.tokenizer.spelling import BYTES
+from kovocab.tokenizer.spelling import BYTE_PIECES, BYTES
 from kovocab.tokenizer.tokenizer import Source
 from kovocab.tokenizer.tokenizer_json import BpeModel, TokenizerJson
 
@@ -40,7 +40,7 @@ def staying(tokenizer: TokenizerJson, base: Reference, source: Source) -> set[in
     model = tokenizer.model
     assert isinstance(model, BpeModel)
     in_bytes = tokenizer.spelling.byte_level
-    in_text = [*(f"<0x{byte:02X}>" for byte in range(256)), *map(chr, range(128)), SPACE]
+    in_text = [*BYTE_PIECES, *map(chr, range(128)), SPACE]
     atoms = BYTES if in_bytes else in_text
     named = [*atoms, *([model.unk_token] if model.unk_token else [])]
     found = {model.vocab[token] for token in named if token in model.vocab}

@@ -53,7 +53,7 @@ def text(found: Gathered, say: Words) -> Iterator[str]:
     """Tokens per word, shares of words in few tokens, and what a context holds."""
     models = [say("before"), say("after")]
     legend = [("before", models[0]), ("after", models[1])]
-    if not (pairs := _pairs(found)):
+    if not (pairs := before_and_after(found)):
         if rows := _recorded(found, models):
             yield figure(say("per_word_by"), charts.bars(rows, models, ".2f"), say("per_word_note"), legend)
         missing = ["shares", "context"] if rows else ["per_word_by", "shares", "context"]
@@ -85,7 +85,7 @@ def text(found: Gathered, say: Words) -> Iterator[str]:
         yield left_out(say("context"), say("no_characters"))
 
 
-def _pairs(found: Gathered) -> dict[str, tuple[Record, Record]]:
+def before_and_after(found: Gathered) -> dict[str, tuple[Record, Record]]:
     """By source the figures of the base and of the last stage, or of the expanded model where none is finished."""
     if found.evaluation is None:
         return {}
@@ -101,11 +101,6 @@ def _pairs(found: Gathered) -> dict[str, tuple[Record, Record]]:
         return {}
     both = {source: (whole.get(("base", source)), whole.get((grown[-1], source))) for source in sources}
     return {source: (before, after) for source, (before, after) in both.items() if before and after}
-
-
-def before_and_after(found: Gathered) -> dict[str, tuple[Record, Record]]:
-    """The same, for the tiles at the top."""
-    return _pairs(found)
 
 
 def _values(pairs: dict[str, tuple[Record, Record]], models: list[str], key: str) -> list[dict[str, Any]]:

@@ -152,7 +152,6 @@ _SAID: dict[str, tuple[str, str]] = {
         "The text that was measured on is not where it was, so its characters are not known.",
         "평가한 글이 제자리에 없어 글자 수를 알 수 없습니다.",
     ),
-    "no_hangul": ("Of Hangul alone.", "한글에만 해당합니다."),
     "no_unlearned": (
         "The table of unlearned tokens is not there, or damaged: kovocab evaluate RUN writes it.",
         "배우지 못한 토큰의 표가 없거나 손상되었습니다. kovocab evaluate RUN이 씁니다.",

@@ -10,9 +10,10 @@ from typing import Any
 
 from kovocab.errors import TokenizerError, quantity
 from kovocab.tokenizer.script import SPACE
+from kovocab.tokenizer.spelling import BYTE_PIECES
 from kovocab.tokenizer.tokenizer_json import AddedToken, BpeModel, Step, TokenizerJson
 
-NORMAL, _UNKNOWN, CONTROL, USER_DEFINED, _UNUSED, _BYTE = range(1, 7)
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 """The types of pieces."""
 
 
@@ -67,7 +68,7 @@ def _fault(data: bytes) -> str | None:
         "it removes extra whitespace": normalizer.remove_extra_whitespaces,
         f"it does not write spaces as {SPACE}": not normalizer.escape_whitespaces,
         "it treats whitespace as a suffix": trainer.treat_whitespace_as_suffix,
-        "it has unused pieces": any(piece.type == _UNUSED for piece in proto.pieces),
+        "it has unused pieces": any(piece.type == UNUSED for piece in proto.pieces),
     }
     for reason, applies in not_covered.items():
         if applies:
@@ -90,9 +91,9 @@ def _wrong_piece(pieces: Any) -> str | None:
         if kind == USER_DEFINED and SPACE in text:
             return f"the user-defined piece {text!r} holds {SPACE}, and a tokenizer.json finds it as it is written only"
         seen.add(text)
-    if (unknown := sum(kind == _UNKNOWN for _, _, kind in rows)) != 1:
+    if (unknown := sum(kind == UNKNOWN for _, _, kind in rows)) != 1:
         return f"it has {quantity(unknown, 'unknown piece')}; wanted one"
-    if {text for text, _, kind in rows if kind == _BYTE} != {f"<0x{byte:02X}>" for byte in range(256)}:
+    if {text for text, _, kind in rows if kind == BYTE} != BYTE_PIECES.keys():
         return "its byte pieces are not <0x00> to <0xFF>"
     normal = {text for text, _, kind in rows if kind == NORMAL}
     for text in () if normal.issuperset("".join(normal)) else normal:
@@ -112,7 +113,7 @@ def piece_ids(proto: Any) -> tuple[dict[str, int], dict[str, int]]:
     text: dict[str, int] = {}
     other: dict[str, int] = {}
     for i, piece in enumerate(proto.pieces):
-        (text if piece.type in (NORMAL, _BYTE) else other)[piece.piece] = i
+        (text if piece.type in (NORMAL, BYTE) else other)[piece.piece] = i
     return text, other
 
 
@@ -132,9 +133,9 @@ def to_tokenizer(proto: Any, name: str = "the tokenizer.model") -> TokenizerJson
     added = [
         AddedToken(i, piece.piece, special=piece.type != USER_DEFINED)
         for i, piece in enumerate(pieces)
-        if piece.type in (_UNKNOWN, CONTROL, USER_DEFINED)
+        if piece.type in (UNKNOWN, CONTROL, USER_DEFINED)
     ]
-    unknown = next(piece.piece for piece in pieces if piece.type == _UNKNOWN)
+    unknown = next(piece.piece for piece in pieces if piece.type == UNKNOWN)
     replace = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
     decoders: list[Step] = [
         {"type": "Replace", "pattern": {"String": SPACE}, "content": " "},

@@ -26,6 +26,9 @@ def _byte_characters() -> list[str]:
 BYTES: Final = _byte_characters()
 """The character that a byte-level file writes for each byte."""
 
+BYTE_PIECES: Final = {f"<0x{byte:02X}>": byte for byte in range(256)}
+"""The byte that each piece of a SentencePiece-style base stands for which is one."""
+
 # What Python's own one-byte encodings are made of.
 _CHARACTERS: Final = "".join(BYTES)
 _TO_BYTES: Final = charmap_build(_CHARACTERS)
