@@ -266,8 +266,14 @@ fn added(tokens: Vec<AddedToken>, style: &Style) -> Result<Vec<Added>> {
             return Err(refuse(format!("its added token {content:?} is normalised and strips white space")));
         }
         // One that stands behind another stands in what that one stripped, and `tokenizers` then gives text twice.
-        if *lstrip && *rstrip && content.trim().is_empty() {
-            return Err(refuse(format!("its added token {content:?} is white space, and strips it on both sides")));
+        if *lstrip
+            && content.trim().is_empty()
+            && let Some(before) = tokens.iter().find(|token| token.rstrip)
+        {
+            return Err(refuse(format!(
+                "its added token {content:?} is white space and strips what is before it, as {:?} what is behind it",
+                before.content
+            )));
         }
     }
     let added = |AddedToken { id, content, lstrip, rstrip, normalized, special, .. }| Added {

@@ -154,7 +154,11 @@ def test_phi2s_runs_of_spaces_are_found_before_the_text_is_cut(data: Path) -> No
         ({"pre_tokenizer": split_by(steps=({"type": "Punctuation", "behavior": "Isolated"},))}, "does not read"),
         ({"normalizer": {"type": "NFKC"}}, "its normaliser is not NFC"),
         ({"added_tokens": [added("나무", 300, single_word=True)]}, "found as a single word only"),
-        ({"added_tokens": [added(" ", 300, lstrip=True, rstrip=True)]}, "white space, and strips it on both sides"),
+        ({"added_tokens": [added(" ", 300, lstrip=True, rstrip=True)]}, "is white space and strips what is before it"),
+        (
+            {"added_tokens": [added("<x>", 300, rstrip=True), added("\n", 301, lstrip=True)]},
+            'is white space and strips what is before it, as "<x>" what is behind it',
+        ),
         ({"normalizer": {"type": "NFC"}, "added_tokens": [added("가", 300)]}, "what NFC makes of other text"),
         (
             {
@@ -174,8 +178,8 @@ def test_what_has_no_scanner_is_counted_by_documents_and_says_why(
     parts: dict[str, Any], said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     plain = tokenizer_of(tiny())
-    if "added_tokens" in parts:
-        parts["added_tokens"][0]["id"] = plain.size
+    for at, token in enumerate(parts.get("added_tokens", [])):
+        token["id"] = plain.size + at
     tokenizer = tokenizer_of(tiny(**parts))
     texts = pl.Series(["the 안녕 나무 12 ﬁ", "나무12 가", "x\u1100\u1161가", "\u1100\u1161"])
     with caplog.at_level(logging.WARNING):

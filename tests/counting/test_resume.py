@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -419,6 +420,28 @@ def test_what_was_put_beside_what_was_kept_stays(
     count_to(tmp_path / "w", texts, base_file)
     assert load_counted(tmp_path / "w").words.equals(load_counted(whole).words)
     assert {path.name: path.read_text() for path in stopped.iterdir()} == theirs
+
+
+@pytest.mark.parametrize("removed", range(6))
+def test_what_is_killed_while_it_is_removed_is_still_ours(
+    removed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(path: Path, **more: bool) -> None:
+        if gone.append(path.name) or len(gone) > removed:
+            raise KeyboardInterrupt
+        os.unlink(path)  # noqa: PTH108 - which is replaced
+
+    kept, gone = Kept(tmp_path / "w", {"files": []}), list[str]()
+    for name in ("000.words", "001.words", "002.sorted"):
+        (kept.folder / name).write_bytes(b"x")
+    kept.keep(Done(), {"000.words": 1})
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", killed)
+        with suppress(KeyboardInterrupt):
+            kept.close(forget=True)
+    del kept
+    Kept(tmp_path / "w", {"files": []}).close(forget=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_processes_at_once(

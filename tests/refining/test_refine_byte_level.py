@@ -151,6 +151,25 @@ def test_an_added_token_that_the_vocabulary_spells_in_bytes_too(
     assert record["new_tokens"] > 100
 
 
+@pytest.mark.parametrize(("name", "added"), [("mistral_v1", "▁그리고"), ("gpt2", "▁"), ("gpt2", "▁그리고")])
+def test_an_added_token_of_the_script(
+    name: str, added: str, data: Path, byte_level: ByName, texts: pl.Series, tmp_path: Path
+) -> None:
+    """No new token has its name, and none is made of one that would; one with `▁` as it stands is no space."""
+    plain = byte_level(name) if name == "gpt2" else load_tokenizer(data / "tokenizers" / name)
+    base = with_added(plain, added)
+    words = count(texts, base)
+    record = refine(words, base, SETTINGS).save(tmp_path / "tokenizer")
+    saved = load_tokenizer(tmp_path / "tokenizer")
+    assert sum(map(len, Reference(saved).encode(texts.to_list()))) == record["rounds"][-1]["tokens"]
+    new = {saved.text_of[i] for i in range(base.size, saved.size)}
+    assert len(new) > 100
+    assert any(token.startswith("▁그") for token in new)
+    taken = {token for token in new if token.startswith(added)} if name == "mistral_v1" else set[str]()
+    assert taken == set()
+    assert saved.text_of[base.size - 1] == added
+
+
 def test_on_a_base_that_has_only_characters_both_sources_are_one(mistral: Path, texts: pl.Series) -> None:
     words = count(texts, mistral)
     ours, theirs = (

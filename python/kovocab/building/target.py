@@ -61,7 +61,7 @@ def build_target(base: TokenizerJson, vocabulary: "pl.DataFrame", script: Script
     in_bytes, script = base.spelling.byte_level, base.spelling.possible(script)
     model = check_kind(base)
     vocabulary = byte_level.without_scaffolds(vocabulary) if in_bytes else vocabulary
-    added = {token.content for token in base.added_tokens}
+    added = base.taken(vocabulary["token"].drop_nulls())
     base_tokens = base.merged
     rows = list(read_rows(vocabulary, base_tokens, added, script))
     if in_bytes:

@@ -173,17 +173,20 @@ class Kept:
 
     def close(self, *, forget: bool) -> None:
         """Let go of the folder; and remove it, if it is to be forgotten or holds no progress."""
-        if forget or not (self.folder / PROGRESS).exists():
-            with suppress(OSError):  # not empty, and the rest are wanted: what is in it, and what was made for this
-                self._remove()
-                for folder in self._made:
-                    folder.rmdir()
-        self._lock.close()
+        try:
+            if forget or not (self.folder / PROGRESS).exists():
+                with suppress(OSError):  # not empty, and the rest are wanted: what is in it, and what was made for this
+                    self._remove()
+                    for folder in self._made:
+                        folder.rmdir()
+        finally:
+            self._lock.close()
 
     def _remove(self) -> None:
         """Remove what was kept, and the folder if nothing else is in it."""
         (self.folder / PROGRESS).unlink(missing_ok=True)  # first: it says that the others are there
-        for path in self.folder.iterdir():
+        # The lock last: it says whose the others are.
+        for path in sorted(self.folder.iterdir(), key=lambda path: path.name == "lock"):
             if _OURS.fullmatch(path.name):
                 path.unlink()
         self.folder.rmdir()

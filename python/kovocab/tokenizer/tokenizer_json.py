@@ -5,7 +5,7 @@ model are kept as the file has them. `kovocab.tokenizer.parsing` reads one.
 """
 
 import json
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -161,12 +161,22 @@ class TokenizerJson:
     @cached_property
     def texts(self) -> dict[str, int]:
         """Every token's id, each token as word counts write it, not as the file spells it; added ones as they are."""
-        return {**dict(zip(self._read, self.model.vocab.values(), strict=True)), **self._added_ids}
+        read = dict(zip(self._read, self.model.vocab.values(), strict=True))
+        for text, i in self._added_ids.items():
+            spelled = self.spelling.spell(text)
+            # In a byte-level file an added `▁` is that character, and the space is another token.
+            read[text] = i if spelled == text else self.model.vocab.get(spelled, i)
+        return read
 
     @cached_property
     def merged(self) -> Set[str]:
         """The tokens that text is merged to, as in `texts`: added ones are found before, and merge with nothing."""
-        return self.texts.keys() - self._added_ids.keys()
+        read = zip(self._read, self.model.vocab, strict=True)
+        return {text for text, token in read if text not in self._added_ids or text != token}
+
+    def taken(self, texts: Iterable[str]) -> set[str]:
+        """Of texts, as in `texts`, those that the file would spell as an added token, of which it has one already."""
+        return {text for text in texts if self.spelling.spell(text) in self._added_ids}
 
     @cached_property
     def text_of(self) -> dict[int, str]:
