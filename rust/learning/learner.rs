@@ -305,7 +305,8 @@ impl Learner {
         let margin = if self.merged_from == u64::MAX { 1 } else { MARGIN };
         let missing = self.settings.vocab_size.saturating_sub(self.tokens.len());
         let highest = bounds.reached_by(1);
-        if missing == 0 || highest < min_count {
+        // The highest value of a sum may stand for any count.
+        if missing == 0 || highest < min_count.min(u32::MAX.into()) {
             return Pass::End;
         }
         let most = (highest / 2).min(self.merged_from / 4 * 3).max(min_count);

@@ -197,11 +197,18 @@ impl Reader {
                 return;
             }
             for column in &self.columns {
-                let Some(place) = self.names.iter().position(|name| name == column) else {
-                    self.broken = Some((0, format!("no column '{column}'; it has {}", self.shown())));
-                    return;
-                };
-                self.places.push(place);
+                let mut places = (0..).zip(&self.names).filter(|(_, name)| *name == column).map(|(place, _)| place);
+                match (places.next(), places.next()) {
+                    (Some(place), None) => self.places.push(place),
+                    (None, _) => {
+                        self.broken = Some((0, format!("no column '{column}'; it has {}", self.shown())));
+                        return;
+                    }
+                    (Some(_), Some(_)) => {
+                        self.broken = Some((0, format!("two columns '{column}'; it has {}", self.shown())));
+                        return;
+                    }
+                }
             }
         } else if self.fields.len() != self.names.len() {
             self.lose(format!("{} fields", self.fields.len()), found);

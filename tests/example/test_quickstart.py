@@ -59,7 +59,9 @@ def walked(tmp_path, quick):
         (["--base", "phi-2", "--min_count", "20", "--corpus", "a.txt"], "no --corpus, and this one has --corpus a.txt"),
     ],
 )
-def test_another_walk_is_not_replaced_in_silence(walked, capsys, quick, args, said):
+def test_another_walk_is_not_replaced_in_silence(walked, capsys, quick, args, said, monkeypatch):
+    monkeypatch.chdir(walked.parent)
+    (walked.parent / "a.txt").write_text("text")
     before = tree(walked)
     assert main(["quickstart", "--out", str(walked), *args]) == 1
     told = capsys.readouterr().err
@@ -69,6 +71,19 @@ def test_another_walk_is_not_replaced_in_silence(walked, capsys, quick, args, sa
     assert main(["quickstart", "--out", str(walked), *args, "--overwrite"]) == 1
     assert quick == ["sample"]
     assert read_record(walked / "base")["settings"]["base"] == ("phi-2" if args else "llama")
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        (["--corpus", "gone.jsonl"], 1, "gone.jsonl: no such file or folder"),
+        (["--min_count", "0"], 2, "min_count is 0; wanted 1 or more"),
+    ],
+)
+def test_what_is_asked_for_is_looked_at_first(here, capsys, quick, args, code, said):
+    assert main(["quickstart", *args]) == code
+    assert said in capsys.readouterr().err
+    assert (list(here.iterdir()), quick) == ([], [])
 
 
 def test_the_same_walk_goes_again(walked, quick):

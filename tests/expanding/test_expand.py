@@ -264,12 +264,16 @@ def test_misfits_and_faults_are_named_and_leave_nothing(street, monkeypatch):
     for model, message in (
         ("somebody/absent-model", r"no file or folder somebody/absent-model; as a name on the hub: config\.json and"),
         ("./absent", "no such folder"),
+        ("absent", "no such folder; wanted one, or a name on the hub: user/name"),
+        (str(base / "config.json"), r"config\.json is a file; wanted the folder of a model"),
         (str(refined), r"is not a model: it has no config\.json"),
     ):
         with pytest.raises(ModelError, match=message):
             expand_folder(model, refined, out)
     with pytest.raises(ArtefactError, match=r"it has no kovocab\.json"):
         expand_folder(str(base), base, out)
+    with pytest.raises(ArtefactError, match=r"there is no folder .*/gone; wanted one that `kovocab refine or"):
+        expand_folder(str(base), base / "gone", out)
     with pytest.raises(ArtefactError, match="is what expand reads"):
         expand_folder(str(base), refined, refined)
     for rows in (89, 90 + 1025):

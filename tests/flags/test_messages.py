@@ -39,3 +39,21 @@ def test_what_a_class_refuses_is_said_by_its_words(key, value, says):
     with pytest.raises(UsageError) as caught:
         Configuration("plan", [*GIVEN, f"--data.{key}", value]).build()
     assert str(caught.value).startswith(says)
+
+
+def test_a_file_is_named_before_what_is_wrong_in_it(here):
+    file = here / "a b.yaml"
+    for text, says in (
+        ("schedule:\n  - { input_rows: some }\n", "schedule.input_rows is some; wanted none or new or all"),
+        ("schedule:\n  - { layer: all }\n", "schedule.layer: there is no such setting"),
+        ("stages: {1: {lr: x}}\n", "stages.*.lr is x; wanted a number or null"),
+    ):
+        file.write_text(text)
+        with pytest.raises(UsageError) as caught:
+            Configuration("plan", [*GIVEN, "--config", str(file)])
+        assert str(caught.value) == f"--config {file}: {says} (see `kovocab plan --help`)"
+
+
+def test_an_item_of_a_list_is_no_setting():
+    with pytest.raises(UsageError, match=r"^data\.sources\.0\.weight: there is no such setting; wanted the whole list"):
+        Configuration("plan", [*GIVEN, "--data.sources.0.weight", "-1"])

@@ -145,8 +145,10 @@ def test_what_cannot_be_measured_is_one_line(run, street, tmp_path, capsys, monk
     assert "tokenizers are measured without models" in refused(capsys, 2, run, "--tokenizers", street / "base")
     assert "base is a run's" in refused(capsys, 2, "--models", "a", "--base", street / "base", *text)
     assert "is there twice" in refused(capsys, 2, "--models", "a", "a", *text)
-    assert "nothing does not exist; wanted the folder that `fit` wrote" in refused(capsys, 1, "nothing")
-    assert "or --models" in refused(capsys, 1, street / "expanded")
+    assert "nothing does not exist; wanted the folder that `kovocab fit` wrote" in refused(capsys, 1, "nothing")
+    said = refused(capsys, 1, street / "expanded")
+    assert f"(a model is measured by `kovocab evaluate --models {street / 'expanded'}`)" in said
+    assert "there is no model at gone: no such folder" in refused(capsys, 1, "--models", "gone", *text)
     assert "is no run: it has no stages" in refused(capsys, 1, street / "tokenizer")
     assert "no config.json" in refused(capsys, 1, "--models", street / "tokenizer", *text)
     monkeypatch.setattr("kovocab.measuring.measure.open_subject", None)  # before the first is loaded

@@ -139,6 +139,10 @@ def test_no_such_column(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_text(NSMC + "1\t가\t0\n")
     fault(path, f"{path}: no column 'text'; it has id, document, label")
+    path.write_text("text\tid\ttext\n가\t1\t나\n")
+    fault(path, f"{path}: two columns 'text'; it has text, id, text")
+    path.write_text("id\ttext\tid\n1\t가\t2\n")
+    assert skipping(path) == (["가"], [])
     path.write_text("")
     fault(path, "holds no documents")
 

@@ -142,6 +142,12 @@ def test_counts_are_64_bit() -> None:
         train(words_of({"가나": 2**63, "나다": 2**63}), 9)
 
 
+def test_a_min_count_beyond_32_bits() -> None:
+    words = words_of({"가나": 2**40, "다라": 2**33, "마바": 2**32 - 1})
+    for min_count, merged in ((2**33, ["가나", "다라"]), (2**33 + 1, ["가나"]), (2**40, ["가나"]), (2**40 + 1, [])):
+        assert ["".join(pair) for pair in merges(train(words, 20, min_count))] == merged
+
+
 def test_an_alphabet_larger_than_the_vocabulary_is_kept_whole() -> None:
     trained = train(words_of({"가나다라마": 9}), 3)
     assert trained["token"].to_list() == ["가", "나", "다", "라", "마"]

@@ -6,8 +6,8 @@ The corpus comes in batches from `corpus`, the counting is Rust's (`tally`). Wor
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from hashlib import sha256
 from importlib.metadata import version
@@ -23,7 +23,7 @@ from kovocab.corpus.settings import Encoding, Normalize, Reading, Template
 from kovocab.counting import cluster
 from kovocab.counting.one_pass import Pass, run
 from kovocab.counting.resume import Kept
-from kovocab.counting.tally import Tally
+from kovocab.counting.tally import Tally, no_overflow
 from kovocab.counting.token_counts import TOKENS_FILE, check_tokens, count_tokens_to
 from kovocab.counting.word_counts import (
     WORDS,
@@ -268,7 +268,7 @@ def combine(*tables: pl.DataFrame) -> pl.DataFrame:
     Raises:
         UsageError: a table's columns are not `word: str, count: u64`, or a sum passes 2^64 - 1.
     """
-    with Tally(threads_of(None), bound(None)) as tally, _no_overflow():
+    with Tally(threads_of(None), bound(None)) as tally, no_overflow():
         for table in tables:
             tally.add(check_words(table))
         return pl.concat([pl.DataFrame(schema=WORDS), *tally.finish()[2]])
@@ -294,7 +294,7 @@ def combine_to(
         check_replaced(out, combined(parts)["corpus"], parts[0]["tokenizer"])
     tell_normalized(paths, parts, (normalized_as(parts[0]["corpus"]) or [None])[0])
     tell_twice(paths, [part["corpus"] for part in parts])
-    with scratch_beside(out) as folder, Tally(threads_of(None), bound(memory), folder) as tally, _no_overflow():
+    with scratch_beside(out) as folder, Tally(threads_of(None), bound(memory), folder) as tally, no_overflow():
         _add_files(tally, paths)
         distinct, total, tables = tally.finish()
         record = new_record(combined(parts), parts[0], distinct, total)
@@ -411,7 +411,7 @@ class _Count:
         """Count, and give the words in order and the record, which is whole when they were taken."""
         done = self._pass.done
         state = self._tally.state if self._scratch is None else dict
-        with self._pass.told(state), _no_overflow():
+        with self._pass.told(state), no_overflow():
             if self._kept is None or not done.files:  # else they are among what was kept
                 _add_files(self._tally, self._add_to)
             if self._scratch is not None:
@@ -443,11 +443,3 @@ def _add_files(tally: Tally, paths: Iterable[str | Path]) -> None:
             tally.add(words)
             if tally.full():
                 tally.spill()
-
-
-@contextmanager
-def _no_overflow() -> Iterator[None]:
-    try:
-        yield
-    except OverflowError as error:
-        raise UsageError(f"{error}; wanted counts that add up to less") from error

@@ -12,7 +12,7 @@ from typing import Generic, Self, TypeVar
 import polars as pl
 
 from kovocab import _core
-from kovocab.errors import ArtefactError
+from kovocab.errors import ArtefactError, UsageError
 from kovocab.machine import memory
 
 log = logging.getLogger(__name__)
@@ -151,3 +151,16 @@ def sorted_words(folder: Path) -> Iterator[pl.DataFrame]:
 def _tables(words: _core.SortedWords) -> Iterator[pl.DataFrame]:
     while (table := words.take(ROWS)) is not None:
         yield pl.DataFrame(table)
+
+
+@contextmanager
+def no_overflow() -> Iterator[None]:
+    """Where the engine says that a count passes 2^64 - 1, say what is wanted.
+
+    Raises:
+        UsageError: it says so.
+    """
+    try:
+        yield
+    except OverflowError as error:
+        raise UsageError(f"{error}; wanted counts that add up to less") from error

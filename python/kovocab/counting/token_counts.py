@@ -10,7 +10,7 @@ from kovocab import _core
 from kovocab.artefact import check_table, mark, new_file
 from kovocab.corpus.settings import Encoding, Normalize, Reading, Template
 from kovocab.counting.one_pass import Pass, run
-from kovocab.counting.tally import Bounded
+from kovocab.counting.tally import Bounded, no_overflow
 from kovocab.counting.word_counts import check_words, made_from_of, read_counted, tables_of
 from kovocab.errors import TokenizerError
 from kovocab.machine.memory import bound, used
@@ -93,11 +93,12 @@ def count_tokens(
 def count_ids(words: Iterable[pl.DataFrame], tokenizer: TokenizerJson, threads: int | None = None) -> pl.DataFrame:
     """`count_tokens` of tables of word counts, without names: `id: u32, count: u64`, a row for each id, by id."""
     bpe, counter = bpe_of(tokenizer), _core.TokenCounter(threads_of(threads))
-    for table in words:
-        counter.add(bpe, table["word"], table["count"])
-        if counter.size()[1] > _FRAGMENTS:
-            counter.spill(bpe)
-    return pl.DataFrame(counter.counts(bpe))
+    with no_overflow():
+        for table in words:
+            counter.add(bpe, table["word"], table["count"])
+            if counter.size()[1] > _FRAGMENTS:
+                counter.spill(bpe)
+        return pl.DataFrame(counter.counts(bpe))
 
 
 def count_tokens_of(path: str | Path, tokenizer: Source, *, threads: int | None = None) -> pl.DataFrame:

@@ -31,7 +31,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kovocab.curating.session import Session
-from kovocab.errors import KovocabError, UsageError
+from kovocab.errors import KovocabError, UsageError, whole
 from kovocab.machine.stopping import Stopped, exit_code, tell
 
 HERE = Path(__file__).parent
@@ -131,13 +131,14 @@ def serve(session: Session, port: int, *, open_: bool) -> None:
         open_: Whether the machine's browser is told to show it.
 
     Raises:
-        UsageError: the port is taken.
+        UsageError: the port is taken, or none.
     """
+    whole("port", port, 0, 65_535)
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((HOST, port))
-        except (OSError, OverflowError) as error:
+        except OSError as error:
             raise UsageError(f"port is {port}, which cannot be had: {error}; wanted another, or 0") from error
         listening.listen()
         port, token = listening.getsockname()[1], secrets.token_urlsafe(24)

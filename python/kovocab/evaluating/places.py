@@ -55,7 +55,6 @@ def check_run(run: Path) -> None:
     """
     if (run / PLACES).is_file() or (run / "stages").is_dir():
         return
-    said = f"{run} is no run: it has no stages"
-    if (run / "config.json").is_file():
-        raise ArtefactError(f"{said}; wanted the folder that `kovocab fit` wrote, or --models {run}")
-    raise ArtefactError(f"{said if run.is_dir() else f'{run} does not exist'}; wanted the folder that `fit` wrote")
+    said = f"{run} is no run: it has no stages" if run.is_dir() else f"{run} does not exist"
+    models = f" (a model is measured by `kovocab evaluate --models {run}`)" if (run / "config.json").is_file() else ""
+    raise ArtefactError(f"{said}; wanted the folder that `kovocab fit` wrote{models}")

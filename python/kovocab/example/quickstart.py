@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from kovocab.artefact import check_file, check_replaceable, new_folder, remove_artefact
+from kovocab.corpus.files import files
 from kovocab.corpus.remote import shown
-from kovocab.errors import ArtefactError, KovocabError, UsageError, quantity
+from kovocab.errors import ArtefactError, KovocabError, UsageError, quantity, whole
 from kovocab.evaluating.evaluation import ALL, read_evaluation
 from kovocab.evaluating.evaluation import FILE as EVALUATION
 from kovocab.example.bases import BASES
@@ -67,7 +68,9 @@ def walk(
 
     Raises:
         ArtefactError: `out` is of an earlier walk with other settings, or holds files that are not kovocab's.
-        UsageError: the package that carries the base tokenizer is not installed, or `corpus` is a URL with secrets.
+        UsageError: the package that carries the base tokenizer is not installed, `min_count` is less than 1, or
+            `corpus` is a URL with secrets.
+        CorpusError: `corpus` is not there.
         KovocabError: a verb failed; it said why.
     """
     if corpus is not None and shown(corpus) != corpus:
@@ -85,6 +88,10 @@ def walk(
     check_file(config, is_marked, "configuration")
     if (out / "stages").is_dir() and not (out / "base").is_dir():
         raise UsageError(f"{out} holds stages that are not the quickstart's; choose another folder")
+    if min_count is not None:
+        whole("min_count", min_count)
+    if corpus is not None:
+        files(corpus)
     _make_base(out / "base", settings)
     _run("sample", out=english, megabytes=0.5, language="en")
     if corpus is None:

@@ -320,12 +320,14 @@ def hub_id(model: str) -> str | None:
 
 
 def check_model_folder(model: str) -> None:
-    """What looks like a path is a folder, and a folder holds a model: else transformers asks the hub."""
+    """What is no name on the hub is a folder, and holds a model: else transformers asks the hub for it, for minutes."""
     if Path(model).is_dir():
         if not (Path(model) / "config.json").is_file():
             raise ModelError(f"{model} is not a model: it has no config.json")
-    elif model.startswith((".", "/", "~")):
-        raise ModelError(f"there is no model at {model}: no such folder")
+    elif Path(model).exists():
+        raise ModelError(f"{model} is a file; wanted the folder of a model, with its config.json")
+    elif not HUB_ID.fullmatch(model):
+        raise ModelError(f"there is no model at {model}: no such folder; wanted one, or a name on the hub: user/name")
 
 
 def _base_tokenizer(

@@ -176,6 +176,8 @@ def stage_of(run: str | Path, number: int | None = None) -> Path:
     """
     folders = (path for path in (Path(run) / "stages").glob("*") if path.name.isdecimal())
     finished = {int(path.name): path for path in folders}
+    if not Path(run).exists():
+        raise ArtefactError(f"there is no folder {run}; wanted RUN, or the folder RUN/stages/K of a stage")
     if not finished:
         raise ArtefactError(f"{run} is no run with a finished stage; wanted RUN, or the folder RUN/stages/K of a stage")
     said = ", ".join(map(str, sorted(finished)))

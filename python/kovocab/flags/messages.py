@@ -12,6 +12,8 @@ _UNION = re.compile(
 _EXPECTED = re.compile(r"Expected a (.*?)(?:\. Got value: (.*))?")
 _NO_PATH = re.compile(r"- Expected a path but .*? either not accessible or invalid (- .*|Problem .*)")
 _NO_VALUE = re.compile(r"argument (--[\w.]+)(?:/\S+)?: expected (?:one argument|at least one argument)")
+_FILE = re.compile(r"(--config .+?): (Parser key .*)")
+_ITEM = re.compile(r"unrecognized arguments: --(\d+[\w.]*).*")
 _UNKNOWN = re.compile(r"Option '([^']+)' is not accepted")
 
 KINDS = {
@@ -36,11 +38,16 @@ def plain(error: str, args: Sequence[str]) -> str:
     said = " ".join(error.split())
     if bare := _NO_VALUE.fullmatch(said):
         return f"{bare[1]} has nothing behind it; wanted its value"
+    if of_file := _FILE.fullmatch(said):
+        return f"{of_file[1]}: {plain(of_file[2], args)}"
     path, text, kinds, value = _innermost(f"{said} ''" if said.endswith(" value:") else said)  # of an empty value
     if not path:
         return text
     if unknown := _UNKNOWN.fullmatch(text):
         return f"{_name([*path, unknown[1]], args)}: there is no such setting"
+    if item := _ITEM.fullmatch(text):
+        name = _name(path, args)
+        return f"{name}.{item[1]}: there is no such setting; wanted the whole list of {name}, in a file or as JSON"
     if expected := _EXPECTED.fullmatch(text):
         kinds, value = [expected[1]], expected[2]
     if not kinds or value is None:

@@ -135,7 +135,11 @@ def check_subject(named: Named) -> tuple[Path, TokenizerJson, list[int]]:
         ModelError, TokenizerError: as `open_subject`.
     """
     folder = local(named.folder, weights=True)
-    if not folder.is_dir() or not (folder / "config.json").is_file():
+    if not folder.exists():
+        raise ModelError(
+            f"there is no model at {named.folder}: no such folder; wanted one, or a name on the hub: user/name"
+        )
+    if not (folder / "config.json").is_file():
         raise ModelError(f"{named.folder} is no folder of a model: it has no config.json; wanted a model, or a run")
     return folder, load_tokenizer(folder), start_of(folder)
 

@@ -17,6 +17,7 @@ import polars as pl
 from kovocab.building.rows import listed
 from kovocab.building.target import build_target
 from kovocab.counting.tables import WordCounts, bytes_of, opened, tables
+from kovocab.counting.tally import no_overflow
 from kovocab.errors import CycleError, UsageError, quantity
 from kovocab.record import Record
 from kovocab.refining.base_folder import made_plan
@@ -32,6 +33,7 @@ from kovocab.tokenizer.tokenizer import Source
 log = logging.getLogger(__name__)
 
 
+@no_overflow()
 def refine(
     words: WordCounts | pl.DataFrame | str | Path,
     base: Source,
