@@ -382,7 +382,7 @@ def test_what_does_not_belong_together_is_one_line_and_leaves_nothing(place, tmp
 
 
 def test_what_is_no_model_is_said_so(place, tmp_path, capsys):
-    for base, said in (("nowhere", "there is no model nowhere: no such folder"), ("", "base is empty")):
+    for base, said in (("nowhere", "there is no model at nowhere: no such folder"), ("", "base is empty")):
         line = ["--base", base, "--adapted", str(place / "expanded"), "--instruct", str(place / "instruct")]
         assert main(["transfer", *line, "--out", str(tmp_path / "out")]) in (1, 2)
         assert f"kovocab transfer: {said}" in capsys.readouterr().err

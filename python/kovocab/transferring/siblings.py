@@ -114,10 +114,6 @@ def open_model(source: str, stack: ExitStack) -> Model:
     """
     check_model_folder(source)
     folder = local(source, weights=True)
-    if not folder.is_dir():
-        raise ModelError(
-            f"there is no model {source}: no such folder; wanted the folder of a model, or a name on the hub: user/name"
-        )
     tokenizer = load_tokenizer(folder)
     with model_errors(f"the model {source} cannot be opened"):
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
