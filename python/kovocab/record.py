@@ -68,10 +68,10 @@ def read_record(folder: str | Path, *verbs: str) -> Record:
     try:
         text = path.read_bytes()
     except FileNotFoundError:
-        if not Path(folder).exists():
-            raise ArtefactError(f"there is no folder {folder}; wanted one that {made_by} wrote") from None
         # Where names cannot be exchanged in one step, a run that was killed between two renames leaves it there.
         before = sorted(path.parent.parent.glob(f".{glob.escape(path.parent.name)}.*.part/old/{RECORD}"))
+        if not before and not Path(folder).exists():
+            raise ArtefactError(f"there is no folder {folder}; wanted one that {made_by} wrote") from None
         more = f"; what it was is in {before[0].parent}, and comes back when it is written again" if before else ""
         raise ArtefactError(f"{folder} is not an artefact of {made_by}: it has no {RECORD}{more}") from None
     except OSError as error:

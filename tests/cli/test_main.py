@@ -200,7 +200,7 @@ FULL = "--corpus a.txt --tokenizer t --out w"
         ("count --config broken.yaml", "broken.yaml"),
         ("count --config list.yaml", "--config list.yaml: no settings by their names"),
         ("count --config latin.yaml", "--config latin.yaml: 'utf-8' codec can't decode"),
-        ("count --config type.yaml", 'key "threads"'),
+        ("count --config type.yaml", "--config type.yaml: threads is many; wanted a whole number or null"),
         ("combine --out w --words []", "no word counts to combine"),
         ("refine --words w --base b --out o --min_count 0", "min_count is 0; wanted 1 or more"),
         ("refine --words w --base b --out o --min_cuont 5", "--min_cuont"),
