@@ -61,9 +61,8 @@ def build_target(base: TokenizerJson, vocabulary: "pl.DataFrame", script: Script
     in_bytes, script = base.spelling.byte_level, base.spelling.possible(script)
     model = check_kind(base)
     vocabulary = byte_level.without_scaffolds(vocabulary) if in_bytes else vocabulary
-    added = base.taken(vocabulary["token"].drop_nulls())
     base_tokens = base.merged
-    rows = list(read_rows(vocabulary, base_tokens, added, script))
+    rows = list(read_rows(vocabulary, base_tokens, base.taken, script))
     if in_bytes:
         merges = byte_level.place_over_bytes(base, model.merges, rows, script)
     else:

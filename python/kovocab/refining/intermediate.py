@@ -147,8 +147,8 @@ def _trained(
         log.info("min_syllable_count is of single characters of %s as they are: it has no syllables", script.name)
     log.info("intermediate tokenizer: %s tokens, %.1f s", f"{len(trained):,}", time.perf_counter() - start)
     vocabulary = Vocabulary.of(trained, tokenizer.texts, missing_scaffolds(tokenizer, trained["token"]))
-    if taken := tokenizer.taken(trained["token"]):  # what merges make cannot have the name of what is found before
-        vocabulary = vocabulary.without(vocabulary.rows(taken)).reachable()
+    if (taken := vocabulary.rows(tokenizer.taken)).any():  # what is found before the merges has their names
+        vocabulary = vocabulary.without(taken).reachable()
     seen = trained.unique("token", keep="first").select("token", "count")
     return vocabulary, vocabulary.by_row(dict(seen.iter_rows())).alias("seen")
 

@@ -5,7 +5,7 @@ model are kept as the file has them. `kovocab.tokenizer.parsing` reads one.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -143,7 +143,7 @@ class TokenizerJson:
         """Every token's id, added tokens included."""
         return {**self.model.vocab, **self._added_ids}
 
-    @property
+    @cached_property
     def _added_ids(self) -> dict[str, int]:
         return {token.content: token.id for token in self.added_tokens}
 
@@ -174,9 +174,11 @@ class TokenizerJson:
         read = zip(self._read, self.model.vocab, strict=True)
         return {text for text, token in read if text not in self._added_ids or text != token}
 
-    def taken(self, texts: Iterable[str]) -> set[str]:
-        """Of texts, as in `texts`, those that the file would spell as an added token, of which it has one already."""
-        return {text for text in texts if self.spelling.spell(text) in self._added_ids}
+    @cached_property
+    def taken(self) -> Set[str]:
+        """Texts, as in `texts`, that the file would spell as an added token, of which it has one already."""
+        read = [(self.spelling.read(token), token) for token in self._added_ids]
+        return {text for text, token in read if self.spelling.spell(text) == token}
 
     @cached_property
     def text_of(self) -> dict[int, str]:
