@@ -1,5 +1,6 @@
 """The cluster: the file of one machine, byte for byte, whatever happens to the workers; on Ray, on this machine."""
 
+import gc
 import gzip
 import os
 import shutil
@@ -173,6 +174,19 @@ def test_a_fault_is_the_error_of_one_machine(ray, corpus, base_model_file, tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "none.txt"]
 
 
+def test_faults_while_other_tasks_end(ray, base_model_file, tmp_path, monkeypatch):
+    """Tasks that end as the count fails: with `ray.cancel` it was the driver that ended at times."""
+    unhandled: list[Exception] = []
+    monkeypatch.setattr(ray._private.worker, "_unhandled_error_handler", unhandled.append)
+    for number in range(12):
+        (tmp_path / f"{number}.jsonl").write_text('{"text": "안녕"}\n' + '{"text": 5}\n' * (number % 3 == 0))
+    for _ in range(20):
+        with pytest.raises(CorpusError, match=r"line 2: found 5; wanted a JSON object"):
+            count_to(tmp_path / "out", tmp_path, base_model_file, engine="ray")
+        gc.collect()
+    assert unhandled == []  # what Ray prints with its traceback, for each piece of each task
+
+
 def test_files_of_one_name(ray, corpus, base_model_file, tmp_path, monkeypatch):
     rows = contents.identities  # as of several stores
     monkeypatch.setattr(contents, "identities", lambda *files: [row | {"name": "a.txt"} for row in rows(*files)])
@@ -303,9 +317,11 @@ def test_every_machine_sees_the_same_files_and_kovocab(tmp_path, hashes):
         change()
         with pytest.raises(CorpusError, match=r"a\.txt is not the same file on every machine"):
             cluster_tasks._check_shared(*listed[0])
-    job = cluster_tasks.Job("0.0.1", TEXT, False, 1, 1 << 30, 1)
-    with pytest.raises(UsageError, match=r"wanted 0\.0\.1 on all"):
-        next(cluster_tasks.count_files(job, "", listed))
+    job = cluster_tasks.Job("0.0.1", TEXT, False, 1, 1 << 30, 2, "")
+    *pieces, error = cluster_tasks.count_files(job, "", listed)
+    assert pieces == [b"", b""]
+    assert isinstance(error, UsageError)
+    assert str(error).endswith("wanted 0.0.1 on all")
 
 
 @given(st.lists(st.integers(0, 100), min_size=1, max_size=50), st.integers(1, 200))

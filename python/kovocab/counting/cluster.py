@@ -21,7 +21,7 @@ import polars as pl
 
 from kovocab.corpus.faults import first_line
 from kovocab.corpus.files import File
-from kovocab.counting.cluster_tasks import Job, Listed, combine_pieces, count_files, take_pieces
+from kovocab.counting.cluster_tasks import Job, Listed, Stop, combine_pieces, count_files, take_pieces
 from kovocab.counting.one_pass import Pass
 from kovocab.counting.resume import Done
 from kovocab.counting.tally import COMBINED, Tally, sorted_words
@@ -32,6 +32,7 @@ _TRIES = 3  # more, of a task whose worker was lost
 _WAVES = 4  # map tasks for each that can run at a time, so that a slow one does not hold up the end
 _PIECES = 128  # at most: as many as there are parts
 _PIECE = 4 << 20  # bytes of corpus, at least, in a piece: Ray keeps objects below 100 KB in the driver's memory
+_STOP_SECONDS = 10  # that tasks are waited for; they look once a second, and between files
 _TOKEN = secrets.token_hex(32)  # of clusters that this process starts
 
 
@@ -77,7 +78,8 @@ def count_by_ray(
         shown = {str(_absolute(path)): str(path) for path in passing.files}
         shards = _shards(listed, ceil(bytes_ / room.tasks / _WAVES))
         count = max(1, min(_PIECES, bytes_ // len(shards) // _PIECE))
-        job = Job(version("kovocab"), passing.reading, passing.skip, threads or 1, room.memory, count)
+        stop = f"kovocab-{secrets.token_hex(8)}"
+        job = Job(version("kovocab"), passing.reading, passing.skip, threads or 1, room.memory, count, stop)
         environment = {"env_vars": {"POLARS_MAX_THREADS": str(job.threads)}}  # else one a processor, in each task
         options = {"max_retries": _TRIES, "runtime_env": environment}
         map_ = ray.remote(count_files).options(num_cpus=room.processors, num_returns=count + 1, **options)
@@ -94,7 +96,7 @@ def count_by_ray(
                 running[said] = number
             sizes = [0] * count
             for said, _ in _as_they_end(ray, running):
-                done, its_sizes = ray.get(said)
+                done, its_sizes = _got(ray, said)
                 sizes = [size + more for size, more in zip(sizes, its_sizes, strict=True)]
                 _note(passing, done, named, shown)
             passing.check()
@@ -108,14 +110,14 @@ def count_by_ray(
                 results[number], said = asked.remote(*(pieces[number] for pieces in of_maps))
                 running[said] = number
             for said, number in _as_they_end(ray, running):
+                some, their_sum = _got(ray, said)
                 (folder / f"{number:03}.sorted").write_bytes(ray.get(results.pop(number)))
-                some, their_sum = ray.get(said)
                 distinct, total = distinct + some, total + their_sum
         finally:
-            for said in running:
-                ray.cancel(said)
             if running:  # what they have on disk goes with them
-                ray.wait(list(running), num_returns=len(running), timeout=10, fetch_local=False)
+                there = ray.remote(Stop).options(name=stop, num_cpus=0).remote()
+                ray.wait(list(running), num_returns=len(running), timeout=_STOP_SECONDS, fetch_local=False)
+                del there  # which ends it
     if total >= 1 << 64:
         raise OverflowError("a count passes 2^64 - 1")
     return distinct, total, sorted_words(folder)
@@ -225,6 +227,14 @@ def _as_they_end(ray: Any, running: dict[Any, int]) -> Iterator[tuple[Any, int]]
         for said in ray.wait(list(running))[0]:
             yield said, running[said]
             del running[said]
+
+
+def _got(ray: Any, said: Any) -> Any:
+    """What a task says at its end, raised if it is what failed."""
+    result = ray.get(said)
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 def _note(passing: Pass, done: Done, named: dict[str, File], shown: dict[str, str]) -> None:

@@ -5,8 +5,10 @@ is parted by the word's hash, and the parts of one piece go to one reduce task, 
 have of them.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +22,7 @@ from kovocab.corpus.settings import Reading
 from kovocab.counting.one_pass import READERS
 from kovocab.counting.resume import Done
 from kovocab.counting.tally import Tally
-from kovocab.errors import CorpusError, UsageError
+from kovocab.errors import ClusterError, CorpusError, UsageError
 from kovocab.reading.readers import read_files
 
 Listed = tuple[File, dict[str, Any]]
@@ -38,6 +40,7 @@ class Job:
         threads: How many threads count.
         memory: Bytes that the task may use.
         pieces: How many pieces the words are left in.
+        stop: The name of the actor that is there when the tasks are to stop.
     """
 
     kovocab: str
@@ -46,27 +49,60 @@ class Job:
     threads: int
     memory: int
     pieces: int
+    stop: str
 
 
-def count_files(job: Job, tokenizer: str, files: Sequence[Listed]) -> Iterator[bytes | tuple[Done, list[int]]]:
+class Stop:
+    """An actor that is nothing but there: the tasks that look for its name stop.
+
+    Not `ray.cancel`: a task that ends while the driver cancels it can end the driver's process (Ray 2.60; the race that
+    its pull request 54798 tells of).
+    """
+
+
+def count_files(
+    job: Job, tokenizer: str, files: Sequence[Listed]
+) -> Iterator[bytes | tuple[Done, list[int]] | Exception]:
     """Count the words of some files: the map task.
 
     Yields:
-        The pieces, and then what was counted and the size of each piece in bytes.
-
-    Raises:
-        CorpusError: as on one machine; or a file is not the one that the driver saw.
-        UsageError: another version of kovocab is installed here.
+        The pieces, and then what was counted and the size of each piece in bytes. Or, at the end, what failed: as a
+        value, since of a task that raises Ray prints the traceback for each result that nobody asks for.
+        CorpusError is raised as on one machine, and where a file is not the one that the driver saw; UsageError where
+        another version of kovocab is installed.
     """
+    pieces = 0
+    try:
+        for given in _counted(job, tokenizer, files):
+            yield given
+            pieces += 1
+    except Exception as error:  # whatever it is, the driver raises it
+        yield from [b""] * (job.pieces - pieces)
+        yield error
+
+
+def _counted(job: Job, tokenizer: str, files: Sequence[Listed]) -> Iterator[bytes | tuple[Done, list[int]]]:
     if (here := version("kovocab")) != job.kovocab:
         raise UsageError(f"kovocab is {here} on a machine of the cluster; wanted {job.kovocab} on all")
     bpe = _core.Bpe(tokenizer)
     done = Done()
+    looked = 0.0
+
+    def look() -> None:
+        """Stop if the driver wants it, which is looked up once a second."""
+        nonlocal looked
+        if time.monotonic() - looked > 1:
+            looked = time.monotonic()
+            if _is_there(job.stop):
+                raise ClusterError("the count was stopped")
+
     for path, identity in files:
         _check_shared(path, identity)
+        look()
     names = {path: identity["name"] for path, identity in files}
     with TemporaryDirectory(prefix="kovocab-") as folder, Tally(job.threads, job.memory, Path(folder)) as tally:
         for path, item in read_files(list(names), job.reading, at_once=min(job.threads, READERS), skip=job.skip):
+            look()
             seen = done.of(names[path])
             if item is None:
                 seen.done = True
@@ -85,24 +121,33 @@ def count_files(job: Job, tokenizer: str, files: Sequence[Listed]) -> Iterator[b
     yield done, sizes
 
 
-def combine_pieces(*pieces: bytes) -> tuple[bytes, tuple[int, int]]:
+def _is_there(actor: str) -> bool:
+    try:
+        import_module("ray").get_actor(actor)
+    except ValueError:
+        return False
+    return True
+
+
+def combine_pieces(*pieces: bytes) -> tuple[bytes, tuple[int, int] | Exception]:
     """Combine the pieces of the same words: the reduce task.
 
     Ray fetches them before it starts the task, and does lost ones again before. A task that fetched its own would hold
     its processor meanwhile: when a machine is lost, all reduce tasks would wait for maps that have none to run on.
 
     Returns:
-        The words in order, as records, and how many distinct words there are and the sum of their counts.
-
-    Raises:
-        OverflowError: a count passes 2^64 - 1.
+        The words in order, as records, and how many distinct words there are and the sum of their counts; or what
+        failed, as `count_files` gives it: OverflowError where a count passes 2^64 - 1.
     """
-    with TemporaryDirectory(prefix="kovocab-") as folder:
-        words, in_order = Path(folder, "000.words"), Path(folder, "000.sorted")
-        with words.open("wb") as file:
-            file.writelines(pieces)
-        totals = _core.sort_parts(folder, 1)
-        return in_order.read_bytes(), totals
+    try:
+        with TemporaryDirectory(prefix="kovocab-") as folder:
+            words, in_order = Path(folder, "000.words"), Path(folder, "000.sorted")
+            with words.open("wb") as file:
+                file.writelines(pieces)
+            totals = _core.sort_parts(folder, 1)
+            return in_order.read_bytes(), totals
+    except Exception as error:
+        return b"", error
 
 
 def take_pieces(folder: Path, count: int) -> Iterator[bytes]:
