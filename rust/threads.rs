@@ -13,7 +13,10 @@ pub(crate) fn each<T: Send>(number: usize, threads: usize, work: impl Fn(usize) 
         let mut done = Vec::new();
         loop {
             match next.fetch_add(1, Ordering::Relaxed) {
-                at if at < number => done.push((at, work(at)?)),
+                // Where one fails, nothing more is begun.
+                at if at < number => {
+                    done.push((at, work(at).inspect_err(|_| next.store(number, Ordering::Relaxed))?));
+                }
                 _ => return Ok(done),
             }
         }

@@ -51,7 +51,7 @@ fn main() {
         let cutter = Cutter::new(&bpe).expect("the tokenizer has searchable special tokens");
         let counted = |threads| {
             let mut counter = WordCounter::new(threads);
-            counter.update(&cutter, &documents);
+            counter.update(&cutter, &documents).expect("it is UTF-8");
             counter
         };
         for threads in [1, 2] {
@@ -63,7 +63,7 @@ fn main() {
             });
             time(&format!("tokens, {threads} threads"), &mut || {
                 let (mut tokens, encoder) = (TokenCounter::new(threads), Encoder::new(&bpe));
-                tokens.update(&encoder, &cutter, &documents);
+                tokens.update(&encoder, &cutter, &documents).expect("it is UTF-8");
                 _ = black_box(tokens.counts(&encoder));
             });
         }

@@ -16,12 +16,26 @@ use crate::counting::sorted::Sorted;
 use crate::error::{Error, Result};
 use crate::learning::learner::Learned;
 use crate::packing::packer::Packed;
+use crate::text::bytes::is_text;
 
 /// The texts of a string column, which may come in chunks.
 ///
 /// # Errors
-/// If it is not a string column, or a row is null (named by its number, from 0).
+/// If it is not a string column, or a row is null or no UTF-8 (named by its number, from 0).
 pub fn texts(chunks: &[ArrayRef]) -> Result<Vec<&str>> {
+    let found = documents_of(chunks)?;
+    match found.iter().position(|text| !is_text(text)) {
+        Some(row) => Err(Error::Argument(format!("row {row} is no UTF-8"))),
+        None => Ok(found),
+    }
+}
+
+/// [`texts`], of which it is not known that they are UTF-8: who counts documents looks at them with [`is_text`], each
+/// thread at those that it takes.
+///
+/// # Errors
+/// If it is not a string column, or a row is null.
+pub fn documents_of(chunks: &[ArrayRef]) -> Result<Vec<&str>> {
     let mut found = Vec::with_capacity(length(chunks));
     each_text(chunks, |text| found.push(text))?;
     Ok(found)
@@ -49,10 +63,13 @@ fn length(chunks: &[ArrayRef]) -> usize {
 /// Words and their counts, row by row.
 ///
 /// # Errors
-/// If the columns are not strings and `u64`, differ in length, or hold a null.
+/// If the columns are not strings and `u64`, differ in length, or hold a null or what is no UTF-8.
 pub fn weighted<'a>(words: &'a [ArrayRef], counts: &[ArrayRef]) -> Result<Vec<(&'a str, u64)>> {
     let mut found = Vec::with_capacity(length(words));
     each_text(words, |word| found.push((word, 0)))?;
+    if let Some(row) = found.iter().position(|(word, _)| !is_text(word)) {
+        return Err(Error::Argument(format!("row {row} is no UTF-8")));
+    }
     let numbers = numbers::<UInt64Type>(counts, "u64 counts")?;
     if found.len() != numbers.len() {
         return Err(Error::Argument(format!("{} words but {} counts", found.len(), numbers.len())));

@@ -108,7 +108,7 @@ impl PyWordCounter {
 
     /// Count the words of documents; returns how many stand between white space.
     fn update(&mut self, py: Python<'_>, bpe: &PyBpe, documents: PyChunkedArray) -> PyResult<u64> {
-        Ok(py.detach(|| table::texts(documents.chunks()).map(|texts| self.0.update(&bpe.cutter, &texts)))?)
+        Ok(py.detach(|| self.0.update(&bpe.cutter, &table::documents_of(documents.chunks())?))?)
     }
 
     fn add(&mut self, py: Python<'_>, words: PyChunkedArray, counts: PyChunkedArray) -> PyResult<()> {
@@ -144,7 +144,7 @@ impl PyTokenCounter {
     /// Count the tokens of documents.
     fn update(&mut self, py: Python<'_>, bpe: &PyBpe, documents: PyChunkedArray) -> PyResult<()> {
         let encoder = Encoder::new(&bpe.bpe);
-        Ok(py.detach(|| table::texts(documents.chunks()).map(|texts| self.0.update(&encoder, &bpe.cutter, &texts)))?)
+        Ok(py.detach(|| self.0.update(&encoder, &bpe.cutter, &table::documents_of(documents.chunks())?))?)
     }
 
     fn add(&mut self, py: Python<'_>, bpe: &PyBpe, words: PyChunkedArray, counts: PyChunkedArray) -> PyResult<()> {
@@ -235,7 +235,8 @@ impl PyLearner {
 /// Hangul characters; of them conjoining jamo, halfwidth and other ones that no token holds; private-use characters.
 #[pyfunction]
 fn count_hangul(py: Python<'_>, words: PyChunkedArray, counts: PyChunkedArray, threads: usize) -> PyResult<[u128; 5]> {
-    let kinds = py.detach(|| Kinds::of_many(&table::weighted(words.chunks(), counts.chunks())?, threads))?;
+    let kinds =
+        py.detach(|| table::weighted(words.chunks(), counts.chunks()).map(|words| Kinds::of_many(&words, threads)))?;
     Ok([kinds.all, kinds.conjoining, kinds.halfwidth, kinds.other, kinds.private_use])
 }
 
@@ -361,8 +362,8 @@ impl PyPacker {
         let (ids, of_documents, found) = py.detach(|| {
             let texts = table::texts(documents.chunks())?;
             match &mut self.packer {
-                Ids::Two(packer) => table::narrow(packer.pack(bpe, &texts)),
-                Ids::Four(packer) => table::wide(packer.pack(bpe, &texts)),
+                Ids::Two(packer) => table::narrow(packer.pack(bpe, &texts)?),
+                Ids::Four(packer) => table::wide(packer.pack(bpe, &texts)?),
             }
         })?;
         Ok((PyArray::from_array_ref(ids), of_documents.into(), found))
@@ -490,8 +491,8 @@ impl PyLineReader {
 
     /// Whether all of the file was read.
     #[getter]
-    fn whole(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).whole()
+    fn whole(&self, py: Python<'_>) -> bool {
+        py.detach(|| self.0.lock().unwrap_or_else(PoisonError::into_inner).whole())
     }
 }
 

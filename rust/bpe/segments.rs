@@ -132,9 +132,11 @@ impl Segments {
         for &id in drop {
             *dropped.get_mut(id as usize).ok_or_else(|| Error::Argument(format!("there is no id {id}")))? = true;
         }
-        for &id in add {
+        let place = |&id: &u32| {
             let at = self.characters.binary_search_by_key(&id, |character| character.id);
-            let at = at.map_err(|_| Error::Argument(format!("{id} is not the id of a character")))?;
+            at.map_err(|_| Error::Argument(format!("{id} is not the id of a character")))
+        };
+        for at in add.iter().map(place).collect::<Result<Vec<_>>>()? {
             self.characters[at].present = true;
         }
         for character in &mut self.characters {
@@ -171,8 +173,11 @@ impl Segments {
     /// rest of it; what else is made of it may still be made in another way.
     ///
     /// # Errors
-    /// If there is no such set or id, or a price is no 64-bit number.
+    /// If there is no such set or id, not a set of each id, or a price is no 64-bit number.
     pub fn prices(&self, sets: usize, sets_of: &[u32], ids: &[u32]) -> Result<Vec<i64>> {
+        if sets_of.len() != ids.len() {
+            return Err(Error::Argument(format!("{} sets but {} ids", sets_of.len(), ids.len())));
+        }
         let pairs: Vec<(u32, u32)> = ids.iter().copied().zip(sets_of.iter().copied()).collect();
         if let Some((id, set)) =
             pairs.iter().find(|(id, set)| *id as usize >= self.counts.len() || *set as usize >= sets)

@@ -125,6 +125,14 @@ impl Cutter {
         to.extend_from_slice(if prefix { b" " } else { b"" });
     }
 
+    /// Whether all words were found since the last time; see [`crate::text::pattern::Pattern::check`].
+    ///
+    /// # Errors
+    /// If not.
+    pub fn check(&self) -> Result<()> {
+        if let Style::ByteLevel { cuts: Cuts::Other(pattern), .. } = &self.style { pattern.check() } else { Ok(()) }
+    }
+
     /// Call `found` with the start and the end of each word of `sections`.
     #[inline]
     pub(crate) fn words(&self, sections: &[u8], mut found: impl FnMut(usize, usize)) {

@@ -22,6 +22,8 @@ use crate::error::{Error, Result};
 pub const PARTS: usize = 128;
 /// Pairs of a front: 4 MiB.
 const FRONT: usize = 1 << 16;
+/// Bytes of long words that wait: more only where one is longer.
+const LONG: usize = 1 << 20;
 
 /// The part that a hash belongs to: by its highest bits, while a place in a table goes by the lowest.
 #[must_use]
@@ -266,7 +268,7 @@ impl Queues {
     fn push_long(&mut self, word: &[u8], count: u64, tables: &Tables) {
         self.long.push((hash_long(word), count, word.len()));
         self.text.extend_from_slice(word);
-        if self.long.len() == BATCH {
+        if self.long.len() == BATCH || self.text.len() > LONG {
             self.add_long(tables);
         }
     }
@@ -282,6 +284,7 @@ impl Queues {
             rest = behind;
         }
         self.text.clear();
+        self.text.shrink_to(LONG);
     }
 
     /// Add everything that waits to `tables`.

@@ -147,7 +147,9 @@ pub fn hash(text: &[u8], start: usize, end: usize) -> u64 {
     if end - start <= SHORT { hash_short(&short_key(text, start, end)) } else { hash_long(&text[start..end]) }
 }
 
-/// Targets are 64-bit; `border/python.rs` does not build elsewhere (a table of more than 2^32 bytes would not fit).
+const _: () = assert!(usize::BITS == 64, "kovocab is for 64-bit processors: tables pass 2^32 bytes");
+
+/// Targets are 64-bit.
 #[allow(clippy::cast_possible_truncation)]
 #[must_use]
 #[inline]

@@ -1,11 +1,12 @@
 //! Words that are in order in each of several places, combined as they are read: in order, one of each in memory.
 
 use std::ops::Range;
+use std::str::from_utf8;
 use std::sync::Arc;
 
 use crate::counting::parts::{Counted, Part, head};
 use crate::counting::records::Reader;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Where a part's words come from, and the word that it has come to; its count is 0 after the last.
 struct Source {
@@ -34,6 +35,9 @@ impl Source {
             From::File(word, file) => {
                 word.clear();
                 let count = file.next(word)?.unwrap_or_default();
+                if from_utf8(word).is_err() {
+                    return Err(file.broken());
+                }
                 Counted { count, head: head(word), start: 0, end: word.len() }
             }
         };
@@ -47,6 +51,8 @@ pub struct Merge {
     sources: Vec<Source>,
     /// A tournament: the sources play at the leaves, each node holds who won below, and the root is next in order.
     winners: Vec<usize>,
+    /// Whether a file could not be read: where it stands now is no word's beginning.
+    failed: bool,
 }
 
 impl Merge {
@@ -73,7 +79,7 @@ impl Merge {
         // Node 1 is the root, and 2n and 2n + 1 are below n; there is a leaf for each source.
         let mut winners = vec![0; sources.len()];
         winners.extend(0..sources.len());
-        let mut merge = Self { sources, winners };
+        let mut merge = Self { sources, winners, failed: false };
         (1..merge.sources.len()).rev().for_each(|node| merge.play(node));
         Ok(merge)
     }
@@ -81,16 +87,19 @@ impl Merge {
     /// Hand at most `limit` words, with their counts, to `each`; how many there were.
     ///
     /// # Errors
-    /// If a file cannot be read.
+    /// If a file cannot be read, or could not be before.
     pub fn take(&mut self, limit: usize, mut each: impl FnMut(&str, u64)) -> Result<usize> {
+        if self.failed {
+            return Err(Error::Argument("the words could not be read to their end".into()));
+        }
         for taken in 0..limit {
             let first = self.winners.get(1).copied().unwrap_or_default();
             let Some(source) = self.sources.get_mut(first).filter(|source| source.now.count > 0) else {
                 return Ok(taken);
             };
             let word = &source.text()[source.now.start..source.now.end];
-            each(std::str::from_utf8(word).unwrap_or_default(), source.now.count);
-            source.advance()?;
+            each(from_utf8(word).unwrap_or_default(), source.now.count);
+            source.advance().inspect_err(|_| self.failed = true)?;
             let mut node = usize::midpoint(self.sources.len(), first);
             while node > 0 {
                 self.play(node);

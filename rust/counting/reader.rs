@@ -1,15 +1,20 @@
 //! A thread's share of a pass: documents into words, which its front takes first.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::counting::cutter::Cutter;
 use crate::counting::hash_tables::{Front, Sink};
 use crate::counting::keys::PADDING;
+use crate::error::{Error, Result};
+use crate::text::bytes::is_text;
 use crate::text::spaces::words_between_space;
 use crate::threads::at_once;
 
 /// Bytes of text that a thread takes at a time: enough to forget the taking, and little to wait for at the end.
 const TASK: usize = 1 << 16;
+
+/// Bytes of sections that a thread keeps room for: all but a document that is longer.
+const SECTIONS: usize = 1 << 20;
 
 /// What a thread works with.
 #[derive(Default)]
@@ -23,16 +28,23 @@ pub(crate) struct Reader {
 ///
 /// Returns how many words stand between white space, which the words as they are cut do not tell; 0 where they are not
 /// counted.
+///
+/// # Errors
+/// If a document is no UTF-8, or cannot be cut; see [`Cutter::check`].
 pub(crate) fn read<'a, S: Sink + Send>(
     readers: impl Iterator<Item = (&'a mut Reader, S)>,
     cutter: &Cutter,
     documents: &[&str],
-) -> u64 {
+) -> Result<u64> {
     let tasks = tasks(documents);
-    let next = AtomicUsize::new(0);
+    let (next, broken) = (AtomicUsize::new(0), AtomicBool::new(false));
     let work = |(reader, mut to): (&mut Reader, S)| {
         let mut between_space = 0;
         while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if !task.iter().all(|text| is_text(text)) {
+                broken.store(true, Ordering::Relaxed);
+                break;
+            }
             if !cutter.plain_sections(task, &mut reader.sections) {
                 between_space += task.iter().map(|text| reader.document(cutter, text, &mut to)).sum::<i64>();
             }
@@ -40,7 +52,11 @@ pub(crate) fn read<'a, S: Sink + Send>(
         }
         between_space
     };
-    at_once(readers, work).into_iter().sum::<i64>().unsigned_abs()
+    let between_space = at_once(readers, work).into_iter().sum::<i64>().unsigned_abs();
+    if broken.into_inner() {
+        return Err(Error::Argument("a text is no UTF-8".into()));
+    }
+    cutter.check().map(|()| between_space)
 }
 
 /// Runs of documents of about [`TASK`] bytes.
@@ -77,6 +93,7 @@ impl Reader {
         sections.extend_from_slice(&[0; PADDING]);
         cutter.words(&sections[..length], |start, end| front.push(sections, start, end, to));
         sections.clear();
+        sections.shrink_to(SECTIONS);
         between_space
     }
 }

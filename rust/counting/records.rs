@@ -48,17 +48,25 @@ impl Reader {
         Ok(Self { path: path.to_owned(), file: BufReader::with_capacity(BUFFER, file) })
     }
 
-    /// Append the next word to `word`; its count, or nothing at the end.
+    /// Append the next word to `word`; its count, which is not 0, or nothing at the end.
     ///
     /// # Errors
-    /// If the file cannot be read, or ends within a record.
+    /// If the file cannot be read, ends within a record or has what no record is.
     pub fn next(&mut self, word: &mut Vec<u8>) -> Result<Option<u64>> {
         self.read(word).map_err(|error| Error::file(&self.path, error))
+    }
+
+    /// Of what was read that it is none of ours.
+    pub(crate) fn broken(&self) -> Error {
+        Error::file(&self.path, io::ErrorKind::InvalidData.into())
     }
 
     fn read(&mut self, word: &mut Vec<u8>) -> io::Result<Option<u64>> {
         let Some(length) = self.number()? else { return Ok(None) };
         let count = self.number()?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        if count == 0 {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
         let read = self.file.by_ref().take(length).read_to_end(word)?;
         if read as u64 == length { Ok(Some(count)) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
@@ -66,13 +74,13 @@ impl Reader {
     fn number(&mut self) -> io::Result<Option<u64>> {
         let (mut number, mut shift) = (0, 0);
         loop {
-            let mut byte = [0];
-            match self.file.read(&mut byte)? {
-                0 if shift == 0 => return Ok(None),
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                _ => number |= u64::from(byte[0] & 0x7F) << shift,
-            }
-            if byte[0] < 0x80 {
+            let byte = match self.file.by_ref().bytes().next() {
+                None if shift == 0 => return Ok(None),
+                None => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Some(byte) => byte?,
+            };
+            number |= u64::from(byte & 0x7F) << shift;
+            if byte < 0x80 {
                 return Ok(Some(number));
             }
             shift += 7;
@@ -105,7 +113,7 @@ mod tests {
     }
 
     fn records() -> impl Strategy<Value = Vec<(Vec<u8>, u64)>> {
-        let count = prop_oneof![Just(u64::MAX), Just(127), Just(128), any::<u64>(), 0u64..300];
+        let count = prop_oneof![Just(u64::MAX), Just(127), Just(128), 1..=u64::MAX, 1u64..300];
         let word = prop_oneof![prop::collection::vec(any::<u8>(), 0..40), prop::collection::vec(any::<u8>(), 100..300)];
         prop::collection::vec((word, count), 0..12)
     }
@@ -140,8 +148,10 @@ mod tests {
 
     #[test]
     fn an_error_names_the_file() {
-        let (_, error) = read(&[0xFF; 12]);
-        assert!(matches!(error, Some(Error::File(_, error)) if error.kind() == io::ErrorKind::InvalidData));
+        for data in [&[0xFF; 12][..], &[1, 0, b'a']] {
+            let (_, error) = read(data);
+            assert!(matches!(error, Some(Error::File(_, error)) if error.kind() == io::ErrorKind::InvalidData));
+        }
         assert!(
             matches!(Reader::open(Path::new("/no/such")), Err(Error::File(path, _)) if path == Path::new("/no/such"))
         );

@@ -136,10 +136,13 @@ impl TokenCounter {
     }
 
     /// Count the tokens of `documents`. O(bytes).
-    pub fn update(&mut self, encoder: &Encoder<'_>, cutter: &Cutter, documents: &[&str]) {
+    ///
+    /// # Errors
+    /// If a document is no UTF-8, or cannot be cut; some of them are counted then.
+    pub fn update(&mut self, encoder: &Encoder<'_>, cutter: &Cutter, documents: &[&str]) -> Result<()> {
         let (tables, fragments) = (&self.tables, &Fragments::new(encoder));
         let sides = self.workers.iter_mut().map(|worker| worker.sides(tables, fragments, encoder.size()));
-        read(sides, cutter, documents);
+        read(sides, cutter, documents).map(drop)
     }
 
     /// Count the tokens of words that were counted before, as they are written outside the engine.
@@ -257,12 +260,12 @@ mod tests {
                 let (cutter, encoder) = (Cutter::new(&bpe).unwrap(), Encoder::new(&bpe));
                 let mut counter = TokenCounter::new(threads);
                 let (first, second) = texts.split_at(at.min(texts.len()));
-                counter.update(&encoder, &cutter, first);
+                counter.update(&encoder, &cutter, first).unwrap();
                 if at % 2 > 0 {
                     counter.spill(&encoder).unwrap();
                     prop_assert_eq!(counter.size().words, 0);
                 }
-                counter.update(&encoder, &cutter, second);
+                counter.update(&encoder, &cutter, second).unwrap();
                 prop_assert_eq!(counter.counts(&encoder).unwrap(), expected(&bpe, &texts));
             }
         }

@@ -66,6 +66,12 @@ enum Pass {
         most: u64,
     },
     End,
+    /// There is no going on: what was seen is gone.
+    Failed,
+}
+
+fn failed() -> Error {
+    Error::Argument("the learner has failed before; wanted a new one".into())
 }
 
 /// Learns tokens from words that are read several times, the same ones each time.
@@ -95,6 +101,7 @@ impl Learner {
     /// A learner that has seen nothing.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
+        let settings = Settings { threads: settings.threads.max(1), ..settings };
         Self {
             runs: Runs::of(&settings.characters),
             settings,
@@ -112,7 +119,7 @@ impl Learner {
     /// Whether the words are wanted, from the first on; those of the time before were all of them.
     ///
     /// # Errors
-    /// If the counts of one character together pass 2^63 - 1, or there are 2^21 tokens.
+    /// If the counts of one character together pass 2^63 - 1, there are 2^21 tokens, or it failed before.
     pub fn again(&mut self) -> Result<bool> {
         self.next()?;
         while self.feed_kept()? {
@@ -122,7 +129,7 @@ impl Learner {
     }
 
     fn next(&mut self) -> Result<()> {
-        self.pass = match mem::replace(&mut self.pass, Pass::End) {
+        self.pass = match mem::replace(&mut self.pass, Pass::Failed) {
             Pass::Begin => Pass::Characters((0..self.settings.threads).map(|_| Characters::new()).collect()),
             Pass::Characters(parts) => {
                 self.alphabet(Characters::sum(&parts)?);
@@ -139,6 +146,7 @@ impl Learner {
                 if over { Pass::End } else { self.pairs(None) }
             }
             Pass::End => Pass::End,
+            Pass::Failed => return Err(failed()),
         };
         Ok(())
     }
@@ -174,7 +182,7 @@ impl Learner {
                     rise(tables, bounds, (least, *most), memory)?;
                 }
             }
-            Pass::Begin | Pass::Characters(_) | Pass::End => return Ok(false),
+            Pass::Begin | Pass::Characters(_) | Pass::End | Pass::Failed => return Ok(false),
         }
         Ok(true)
     }
@@ -224,6 +232,7 @@ impl Learner {
                 Ok(())
             }
             Pass::Begin | Pass::End => Ok(()),
+            Pass::Failed => Err(failed()),
         }
     }
 

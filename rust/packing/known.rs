@@ -11,6 +11,9 @@ use bytemuck::{Pod, cast_slice, cast_slice_mut};
 use crate::counting::keys::{Key, same, to_usize};
 use crate::counting::pages::Pages;
 
+// How many ids a line holds is written where the last of them would be.
+const _: () = assert!(cfg!(target_endian = "little"), "kovocab is for little-endian processors");
+
 /// Numbers of 64 bits in a line: three are the word, five hold its ids and, last of all, how many they are.
 const LINE: usize = 8;
 const WORD: usize = 3;
@@ -18,8 +21,10 @@ const REST: usize = LINE - WORD;
 
 /// A token id as it is written to a file.
 pub trait Id: Pod + Send + Sync + Default {
-    /// The id; the vocabulary fits.
+    /// The id, which is at most [`Id::MOST`].
     fn of(id: u32) -> Self;
+    /// The highest id that can be written.
+    const MOST: u32;
     /// Ids that a line can hold: the last takes the number of them.
     const ROOM: usize = REST * 8 / size_of::<Self>() - 1;
     /// The id as a number.
@@ -27,6 +32,8 @@ pub trait Id: Pod + Send + Sync + Default {
 }
 
 impl Id for u16 {
+    const MOST: u32 = Self::MAX as u32;
+
     #[allow(clippy::cast_possible_truncation)]
     #[inline]
     fn of(id: u32) -> Self {
@@ -40,6 +47,8 @@ impl Id for u16 {
 }
 
 impl Id for u32 {
+    const MOST: u32 = Self::MAX;
+
     #[inline]
     fn of(id: u32) -> Self {
         id

@@ -82,8 +82,13 @@ impl<T: Id> Packer<T> {
     /// A packer that works in `threads` threads, and keeps words in at most `memory` bytes.
     ///
     /// # Errors
-    /// If the tokenizer's added tokens, or what is sought, cannot be searched for.
+    /// If the tokenizer's added tokens, or what is sought, cannot be searched for, or an id is wider than `T`.
     pub fn new(bpe: &Bpe, round: Round, threads: usize, memory: usize) -> Result<Self> {
+        let ids = round.before.iter().chain(&round.behind).copied();
+        let most = ids.chain(u32::try_from(bpe.size.saturating_sub(1))).max().unwrap_or_default();
+        if most > T::MOST {
+            return Err(Error::Argument(format!("there is an id {most}; wanted none beyond {}", T::MOST)));
+        }
         let sought = (!round.sought.is_empty()).then(|| AhoCorasick::new(&round.sought)).transpose();
         let sought = sought.map_err(|e| Error::Argument(format!("what is sought: {e}")))?;
         let threads = threads.max(1);
@@ -99,7 +104,10 @@ impl<T: Id> Packer<T> {
     }
 
     /// The ids of `documents`; a thread that is free takes the next of them. O(bytes).
-    pub fn pack(&mut self, bpe: &Bpe, documents: &[&str]) -> Packed<T> {
+    ///
+    /// # Errors
+    /// If a document cannot be cut into words; see [`Cutter::check`].
+    pub fn pack(&mut self, bpe: &Bpe, documents: &[&str]) -> Result<Packed<T>> {
         let Self { cutter, round, sought, workers } = self;
         let (tasks, encoder, next) = (tasks(documents), Encoder::new(bpe), AtomicUsize::new(0));
         let work = |(number, worker): (usize, &mut Worker<T>)| {
@@ -120,7 +128,7 @@ impl<T: Id> Packer<T> {
         for (_, number, ids, packed) in done {
             all.append(packed, &workers[number].ids[ids]);
         }
-        all
+        cutter.check().map(|()| all)
     }
 }
 
@@ -325,12 +333,13 @@ mod tests {
         // As in the cutter's own tests: 257 is a syllable, 258 one behind a space, 256 a space, 260 `<s>`, 261 `<s>x`.
         let bpe = bpe(None);
         let round = Round { before: vec![1], behind: vec![2], sought: vec!["<s>".into()], ..TWO };
-        let packed: Packed<u16> = Packer::new(&bpe, round, 1, 0).unwrap().pack(&bpe, &["가<s>가 a<s>", "<s>x", "a"]);
+        let packed: Packed<u16> =
+            Packer::new(&bpe, round, 1, 0).unwrap().pack(&bpe, &["가<s>가 a<s>", "<s>x", "a"]).unwrap();
         assert_eq!(packed.ids, [1, 258, 260, 258, 256, 259, 260, 2, 260, 1, 261, 2, 260, 1, 256, 259, 2, 260]);
         assert_eq!((packed.ends, packed.text_tokens), (vec![9, 13, 18], vec![6, 1, 2]));
         assert_eq!((packed.found, packed.words, packed.bytes), (2, vec![2, 1, 1], vec![14, 4, 1]));
         let known = "a".to_owned() + "b";
-        let hash: Packed<u32> = Packer::new(&bpe, TWO, 1, 0).unwrap().pack(&bpe, &[&known]);
+        let hash: Packed<u32> = Packer::new(&bpe, TWO, 1, 0).unwrap().pack(&bpe, &[&known]).unwrap();
         let wanted = blake2b_simd::Params::new().hash_length(8).hash(b"ab");
         assert_eq!(hash.hashes[0].to_be_bytes(), wanted.as_bytes());
     }
@@ -340,7 +349,7 @@ mod tests {
         let bpe = bpe(None);
         let pack = |special_as_text| {
             let mut made = Packer::new(&bpe, Round { special_as_text, ..TWO }, 1, 1 << 20).unwrap();
-            let packed: Packed<u32> = made.pack(&bpe, &["a<s>", "a"]);
+            let packed: Packed<u32> = made.pack(&bpe, &["a<s>", "a"]).unwrap();
             packed
         };
         assert_eq!((pack(false).ids, pack(false).ends), (vec![256, 259, 260, 256, 259, 260], vec![3, 6]));
@@ -359,10 +368,10 @@ mod tests {
             let texts: Vec<String> = texts.iter().map(|text| text.repeat(if threads == 3 { 3_000 } else { 1 })).collect();
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             let mut packer = Packer::new(&bpe, TWO, threads, 1 << 12).unwrap();
-            let packed: Packed<u16> = packer.pack(&bpe, &texts);
+            let packed: Packed<u16> = packer.pack(&bpe, &texts).unwrap();
             let mut begin = 0;
             for (number, text) in texts.iter().enumerate() {
-                let one: Packed<u16> = Packer::new(&bpe, TWO, 1, 0).unwrap().pack(&bpe, &[text]);
+                let one: Packed<u16> = Packer::new(&bpe, TWO, 1, 0).unwrap().pack(&bpe, &[text]).unwrap();
                 let end = usize::try_from(packed.ends[number]).unwrap();
                 prop_assert_eq!(&packed.ids[begin..end], &one.ids);
                 prop_assert_eq!(packed.hashes[number], one.hashes[0]);

@@ -16,6 +16,8 @@ use crate::reading::place::Place;
 /// Bytes of text, about, that are worth handing over; of a text that is not wanted no more are held.
 const SIZE: usize = 4 << 20;
 
+/// Bytes of a number, at most: with each piece of a longer one all of it would be looked through again.
+const NUMBER: usize = 1 << 12;
 /// Bytes of an escape, at most: `\u0041`.
 const ESCAPE: usize = 6;
 
@@ -307,6 +309,9 @@ impl Reader {
             b'-' | b'0'..=b'9' => rest.iter().position(|byte| !b"+-.0123456789Ee".contains(byte)).unwrap_or(rest.len()),
             _ => 0,
         };
+        if most > NUMBER {
+            return Err(Stop::Broken(self.at + NUMBER, "number out of range".to_owned()));
+        }
         if rest.len() <= most && !last {
             return Err(Stop::More);
         }

@@ -9,6 +9,11 @@ pub const GAP: u8 = 0xFF;
 /// Bytes that one vector holds.
 const SIXTEEN: usize = 16;
 
+/// Whether a text is UTF-8, as it has to be: nobody has looked at the bytes of a column that pyarrow hands on.
+pub(crate) fn is_text(text: &str) -> bool {
+    simdutf8::basic::from_utf8(text.as_bytes()).is_ok()
+}
+
 /// The bits of a block for each of the `N` classes that `classes` says of sixteen bytes, all bits of a byte or none. It
 /// is given the bytes, those one further on and those two further on, so `window` is two bytes longer than a block, or
 /// more.

@@ -5,9 +5,8 @@ use std::ops::RangeInclusive;
 
 use wide::u8x16;
 
-use crate::error::Result;
 use crate::text::bytes::{is, within};
-use crate::threads::each;
+use crate::threads::at_once;
 
 /// Whether `c` may stand in a new token: a modern syllable (U+AC00 to U+D7A3) or a modern compatibility jamo
 /// (U+3131 to U+3163). Other Hangul (conjoining, half-width, circled) is left to the base tokenizer.
@@ -78,13 +77,9 @@ impl Sum for Kinds {
 
 impl Kinds {
     /// Of words and their counts, by `threads` threads. O(characters).
-    ///
-    /// # Errors
-    /// None: nothing can fail.
-    pub fn of_many(words: &[(&str, u64)], threads: usize) -> Result<Self> {
-        let shares: Vec<_> = words.chunks(words.len().div_ceil(threads.max(1)).max(1)).collect();
-        let kinds = each(shares.len(), threads, |at| Ok(Self::of(shares[at])))?;
-        Ok(kinds.into_iter().sum())
+    #[must_use]
+    pub fn of_many(words: &[(&str, u64)], threads: usize) -> Self {
+        at_once(words.chunks(words.len().div_ceil(threads.max(1)).max(1)), Self::of).into_iter().sum()
     }
 
     fn of(words: &[(&str, u64)]) -> Self {
@@ -127,9 +122,9 @@ mod tests {
         let most = u128::from(u64::MAX);
         let wanted = Kinds { all: 30 + 400 + most, conjoining: 30, halfwidth: most, other: 200, private_use: most };
         for threads in 1..5 {
-            assert_eq!(Kinds::of_many(&words, threads).unwrap(), wanted);
+            assert_eq!(Kinds::of_many(&words, threads), wanted);
         }
-        assert_eq!(Kinds::of_many(&[], 2).unwrap(), Kinds::default());
+        assert_eq!(Kinds::of_many(&[], 2), Kinds::default());
     }
 
     #[test]

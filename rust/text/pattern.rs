@@ -6,14 +6,22 @@
 //! case but for contractions, sets made of sets, a repetition of a repetition, and what has a name or a number.
 
 use std::str::from_utf8;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use fancy_regex::{Regex, RegexBuilder};
 
+use crate::error::{Error, Result};
 use crate::text::bytes::GAP;
 
 /// Patterns that cut one after another: each cuts further what the one before left.
 #[derive(Clone, Debug)]
-pub struct Pattern(Vec<Regex>);
+pub struct Pattern {
+    patterns: Vec<Regex>,
+    /// Whether the engine has given up on a text: it remembers a million places to go back to, one for each character
+    /// of a run of white space, say, and no more.
+    gave_up: Arc<AtomicBool>,
+}
 
 impl Pattern {
     /// Patterns as a `tokenizer.json` spells them; nothing if one is not surely read as `tokenizers` reads it.
@@ -22,7 +30,8 @@ impl Pattern {
         // A pattern that goes back often is slow, and no reason to stop.
         let compile = |pattern: &String| RegexBuilder::new(pattern).backtrack_limit(usize::MAX).build().ok();
         let known = patterns.iter().all(|pattern| is_plain(pattern));
-        patterns.iter().map(compile).collect::<Option<Vec<_>>>().filter(|_| known).map(Self)
+        let patterns = patterns.iter().map(compile).collect::<Option<Vec<_>>>().filter(|_| known)?;
+        Some(Self { patterns, gave_up: Arc::default() })
     }
 
     /// Whether a text is one word.
@@ -35,7 +44,7 @@ impl Pattern {
 
     /// Call `found` with the start and end of each word of `text`, in order; together they are all of it.
     ///
-    /// `text` is UTF-8 in which [`GAP`] may stand between texts: a gap is a word of its own.
+    /// `text` is UTF-8 in which [`GAP`] may stand between texts: a gap is a word of its own. See [`Pattern::check`].
     pub fn words(&self, text: &[u8], mut found: impl FnMut(usize, usize)) {
         let mut start = 0;
         for part in text.split(|byte| *byte == GAP) {
@@ -43,28 +52,47 @@ impl Pattern {
                 found(start - 1, start);
             }
             if let Ok(part) = from_utf8(part) {
-                cut(&self.0, part, start, &mut found);
+                self.cut(&self.patterns, part, start, &mut found);
             }
             start += part.len() + 1;
         }
     }
-}
 
-/// A match is a word, and so is what stands between two; the patterns behind the first cut both.
-fn cut(patterns: &[Regex], text: &str, at: usize, found: &mut impl FnMut(usize, usize)) {
-    let Some((first, others)) = patterns.split_first() else {
-        if !text.is_empty() {
-            found(at, at + text.len());
+    /// A match is a word, and so is what stands between two; the patterns behind the first cut both.
+    fn cut(&self, patterns: &[Regex], text: &str, at: usize, found: &mut impl FnMut(usize, usize)) {
+        let Some((first, others)) = patterns.split_first() else {
+            if !text.is_empty() {
+                found(at, at + text.len());
+            }
+            return;
+        };
+        let mut from = 0;
+        for matched in first.find_iter(text) {
+            let Ok(matched) = matched else {
+                self.gave_up.store(true, Ordering::Relaxed);
+                return;
+            };
+            self.cut(others, &text[from..matched.start()], at + from, found);
+            self.cut(others, matched.as_str(), at + matched.start(), found);
+            from = matched.end();
         }
-        return;
-    };
-    let mut from = 0;
-    for matched in first.find_iter(text).flatten() {
-        cut(others, &text[from..matched.start()], at + from, found);
-        cut(others, matched.as_str(), at + matched.start(), found);
-        from = matched.end();
+        self.cut(others, &text[from..], at + from, found);
     }
-    cut(others, &text[from..], at + from, found);
+
+    /// Whether all texts since the last time were cut to their ends.
+    ///
+    /// # Errors
+    /// If one was not: its words were not all found.
+    pub fn check(&self) -> Result<()> {
+        if self.gave_up.swap(false, Ordering::Relaxed) {
+            return Err(Error::Argument(
+                "a document has a run of a million characters, of white space say, that the split pattern of the \
+                 tokenizer cannot be tried on; wanted it shorter"
+                    .into(),
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// Scripts that patterns name. Longer names of categories mean other characters elsewhere, `\p{Punct}` say.
@@ -174,5 +202,19 @@ mod tests {
             .collect();
         assert_eq!(found, expected);
         assert!(pattern.is_word(" ab") && !pattern.is_word("a1"));
+        assert!(pattern.check().is_ok());
+    }
+
+    #[test]
+    fn a_text_that_the_engine_gives_up_on_is_told_once() {
+        let pattern = Pattern::of(&[r"\s+(?!\S)|\s+|\S+".to_owned()]).unwrap();
+        let words = |spaces| {
+            let mut words = 0;
+            pattern.words(format!("a{}b c", " ".repeat(spaces)).as_bytes(), |_, _| words += 1);
+            (words, pattern.check().is_ok())
+        };
+        assert_eq!(words(900_000), (6, true));
+        assert!(!words(1_100_000).1);
+        assert_eq!(words(1), (5, true));
     }
 }

@@ -158,14 +158,15 @@ def test_with_faults_and_counts_of_before(ray, corpus, base_model_file, tmp_path
     assert Path("many").read_bytes() == Path("one").read_bytes()
 
 
-def test_a_fault_is_the_error_of_one_machine(ray, corpus, base_model_file, tmp_path):
+def test_a_fault_is_the_error_of_one_machine(ray, corpus, base_model_file, tmp_path, monkeypatch):
     shutil.copytree(corpus, tmp_path / "corpus")
     with (tmp_path / "corpus/2.jsonl").open("ab") as file:
         file.write(b"\xff\n")
-    with pytest.raises(CorpusError) as one:
-        count_to(tmp_path / "out", tmp_path / "corpus", base_model_file)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CorpusError, match=r"^corpus/2") as one:
+        count_to("out", "corpus", base_model_file)
     with pytest.raises(CorpusError) as many:
-        count_to(tmp_path / "out", tmp_path / "corpus", base_model_file, engine="ray")
+        count_to("out", "corpus", base_model_file, engine="ray")
     assert str(many.value) == str(one.value)
     assert type(many.value) is CorpusError
     (tmp_path / "none.txt").touch()
@@ -293,6 +294,16 @@ def test_a_machine_is_lost_with_what_maps_left_on_it(large, large_counted, base_
 
 
 # ── without Ray ──
+
+
+@needs_ray
+def test_a_cluster_that_does_not_begin_is_told(base_model_file, corpus, tmp_path, monkeypatch):
+    def init(**_: object) -> None:
+        raise Exception("The current node timed out")
+
+    monkeypatch.setattr(pytest.importorskip("ray"), "init", init)
+    with pytest.raises(ClusterError, match="no cluster can be reached at local: The current node timed out"):
+        count_to(tmp_path / "out", corpus, base_model_file, engine="ray")
 
 
 def test_that_ray_is_missing_is_told(base_model_file, corpus, tmp_path, monkeypatch):

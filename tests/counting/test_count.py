@@ -882,3 +882,19 @@ def test_a_file_that_holds_no_word_counts(tmp_path: Path) -> None:
     pl.DataFrame({"text": ["가"]}).write_parquet(path, metadata={"kovocab": "{}"})
     with pytest.raises(CorpusError, match=rf"{path} holds .*'text': String.*; {wanted}"):
         load_counted(path)
+
+
+def test_a_column_of_what_is_no_utf_8_is_told(base_model_file: Path) -> None:
+    """Nobody looks at the bytes of a column that pyarrow hands on, and the engine may not take them for text."""
+    pa = pytest.importorskip("pyarrow")
+    ends, data = np.array([0, 5, 12], dtype=np.int64), b"hellohello \xf0"
+    column = pa.Array.from_buffers(pa.large_string(), 2, [None, pa.py_buffer(ends), pa.py_buffer(data)])
+    documents = pl.Series("text", column)
+    for counted in (count, count_tokens):
+        with pytest.raises(CorpusError, match="documents cannot be read: a text is no UTF-8"):
+            counted(documents, base_model_file)
+    words = pl.DataFrame({"word": documents, "count": pl.Series([1, 2], dtype=pl.UInt64)})
+    with pytest.raises(ValueError, match="row 1 is no UTF-8"):
+        _core.count_hangul(words["word"], words["count"], 1)
+    with pytest.raises(ValueError, match="row 1 is no UTF-8"):
+        _core.nfc(documents)

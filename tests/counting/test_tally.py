@@ -170,6 +170,22 @@ def test_words_that_are_added_and_spilled_are_summed(
     assert result.rows() == sorted(expected.items(), key=lambda row: (-row[1], row[0].encode()))
 
 
+@pytest.mark.parametrize("when", ["before they are sorted", "after"])
+def test_words_that_are_gone_from_the_disk_are_told(when: str, base: TokenizerJson, tmp_path: Path) -> None:
+    with Tally(2, 1 << 40, tmp_path) as words:
+        words.update(_core.Bpe(base.text), pl.Series([" ".join(f"가{number}" for number in range(1000))]))
+        words.spill()
+        if when == "after":
+            *_, tables = words.finish()
+            (tmp_path / "017.sorted").unlink()
+            with pytest.raises(ArtefactError, match=rf"^{tmp_path}: words that were kept there are gone"):
+                list(tables)
+        else:
+            (tmp_path / "017.words").unlink()
+            with pytest.raises(ArtefactError, match=rf"^{tmp_path}: words that were kept there are gone"):
+                words.finish()
+
+
 def test_a_folder_that_cannot_be_written_to_is_named(base: TokenizerJson, tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     with Tally(2, 1 << 40, gone) as words:
@@ -178,6 +194,7 @@ def test_a_folder_that_cannot_be_written_to_is_named(base: TokenizerJson, tmp_pa
             words.spill()
         gone.mkdir()
         words.spill()  # nothing was lost
-        (gone / "000.words").write_bytes(b"\xff")
+        broken = gone / "000.words"
+        broken.write_bytes(b"\xff" * broken.stat().st_size)
         with pytest.raises(ArtefactError, match=rf"words cannot be kept on disk: {gone}/000\.words: "):
             words.finish()

@@ -6,6 +6,7 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TypeAlias
@@ -58,6 +59,20 @@ Skip: TypeAlias = Callable[[Fault], None]
 def fail(fault: Fault) -> None:
     """Do not skip: the fault as a CorpusError."""
     raise CorpusError(str(fault))
+
+
+@contextmanager
+def of_documents() -> Iterator[None]:
+    """What the engine says of documents that it was given, as a fault of the corpus.
+
+    Raises:
+        CorpusError: a row is no UTF-8, which a column of pyarrow may hold, or the tokenizer's split pattern cannot be
+            tried on a document.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise CorpusError(f"documents cannot be read: {error}") from error
 
 
 def write_report(faults: Iterable[Fault], path: str | Path) -> None:

@@ -25,7 +25,7 @@ from kovocab.counting.cluster_tasks import Job, Listed, Stop, combine_pieces, co
 from kovocab.counting.one_pass import Pass
 from kovocab.counting.resume import Done
 from kovocab.counting.tally import COMBINED, Tally, sorted_words
-from kovocab.errors import ClusterError, UsageError
+from kovocab.errors import ClusterError, CorpusError, UsageError
 from kovocab.machine.memory import LEAST, bound
 
 _TRIES = 3  # more, of a task whose worker was lost
@@ -96,7 +96,7 @@ def count_by_ray(
                 running[said] = number
             sizes = [0] * count
             for said, _ in _as_they_end(ray, running):
-                done, its_sizes = _got(ray, said)
+                done, its_sizes = _got(ray, said, shown)
                 sizes = [size + more for size, more in zip(sizes, its_sizes, strict=True)]
                 _note(passing, done, named, shown)
             passing.check()
@@ -110,7 +110,7 @@ def count_by_ray(
                 results[number], said = asked.remote(*(pieces[number] for pieces in of_maps))
                 running[said] = number
             for said, number in _as_they_end(ray, running):
-                some, their_sum = _got(ray, said)
+                some, their_sum = _got(ray, said, shown)
                 (folder / f"{number:03}.sorted").write_bytes(ray.get(results.pop(number)))
                 distinct, total = distinct + some, total + their_sum
         finally:
@@ -120,7 +120,7 @@ def count_by_ray(
                 del there  # which ends it
     if total >= 1 << 64:
         raise OverflowError("a count passes 2^64 - 1")
-    return distinct, total, sorted_words(folder)
+    return distinct, total, sorted_words(folder, (distinct, total))
 
 
 def load_ray() -> Any:
@@ -195,7 +195,7 @@ def _connect(ray: Any, address: str) -> None:
             os.environ["RAY_AUTH_TOKEN"] = _TOKEN
     try:
         ray.init(address=address, **settings)
-    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+    except Exception as error:  # Ray has a bare one where a cluster of its own does not begin in time
         raise ClusterError(f"no cluster can be reached at {address}: {first_line(error)}") from error
     finally:
         for name in [name for name in os.environ if name.startswith("RAY_")]:
@@ -229,9 +229,12 @@ def _as_they_end(ray: Any, running: dict[Any, int]) -> Iterator[tuple[Any, int]]
             del running[said]
 
 
-def _got(ray: Any, said: Any) -> Any:
-    """What a task says at its end, raised if it is what failed."""
+def _got(ray: Any, said: Any, shown: dict[str, str]) -> Any:
+    """What a task says at its end, raised if it is what failed, with the path as it was given."""
     result = ray.get(said)
+    if isinstance(result, CorpusError):
+        path = max((path for path in shown if str(result).startswith(path)), key=len, default="")
+        raise CorpusError(shown.get(path, "") + str(result).removeprefix(path))
     if isinstance(result, Exception):
         raise result
     return result

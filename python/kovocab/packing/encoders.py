@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from kovocab import _core
+from kovocab.corpus.faults import of_documents
 from kovocab.errors import TokenizerError
 from kovocab.tokenizer.engine import bpe_of
 from kovocab.tokenizer.reference import Reference
@@ -111,7 +112,8 @@ class Engine:
 
     def encode(self, documents: pl.Series) -> tuple[Encoded, int]:
         """Encode documents."""
-        ids, table, found = self._packer.pack(documents)
+        with of_documents():
+            ids, table, found = self._packer.pack(documents)
         columns = pl.DataFrame(table)
         ends, own, hashes, words, sizes = (
             columns[name].to_numpy() for name in ("end", "text_tokens", "hash", "words", "bytes")
