@@ -203,7 +203,7 @@ def _members(path: File | Member, skip: Skip) -> Iterator[Member]:
                 found = tar_members(pieces(path), str(path))
             for member in found:
                 last = str(member)
-                if any(part.startswith((".", "__MACOSX")) for part in member.path.parts):
+                if any(part != ".." and part.startswith((".", "__MACOSX")) for part in member.path.parts):
                     continue
                 try:
                     chosen = corpus_of([str(member.path)], f"{path}: the archive", empty=True)
