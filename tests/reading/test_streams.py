@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kovocab.reading import streams
 from kovocab.reading.formats import read_file
-from support.corpora import SAMPLE, fault, numbered, read
+from support.corpora import SAMPLE, archive, fault, numbered, raw, read
 from support.fuzzing import fuzzed, hangul, skipping
 
 
@@ -66,6 +66,17 @@ def test_streams_and_files_of_every_string(tmp_path: Path, new: object, type_: p
         out.write_table(table, max_chunksize=2)
     assert read(path) == SAMPLE
     assert [text for part in read_file(path, start=4) for text in part] == SAMPLE[4:]
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz"])
+@pytest.mark.parametrize("new", [pa.ipc.new_file, pa.ipc.new_stream])
+def test_in_an_archive(tmp_path: Path, suffix: str, new: object) -> None:
+    texts = numbered(30_000)  # more than what is read of it at once
+    table = pa.table({"text": texts})
+    with new(str(tmp_path / "a.arrow"), table.schema) as out:  # type: ignore[operator]
+        out.write_table(table, max_chunksize=1000)
+    data = (tmp_path / "a.arrow").read_bytes()
+    assert read(raw(tmp_path, suffix, archive(suffix, {"a.arrow": data, "b.txt": b"b\n"}))) == [*texts, "b"]
 
 
 def test_what_polars_writes(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import io
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from typing import BinaryIO, NamedTuple
 
 import polars as pl
@@ -18,7 +20,7 @@ from kovocab.corpus.files import File
 from kovocab.corpus.settings import Reading
 from kovocab.errors import CorpusError
 from kovocab.reading.blocks import damage
-from kovocab.reading.tables import ROW, Place, place_of, read_parquet, without_nulls
+from kovocab.reading.tables import LARGEST, ROW, Place, place_of, read_parquet, without_nulls
 
 _AT_ONCE = 8 << 20  # bytes of batches that are read together
 _MARK, _END = b"\xff\xff\xff\xff", b"\xff\xff\xff\xff\0\0\0\0"
@@ -34,24 +36,36 @@ def read_stream(path: File | Member, reading: Reading, skip: Skip) -> Iterator[p
     Raises:
         CorpusError: a remote file cannot be reached.
     """
-    start, twice = b"", None
-    with suppress(OSError, EOFError), path.open("rb") as file:  # which come again where it is read
-        start = file.read(6)
-        if start == b"ARROW1":
-            file.read(2)  # a file is a stream with this before it, and an index behind it
-            twice = _twice(next(_messages(file, _size(path) - 8)))
-    if start[:4] == b"FEA1":
-        skip(Fault(str(path), "", "a Feather file of version 1; wanted version 2, or Parquet"))
-    elif start != b"ARROW1":
-        yield from _read_messages(path, reading, skip)
-    elif twice is None:
+    twice = None
+    try:
+        with path.open("rb") as file:
+            start = file.read(8)
+            if start[:4] == b"FEA1":
+                raise EOFError("a Feather file of version 1; wanted version 2, or Parquet")
+            if start[:6] != b"ARROW1":
+                yield from _read_messages(path, file, start, reading, skip)
+                return
+            if isinstance(path, Member) and path.size <= LARGEST:  # which a tar gives once
+                path = replace(path, _open=partial(io.BytesIO, start + file.read()))
+            # A file is a stream with this before it, and an index behind it.
+            with suppress(EOFError), path.open("rb") as again:
+                again.read(8)
+                twice = _twice(next(_messages(again, _size(path) - 8)))
+    except CorpusError:  # a remote file cannot be reached, which is no fault of the corpus
+        raise
+    except (OSError, EOFError) as error:
+        skip(damage(path, "", error))
+        return
+    if twice is None:
         yield from read_parquet(path, reading, skip, scan=pl.scan_ipc)
     else:
         skip(Fault(str(path), "", twice))
 
 
-def _read_messages(path: File | Member, reading: Reading, skip: Skip) -> Iterator[pl.Series]:
-    """The documents of a stream."""
+def _read_messages(
+    path: File | Member, file: BinaryIO, start: bytes, reading: Reading, skip: Skip
+) -> Iterator[pl.Series]:
+    """The documents of a stream, of which `start` is read already."""
     name, row = str(path), 0
     schema, held, rows = b"", b"", 0
     dictionaries: dict[int, bytes] = {}  # those that the next batch is read with
@@ -70,25 +84,24 @@ def _read_messages(path: File | Member, reading: Reading, skip: Skip) -> Iterato
 
     fault = None
     try:
-        with path.open("rb") as file:
-            for message in _messages(file, _size(path)):
-                if message.kind == _SCHEMA:
-                    schema = message.data
-                    where = _twice(message) or place_of(pl.read_ipc_stream(io.BytesIO(schema + _END)).schema, reading)
-                    if isinstance(where, str):
-                        skip(Fault(name, "", where))
-                        return
-                    found = where
-                    continue
-                # What is held is to be read with the dictionaries that stand before it.
-                if held and (message.kind == _DICTIONARY or len(held) >= _AT_ONCE):
-                    yield from texts()
-                    held, row, rows = b"", row + rows, 0
-                if message.kind == _DICTIONARY:
-                    before = dictionaries.get(message.dictionary, b"") if message.delta else b""
-                    dictionaries[message.dictionary] = before + message.data
-                elif message.kind == _BATCH:
-                    held, rows = held + message.data, rows + message.rows
+        for message in _messages(file, _size(path), start):
+            if message.kind == _SCHEMA:
+                schema = message.data
+                where = _twice(message) or place_of(pl.read_ipc_stream(io.BytesIO(schema + _END)).schema, reading)
+                if isinstance(where, str):
+                    skip(Fault(name, "", where))
+                    return
+                found = where
+                continue
+            # What is held is to be read with the dictionaries that stand before it.
+            if held and (message.kind == _DICTIONARY or len(held) >= _AT_ONCE):
+                yield from texts()
+                held, row, rows = b"", row + rows, 0
+            if message.kind == _DICTIONARY:
+                before = dictionaries.get(message.dictionary, b"") if message.delta else b""
+                dictionaries[message.dictionary] = before + message.data
+            elif message.kind == _BATCH:
+                held, rows = held + message.data, rows + message.rows
     except (OSError, EOFError, *POLARS_ERRORS) as error:
         fault = error
     if held:
@@ -123,8 +136,8 @@ def _twice(schema: _Message) -> str | None:
     return f"cannot be read: column with name '{name.decode(errors='replace')}' has more than one occurrence"
 
 
-def _messages(file: BinaryIO, size: int) -> Iterator[_Message]:
-    """The messages of a stream.
+def _messages(file: BinaryIO, size: int, start: bytes = b"") -> Iterator[_Message]:
+    """The messages of a stream, of which `start` is read already.
 
     Raises:
         EOFError: it is broken, or no stream.
@@ -133,7 +146,9 @@ def _messages(file: BinaryIO, size: int) -> Iterator[_Message]:
 
     def take(count: int) -> bytes:
         nonlocal at
-        data = file.read(count) if count <= size - at else b""
+        data = start[at : at + count]
+        if count <= size - at:
+            data += file.read(count - len(data))
         if len(data) < count:
             raise EOFError(f"broken at byte {at}: the stream ends too early; wanted a whole Arrow file")
         at += count
