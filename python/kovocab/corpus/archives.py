@@ -1,6 +1,7 @@
-"""The files in an archive, a `.zip` or a `.tar`, in its order, without unpacking it to the disk."""
+"""The files in an archive, in its order, without unpacking it to the disk; here those of a `.zip`."""
 
 import io
+import stat
 import tarfile
 import zipfile
 import zlib
@@ -14,7 +15,11 @@ from typing import Any, BinaryIO
 DAMAGE = (zipfile.BadZipFile, zlib.error, LZMAError, tarfile.TarError, EOFError, NotImplementedError, RuntimeError)
 """What the standard library says of a damaged archive."""
 
-_ENCRYPTED, _UTF8 = 0x1, 0x800
+LINK = "is a link; wanted the file itself"
+NO_FILE = "is neither a file nor a folder; wanted files"
+"""The faults of members that are something else, in a tar too."""
+
+_ENCRYPTED, _UTF8, _UNIX = 0x1, 0x800, 3
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class Member:
         path: Where it lies in it.
         size: In bytes.
         fault: Why it cannot be read, if it is known.
+        is_file: Whether it is a file, which a link is not, nor a pipe.
     """
 
     archive: str
@@ -33,6 +39,7 @@ class Member:
     size: int
     fault: str | None
     _open: Callable[[], Any]
+    is_file: bool = True
 
     def __str__(self) -> str:
         return f"{self.archive}!{self.path}"
@@ -104,8 +111,10 @@ def zip_members(file: BinaryIO, name: str) -> Iterator[Member]:
                 raise zipfile.BadZipFile("a file without a name")
             if info.is_dir():
                 continue
-            fault = "is encrypted; wanted it unpacked" if info.flag_bits & _ENCRYPTED else None
-            yield Member(name, PurePosixPath(_name(info)), info.file_size, fault, partial(archive.open, info))
+            no_file = _no_file(info)
+            fault = no_file or ("is encrypted; wanted it unpacked" if info.flag_bits & _ENCRYPTED else None)
+            path, opener = PurePosixPath(_name(info)), partial(archive.open, info)
+            yield Member(name, path, info.file_size, fault, opener, no_file is None)
 
 
 class _Told:
@@ -126,6 +135,14 @@ class _Told:
             raise
 
 
+def _no_file(info: zipfile.ZipInfo) -> str | None:
+    """What to say of a link, and of a pipe; of a link the archive has where it leads, in place of a text."""
+    mode = info.external_attr >> 16 if info.create_system == _UNIX else 0
+    if stat.S_ISLNK(mode):
+        return LINK
+    return None if stat.S_IFMT(mode) in (0, stat.S_IFREG, stat.S_IFDIR) else NO_FILE
+
+
 def _name(info: zipfile.ZipInfo) -> str:
     """A name that is not marked as UTF-8 is so on macOS, and cp949 on a Korean Windows."""
     if info.flag_bits & _UTF8:
@@ -137,35 +154,3 @@ def _name(info: zipfile.ZipInfo) -> str:
         except UnicodeDecodeError:
             pass
     return info.filename
-
-
-def tar_members(data: Iterator[bytes], name: str) -> Iterator[Member]:
-    """The files of a tar, from its bytes; each is to be read before the next.
-
-    Raises:
-        tarfile.TarError: it is none, or is cut off.
-    """
-    with tarfile.open(fileobj=_Joined(data), mode="r|") as archive:  # type: ignore[call-overload]
-        for info in archive:
-            archive.members = []  # which it keeps, for all of an archive
-            if info.isfile():
-                yield Member(name, PurePosixPath(info.name), info.size, None, partial(archive.extractfile, info))
-
-
-class _Joined:
-    """Pieces of bytes as a file."""
-
-    def __init__(self, data: Iterator[bytes]) -> None:
-        self._data, self._held = data, b""
-
-    def read(self, size: int) -> bytes:
-        parts = [self._held]
-        while (missing := size - sum(map(len, parts))) > 0:
-            piece = next(self._data, None)
-            if piece is None:
-                break
-            parts.append(piece)
-        del missing
-        held = b"".join(parts)
-        self._held = held[size:]
-        return held[:size]

@@ -12,11 +12,12 @@ from itertools import chain
 import polars as pl
 
 from kovocab import _core
-from kovocab.corpus.archives import DAMAGE, Member, tar_members, zip_members
+from kovocab.corpus.archives import DAMAGE, Member, zip_members
 from kovocab.corpus.faults import POLARS_ERRORS, Fault, Skip, fail, first_line, line_documents
 from kovocab.corpus.files import File, corpus_of, kind
 from kovocab.corpus.paths import EACH, is_path
 from kovocab.corpus.settings import TEXT, Reading
+from kovocab.corpus.tars import tar_members
 from kovocab.errors import CorpusError, UsageError
 from kovocab.reading.blocks import Item, ahead, blocks, line_reader, pieces, transcoded
 from kovocab.reading.delimited import read_delimited
@@ -203,12 +204,13 @@ def _members(path: File | Member, skip: Skip) -> Iterator[Member]:
                 found = tar_members(pieces(path), str(path))
             for member in found:
                 last = str(member)
-                if any(part.startswith((".", "__MACOSX")) for part in member.path.parts):
+                if any(part != ".." and part.startswith((".", "__MACOSX")) for part in member.path.parts):
                     continue
                 try:
                     chosen = corpus_of([str(member.path)], f"{path}: the archive", empty=True)
                 except CorpusError as error:
-                    skip(Fault(str(path), "", str(error).removeprefix(f"{path}: ")))
+                    if member.is_file:  # a link that would not be read hides nothing
+                        skip(Fault(str(path), "", str(error).removeprefix(f"{path}: ")))
                     continue
                 if chosen:
                     yield member
