@@ -3,11 +3,12 @@
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kovocab.artefact import check_file, check_replaceable, new_file, new_folder, remove_artefact
-from kovocab.errors import ArtefactError
+from kovocab.errors import ArtefactError, UsageError
 from kovocab.record import difference, read_record, write_record
 from support.records import REFINED
 
@@ -106,6 +107,14 @@ def test_a_file_in_the_way_is_not_written_over(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="vocabulary is not kovocab's and is in the way"):
         with_vocabulary(out)
     assert tree(out) == before
+
+
+@pytest.mark.parametrize("path", [None, 3])
+def test_what_is_no_path_is_said(path: Any) -> None:
+    said = f"^the place to write is {path}; wanted the path of a file or folder$"
+    for new in (new_file, new_folder):
+        with pytest.raises(UsageError, match=said), new(path):
+            pass
 
 
 def test_a_file_in_the_place_of_a_folder_of_the_users_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from kovocab.errors import ArtefactError, KovocabError
+from kovocab.errors import ArtefactError, KovocabError, UsageError
 from kovocab.ownership import (
     MARK,
     Files,
@@ -293,7 +293,10 @@ def followed(path: str | Path) -> Path:
     Raises:
         ArtefactError: it leads nowhere, in a circle say, or goes up from a folder that is not there: once that is made,
             for it, it may be the name of a file that nobody looked at; or it is no UTF-8, which Polars cannot write to.
+        UsageError: it is no path.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise UsageError(f"the place to write is {path!r}; wanted the path of a file or folder")
     path = Path(path)
     if not in_utf8(path):
         raise ArtefactError(f"{path} is a name in bytes that are no UTF-8; wanted another")

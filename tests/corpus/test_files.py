@@ -50,7 +50,7 @@ def test_what_is_not_a_corpus(tmp_path: Path) -> None:
 @pytest.mark.parametrize("texts", [["안녕하세요 세계"], "안녕하세요 세계", ["안녕"], ["가 나.\n" * 200], ("a/b c",)])
 def test_who_hands_over_texts_as_a_list_is_told_how(texts: list[str] | str) -> None:
     told = "a string names a file, folder, glob or URL, and texts are handed over as pl.Series(texts) or iter(texts)"
-    fault(texts, told)
+    fault(texts, f"; in Python, {told}")
 
 
 def test_a_folder_is_counted_whole_or_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -575,6 +575,18 @@ def test_word_counts_of_other_columns(base: TokenizerJson) -> None:
             call()
 
 
+@pytest.mark.parametrize("name", ["o.csv", "o.TSV", "o.txt", "o.json", "o.jsonl"])
+def test_words_are_not_written_under_the_name_of_a_text(tmp_path: Path, base: TokenizerJson, name: str) -> None:
+    out = tmp_path / name
+    with pytest.raises(UsageError) as counted:
+        count_to(out, iter(["안녕"]), base)
+    with pytest.raises(UsageError) as added:
+        combine_to(out, [tmp_path / "w"])
+    said = f"out is {out}; counts are Parquet: wanted a name such as o.parquet"
+    assert (str(counted.value), str(added.value)) == (said, said)
+    assert not out.exists()
+
+
 def test_combining_nothing_or_what_differs(base: TokenizerJson, tmp_path: Path) -> None:
     one, two, out = tmp_path / "one", tmp_path / "two", tmp_path / "out"
     with pytest.raises(UsageError, match="there are no word counts to combine"):

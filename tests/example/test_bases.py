@@ -67,3 +67,10 @@ def test_it_is_written_as_a_base_and_over_no_other(made, tmp_path):
     with pytest.raises(ArtefactError, match=r"tokenizer.json is there and is not the sample tokenizer"):
         write_sample_tokenizer(tmp_path / "base")
     assert (tmp_path / "base" / "tokenizer.json").read_text() == "{}"
+
+
+def test_it_is_not_written_among_somebody_s_files(tmp_path):
+    (tmp_path / "mine.txt").touch()
+    with pytest.raises(ArtefactError, match=r"holds files that are not kovocab's .*; choose another folder"):
+        write_sample_tokenizer(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]

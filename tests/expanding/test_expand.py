@@ -153,6 +153,11 @@ def street(tmp_path):
     return base, refined, tmp_path / "expanded"
 
 
+def test_a_path_is_no_model():
+    with pytest.raises(UsageError, match=r"^model is of type str; wanted a model, as transformers loads it$"):
+        expand("base", vocabulary(), first_new_id=90)
+
+
 def test_expand_writes_a_model_a_tokenizer_and_a_record(street):
     base, refined, out = street
     record = expand_folder(str(base), refined, out, pad_to_multiple_of=32)

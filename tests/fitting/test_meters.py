@@ -1,6 +1,7 @@
 """The logs: learning rate, gradient norm and tokens a second, by stage, in CSV and TensorBoard."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.utils.data import DataLoader
 
 from kovocab.cli.main import main
+from kovocab.fitting.callbacks import PlainLines
 from kovocab.fitting.meters import Meters, gradient_norm, loggers
 from support.ranks import on_two
 from support.runs import make_place
@@ -34,12 +36,12 @@ class Slope(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": halves, "interval": "step"}}
 
 
-def metrics(tmp_path, steps, every, accumulate):
+def metrics(tmp_path, steps, every, accumulate, *callbacks):
     torch.set_num_threads(1)
     data = DataLoader([torch.tensor([3.0, 4.0]) * (i + 1) for i in range(steps * accumulate)])
     logger = CSVLogger(tmp_path, name="logs", version="stage-1")
     Trainer(
-        accelerator="cpu", logger=logger, callbacks=[Meters(100)], max_steps=steps, log_every_n_steps=every,
+        accelerator="cpu", logger=logger, callbacks=[Meters(100), *callbacks], max_steps=steps, log_every_n_steps=every,
         accumulate_grad_batches=accumulate, gradient_clip_val=1.0, enable_progress_bar=False,
         enable_model_summary=False, enable_checkpointing=False,
     ).fit(Slope(), data)  # fmt: skip
@@ -58,6 +60,23 @@ def test_they_are_written_at_the_steps_that_are_logged(tmp_path, every, steps):
 
 def test_the_norm_is_that_of_the_step_and_not_of_a_batch(tmp_path):
     assert metrics(tmp_path, 2, 1, 2)["grad_norm"].to_list() == [5.0 * 1.5, 5.0 * 3.5]
+
+
+def test_what_is_shown_is_the_rate_of_the_step_as_it_is_logged(tmp_path, capsys):
+    """The schedule has set the next step's by then."""
+    written = metrics(tmp_path, 4, 1, 2, PlainLines("a", 100, seconds=0.0))
+    shown = re.findall(r"a  step (\d)/4  .*lr (\S+) ", capsys.readouterr().out)
+    assert shown == [("1", "1.00e+00"), ("2", "5.00e-01"), ("3", "2.50e-01"), ("4", "1.25e-01")]
+    assert written["lr"].to_list() == [float(rate) for _, rate in shown]
+
+
+@pytest.mark.parametrize(("given", "steps"), [(None, range(1, 20, 2)), (8, [7, 15]), (50, [19])])
+def test_a_stage_has_ten_lines_where_nobody_said(place, given, steps):
+    every = [] if given is None else ["--trainer.log_every_n_steps", str(given)]
+    (place / "short.yaml").write_text("schedule: [{input_rows: new}]\ndefaults: {lr: 1e-3, steps: 20}\n")
+    assert main(["fit", "--config", "fit.yaml", "short.yaml", "--run", "mine", *every]) == 0
+    written = pl.read_csv(place / "mine/logs/stage-1/metrics.csv").drop_nulls("lr")
+    assert written["step"].to_list() == list(steps)
 
 
 def sharded_norm():

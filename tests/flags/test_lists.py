@@ -98,6 +98,7 @@ def test_lists_of_a_run_that_are_no_text(here: Path, capsys: pytest.CaptureFixtu
         ("fit --model.model RUN RAN", "RAN stands behind no flag"),
         ("count --corpus --tokenizer t --out o", "--corpus has nothing behind it; wanted its value"),
         ("count --corpus a --unknown b c", "--unknown"),
+        ("thresholds w --base b --memory -4GB", "kovocab thresholds: memory is '-4GB'; wanted bytes, or a size such"),
     ],
 )
 def test_what_stands_bare_is_named(line: str, wanted: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:

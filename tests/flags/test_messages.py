@@ -57,3 +57,27 @@ def test_a_file_is_named_before_what_is_wrong_in_it(here):
 def test_an_item_of_a_list_is_no_setting():
     with pytest.raises(UsageError, match=r"^data\.sources\.0\.weight: there is no such setting; wanted the whole list"):
         Configuration("plan", [*GIVEN, "--data.sources.0.weight", "-1"])
+
+
+@pytest.mark.parametrize(
+    ("key", "more"), [("model", ", or the folder of a model by --model.model nowhere"), ("data", "")]
+)
+def test_what_is_no_file_of_settings_is_said_with_what_was_meant(key, more, here):
+    with pytest.raises(UsageError) as caught:
+        Configuration("validate", [f"--{key}", "nowhere"])
+    said = f"{key} is nowhere; wanted a YAML file of its settings{more} (see `kovocab validate --help`)"
+    assert str(caught.value) == said
+
+
+def test_what_begins_as_a_negative_number_is_a_value():
+    for value, says in (("-4GB", "is -4GB; wanted a number or null"), ("-1e", "is -1e; wanted a number or null")):
+        with pytest.raises(UsageError, match=rf"^defaults\.lr {says}"):
+            Configuration("plan", [*GIVEN, "--defaults.lr", value])
+
+
+def test_a_file_that_is_no_text_is_said_with_what_was_wanted(here):
+    (here / "latin.yaml").write_bytes(b"\xff")
+    with pytest.raises(UsageError) as caught:
+        Configuration("plan", [*GIVEN, "--config", "latin.yaml"])
+    said = "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte; wanted YAML in UTF-8"
+    assert str(caught.value) == f"--config latin.yaml: {said} (see `kovocab plan --help`)"

@@ -11,7 +11,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 from torch.utils.data import DataLoader
 
-from kovocab.errors import FreezingError
+from kovocab.errors import FreezingError, UsageError
 from kovocab.freezing.callback import StageFreezing, freeze
 from support.models import QUIET, parameters
 from support.ranks import FORKED
@@ -47,6 +47,15 @@ def two_stages(module, loader, **settings):
 
 
 # ---
+
+
+@pytest.mark.parametrize("train", ["head.*", [1], None])
+def test_what_is_no_list_of_patterns_is_refused(train):
+    """A string would be a list of its letters."""
+    with pytest.raises(UsageError) as caught:
+        StageFreezing(train)
+    assert str(caught.value) == f"train is {train!r}; wanted a list of patterns"
+
 
 SETTINGS = QUIET | {"gradient_clip_val": 1.0, "accumulate_grad_batches": 4}
 

@@ -146,6 +146,9 @@ def test_what_cannot_be_measured_is_one_line(run, street, tmp_path, capsys, monk
     assert "base is a run's" in refused(capsys, 2, "--models", "a", "--base", street / "base", *text)
     assert "is there twice" in refused(capsys, 2, "--models", "a", "a", *text)
     assert "nothing does not exist; wanted the folder that `kovocab fit` wrote" in refused(capsys, 1, "nothing")
+    assert f"{street / 'ko.txt'} is a file; wanted the folder that `kovocab fit` wrote" in refused(
+        capsys, 1, street / "ko.txt"
+    )
     said = refused(capsys, 1, street / "expanded")
     assert f"(a model is measured by `kovocab evaluate --models {street / 'expanded'}`)" in said
     assert "there is no model at gone: no such folder" in refused(capsys, 1, "--models", "gone", *text)

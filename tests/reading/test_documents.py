@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from kovocab.corpus.faults import Fault
 from kovocab.corpus.files import SUFFIXES
-from kovocab.errors import CorpusError
+from kovocab.errors import CorpusError, UsageError
 from kovocab.reading.documents import Corpus, batches, corpus_files, fingerprint
 from kovocab.reading.formats import read_file
 from support.corpora import SAMPLE, fault, read, write
@@ -57,7 +58,7 @@ def test_batches_are_bounded_and_lose_nothing(documents: list[str], batch_size: 
         pl.Series("other", SAMPLE, dtype=pl.Categorical),
         (text for text in SAMPLE),
         map(str, SAMPLE),
-        dict.fromkeys(SAMPLE),
+        dict.fromkeys(SAMPLE).keys(),
     ],
     ids=lambda corpus: type(corpus).__name__,
 )
@@ -108,6 +109,17 @@ def test_faulty_memory() -> None:
     fault(iter(["a", None]), "the iterable: document 2: found None; wanted a string")  # type: ignore[arg-type]
     fault(iter([Path("a.txt")]), "the iterable: document 1: found PosixPath(")  # type: ignore[arg-type]
     fault(iter(["a", "b\udc80"]), "the iterable: document 2: holds \\udc80, half of a surrogate pair")
+
+
+@pytest.mark.parametrize("corpus", [{"text": ["a"]}, {"a"}, frozenset(["a"])], ids=lambda corpus: type(corpus).__name__)
+def test_what_is_in_no_order_or_has_names_is_no_corpus(corpus: Any) -> None:
+    """Of a dict the names would be counted, in silence."""
+    wanted = "a path, a glob, a list of them, a Polars frame or series, or an iterable of strings"
+    if isinstance(corpus, dict):
+        wanted += ', pl.Series(d["text"]) say; word counts, for count_tokens, a frame, word: String, count: UInt64'
+    with pytest.raises(UsageError) as caught:
+        read(corpus)
+    assert str(caught.value) == f"a corpus cannot be of type {type(corpus).__name__}; wanted {wanted}"
 
 
 def test_faulty_memory_is_skipped() -> None:

@@ -177,7 +177,8 @@ def test_decision_files_that_cannot_be_read(tmp_path: Path) -> None:
     for name, make in makers.items():
         path = tmp_path / name
         make(path)
-        with pytest.raises(UsageError, match=f"decisions: {path} cannot be read: "):
+        wanted = "wanted a CSV with the columns token,decision"
+        with pytest.raises(UsageError, match=f"^decisions: {path} cannot be read: .*; {wanted}$"):
             Decisions.load(path)
     with pytest.raises(UsageError, match=f"decisions: {tmp_path} is a folder; wanted a CSV with the columns token"):
         Decisions.load(tmp_path)

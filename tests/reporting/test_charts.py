@@ -15,6 +15,11 @@ def texts(svg: str) -> list[str]:
     return [element.text or "" for element in ET.fromstring(svg).iter(f"{SVG}text")]
 
 
+def across(element: ET.Element) -> float:
+    """Where it stands, from the left."""
+    return float(re.search(r"translate\(([\d.]+)", element.get("transform"))[1])
+
+
 def test_bars_have_their_values_and_their_lengths():
     rows = [{"name": "ko", "model": "a", "value": 8.0}, {"name": "ko", "model": "b", "value": 2.0}]
     svg = charts.bars(rows, ["a", "b"], ".2f")
@@ -52,6 +57,19 @@ def test_columns_stand_in_the_order_that_they_are_given_in():
         "9",
         "10+",
     ]
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 6, 12])
+def test_labels_stand_right_of_their_points_and_in_the_drawing(rounds):
+    """A line that falls from the left would run through them, and the last one's end was cut off."""
+    rows = [{"x": str(at), "series": "", "value": 40_000 // (at + 1) ** 2} for at in range(rounds)]
+    svg = ET.fromstring(charts.lines(rows, [""], names=[row["x"] for row in rows], labels=",", zero=True))
+    by_text = {element.text: element for element in svg.iter(f"{SVG}text")}
+    labels = [by_text[f"{row['value']:,}"] for row in rows]
+    assert {label.get("text-anchor") for label in labels} == {"start"}
+    points = [path for path in svg.iter(f"{SVG}path") if "A" in path.get("d")]
+    assert list(map(across, labels)) == pytest.approx([across(point) + 3 for point in points])
+    assert across(labels[-1]) + 0.62 * charts.FONT * len(labels[-1].text) < float(svg.get("width"))
 
 
 def test_more_series_than_colours():

@@ -111,6 +111,12 @@ def test_what_a_token_holds_is_text(measured, capsys):
     assert HOSTILE not in html.unescape(body)
 
 
+def test_a_section_s_name_is_not_its_table_s_too(measured, capsys):
+    page = report(capsys, measured / "run")
+    assert page.count(">Cost<") == 1
+    assert '<tr><th></th><th class="n">amount</th></tr>' in page
+
+
 def test_it_asks_for_nothing(measured, capsys):
     """No address but those of namespaces, which are names; no script; every id once."""
     page = report(capsys, measured / "run")

@@ -221,7 +221,8 @@ def _no_text(path: Path) -> str:
     """What to say, of a name that is no file's, to who meant it as a text: of one with spaces, or without a folder."""
     if _suffix(path.name) or (len(path.parts) > 1 and not re.search(r"\s", str(path))):
         return ""
-    return "; a string names a file, folder, glob or URL, and texts are handed over as pl.Series(texts) or iter(texts)"
+    told = "a string names a file, folder, glob or URL, and texts are handed over as pl.Series(texts) or iter(texts)"
+    return f"; in Python, {told}"  # a command line has no texts
 
 
 def _wanted() -> str:

@@ -247,10 +247,22 @@ def check_writes(
     }
     check_apart({"out": out, "tokens": tokens, "report": report}, reads)
     check_file(out, *WORDS_FILE)
+    _check_name(out)
     if tokens is not None:
         check_file(tokens, *TOKENS_FILE)
     if report is not None:
         check_file(report, *REPORT_FILE)
+
+
+def _check_name(out: str | Path) -> None:
+    """See that the name of word counts does not say that they are text; many a name says nothing, ko.v1 say.
+
+    Raises:
+        UsageError: it does.
+    """
+    if Path(out).suffix.lower() in (".csv", ".tsv", ".txt", ".json", ".jsonl"):
+        wanted = f"wanted a name such as {Path(out).stem}.parquet"
+        raise UsageError(f"out is {out}; counts are Parquet: {wanted}")
 
 
 def count_words(corpus: Corpus, tokenizer: Source, **settings: Any) -> pl.DataFrame:
@@ -285,6 +297,7 @@ def combine_to(
         UsageError: there are no files, they were counted for different tokenizers, or a sum passes 2^64 - 1.
     """
     check_file(out, *WORDS_FILE)
+    _check_name(out)
     if not paths:
         raise UsageError("there are no word counts to combine; wanted at least one")
     check_apart({"out": out}, {"words": paths})

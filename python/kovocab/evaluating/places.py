@@ -55,6 +55,7 @@ def check_run(run: Path) -> None:
     """
     if (run / PLACES).is_file() or (run / "stages").is_dir():
         return
-    said = f"{run} is no run: it has no stages" if run.is_dir() else f"{run} does not exist"
+    what = "is a file" if run.exists() else "does not exist"
+    said = f"{run} is no run: it has no stages" if run.is_dir() else f"{run} {what}"
     models = f" (a model is measured by `kovocab evaluate --models {run}`)" if (run / "config.json").is_file() else ""
     raise ArtefactError(f"{said}; wanted the folder that `kovocab fit` wrote{models}")

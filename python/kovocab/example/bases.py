@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from kovocab.artefact import new_file
+from kovocab.artefact import check_replaceable, new_file
 from kovocab.errors import ArtefactError, UsageError
 from kovocab.example.text import sample_documents
 from kovocab.refining.intermediate import train
@@ -138,12 +138,14 @@ def write_sample_tokenizer(folder: str | Path) -> None:
     """Write `byte_level_tokenizer` as `folder/tokenizer.json`: a base to try things on, the same on every machine.
 
     Raises:
-        ArtefactError: the file cannot be written, or is there and is another.
+        ArtefactError: the file cannot be written, or is there and is another; or the folder holds somebody's files.
     """
     path = Path(folder) / "tokenizer.json"
     text = byte_level_tokenizer().pretty()
     if path.exists() and path.read_text(encoding="utf-8", errors="replace") != text:
         raise ArtefactError(f"{path} is there and is not the sample tokenizer; choose another folder, or remove it")
+    if not path.exists():
+        check_replaceable(folder)
     with new_file(path) as beside:
         beside.write_text(text, encoding="utf-8")
 

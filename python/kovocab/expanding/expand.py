@@ -79,10 +79,12 @@ def expand(
         The same model; `config.vocab_size` is the new number of rows.
 
     Raises:
-        UsageError: `pad_to_multiple_of` is not between 1 and `MOST_MULTIPLE`.
+        UsageError: `pad_to_multiple_of` is not between 1 and `MOST_MULTIPLE`, or `model` is a path, say.
         ModelError: the model has fewer rows than `first_new_id`, new ids are not contiguous, a token has no
             base pieces or one that is not a base id, or the embeddings are not plain.
     """
+    if not isinstance(model, PreTrainedModel):
+        raise UsageError(f"model is of type {type(model).__name__}; wanted a model, as transformers loads it")
     check_multiple(pad_to_multiple_of)
     pieces = base_pieces(vocabulary, first_new_id)
     rows = plain_embeddings(model)[0].num_embeddings

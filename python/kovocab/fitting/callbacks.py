@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+from torch.optim import Optimizer
 
 
 class Losses(Callback):
@@ -139,11 +140,17 @@ class PlainLines(Callback):
     def __init__(self, title: str, tokens_per_step: int, seconds: float = 10.0) -> None:
         self._title, self._tokens_per_step, self._seconds = title, tokens_per_step, seconds
         self._shown = (0, 0.0)
+        self._lr = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
         del pl_module
         self._shown = (trainer.global_step, time.monotonic())
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Keep the step's learning rate, as `Meters` logs it: behind the step the schedule has set the next one's."""
+        del trainer, pl_module
+        self._lr = optimizer.param_groups[0]["lr"]
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
         """Show the step, the loss, the learning rate and the speed."""
@@ -153,10 +160,10 @@ class PlainLines(Callback):
             return
         self._shown = (step, now)
         speed = (step - shown) * self._tokens_per_step / (now - then)
-        loss, lr = _metric(trainer, "loss/train"), trainer.optimizers[0].param_groups[0]["lr"]
+        loss = _metric(trainer, "loss/train")
         said = f"loss {loss:.3f}  " if loss is not None else ""
         print(
-            f"{self._title}  step {step}/{trainer.max_steps}  {said}lr {lr:.2e}  {speed:,.0f} tokens/s",
+            f"{self._title}  step {step}/{trainer.max_steps}  {said}lr {self._lr:.2e}  {speed:,.0f} tokens/s",
             flush=True,
         )
 

@@ -199,7 +199,7 @@ class Fit:
             num_sanity_val_steps=-1,
             default_root_dir=self.run.folder,
             logger=loggers(self.run.folder, stage.number, given.logger),
-            log_every_n_steps=min(given.log_every_n_steps or 50, stage.steps),
+            log_every_n_steps=_logged(given.log_every_n_steps, stage.steps),
             val_check_interval=_within(given.val_check_interval, stage.steps * given.accumulate_grad_batches),
         )
         resumed = checkpoint.found()
@@ -367,6 +367,11 @@ def _set_optimizer(module: CausalLM, config: Namespace, stage: StagePlan) -> Non
 def _within(interval: Any, batches: int) -> Any:
     """The validation interval, in batches where it is an int, at most a stage long: Lightning refuses a longer one."""
     return min(interval, batches) if isinstance(interval, int) else interval
+
+
+def _logged(every: int | None, steps: int) -> int:
+    """Steps between two lines of the logs, at most a stage; where nobody said, a stage has ten lines or more."""
+    return min(50, max(1, steps // 10)) if every is None else min(every, steps)
 
 
 def _shown(losses: Losses) -> str:

@@ -17,4 +17,6 @@ class ConfigFile(ActionConfigFile):
             said = str(error)
             if said.startswith("Unexpected config"):  # and then all that stands in it
                 said = "no settings by their names; wanted lines like `min_count: 50`"
+            if isinstance(error, UnicodeDecodeError):
+                said += "; wanted YAML in UTF-8"
             raise ArgumentError(None, f"--config {values}: {said}") from error

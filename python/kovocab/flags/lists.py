@@ -10,6 +10,7 @@ from typing import Any, Union, get_args, get_origin
 
 _CONFIG = ("--config", "-c")
 _NUMBER = re.compile(r"-\d+(\.\d+)?")
+_NEGATIVE = re.compile(r"-\d")
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ def as_written(parser: ArgumentParser, args: Sequence[str]) -> tuple[list[str], 
             values[flag] = [*before, *([value] if inline else [])]
         elif taking is not None and not is_flag(arg):
             values[taking].append(arg)
+        elif taking is None and at and _NEGATIVE.match(arg) and is_flag(args[at - 1]) and "=" not in args[at - 1]:
+            given[-1] = [f"{args[at - 1]}={arg}"]  # else the parser takes what is no plain number, -4GB say, for a flag
         else:
             taking = None
             bare = types.get(arg) is bool and (at + 1 == len(args) or is_flag(args[at + 1]))

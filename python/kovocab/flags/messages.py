@@ -14,6 +14,7 @@ _NO_PATH = re.compile(r"- Expected a path but .*? either not accessible or inval
 _NO_VALUE = re.compile(r"argument (--[\w.]+)(?:/\S+)?: expected (?:one argument|at least one argument)")
 _FILE = re.compile(r"(--config .+?): (Parser key .*)")
 _ITEM = re.compile(r"unrecognized arguments: --(\d+[\w.]*).*")
+_NO_FILE = re.compile(r"Unable to load config '(.*)' - Parser key .*")
 _UNKNOWN = re.compile(r"Option '([^']+)' is not accepted")
 
 KINDS = {
@@ -45,6 +46,9 @@ def plain(error: str, args: Sequence[str]) -> str:
         return text
     if unknown := _UNKNOWN.fullmatch(text):
         return f"{_name([*path, unknown[1]], args)}: there is no such setting"
+    if no_file := _NO_FILE.fullmatch(text):
+        more = f", or the folder of a model by --model.model {no_file[1]}" if path == ["model"] else ""
+        return f"{_name(path, args)} is {no_file[1]}; wanted a YAML file of its settings{more}"
     if item := _ITEM.fullmatch(text):
         name = _name(path, args)
         return f"{name}.{item[1]}: there is no such setting; wanted the whole list of {name}, in a file or as JSON"

@@ -19,7 +19,7 @@ from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 from torch.optim.swa_utils import AveragedModel
 
-from kovocab.errors import FreezingError
+from kovocab.errors import FreezingError, UsageError
 from kovocab.freezing.digest import digest
 from kovocab.stages import Stage
 
@@ -37,12 +37,17 @@ class StageFreezing(Callback):
             with `!` takes back what those before it chose.
         verify: Compare frozen parameters at the end. Costs one pass over them at either end.
 
+    Raises:
+        UsageError: `train` is no list of patterns: a string, say.
+
     Attributes:
         report: After the fit: numbers of parameters (tensors) and elements trained, frozen, and verified, and
             how many moved (0, or the fit has failed).
     """
 
     def __init__(self, train: list[str], *, verify: bool = True) -> None:
+        if not isinstance(train, list | tuple) or not all(isinstance(pattern, str) for pattern in train):
+            raise UsageError(f"train is {train!r}; wanted a list of patterns")
         self.train = list(train)
         self.verify = verify
         self.report: dict[str, int] = {}

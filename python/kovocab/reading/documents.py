@@ -1,6 +1,6 @@
 """The reader: a corpus, whatever it is kept in, as batches of documents."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, TypeGuard
 
@@ -22,11 +22,12 @@ Corpus: TypeAlias = str | Path | Sequence[str | Path] | pl.DataFrame | pl.LazyFr
 - a `str` or `Path`: a file, a folder or a glob; a `list` or `tuple` of them: all of these;
 - a `str` may be a URL: `s3://`, `gs://` or `hf://`, with the same rules, or `https://`, of one file;
 - a Polars frame or lazy frame: its column of text; a Polars series: its texts;
-- any other iterable of `str` (generator, iterator, map ...): its texts.
+- any other iterable of `str` (generator, iterator, map ...), no dict and no set: its texts.
 
 A list of strings is therefore a list of *paths*: pass texts in a list as `pl.Series(texts)` or `iter(texts)`.
 """
 
+_NO_TEXTS = (bytes, bytearray, Mapping, set, frozenset)  # numbers; the names of columns; texts in no order
 BATCH_SIZE = 16 << 20  # the work on a batch outweighs handing it over, and it is small beside the counts
 
 
@@ -155,10 +156,13 @@ def _parts(corpus: Corpus, reading: Reading, skip: Skip | None) -> Iterator[pl.S
         yield from normalized(read_frame(corpus, reading, "the frame", skip or fail), reading)
     elif isinstance(corpus, pl.Series):
         yield from normalized(read_frame(corpus.alias("text").to_frame(), TEXT, "the series", skip or fail), reading)
-    elif isinstance(corpus, Iterable) and not isinstance(corpus, bytes | bytearray):
+    elif isinstance(corpus, Iterable) and not isinstance(corpus, _NO_TEXTS):
         yield from normalized(_read_iterable(corpus, skip or fail), reading)
     else:
         wanted = "a path, a glob, a list of them, a Polars frame or series, or an iterable of strings"
+        if isinstance(corpus, Mapping):
+            counts = "word counts, for count_tokens, a frame, word: String, count: UInt64"
+            wanted += f', pl.Series(d["text"]) say; {counts}'
         raise UsageError(f"a corpus cannot be of type {type(corpus).__name__}; wanted {wanted}")
 
 

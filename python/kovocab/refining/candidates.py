@@ -226,7 +226,8 @@ class Decisions:
             table = pl.read_parquet(path, glob=False) if parquet else pl.read_csv(path, infer_schema=False, glob=False)
             table = table.with_columns(pl.col("^(token|decision)$").cast(pl.String))
         except POLARS_ERRORS as error:
-            raise UsageError(f"decisions: {path} cannot be read: {first_line(error)}") from error
+            wanted = "wanted a CSV with the columns token,decision"
+            raise UsageError(f"decisions: {path} cannot be read: {first_line(error)}; {wanted}") from error
         if missing := {"token", "decision"} - set(table.columns):
             raise UsageError(f"decisions: {path} has no column {min(missing)!r}; wanted token,decision")
         lists: dict[str, set[str]] = {"keep": set(), "drop": set()}

@@ -133,7 +133,9 @@ def lines(
     else:
         angle = -40 if max(map(len, names)) > 3 else 0
         deep = 0.64 * max(map(_width, names)) + FONT  # of a label that is turned by 40 degrees
-        axis, scale = alt.Axis(title=None, grid=False, labelAngle=angle, minExtent=deep if angle else 0), alt.Undefined
+        axis = alt.Axis(title=None, grid=False, labelAngle=angle, minExtent=deep if angle else 0)
+        room = max(0.5, (len(names) - 1) / 6) if labels else 0.5  # an eighth of the width, for the last label
+        scale = alt.Scale(padding=room)
     base = alt.Chart(_data(rows)).encode(
         x=alt.X(f"x:{kind}", axis=axis, sort=names, scale=scale),
         y=alt.Y(
@@ -150,7 +152,7 @@ def lines(
         rules = alt.Chart(_data([{"x": end} for end in ends])).mark_rule(strokeDash=[2, 3], color=MUTED).encode(x="x:Q")
         chart = rules + chart
     if labels:
-        chart += base.mark_text(dy=-9, dx=10, color=INK).encode(text=alt.Text("value:Q", format=labels))
+        chart += base.mark_text(align="left", dy=-8, dx=3, color=INK).encode(text=alt.Text("value:Q", format=labels))
     return _svg(chart, 200)
 
 

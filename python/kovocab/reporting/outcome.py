@@ -115,7 +115,7 @@ def cost(found: Gathered, say: Words) -> Iterator[str]:
     if found.evaluation is not None:
         facts.append((say("measured"), f"{sum(model['seconds'] for model in found.evaluation['models']):,.0f}"))
     if facts:
-        yield table([escaped(say("cost")), ""], [[escaped(name), value] for name, value in facts])
+        yield table(["", escaped(say("amount"))], [[escaped(name), value] for name, value in facts])
     else:
         yield left_out(say("cost"), say("no_stage"))
     versions = {**((found.last or {}).get("versions") or (found.evaluation or {}).get("versions") or {})}

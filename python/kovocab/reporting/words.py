@@ -104,6 +104,7 @@ _SAID: dict[str, tuple[str, str]] = {
     ),
     "moved": ("{n}, of which {moved} moved", "{n}, 움직인 것 {moved}"),
     "cost": ("Cost", "비용"),
+    "amount": ("amount", "값"),
     "trained_on": ("tokens trained on", "학습한 토큰"),
     "all_steps": ("steps", "스텝"),
     "speed": ("tokens a second (median of the logs)", "초당 토큰(기록의 중앙값)"),
