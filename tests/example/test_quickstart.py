@@ -1,6 +1,10 @@
 """The quickstart goes into a folder of its own: what another one trained there stays unless it is told otherwise."""
 
+import os
 import shutil
+import subprocess
+import sys
+from contextlib import suppress
 
 import pytest
 
@@ -118,3 +122,18 @@ def test_bits_per_byte_are_told_before_and_after():
         "bits per byte of held-out korean: 3.000 before, 1.500 after",
         "bits per byte of held-out english: 3.000 before, 1.500 after",
     ]
+
+
+def test_a_verb_ends_with_the_walk(tmp_path):
+    """A walk that is killed leaves no verb behind that goes on."""
+    pipe = tmp_path / "settings.yaml"
+    os.mkfifo(pipe)  # what reads it waits for ever
+    walk = "import sys; from kovocab.example.quickstart import _run; _run('count', config=sys.argv[1])"
+    try:
+        with subprocess.Popen([sys.executable, "-c", walk, pipe], stdout=subprocess.PIPE) as parent:
+            assert [parent.stdout.readline() for _ in range(2)][1].startswith(b"$ kovocab count --config ")
+            parent.kill()
+            parent.communicate(timeout=60)  # to the end of its output, when the verb has let go of it, too
+    finally:
+        with suppress(OSError):  # nobody reads it any more
+            os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import BertConfig, LlamaConfig, LlamaForCausalLM, MambaConfig, T5Config, ViTConfig
 
 from kovocab.cli.main import main
@@ -14,7 +15,7 @@ from kovocab.errors import ArtefactError
 from kovocab.expanding.spelling import PIECES
 from kovocab.model.causal_lm import CausalLM
 from kovocab.record import read_record
-from kovocab.run.folder import identity
+from kovocab.run.folder import Run, identity
 from support.base import BASE_TOKENS
 from support.expanded import save_expanded
 from support.runs import make_place
@@ -96,7 +97,18 @@ def test_what_is_no_fault_of_the_model_comes_through(monkeypatch, error):
         ("trainer.val_check_interval", 0, "val_check_interval is 0; wanted a number above 0"),
         ("trainer.precision", "transformer-engine", "transformer_engine"),
         ("data.length", 65, "data.length is 65, and the model's config.json has max_position_embeddings 64"),
-        ("seed_everything", -1, "-1 is not in bounds"),
+        ("seed_everything", -1, "seed_everything: -1 is not in bounds"),
+        ("seed_everything", 1 << 40, f"seed_everything: {1 << 40} is not in bounds"),
+        ("trainer.check_val_every_n_epoch", 0, "check_val_every_n_epoch is 0; wanted at least 1"),
+        ("trainer.gradient_clip_val", -1, "trainer.gradient_clip_val is -1; wanted 0 or more"),
+        ("trainer.gradient_clip_val", ".nan", "trainer.gradient_clip_val is nan; wanted 0 or more"),
+        ("trainer.enable_checkpointing", "false", "trainer.enable_checkpointing is false; wanted it left out"),
+        ("trainer.precision", "bf16-true", "is bf16-true, and the weights are float32: "),
+        ("trainer.precision", "16-true", "is 16-true, and the weights are float32: "),
+        ("trainer.precision", "64-true", "is 64-true, and the weights are float32: "),
+        ("data.batch_size", 10**9, "data.batch_size is 1,000,000,000, of blocks of 16 tokens; wanted at most"),
+        ("evaluate_documents", -1, "evaluate_documents is -1; wanted at least 1"),
+        ("evaluate_bytes", 0, "evaluate_bytes is 0; wanted at least 1"),
         ("config", "binary.yaml", "can't decode byte 0xff"),
     ],
 )
@@ -104,6 +116,121 @@ def test_a_setting_that_cannot_be(capsys, tmp_path, setting, value, says):
     Path("binary.yaml").write_bytes(b"\xff\xfe")
     assert says in refused(capsys, "fit", "--run", tmp_path / "run", f"--{setting}={value}", code=2)
     assert not (tmp_path / "run").exists()
+
+
+def callback(name, **init_args):
+    return {"trainer": {"callbacks": [{"class_path": name, "init_args": init_args}]}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (
+            callback("GradientAccumulationScheduler", scheduling={0: 2}),
+            "has a GradientAccumulationScheduler; wanted none",
+        ),
+        (callback("kovocab.StageFreezing", train=["*"]), "trainer.callbacks has a StageFreezing; wanted none"),
+        ({"stages": None}, "stages is null; wanted a value"),
+        ({"data": {"length": None}}, "data.length is null; wanted a value"),
+        ({"defaults": None}, "defaults is null; wanted settings by their names"),
+        ({"defaults": [1]}, "defaults is [1]; wanted settings by their names"),
+        ({"modle": {}}, "Option 'modle' is not accepted"),
+        ({"stages": {1: {"lrr": 1}}}, "stages.1.lrr: there is no such setting"),
+        ({"stages": {1: {"lr": 1}, 2: {"lr": "x"}}}, "stages.*.lr is x; wanted a number"),
+    ],
+)
+def test_a_file_that_cannot_be(capsys, tmp_path, settings, says):
+    (tmp_path / "more.yaml").write_text(json.dumps(settings))
+    assert says in refused(capsys, "fit", "--config", tmp_path / "more.yaml", "--run", tmp_path / "run", code=2)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_without_a_folder(capsys, tmp_path):
+    (tmp_path / "more.yaml").write_text("run: null")
+    assert "run is null; wanted a value" in refused(capsys, "fit", "--config", tmp_path / "more.yaml", code=2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (callback("EarlyStopping", monitor="nope"), "trainer: Early stopping conditioned on metric `nope`"),
+        ({"model": {"optimizer": {"class_path": "AdamW", "init_args": {"betas": [2, 2]}}}}, "model.optimizer: Invalid"),
+        ({"model": {"scheduler": {"class_path": "StepLR", "init_args": {"step_size": 0}}}}, "model.scheduler: "),
+    ],
+)
+def test_what_a_class_refuses_while_it_trains(capsys, tmp_path, settings, says):
+    (tmp_path / "more.yaml").write_text(json.dumps(settings))
+    assert says in refused(capsys, "fit", "--config", tmp_path / "more.yaml", "--run", tmp_path / "run", code=2)
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "16-true"])
+def test_weights_that_are_of_the_precision(tmp_path, precision):
+    """What is frozen keeps its bits, and a loss is computed in fp32 whatever the Trainer makes of the default."""
+    dtype = {"bf16-true": torch.bfloat16, "16-true": torch.float16}[precision]
+    args = ["--model.dtype", str(dtype).removeprefix("torch."), "--trainer.precision", precision]
+    args += ["--model.optimizer", "SGD", "--run", str(tmp_path)]  # Adam's epsilon is none in fp16
+    assert main(["fit", "--config", "fit.yaml", *args]) == 0
+    before, after = load_file("expanded/model.safetensors"), load_file(tmp_path / "stages/1/model.safetensors")
+    assert {tensor.dtype for tensor in after.values()} == {dtype}
+    frozen = [name for name in before if "embed_tokens" not in name]
+    assert all(torch.equal(before[name].to(dtype), after[name]) for name in frozen)
+    rows = before["model.embed_tokens.weight"].to(dtype) != after["model.embed_tokens.weight"]
+    assert not rows[:BASE_TOKENS].any()
+    assert rows[BASE_TOKENS:].any()
+
+
+@pytest.mark.parametrize(
+    "given", ["LearningRateMonitor", "ModelCheckpoint", '[{"class_path": "LearningRateMonitor"}, "ModelCheckpoint"]']
+)
+def test_callbacks_of_the_user_that_watch(tmp_path, given):
+    """One needs no list; and one that keeps checkpoints has a folder for them."""
+    run = ["--config", "fit.yaml", "--run", str(tmp_path)]
+    assert main(["fit", *run, "--trainer.callbacks", given]) == 0
+    assert main(["fit", *run]) == 0  # they change nothing
+
+
+@pytest.mark.filterwarnings("ignore:You're using the WeightAveraging callback with a model that overrides")
+def test_a_callback_that_changes_weights_is_a_setting(capsys, tmp_path):
+    (tmp_path / "more.yaml").write_text(json.dumps(callback("EMAWeightAveraging", decay=0.5)))
+    more, run = ["--config", tmp_path / "more.yaml"], ["--run", tmp_path / "run"]
+    assert main(["fit", "--config", "fit.yaml", *map(str, [*more, *run])]) == 0
+    assert "was trained with trainer.callbacks.0.class_path " in refused(capsys, "fit", *run)
+    assert "now gives 0.25" in refused(capsys, "fit", *more, *run, "--trainer.callbacks.decay", 0.25)
+    assert main(["fit", "--config", "fit.yaml", *map(str, [*more, *run])]) == 0
+    assert "the configuration now gives" in refused(capsys, "fit", *more, "--run", "stopped")
+
+
+def test_a_plugin_that_changes_weights_is_a_setting(capsys, tmp_path):
+    shutil.copytree("stopped", tmp_path / "run")
+    plugin = {"class_path": "MixedPrecision", "init_args": {"precision": "bf16-mixed", "device": "cpu"}}
+    (tmp_path / "more.yaml").write_text(json.dumps({"trainer": {"plugins": [plugin]}}))
+    said = refused(capsys, "fit", "--config", tmp_path / "more.yaml", "--run", tmp_path / "run")
+    assert "was trained with trainer.plugins.0.class_path null; the configuration now gives" in said
+
+
+@pytest.mark.parametrize("name", ["32", "32-true"])
+def test_a_precision_of_several_names_is_one(capsys, tmp_path, name):
+    run = shutil.copytree("stopped", tmp_path / "stopped")
+    assert main(["fit", "--config", "fit.yaml", "--run", str(run), "--trainer.precision", name]) == 0
+    assert "resuming" in capsys.readouterr().out
+
+
+def test_a_stage_that_another_run_finished_meanwhile_is_not_trained_again(capsys, monkeypatch, tmp_path):
+    run = ["fit", "--config", "fit.yaml", "--run", str(tmp_path)]
+    begin, ran = Run.begin, []
+
+    def begin_late(self, number):
+        monkeypatch.setattr(Run, "begin", begin)
+        ran.append(main(run))
+        return begin(self, number)
+
+    monkeypatch.setattr(Run, "begin", begin_late)
+    assert main(run) == 0
+    assert ran == [0]
+    said = capsys.readouterr().out
+    assert said.count("stage 1/1: input_new; 4 steps") == 1
+    assert "finished by another run: stage 1 of 1" in said
+    assert not (tmp_path / "stages/.1").exists()
 
 
 @pytest.mark.parametrize(

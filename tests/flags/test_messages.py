@@ -46,7 +46,7 @@ def test_a_file_is_named_before_what_is_wrong_in_it(here):
     for text, says in (
         ("schedule:\n  - { input_rows: some }\n", "schedule.input_rows is some; wanted none or new or all"),
         ("schedule:\n  - { layer: all }\n", "schedule.layer: there is no such setting"),
-        ("stages: {1: {lr: x}}\n", "stages.*.lr is x; wanted a number or null"),
+        ("stages: {1: {lr: x}}\n", "stages.1.lr is x; wanted a number or null"),
     ):
         file.write_text(text)
         with pytest.raises(UsageError) as caught:

@@ -294,3 +294,50 @@ def test_two_processes(tmp_path):
 def test_a_parameter_that_moves_on_one_of_two_processes_fails_the_run():
     with pytest.raises(Exception, match=r"moved on another rank|moved during the fit: body\.2\.bias"):
         ddp(Classifier(), [StageFreezing(["head.*"]), OnRankOne("body.2.bias", "on_train_batch_end")])
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "16-true", "64-true"])
+def test_a_precision_that_rounds_what_is_frozen_is_refused(precision):
+    with pytest.raises(
+        FreezingError, match=rf"precision {precision} makes torch\.\w+ of body.0.weight, which is frozen"
+    ):
+        fit(Classifier(), [StageFreezing(["head.*"])], precision=precision)
+
+
+def test_weights_that_are_of_the_precision_are_trained():
+    module = Classifier().bfloat16()
+    before = parameters(module)
+    callback = StageFreezing(["head.*"])
+    fit(module, [callback], precision="bf16-true")
+    assert callback.report["verified_parameters"] == 4
+    assert torch.equal(module.body[0].weight, before["body.0.weight"])
+    assert not torch.equal(module.head.weight, before["head.weight"])
+
+
+def test_an_optimizer_that_keeps_what_is_frozen_is_refused_before_it_trains():
+    """LBFGS steps by a list of its own, of which its groups are a copy."""
+
+    class Lbfgs(Classifier):
+        all_of_them = True
+
+        def configure_optimizers(self):
+            return torch.optim.LBFGS([p for p in self.parameters() if self.all_of_them or p.requires_grad])
+
+        def on_train_start(self):
+            assert not self.all_of_them
+
+    with pytest.raises(FreezingError, match="LBFGS was given frozen parameters and keeps them"):
+        fit(Lbfgs(), [StageFreezing(["head.*"])], gradient_clip_val=None)
+    module = Lbfgs()
+    module.all_of_them = False
+    fit(module, [StageFreezing(["head.*"])], gradient_clip_val=None, accumulate_grad_batches=1)
+
+
+def test_whole_numbers_cannot_train():
+    module = Classifier()
+    module.table = nn.Parameter(torch.zeros(3, dtype=torch.int8), requires_grad=False)
+    with pytest.raises(FreezingError, match=re.escape("table is torch.int8, which has no gradient; wanted patterns")):
+        freeze(module, ["*"])
+    freeze(module, ["*", "!table"])
+    assert module.head.weight.requires_grad
+    assert not module.table.requires_grad

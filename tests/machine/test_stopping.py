@@ -2,12 +2,13 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 
 import pytest
 
-from kovocab.machine.stopping import Stopped, drop_output, exit_code, listening, tell
+from kovocab.machine.stopping import Stopped, drop_output, end_with, exit_code, listening, tell
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU"])
@@ -51,6 +52,19 @@ def test_one_that_comes_while_an_object_is_let_go_is_not_lost(capfd: pytest.Capt
     assert exit_code(stopped.value) == 143
     assert sys.unraisablehook is hook
     assert capfd.readouterr().err == ""
+
+
+def test_a_process_ends_with_its_parent() -> None:
+    """Also where the parent is killed, of which no signal comes."""
+    child = f"import {end_with.__module__} as ours, os, time; ours.end_with(os.getppid()); print(); time.sleep(60)"
+    start = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+    with subprocess.Popen([sys.executable, "-c", start, child], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        parent.kill()
+        begun = time.monotonic()
+        parent.stdout.read()  # to the end, when the child has let go of it, too
+    assert time.monotonic() - begun < 30
 
 
 def test_plain_ctrl_c_is_130() -> None:

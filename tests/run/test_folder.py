@@ -1,12 +1,14 @@
 """What a run's folder binds to: settings by which steps were trained, and what of others differs by name and value."""
 
 import json
+import os
 
 import pytest
 
 from kovocab.errors import ArtefactError
 from kovocab.record import read_record, write_record
 from kovocab.run.folder import SETTINGS, Run, compare, earlier
+from kovocab.run.processes import LOCK, held
 from support.records import trained
 
 DIGESTS = {"a": "0" * 64, "b": "f" * 64}
@@ -43,6 +45,13 @@ def test_what_differs_is_named_by_path_and_value():
         'run was trained with data.ko.column "body"; the configuration now gives "text"; data.ko.bytes differ too. '
         in str(caught.value)
     )
+
+
+@pytest.mark.parametrize(("before", "now"), [(None, "32-true"), ("32", None), ("bf16", "bf16-mixed"), (16, "16-mixed")])
+def test_a_precision_has_several_names(before, now):
+    compare("run", {"trainer": {"precision": before}}, {"trainer": {"precision": now}})
+    with pytest.raises(ArtefactError, match=r'trainer.precision .*; the configuration now gives "64-true"'):
+        compare("run", {"trainer": {"precision": before}}, {"trainer": {"precision": "64-true"}})
 
 
 def test_digests_alone_are_not_shown():
@@ -93,3 +102,22 @@ def test_a_run_that_is_a_link_is_where_the_link_points(tmp_path):
     assert begun == tmp_path / "disk/run/stages/.1"
     assert begun.is_dir()
     assert (tmp_path / "link").is_symlink()
+
+
+def test_a_lock_that_was_removed_meanwhile_is_none(tmp_path, monkeypatch):
+    """A run that is done with a stage removes its lock; who had opened that file locks what nobody else will find."""
+    lock, opened = tmp_path / LOCK, []
+
+    def open_late(path, *args):
+        opened.append(before(path, *args))
+        if len(opened) == 1:
+            lock.unlink()
+        return opened[-1]
+
+    before = os.open
+    monkeypatch.setattr("kovocab.run.processes.os.open", open_late)
+    with held(tmp_path):
+        monkeypatch.undo()
+        assert len(opened) == 2
+        with pytest.raises(ArtefactError, match="is being trained by another process"), held(tmp_path):
+            pass

@@ -18,7 +18,7 @@ from kovocab.cli import beside, verbs_of_figures, verbs_of_models, verbs_of_text
 from kovocab.cli.presets import own_parts, place_of
 from kovocab.errors import KovocabError, UsageError, training_installed
 from kovocab.flags.lists import configs_apart
-from kovocab.machine.stopping import drop_output, exit_code, listening, tell
+from kovocab.machine.stopping import PARENT, drop_output, end_with, exit_code, listening, tell
 from kovocab.run.stage_plan import TRAINING
 
 
@@ -85,6 +85,8 @@ def main(args: Sequence[str] | None = None) -> int:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the shell (`>&-`): what is said goes nowhere, and all else as ever
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - to the end
+    if parent := os.environ.pop(PARENT, None):  # not for the processes that this one starts
+        end_with(int(parent))
     # Other packages' records of what they do, a line an HTTP request say, are not the user's.
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("kovocab").setLevel(logging.INFO)

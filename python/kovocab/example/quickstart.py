@@ -6,6 +6,7 @@ that a model of this size learns Korean.
 """
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from kovocab.errors import ArtefactError, KovocabError, UsageError, quantity, wh
 from kovocab.evaluating.evaluation import ALL, read_evaluation
 from kovocab.evaluating.evaluation import FILE as EVALUATION
 from kovocab.example.bases import BASES
+from kovocab.machine.stopping import PARENT
 from kovocab.ownership import is_marked, marked
 from kovocab.record import RECORD, Record, read_record, write_record
 from kovocab.refining.settings import suited_min_count
@@ -130,13 +132,14 @@ def walk(
 
 
 def _run(verb: str, **settings: Any) -> None:
-    """Print a command line and run it, as a process of its own."""
+    """Print a command line and run it, as a process of its own, which ends with this one."""
     values = {
         key: value if isinstance(value, list) else [] if value is True else [value] for key, value in settings.items()
     }
     args = [verb, *(part for key, given in values.items() for part in (f"--{key}", *map(str, given)))]
     print(f"\n$ kovocab {shlex.join(args)}", flush=True)
-    if code := subprocess.run([sys.executable, "-m", "kovocab", *args], check=False).returncode:
+    environment = os.environ | {PARENT: str(os.getpid())}
+    if code := subprocess.run([sys.executable, "-m", "kovocab", *args], check=False, env=environment).returncode:
         raise KovocabError(f"`kovocab {verb}` failed with exit code {code}")
 
 

@@ -84,7 +84,7 @@ class LogitForm:
         slope = (1.0 if self.factor is None else self.factor) / (self.divisor or 1.0)
         if self.cap is None:
             return None if slope == 1 else slope
-        return torch.addcmul(torch.full((), slope, device=logits.device), logits, logits, value=-slope / self.cap**2)
+        return torch.addcmul(logits.new_tensor(slope), logits, logits, value=-slope / self.cap**2)
 
 
 def check_loss(config: PreTrainedConfig, folder: str | Path) -> None:

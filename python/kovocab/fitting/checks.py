@@ -2,23 +2,28 @@
 
 import sys
 from pathlib import Path
+from typing import get_args
 
 from jsonargparse import Namespace
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from transformers import AutoConfig
 
 from kovocab.data.mix import Mixture
 from kovocab.errors import ModelError, UsageError, model_errors
 from kovocab.expanding.checks import check_rows, check_tokenizer
-from kovocab.expanding.expand import check_length
+from kovocab.expanding.expand import Dtype, check_length
 from kovocab.expanding.logits import check_loss
 from kovocab.expanding.new_rows import INITIALISATION
 from kovocab.expanding.spelling import BasePieces
 from kovocab.fitting.trainers import say
+from kovocab.freezing.callback import StageFreezing
 from kovocab.model.causal_lm import CausalLM
 from kovocab.model.documents import check_family
+from kovocab.model.loading import dtype_of
 from kovocab.model.qlora import check_qlora, no_shards, qlora_of
+from kovocab.planning.setup import TRUE
 from kovocab.record import check_files
 from kovocab.run.folder import base_record
 from kovocab.run.processes import rank
@@ -27,6 +32,16 @@ from kovocab.tokenizer.tokenizer import load_tokenizer
 
 MOST_PROCESSES = 1 << 20
 """On one machine, and machines: Lightning makes a list of them before it looks."""
+
+
+MOST_TOKENS = 1 << 28
+"""In a batch of a device, whose logits alone would be terabytes."""
+
+INSTEAD = {
+    GradientAccumulationScheduler: "steps and tokens are planned by trainer.accumulate_grad_batches",
+    StageFreezing: "the schedule says what trains",
+}
+"""Callbacks for which a run has settings, and these."""
 
 
 def check_trainer(config: Namespace) -> None:
@@ -45,11 +60,50 @@ def check_trainer(config: Namespace) -> None:
         value = str(config.trainer[key])  # "2" is a number to Lightning, too
         if value.isdecimal() and int(value) > MOST_PROCESSES:
             raise UsageError(f"trainer.{key} is {value}; wanted at most {MOST_PROCESSES:,}")
-    interval = config.trainer.val_check_interval
+    trainer = config.trainer
+    if trainer.enable_checkpointing is False:
+        raise UsageError("trainer.enable_checkpointing is false; wanted it left out: a run goes on from checkpoints")
+    if trainer.gradient_clip_val is not None and not trainer.gradient_clip_val >= 0:  # NaN, too
+        raise UsageError(f"trainer.gradient_clip_val is {trainer.gradient_clip_val}; wanted 0 or more, or null")
+    epochs = trainer.check_val_every_n_epoch
+    if epochs is not None and epochs < 1:
+        raise UsageError(f"trainer.check_val_every_n_epoch is {epochs}; wanted at least 1, or limit_val_batches: 0")
+    interval = trainer.val_check_interval
     if isinstance(interval, int | float) and interval <= 0:
         raise UsageError(f"trainer.val_check_interval is {interval}; wanted a number above 0, or limit_val_batches: 0")
     if config.checkpoint_every < 1:
         raise UsageError(f"checkpoint_every is {config.checkpoint_every}; wanted at least 1 step")
+    for key in ("evaluate_documents", "evaluate_bytes"):
+        if config[key] is not None and config[key] < 1:
+            raise UsageError(f"{key} is {config[key]}; wanted at least 1")
+
+
+def check_callbacks(callbacks: list[Callback]) -> None:
+    """None of the user's callbacks does what a stage's own settings say.
+
+    Raises:
+        UsageError: names the one that does.
+    """
+    for kind, instead in INSTEAD.items():
+        if any(isinstance(callback, kind) for callback in callbacks):
+            raise UsageError(f"trainer.callbacks has a {kind.__name__}; wanted none: {instead}")
+
+
+def check_precision(module: CausalLM, trainer: Trainer) -> None:
+    """The trainer's precision is no other dtype than the weights': Lightning would round what is frozen with the rest.
+
+    Raises:
+        UsageError: it is.
+        ModelError: the model's folder cannot be read.
+    """
+    wanted, found = TRUE.get(trainer.precision), dtype_of(Path(module.folder), module.dtype_wanted)
+    if wanted not in (None, found):
+        name, names = (str(dtype).removeprefix("torch.") for dtype in (wanted, found))
+        own = f", or model.dtype {name}" if name in get_args(Dtype) else ""
+        raise UsageError(
+            f"trainer.precision is {trainer.precision}, and the weights are {names}: frozen ones would be changed with "
+            f"the rest; wanted 32-true or bf16-mixed{own}"
+        )
 
 
 def check_model(folder: Path, data: Mixture) -> None:
@@ -58,7 +112,7 @@ def check_model(folder: Path, data: Mixture) -> None:
     Raises:
         ArtefactError, ModelError: it is no artefact to start from, has too few rows, adds to its loss, is not what
             its record says, or cannot keep documents apart where that is asked for.
-        UsageError: blocks are too long.
+        UsageError: blocks are too long, or a batch has too many.
     """
     record = base_record(folder)
     rows, tokens = record["vocab_size"], load_tokenizer(data.tokenizer).size
@@ -73,6 +127,11 @@ def check_model(folder: Path, data: Mixture) -> None:
     check_rows(config, folder, record)
     check_loss(config, folder)
     check_length(config, data.packing.length)
+    if data.batch_size * data.packing.length > MOST_TOKENS:
+        raise UsageError(
+            f"data.batch_size is {data.batch_size:,}, of blocks of {data.packing.length:,} tokens; wanted at most "
+            f"{MOST_TOKENS:,} tokens in a batch"
+        )
     if data.document_attention == "within":
         check_family(config, folder)
 

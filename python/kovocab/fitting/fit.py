@@ -32,8 +32,10 @@ from kovocab.expanding.split_rows import fused_state_dict, save_plain
 from kovocab.fitting.callbacks import HeldOutLines, Losses, PlainLines, StageBar, StepSeed
 from kovocab.fitting.checks import (
     check_base_tied,
+    check_callbacks,
     check_labels,
     check_model,
+    check_precision,
     check_qlora_stages,
     check_start,
     check_trainer,
@@ -115,8 +117,10 @@ class Fit:
         self.configuration = configuration
         module, self.data = configuration.build()
         self.run = Run(Path(config.run), Path(module.folder))
+        check_callbacks(configuration.callbacks)
         check_model(self.run.base, self.data)
         trainer = new_trainer(configuration, [], logger=False)
+        check_precision(module, trainer)
         check_strategy(trainer.strategy)
         self.layout = layout(trainer.strategy)
         world = trainer.world_size
@@ -157,9 +161,16 @@ class Fit:
         for stage in self.stages[self.done :]:
             begun = self.run.begin(stage.number)
             with held(begun):
-                rank_zero_only(self._note_places)()
-                rank_zero_only(self.run.bind)(stage.number, self.settings[stage.number - 1])
-                asked = self._train(stage, begun)
+                # Another run may have trained it since this one looked; it let go of the folder only then.
+                if there := self.run.finished(stage.number).exists():
+                    asked = None
+                else:
+                    rank_zero_only(self._note_places)()
+                    rank_zero_only(self.run.bind)(stage.number, self.settings[stage.number - 1])
+                    asked = self._train(stage, begun)
+            if there:
+                self.run.done(self.settings)
+                say(f"finished by another run: stage {stage.number} of {len(self.stages)}")
             self.run.clear(stage.number)
             if asked is not None and stage.number < len(self.stages):
                 tell(f"stopped after stage {stage.number}/{len(self.stages)}; the same command goes on from there")
@@ -190,7 +201,7 @@ class Fit:
         given = self.configuration.config_init.trainer
         if not self.configuration.shows_bar:
             callbacks += [PlainLines(title, self.tokens_per_step), HeldOutLines(title)]
-        elif not any(isinstance(callback, ProgressBar) for callback in given.callbacks or []):
+        elif not any(isinstance(callback, ProgressBar) for callback in self.configuration.callbacks):
             callbacks.append(StageBar(title))
         trainer = new_trainer(
             self.configuration,

@@ -72,6 +72,8 @@ def guarded(function: Any, *args: Any, **kwargs: Any) -> Any:
     except MisconfigurationException as error:
         raise _refused(error) from error
     except Exception as error:
+        if "Early stopping conditioned on metric" in str(error):  # a RuntimeError, where a ModelCheckpoint has another
+            raise _refused(error) from error
         if type(error).__module__.partition(".")[0] != "wandb":
             raise
         raise UsageError(f"trainer.logger: {' '.join(str(error).split())}") from error

@@ -2,6 +2,9 @@
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
 
 _KEY = re.compile(r'Parser key "([^"]+)": *(.*)')
 _INSIDE = re.compile(r"Problem with given class_path '[^']+': (.*)")
@@ -40,7 +43,7 @@ def plain(error: str, args: Sequence[str]) -> str:
     if bare := _NO_VALUE.fullmatch(said):
         return f"{bare[1]} has nothing behind it; wanted its value"
     if of_file := _FILE.fullmatch(said):
-        return f"{of_file[1]}: {plain(of_file[2], args)}"
+        return f"{of_file[1]}: {plain(of_file[2], _stages(of_file[1].removeprefix('--config ')))}"
     path, text, kinds, value = _innermost(f"{said} ''" if said.endswith(" value:") else said)  # of an empty value
     if not path:
         return text
@@ -98,6 +101,15 @@ def _name(path: list[str], args: Sequence[str]) -> str:
         numbers = {flag[1] for flag in flags if flag}
         path = ["stages", numbers.pop() if len(numbers) == 1 else "*", path[1]]
     return ".".join(path)
+
+
+def _stages(path: str) -> list[str]:
+    """The settings of stages in a file, as flags; none where it cannot be read so."""
+    try:
+        stages = yaml.safe_load(Path(path).read_text(encoding="utf-8"))["stages"]
+        return [f"--stages.{number}.{key}" for number, settings in stages.items() for key in settings]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError):
+        return []
 
 
 def _kind(type_: str) -> str:

@@ -52,6 +52,7 @@ class StageFreezing(Callback):
         self.verify = verify
         self.report: dict[str, int] = {}
         self._start: list[dict[str, int]] | None = None  # of each shard; of the whole, where there are none
+        self._dtypes: dict[str, torch.dtype] = {}  # of what is frozen, before a strategy or precision touches it
         self._restore: Callable[[], None] | None = None
 
     @classmethod
@@ -77,6 +78,7 @@ class StageFreezing(Callback):
             restore()
             inner()
             freeze(pl_module, self.train)
+            self._dtypes = {name: p.dtype for name, p in pl_module.named_parameters() if not p.requires_grad}
 
         vars(pl_module)["configure_model"] = configure_model
         self._restore = restore
@@ -85,9 +87,17 @@ class StageFreezing(Callback):
         """Take frozen parameters out of every optimizer; find trained ones in some optimizer.
 
         Raises:
-            FreezingError: a trained parameter is in no optimizer.
+            FreezingError: a trained parameter is in no optimizer; an optimizer keeps frozen ones elsewhere, too; the
+                trainer's precision has rounded a frozen parameter.
         """
-        frozen = {id(p) for p in pl_module.parameters() if not p.requires_grad}
+        named = dict(pl_module.named_parameters())
+        for name, dtype in self._dtypes.items():
+            if name in named and named[name].dtype != dtype:
+                raise FreezingError(
+                    f"precision {trainer.precision} makes {named[name].dtype} of {name}, which is frozen and "
+                    f"{dtype}; wanted a mixed precision, bf16-mixed say, or weights of that dtype"
+                )
+        frozen = {id(p) for p in named.values() if not p.requires_grad}
         optimized = set()
         for optimizer in trainer.optimizers:
             for group in optimizer.param_groups:
@@ -95,6 +105,12 @@ class StageFreezing(Callback):
                 optimized |= {id(p) for p in group["params"]}
             for parameter in [p for p in optimizer.state if id(p) in frozen]:
                 del optimizer.state[parameter]
+            # LBFGS steps by a list of its own, not by its groups.
+            if any(id(p) in frozen for p in getattr(optimizer, "_params", ())):
+                raise FreezingError(
+                    f"{type(optimizer).__name__} was given frozen parameters and keeps them; wanted, of "
+                    "configure_optimizers, one that is given those alone that have requires_grad"
+                )
         lost = [n for n, p in pl_module.named_parameters() if p.requires_grad and id(p) not in optimized]
         if lost:
             raise FreezingError(f"{_some(lost)} should train and is in no optimizer; see configure_optimizers")
@@ -192,8 +208,8 @@ def freeze(module: nn.Module, train: list[str]) -> None:
     A gradient left from before would move a frozen parameter: optimizers step on `.grad`, whatever the flag.
 
     Raises:
-        FreezingError: a pattern matches nothing, nothing trains, or a parameter has two names (is tied) of
-            which one trains and one does not.
+        FreezingError: a pattern matches nothing, nothing trains, a parameter to train is of whole numbers, or one
+            has two names (is tied) of which one trains and one does not.
     """
     names = [(name, p) for name, p in module.named_parameters(remove_duplicate=False)]
     chosen: dict[str, bool] = {name: False for name, _ in names}
@@ -212,6 +228,10 @@ def freeze(module: nn.Module, train: list[str]) -> None:
             raise FreezingError(
                 f"{trains} trains and {frozen} is frozen, but they are one parameter (tied); "
                 "train both or neither, or untie them"
+            )
+        if chosen[name] and not (parameter.is_floating_point() or parameter.is_complex()):
+            raise FreezingError(
+                f"{name} is {parameter.dtype}, which has no gradient; wanted patterns that leave it out"
             )
         parameter.requires_grad_(chosen[name])
         parameter.grad = None

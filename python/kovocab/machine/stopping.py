@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -21,6 +22,9 @@ ASKS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
 
 _AGAIN = 0.02
 """Seconds."""
+
+PARENT = "KOVOCAB_PARENT"
+"""The number of the process, as a variable of the environment, that a verb is a part of, and ends with."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -79,6 +83,17 @@ def listening(handler: Handler = stop) -> Iterator[None]:
         sys.unraisablehook = said
         for number, old in heard.items():
             signal.signal(number, signal.SIG_DFL if old is None else old)
+
+
+def end_with(parent: int) -> None:
+    """End this process when its parent has ended, however that ended; the kill of a parent reaches no child."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="watches-the-parent").start()
 
 
 def tell(line: str) -> None:

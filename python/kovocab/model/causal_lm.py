@@ -4,6 +4,8 @@
 blocks train is not decided here: `StageFreezing` sets the flags, and this module asks them.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -183,14 +185,27 @@ class CausalLM(LightningModule):
         return {"loss": losses.view(input_ids.shape).sum(dim=-1) / (wanted != IGNORE).sum(dim=-1).clamp(min=1)}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The optimizer of what trains, and of nothing else, with its schedule."""
-        optimizer = self.optimizer([p for p in self.parameters() if p.requires_grad])
+        """The optimizer of what trains, and of nothing else, with its schedule.
+
+        Raises:
+            UsageError: a number that one of them refuses.
+        """
+        with _refusals("model.optimizer"):
+            optimizer = self.optimizer([p for p in self.parameters() if p.requires_grad])
         if self.scheduler is None:
             return optimizer
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": self.scheduler(optimizer), "interval": "step"},
-        }
+        with _refusals("model.scheduler"):
+            scheduler = self.scheduler(optimizer)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Lightning's; some schedules look at their numbers only now.
+
+        Raises:
+            UsageError: a number that it refuses.
+        """
+        with _refusals("model.scheduler"):
+            super().lr_scheduler_step(scheduler, metric)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """With 4-bit layers, keep what trains: the rest comes from the folder, and loads from nowhere else."""
@@ -322,6 +337,15 @@ class CausalLM(LightningModule):
                 "in its config.json, z_loss_coefficient 0, or a model that adds nothing"
             )
         self.loaded.train(training)
+
+
+@contextmanager
+def _refusals(setting: str) -> Iterator[None]:
+    """Round the making of what a setting names; raises UsageError, which names it."""
+    try:
+        yield
+    except (ValueError, TypeError, ZeroDivisionError) as error:
+        raise UsageError(f"{setting}: {error}; wanted arguments that it takes") from error
 
 
 def _checkpoint_activations(model: PreTrainedModel) -> None:

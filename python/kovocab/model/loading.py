@@ -50,8 +50,7 @@ def load_split(
     with model_errors(f"the model {folder} cannot be loaded"), ExitStack() as stack:
         files = _Files(folder, stack)
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-        wanted = getattr(torch, dtype) if dtype != "auto" else (config.dtype or files.dtype())
-        model = _without_weights(config, wanted)
+        model = _without_weights(config, _wanted(dtype, config, files))
         if (folder / GENERATION_CONFIG_NAME).is_file():
             model.generation_config = GenerationConfig.from_pretrained(folder)
         split_rows(model, first_new_id)
@@ -65,6 +64,22 @@ def load_split(
             shard(model)
         files.fill(model, first_new_id, torch.device(device))
     return _in_train_mode(model)
+
+
+def dtype_of(folder: Path, dtype: Dtype = "auto") -> torch.dtype:
+    """Of the weights that `load_split` would load; none of them is read.
+
+    Raises:
+        ModelError: the folder cannot be read.
+    """
+    with model_errors(f"the model {folder} cannot be loaded"), ExitStack() as stack:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        return _wanted(dtype, config, _Files(folder, stack))
+
+
+def _wanted(dtype: Dtype, config: Any, files: "_Files") -> torch.dtype:
+    found: torch.dtype = getattr(torch, dtype) if dtype != "auto" else (config.dtype or files.dtype())
+    return found
 
 
 def _in_train_mode(model: PreTrainedModel) -> PreTrainedModel:

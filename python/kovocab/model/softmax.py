@@ -22,7 +22,7 @@ class RunningSoftmax:
 
     def __init__(self, labels: Tensor, ignored: Tensor) -> None:
         self._labels, self._ignored = labels.unsqueeze(-1), ignored.unsqueeze(-1)
-        self._total = torch.zeros(self._labels.shape, device=labels.device)
+        self._total = torch.zeros(self._labels.shape, dtype=torch.float32, device=labels.device)
         self.at_label = self._total
         # Not minus infinity, from which a first block of such logits would not differ by a number.
         self.greatest = torch.full_like(self._total, torch.finfo(torch.float32).min)

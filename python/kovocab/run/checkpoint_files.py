@@ -28,13 +28,14 @@ class DirectCheckpointIO(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write `checkpoint` to `path`.
+        """Write `checkpoint` to `path`, whose folder is made: a ModelCheckpoint of the user's leaves that to this.
 
         Raises:
             OSError: as the system says it, a full disk say.
         """
         del storage_options
         try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
             with Path(path).open("wb") as file:
                 torch.save(checkpoint, file)
         except RuntimeError as error:

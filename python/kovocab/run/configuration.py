@@ -7,12 +7,23 @@ has its own Trainer, module and optimizer.
 import json
 import os
 import sys
-from argparse import ArgumentError
+from argparse import SUPPRESS, ArgumentError
 from pathlib import Path
-from typing import Any, Literal, cast
+from types import NoneType
+from typing import Any, Literal, cast, get_args
 
-from lightning.pytorch import Trainer
+from jsonargparse import Namespace
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import (
+    BaseFinetuning,
+    BatchSizeFinder,
+    LearningRateFinder,
+    ModelPruning,
+    StochasticWeightAveraging,
+    WeightAveraging,
+)
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.plugins import LayerSync, Precision
 
 from kovocab.data.mix import Mixture
 from kovocab.errors import KovocabError, NotInstalled, UsageError
@@ -20,6 +31,7 @@ from kovocab.evaluating.settings import BYTES
 from kovocab.flags.config_file import ConfigFile
 from kovocab.flags.lists import as_written, stray
 from kovocab.flags.messages import plain
+from kovocab.forms import short
 from kovocab.machine.gpus import GPUS, MFU
 from kovocab.model.causal_lm import CausalLM
 from kovocab.record import Record
@@ -40,8 +52,22 @@ TRAINER_SETTINGS = (
 )
 """What of the Trainer changes the weights that come out, and so must not change within a stage."""
 
+CHANGING: tuple[type, ...] = (
+    WeightAveraging,
+    StochasticWeightAveraging,
+    BaseFinetuning,
+    ModelPruning,
+    LearningRateFinder,
+    BatchSizeFinder,
+    Precision,
+    LayerSync,
+)
+"""The callbacks and plugins that change them, too; what others do, those that show or stop, say, changes none."""
+
 MODEL_UNNAMED = ("model", "activation_checkpointing")
 """What of the module is compared by content, or changes no weight."""
+
+_MOST_SEED = (1 << 32) - 1
 
 STAND_INS = {"--model.model": "a model", "--data.sources": '[{"name": "a", "corpus": "a"}]'}
 """What has to be given, and what is put there to see what else is wrong."""
@@ -85,6 +111,8 @@ class Configuration(LightningCLI):
                 # Else a checkpoint's hyperparameters would override the configuration.
                 load_from_checkpoint_support=False,
             )
+        except UsageError:
+            raise
         except (ArgumentError, ValueError) as error:  # the second of a file that is no text, a seed out of range
             said = stray(str(error), verb, None) or plain(str(error), args)
             raise UsageError(f"{said} (see `kovocab {verb} --help`)") from error
@@ -150,6 +178,7 @@ class Configuration(LightningCLI):
                 break
         if lacking is not None:
             raise lacking
+        _check_values(parser, config)
         self.config = config
 
     def instantiate_classes(self) -> None:
@@ -185,19 +214,29 @@ class Configuration(LightningCLI):
         given = self.config.trainer.enable_progress_bar
         return sys.stdout.isatty() if given is None else bool(given)
 
+    @property
+    def callbacks(self) -> list[Callback]:
+        """The configuration's own; call `build` first."""
+        return _listed(self.config_init.trainer.callbacks)
+
     def new_trainer(self, callbacks: list[Any], **settings: Any) -> Trainer:
         """A fresh Trainer with the configuration's callbacks and `callbacks`; call `build` first."""
         settings = {
-            "callbacks": [*(self.config_init.trainer.callbacks or []), *callbacks],
+            "callbacks": [*self.callbacks, *callbacks],
             "enable_progress_bar": self.shows_bar,
             "enable_model_summary": False,
         } | settings
         return self.instantiate_trainer(**settings)
 
     def run_settings(self, data: Mixture, tokens_per_step: int) -> Record:
-        """All that decides, beside a stage's own settings, what its weights become."""
+        """All that decides, beside a stage's own settings, what its weights become; call `build` first."""
         dumped = json.loads(self.parser.dump(self.config, format="json", skip_none=False))
         trainer = {key: dumped["trainer"][key] for key in TRAINER_SETTINGS}
+        for key in ("callbacks", "plugins"):
+            made, said = (_listed(trainers[key]) for trainers in (self.config_init.trainer, dumped["trainer"]))
+            # Where there is none, nothing: so says a record of an earlier kovocab, too.
+            if changing := [says for each, says in zip(made, said, strict=True) if isinstance(each, CHANGING)]:
+                trainer[key] = changing
         return {
             "seed": self.config.seed_everything,
             "base": identity(Path(self.config.model.model)),
@@ -205,6 +244,29 @@ class Configuration(LightningCLI):
             "data": data.identity(),
             "trainer": trainer | {"tokens_per_step": tokens_per_step},
         }
+
+
+def _listed(given: Any) -> list[Any]:
+    """Callbacks or plugins, of which Lightning takes one without a list, too."""
+    return [] if given is None else given if isinstance(given, list) else [given]
+
+
+def _check_values(parser: LightningArgumentParser, config: Namespace) -> None:
+    """Refuse what jsonargparse lets through.
+
+    Raises:
+        UsageError: a setting is null that cannot be, or not settings by their names; the seed is out of bounds.
+    """
+    for action in parser._actions:
+        of = getattr(action, "_typehint", None)
+        null = of is None or of is Any or NoneType in get_args(of) or action.default in (None, SUPPRESS)
+        # Lightning takes a seed of null for 0.
+        if not null and action.dest != "seed_everything" and config.get(action.dest) is None:
+            raise UsageError(f"{action.dest} is null; wanted a value, or no such line")
+    if not isinstance(config.defaults, Namespace):
+        raise UsageError(f"defaults is {short(config.defaults)}; wanted settings by their names, lr and steps say")
+    if not 0 <= (seed := config.seed_everything or 0) <= _MOST_SEED:
+        raise UsageError(f"seed_everything: {seed} is not in bounds; wanted 0 to {_MOST_SEED:,}")
 
 
 def _lacks(error: ArgumentError, flag: str) -> bool:

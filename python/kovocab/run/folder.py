@@ -39,6 +39,8 @@ HALF = "last.part"
 MERGED = "merged"
 """The folder, where a stage works, of what QLoRA was merged into."""
 
+_PRECISIONS = {"None": "32-true", "32": "32-true", "64": "64-true", "16": "16-mixed", "bf16": "bf16-mixed"}
+
 log = logging.getLogger(__name__)
 
 
@@ -160,7 +162,7 @@ def compare(path: Path, found: Record, wanted: Record) -> None:
     Raises:
         ArtefactError: they differ; names what does, with the values of the first.
     """
-    before, now = flat(found), flat(wanted)
+    before, now = (_with_one_name(flat(settings)) for settings in (found, wanted))
     different = [key for key in dict.fromkeys([*now, *before]) if before.get(key) != now.get(key)]
     # Digests say only that something differs; where a value does too, it says what.
     named = [key for key in different if not (_is_digest(before.get(key)) and _is_digest(now.get(key)))]
@@ -178,6 +180,12 @@ def compare(path: Path, found: Record, wanted: Record) -> None:
     raise ArtefactError(
         f"{path} was trained with {said}. Choose another `run`, or remove {path} to train that stage again"
     )
+
+
+def _with_one_name(settings: Record) -> Record:
+    """Settings in which a precision that Lightning has several names for has one of them."""
+    key = "trainer.precision"
+    return settings | {key: _PRECISIONS.get(str(settings[key]), settings[key])} if key in settings else settings
 
 
 def _order(found: Record, wanted: Record) -> str | None:

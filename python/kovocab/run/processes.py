@@ -2,16 +2,16 @@
 
 import os
 import re
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 
 from kovocab.errors import ArtefactError, ClusterError, KovocabError
+from kovocab.machine.stopping import end_with
 from kovocab.packing.memo import ASKED
 
 try:
@@ -68,20 +68,32 @@ def held(folder: Path) -> Iterator[None]:
     if fcntl is None or rank():
         yield
         return
-    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    handle = _locked(folder)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ArtefactError(
-                f"{folder} is being trained by another process; wait for its end, or stop it"
-            ) from error
-        except OSError:  # a file system without locks
-            pass
         if not os.fstat(handle).st_size:
             os.write(handle, _MARK)
         yield
     finally:
+        os.close(handle)
+
+
+def _locked(folder: Path) -> int:
+    """The lock of a stage in progress, opened and taken."""
+    while True:
+        handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(handle)
+            raise ArtefactError(
+                f"{folder} is being trained by another process; wait for its end, or stop it"
+            ) from error
+        except OSError:  # a file system without locks
+            return handle
+        # Who had it removes it when the stage is done, and then a third run's is another file.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), (folder / LOCK).stat()):
+                return handle
         os.close(handle)
 
 
@@ -107,12 +119,7 @@ def _end_with_main() -> None:
     if main == os.getpid() or os.environ.get("LOCAL_RANK", "0") == "0":
         return
 
-    def watch() -> None:
-        while os.getppid() == main:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True, name="watches-the-main-process").start()
+    end_with(main)
 
 
 def _leave(*, failed: bool) -> None:
