@@ -157,7 +157,7 @@ def sorted_words(folder: Path, totals: tuple[int, int]) -> Iterator[pl.DataFrame
     """
     distinct, total = totals
     for table in _tables(_core.SortedWords.read(folder)):
-        distinct, total = distinct - len(table), total - table["count"].sum()
+        distinct, total = distinct - len(table), total - int(table["count"].sum())
         yield table
     if distinct or total:
         raise _lost(folder)
