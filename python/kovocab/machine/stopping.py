@@ -87,6 +87,8 @@ def listening(handler: Handler = stop) -> Iterator[None]:
 
 def end_with(parent: int) -> None:
     """End this process when its parent has ended, however that ended; the kill of a parent reaches no child."""
+    if os.name == "nt":  # where a virtual environment's python.exe is another process, between the two
+        return
 
     def watch() -> None:
         while os.getppid() == parent:
