@@ -211,7 +211,8 @@ impl Reader {
                 }
             }
         } else if self.fields.len() != self.names.len() {
-            self.lose(format!("{} fields", self.fields.len()), found);
+            let number = self.fields.len();
+            self.lose(format!("{number} field{}", if number == 1 { "" } else { "s" }), found);
         } else if self.filled && self.places.iter().any(|&place| self.fields[place].0.is_empty()) {
             let columns = self.columns.join(", ");
             let what = format!("empty in one of the columns {columns}; wanted strings in all of them");

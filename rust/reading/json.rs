@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::mem::take;
+use std::str::from_utf8;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -289,12 +290,19 @@ impl Reader {
         let paths = self.paths.clone();
         let place = &paths.nodes[node];
         let end = self.string_end(data, last)?;
-        let text = self.text(&data[self.at..end])?.into_owned();
+        let token = &data[self.at..end];
+        let text = match self.text(token) {
+            Ok(text) => Some(text.into_owned()),
+            // Of JSON's grammar, and no text: half of a surrogate pair is no character.
+            Err(_) if from_utf8(token).is_ok() && self.whole::<IgnoredAny>(token).is_ok() => None,
+            Err(stop) => return Err(stop),
+        };
         self.at = end;
         let row = self.begin(place.row);
-        match place.text {
-            Some(column) => self.row[column] = Some(text),
-            None => self.note(data, || paths.other(place, "a string")),
+        match (place.text, text) {
+            (Some(column), Some(text)) => self.row[column] = Some(text),
+            (Some(_), None) => self.note(data, || "holds half of a surrogate pair; wanted text".to_owned()),
+            (None, _) => self.note(data, || paths.other(place, "a string")),
         }
         self.done(data, row);
         Ok(())

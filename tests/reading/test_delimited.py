@@ -97,12 +97,12 @@ def test_ragged_records_are_told_by_their_line(tmp_path: Path) -> None:
     found, faults = skipping(path)
     assert found == ["가", "다\n라"]
     assert [(fault.place, fault.what.split(";")[0], fault.documents) for fault in faults] == [
-        ("line 3", "1 fields", 1),
+        ("line 3", "1 field", 1),
         ("line 7", "3 fields", 1),
         ("line 8", "a quoted field that is none (',' expected after '\"')", 1),
         ("line 9", "a quoted field that is none (unexpected end of data)", 1),
     ]
-    fault(path, f"{path}: line 3: 1 fields; wanted 2: a, text")
+    fault(path, f"{path}: line 3: 1 field; wanted 2: a, text")
 
 
 def test_a_quote_that_nobody_closes_takes_no_more_than_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -177,6 +177,15 @@ def test_half_a_pair_is_told(tmp_path: Path) -> None:
     assert "line 1" in lost.place
 
 
+@pytest.mark.parametrize("suffix", [".json", ".jsonl"])
+def test_half_a_pair_costs_its_own_text_alone(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_text('{"data": [{"ko": "하나"}, {"ko": "a\\ud83d b"}, {"ko": "둘"}]}\n{"data": [{"ko": "셋"}]}\n')
+    faults: list[str] = []
+    assert read(path, column="data[].ko", skip=lambda fault: faults.append(str(fault))) == ["하나", "둘", "셋"]
+    assert faults == [f"{path}: line 1: holds half of a surrogate pair; wanted text"]
+
+
 def test_memory_is_bounded(tmp_path: Path) -> None:
     """Some hundred MB in one value, read in less than a third of that."""
     path = tmp_path / "a.json"
