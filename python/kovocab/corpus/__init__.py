@@ -7,8 +7,7 @@ stores     buckets, web addresses, the hub: what is there, and its bytes
 remote     a file behind a URL, read some requests ahead
 files      which files a corpus is
 contents   what identifies them, and whether they are still the same
-archives   the files in an archive; those of a zip
-tars       those of a tar
+archives   the files in a zip or a tar
 paths      a column in a column: data[].ko
 templates  a row of several columns as one document
 settings   how documents are found in them

@@ -1,4 +1,7 @@
-"""The files in an archive, in its order, without unpacking it to the disk; here those of a `.zip`."""
+"""The files in an archive, a `.zip` or a `.tar`, in its order, without unpacking it to the disk.
+
+Of a tar it is told what damages one: `TarFile` itself takes most of that for the end.
+"""
 
 import io
 import stat
@@ -10,14 +13,14 @@ from dataclasses import dataclass
 from functools import partial
 from lzma import LZMAError
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 DAMAGE = (zipfile.BadZipFile, zlib.error, LZMAError, tarfile.TarError, EOFError, NotImplementedError, RuntimeError)
 """What the standard library says of a damaged archive."""
 
-LINK = "is a link; wanted the file itself"
-NO_FILE = "is neither a file nor a folder; wanted files"
-"""The faults of members that are something else, in a tar too."""
+_LINK = "is a link; wanted the file itself"
+_NO_FILE = "is neither a file nor a folder; wanted files"
+"""The faults of members that are something else."""
 
 _ENCRYPTED, _UTF8, _UNIX = 0x1, 0x800, 3
 
@@ -139,8 +142,8 @@ def _no_file(info: zipfile.ZipInfo) -> str | None:
     """What to say of a link, and of a pipe; of a link the archive has where it leads, in place of a text."""
     mode = info.external_attr >> 16 if info.create_system == _UNIX else 0
     if stat.S_ISLNK(mode):
-        return LINK
-    return None if stat.S_IFMT(mode) in (0, stat.S_IFREG, stat.S_IFDIR) else NO_FILE
+        return _LINK
+    return None if stat.S_IFMT(mode) in (0, stat.S_IFREG, stat.S_IFDIR) else _NO_FILE
 
 
 def _name(info: zipfile.ZipInfo) -> str:
@@ -154,3 +157,61 @@ def _name(info: zipfile.ZipInfo) -> str:
         except UnicodeDecodeError:
             pass
     return info.filename
+
+
+def tar_members(data: Iterator[bytes], name: str) -> Iterator[Member]:
+    """The files of a tar, from its bytes; each is to be read before the next. Of tars that were joined, those of each.
+
+    Raises:
+        tarfile.TarError: it is none, is damaged, or is cut off, its end mark too.
+    """
+    with _Tar.open(fileobj=_Joined(data), mode="r|", tarinfo=_Header, ignore_zeros=True) as archive:  # type: ignore[call-overload]
+        for info in archive:
+            archive.members = []  # which it keeps, for all of an archive
+            if not info.isdir():
+                fault = None if info.isfile() else _LINK if info.issym() or info.islnk() else _NO_FILE
+                opener = partial(archive.extractfile, info)
+                yield Member(name, PurePosixPath(info.name), info.size, fault, opener, info.isfile())
+
+
+class _Tar(tarfile.TarFile):
+    """One that knows whether it has come to an end mark, behind which nothing need follow."""
+
+    ended = False
+
+
+class _Header(tarfile.TarInfo):
+    """One whose damage is told: `TarFile` takes it for the end of the archive."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        assert isinstance(archive, _Tar)
+        try:
+            header = super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined] # its stub lacks it
+            archive.ended = True
+            raise
+        except tarfile.EmptyHeaderError as error:  # type: ignore[attr-defined]
+            if archive.ended:
+                raise
+            raise tarfile.ReadError("ends without its end mark") from error
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(f"broken at byte {archive.offset}: {error}") from error
+        archive.ended = False
+        return header
+
+
+class _Joined:
+    """Pieces of bytes as a file; a read gives less where a piece ends, and so all that stands before damage."""
+
+    def __init__(self, data: Iterator[bytes]) -> None:
+        self._data, self._held = data, memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        while not self._held:
+            piece = next(self._data, None)
+            if piece is None:
+                return b""
+            self._held = memoryview(piece)
+        part, self._held = bytes(self._held[:size]), self._held[size:]
+        return part

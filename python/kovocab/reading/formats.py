@@ -12,12 +12,11 @@ from itertools import chain
 import polars as pl
 
 from kovocab import _core
-from kovocab.corpus.archives import DAMAGE, Member, zip_members
+from kovocab.corpus.archives import DAMAGE, Member, tar_members, zip_members
 from kovocab.corpus.faults import POLARS_ERRORS, Fault, Skip, fail, first_line, line_documents
 from kovocab.corpus.files import File, corpus_of, kind
 from kovocab.corpus.paths import EACH, is_path
 from kovocab.corpus.settings import TEXT, Reading
-from kovocab.corpus.tars import tar_members
 from kovocab.errors import CorpusError, UsageError
 from kovocab.reading.blocks import Item, ahead, blocks, line_reader, pieces, transcoded
 from kovocab.reading.delimited import read_delimited

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kovocab.corpus.tars import tar_members
+from kovocab.corpus.archives import tar_members
 from support.corpora import archive, fault, numbered, raw, read
 from support.fuzzing import fuzzed, skipping
 
