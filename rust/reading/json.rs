@@ -578,7 +578,6 @@ mod tests {
         for (json, line, column, why) in [
             ("[{\"ko\": \"a\"},\n{\"ko\": \"b", 2, 9, "EOF while parsing a string"),
             ("{\"ko\": \"a\"}\n}", 2, 1, "expected value"),
-            ("{\"ko\": \"a\"}{\"ko\": \"\\ud800\"}", 1, 26, "unexpected end of hex escape"),
             ("[{\"가나\": 5, \"ko\": \"a\"} x", 1, 23, "expected `,` or `]`"),
             ("[{\"ko\": \"a\"},]", 1, 14, "trailing comma"),
             ("[{\"ko\": \"a\"},{\"x\": 01}]", 1, 21, "invalid number"),
@@ -599,6 +598,15 @@ mod tests {
             let (texts, lost, broken) = all(json, &["ko"]);
             assert_eq!((texts, lost), (vec!["a".into()], vec![]), "{json}");
             assert_eq!(broken, Some((line, column, why.to_owned())), "{json}");
+        }
+    }
+
+    #[test]
+    fn half_of_a_surrogate_pair_costs_its_own_text_alone() {
+        let said = (1, "holds half of a surrogate pair; wanted text".to_owned());
+        for half in ["\\ud800", "\\udc00", "\\ud83d b", "\\ud83d\\u0041"] {
+            let json = format!("[{{\"ko\": \"a\"}}, {{\"ko\": \"{half}\"}}, {{\"ko\": \"b\"}}]");
+            assert_eq!(all(&json, &["ko"]), (vec!["a".into(), "b".into()], vec![said.clone()], None), "{json}");
         }
     }
 
