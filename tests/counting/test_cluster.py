@@ -301,7 +301,9 @@ def test_a_cluster_that_does_not_begin_is_told(base_model_file, corpus, tmp_path
     def init(**_: object) -> None:
         raise Exception("The current node timed out")
 
-    monkeypatch.setattr(pytest.importorskip("ray"), "init", init)
+    ray = pytest.importorskip("ray")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
     with pytest.raises(ClusterError, match="no cluster can be reached at local: The current node timed out"):
         count_to(tmp_path / "out", corpus, base_model_file, engine="ray")
 
