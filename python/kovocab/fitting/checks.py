@@ -96,8 +96,9 @@ def check_precision(module: CausalLM, trainer: Trainer) -> None:
         UsageError: it is.
         ModelError: the model's folder cannot be read.
     """
-    wanted, found = TRUE.get(trainer.precision), dtype_of(Path(module.folder), module.dtype_wanted)
-    if wanted not in (None, found):
+    if (wanted := TRUE.get(trainer.precision)) is None:
+        return
+    if wanted != (found := dtype_of(Path(module.folder), module.dtype_wanted)):
         name, names = (str(dtype).removeprefix("torch.") for dtype in (wanted, found))
         own = f", or model.dtype {name}" if name in get_args(Dtype) else ""
         raise UsageError(
