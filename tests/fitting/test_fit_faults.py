@@ -154,7 +154,10 @@ def test_a_run_without_a_folder(capsys, tmp_path):
     ("settings", "says"),
     [
         (callback("EarlyStopping", monitor="nope"), "trainer: Early stopping conditioned on metric `nope`"),
-        ({"model": {"optimizer": {"class_path": "AdamW", "init_args": {"betas": [2, 2]}}}}, "model.optimizer: Invalid"),
+        (
+            {"model": {"optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"betas": [2, 2]}}}},
+            "model.optimizer: Invalid",
+        ),
         ({"model": {"scheduler": {"class_path": "StepLR", "init_args": {"step_size": 0}}}}, "model.scheduler: "),
     ],
 )
@@ -168,7 +171,7 @@ def test_weights_that_are_of_the_precision(tmp_path, precision):
     """What is frozen keeps its bits, and a loss is computed in fp32 whatever the Trainer makes of the default."""
     dtype = {"bf16-true": torch.bfloat16, "16-true": torch.float16}[precision]
     args = ["--model.dtype", str(dtype).removeprefix("torch."), "--trainer.precision", precision]
-    args += ["--model.optimizer", "SGD", "--run", str(tmp_path)]  # Adam's epsilon is none in fp16
+    args += ["--model.optimizer", "torch.optim.SGD", "--run", str(tmp_path)]  # Adam's epsilon is none in fp16
     assert main(["fit", "--config", "fit.yaml", *args]) == 0
     before, after = load_file("expanded/model.safetensors"), load_file(tmp_path / "stages/1/model.safetensors")
     assert {tensor.dtype for tensor in after.values()} == {dtype}
