@@ -24,9 +24,14 @@ use crate::text::bytes::is_text;
 /// If it is not a string column, or a row is null or no UTF-8 (named by its number, from 0).
 pub fn texts(chunks: &[ArrayRef]) -> Result<Vec<&str>> {
     let found = documents_of(chunks)?;
-    match found.iter().position(|text| !is_text(text)) {
+    all_texts(found.iter().copied())?;
+    Ok(found)
+}
+
+fn all_texts<'a>(mut texts: impl Iterator<Item = &'a str>) -> Result<()> {
+    match texts.position(|text| !is_text(text)) {
         Some(row) => Err(Error::Argument(format!("row {row} is no UTF-8"))),
-        None => Ok(found),
+        None => Ok(()),
     }
 }
 
@@ -67,9 +72,7 @@ fn length(chunks: &[ArrayRef]) -> usize {
 pub fn weighted<'a>(words: &'a [ArrayRef], counts: &[ArrayRef]) -> Result<Vec<(&'a str, u64)>> {
     let mut found = Vec::with_capacity(length(words));
     each_text(words, |word| found.push((word, 0)))?;
-    if let Some(row) = found.iter().position(|(word, _)| !is_text(word)) {
-        return Err(Error::Argument(format!("row {row} is no UTF-8")));
-    }
+    all_texts(found.iter().map(|(word, _)| *word))?;
     let numbers = numbers::<UInt64Type>(counts, "u64 counts")?;
     if found.len() != numbers.len() {
         return Err(Error::Argument(format!("{} words but {} counts", found.len(), numbers.len())));

@@ -38,10 +38,10 @@ pub(super) fn head(word: &[u8]) -> u128 {
 }
 
 impl Part {
-    /// Sort `words`, of which there are `number` and which are written as they are inside the engine.
-    pub fn sort<'a>(number: usize, words: impl Iterator<Item = (Word<'a>, u64)>) -> Self {
+    /// Sort `words`, which are written as they are inside the engine.
+    pub fn sort<'a>(words: impl Iterator<Item = (Word<'a>, u64)>) -> Self {
         let mut text = Vec::new();
-        let mut found = Vec::with_capacity(number);
+        let mut found = Vec::with_capacity(words.size_hint().0);
         for (word, count) in words {
             let start = text.len();
             turn(word.bytes(), &mut text);

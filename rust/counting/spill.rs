@@ -54,7 +54,7 @@ pub fn spill(tables: &Tables, folder: &Path, threads: usize) -> Result<()> {
 pub fn sort_parts(folder: &Path, threads: usize) -> Result<(u64, u64)> {
     let sort = |part| {
         let Some(combined) = combine(&folder.join(format!("{part:03}.words")))? else { return Ok((0, 0)) };
-        let sorted = Part::sort(combined.len(), combined.iter().map(|(_, word, count)| (word, count)));
+        let sorted = Part::sort(combined.iter().map(|(_, word, count)| (word, count)));
         let path = folder.join(format!("{part:03}.sorted"));
         let mut file = BufWriter::with_capacity(BUFFER, File::create(&path).map_err(|e| Error::file(&path, e))?);
         sorted.write(&mut file).and_then(|()| file.flush()).map_err(|e| Error::file(&path, e))?;
