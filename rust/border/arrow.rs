@@ -16,7 +16,7 @@ use crate::counting::sorted::Sorted;
 use crate::error::{Error, Result};
 use crate::learning::learner::Learned;
 use crate::packing::packer::Packed;
-use crate::text::bytes::is_text;
+use crate::text::bytes::{are_text, is_text};
 
 /// The texts of a string column, which may come in chunks.
 ///
@@ -28,14 +28,15 @@ pub fn texts(chunks: &[ArrayRef]) -> Result<Vec<&str>> {
     Ok(found)
 }
 
-fn all_texts<'a>(mut texts: impl Iterator<Item = &'a str>) -> Result<()> {
-    match texts.position(|text| !is_text(text)) {
-        Some(row) => Err(Error::Argument(format!("row {row} is no UTF-8"))),
-        None => Ok(()),
+fn all_texts<'a>(mut texts: impl Iterator<Item = &'a str> + Clone) -> Result<()> {
+    if are_text(texts.clone(), &mut Vec::new()) {
+        return Ok(());
     }
+    let row = texts.position(|text| !is_text(text)).unwrap_or_default();
+    Err(Error::Argument(format!("row {row} is no UTF-8")))
 }
 
-/// [`texts`], of which it is not known that they are UTF-8: who counts documents looks at them with [`is_text`], each
+/// [`texts`], of which it is not known that they are UTF-8: who counts documents looks at them with [`are_text`], each
 /// thread at those that it takes.
 ///
 /// # Errors
@@ -101,7 +102,8 @@ fn numbers<T: ArrowPrimitiveType>(chunks: &[ArrayRef], kind: &str) -> Result<Vec
 }
 
 fn no_nulls(chunk: &ArrayRef, before: usize) -> Result<()> {
-    match (0..chunk.len()).find(|&row| chunk.null_count() > 0 && chunk.is_null(row)) {
+    let none = chunk.null_count() == 0;
+    match (0..chunk.len()).find(|&row| !none && chunk.is_null(row)) {
         Some(row) => Err(Error::Argument(format!("row {} is null", before + row))),
         None => Ok(()),
     }

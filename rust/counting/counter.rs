@@ -105,7 +105,7 @@ impl WordCounter {
     /// If the sum of all counts passes 2^64 - 1.
     pub fn sorted(&mut self) -> Result<Sorted> {
         self.settle()?;
-        let sort = |at| Ok(Part::sort(self.tables.table(at).iter().map(|(_, word, count)| (word, count))));
+        let sort = |at| Part::sort(self.tables.table(at).iter().map(|(_, word, count)| (word, count)));
         Sorted::of(each(self.tables.number(), self.workers.len(), sort)?)
     }
 }

@@ -1,7 +1,6 @@
 //! Words that are in order in each of several places, combined as they are read: in order, one of each in memory.
 
 use std::ops::Range;
-use std::str::from_utf8;
 use std::sync::Arc;
 
 use crate::counting::parts::{Counted, Part, head};
@@ -18,11 +17,11 @@ enum From {
     /// Of all parts, some words of one.
     Memory(Arc<[Part]>, usize, Range<usize>),
     /// The word that was read last, and what is left.
-    File(Vec<u8>, Reader),
+    File(String, Reader),
 }
 
 impl Source {
-    fn text(&self) -> &[u8] {
+    fn text(&self) -> &str {
         match &self.from {
             From::Memory(parts, part, _) => &parts[*part].text,
             From::File(word, _) => word,
@@ -33,12 +32,11 @@ impl Source {
         self.now = match &mut self.from {
             From::Memory(parts, part, left) => left.next().map(|at| parts[*part].words[at]).unwrap_or_default(),
             From::File(word, file) => {
-                word.clear();
-                let count = file.next(word)?.unwrap_or_default();
-                if from_utf8(word).is_err() {
-                    return Err(file.broken());
-                }
-                Counted { count, head: head(word), start: 0, end: word.len() }
+                let mut bytes = std::mem::take(word).into_bytes();
+                bytes.clear();
+                let count = file.next(&mut bytes)?.unwrap_or_default();
+                *word = String::from_utf8(bytes).map_err(|_| file.broken())?;
+                Counted { count, head: head(word.as_bytes()), start: 0, end: word.len() }
             }
         };
         Ok(())
@@ -70,7 +68,7 @@ impl Merge {
     /// # Errors
     /// If a file cannot be read.
     pub(super) fn of_files(files: Vec<Reader>) -> Result<Self> {
-        Self::new(files.into_iter().map(|file| From::File(Vec::new(), file)).collect())
+        Self::new(files.into_iter().map(|file| From::File(String::new(), file)).collect())
     }
 
     fn new(from: Vec<From>) -> Result<Self> {
@@ -97,8 +95,7 @@ impl Merge {
             let Some(source) = self.sources.get_mut(first).filter(|source| source.now.count > 0) else {
                 return Ok(taken);
             };
-            let word = &source.text()[source.now.start..source.now.end];
-            each(from_utf8(word).unwrap_or_default(), source.now.count);
+            each(&source.text()[source.now.start..source.now.end], source.now.count);
             source.advance().inspect_err(|_| self.failed = true)?;
             let mut node = usize::midpoint(self.sources.len(), first);
             while node > 0 {
@@ -113,7 +110,7 @@ impl Merge {
         let (left, right) = (self.winners[2 * node], self.winners[2 * node + 1]);
         let (one, other) = (&self.sources[left], &self.sources[right]);
         // What has ended has the lowest count, and loses.
-        let ahead = other.now.order(other.text()) < one.now.order(one.text());
+        let ahead = other.now.order(other.text().as_bytes()) < one.now.order(one.text().as_bytes());
         self.winners[node] = if ahead { right } else { left };
     }
 }

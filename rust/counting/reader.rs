@@ -6,7 +6,7 @@ use crate::counting::cutter::Cutter;
 use crate::counting::hash_tables::{Front, Sink};
 use crate::counting::keys::PADDING;
 use crate::error::{Error, Result};
-use crate::text::bytes::is_text;
+use crate::text::bytes::are_text;
 use crate::text::spaces::words_between_space;
 use crate::threads::at_once;
 
@@ -41,7 +41,7 @@ pub(crate) fn read<'a, S: Sink + Send>(
     let work = |(reader, mut to): (&mut Reader, S)| {
         let mut between_space = 0;
         while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if !task.iter().all(|text| is_text(text)) {
+            if !are_text(task.iter().copied(), &mut reader.sections) {
                 broken.store(true, Ordering::Relaxed);
                 break;
             }

@@ -37,7 +37,7 @@ impl Sorted {
         let totals = add_totals(parts.iter().map(Part::totals).collect::<Result<Vec<_>>>()?)?;
         let order = |&(part, at): &(usize, usize)| {
             let part: &Part = &parts[part];
-            part.words[at].order(&part.text)
+            part.words[at].order(part.text.as_bytes())
         };
         let each_of = |part: usize| (0..parts[part].words.len()).step_by(SAMPLED).skip(1).map(move |at| (part, at));
         let mut samples: Vec<_> = (0..parts.len()).flat_map(each_of).collect();
@@ -45,7 +45,7 @@ impl Sorted {
         let firsts = samples.chunks(RANGE / SAMPLED).skip(1).map(|range| order(&range[0]));
         let mut begins = vec![vec![0; parts.len()]];
         begins.extend(firsts.map(|first| {
-            let begin = |part: &Part| part.words.partition_point(|word| word.order(&part.text) < first);
+            let begin = |part: &Part| part.words.partition_point(|word| word.order(part.text.as_bytes()) < first);
             parts.iter().map(begin).collect()
         }));
         begins.push(parts.iter().map(|part| part.words.len()).collect());
@@ -136,7 +136,7 @@ pub(crate) mod tests {
             let totals = (words.len() as u64, words.values().sum());
             let sort = |part: usize| {
                 let its = words.iter().enumerate().filter(|(at, _)| at % parts == part);
-                Part::sort(its.map(|(_, (word, count))| (Word::Long(word.as_bytes()), *count)))
+                Part::sort(its.map(|(_, (word, count))| (Word::Long(word.as_bytes()), *count))).unwrap()
             };
 
             let sorted = Sorted::of((0..parts).map(sort).collect()).unwrap();
@@ -155,7 +155,8 @@ pub(crate) mod tests {
 
     #[test]
     fn sums_that_pass_64_bits_are_errors() {
-        let part = |word: &'static str| Part::sort([(Word::Long(word.as_bytes()), u64::MAX / 2 + 1)].into_iter());
+        let part =
+            |word: &'static str| Part::sort([(Word::Long(word.as_bytes()), u64::MAX / 2 + 1)].into_iter()).unwrap();
         assert!(Sorted::of(vec![part("a")]).is_ok());
         assert!(matches!(Sorted::of(vec![part("a"), part("b")]), Err(Error::Overflow)));
         assert_eq!(add_totals([(1, u64::MAX), (1, 0)]).unwrap(), (2, u64::MAX));

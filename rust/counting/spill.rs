@@ -53,8 +53,10 @@ pub fn spill(tables: &Tables, folder: &Path, threads: usize) -> Result<()> {
 /// If a file cannot be read or written, or a count passes 2^64 - 1.
 pub fn sort_parts(folder: &Path, threads: usize) -> Result<(u64, u64)> {
     let sort = |part| {
-        let Some(combined) = combine(&folder.join(format!("{part:03}.words")))? else { return Ok((0, 0)) };
-        let sorted = Part::sort(combined.iter().map(|(_, word, count)| (word, count)));
+        let words = folder.join(format!("{part:03}.words"));
+        let Some(combined) = combine(&words)? else { return Ok((0, 0)) };
+        let sorted = Part::sort(combined.iter().map(|(_, word, count)| (word, count)))
+            .map_err(|_| Error::file(&words, ErrorKind::InvalidData.into()))?;
         let path = folder.join(format!("{part:03}.sorted"));
         let mut file = BufWriter::with_capacity(BUFFER, File::create(&path).map_err(|e| Error::file(&path, e))?);
         sorted.write(&mut file).and_then(|()| file.flush()).map_err(|e| Error::file(&path, e))?;
@@ -97,4 +99,23 @@ fn combine(path: &Path) -> Result<Option<Slots>> {
     }
     exact &= combined.add_all(&short);
     if exact { Ok(Some(combined)) } else { Err(Error::Overflow) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_with_what_is_no_word_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("003.words");
+        // Side by side they would be a character, one by one they are none.
+        let mut data = vec![];
+        for half in [&b"\xEA\xB0"[..], b"\x80"] {
+            write_record(&mut data, half, 1).unwrap();
+        }
+        std::fs::write(&path, data).unwrap();
+        let error = sort_parts(folder.path(), 1).unwrap_err();
+        assert!(matches!(error, Error::File(of, error) if of == path && error.kind() == ErrorKind::InvalidData));
+    }
 }

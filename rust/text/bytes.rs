@@ -1,5 +1,6 @@
 //! Bytes of a text looked at 64 at a time, without a jump: what holds of a byte becomes a bit, the first byte's the lowest.
 
+use simdutf8::basic::from_utf8;
 use wide::u8x16;
 
 /// Bytes that are looked at together.
@@ -8,10 +9,39 @@ pub(crate) const BLOCK: usize = 64;
 pub const GAP: u8 = 0xFF;
 /// Bytes that one vector holds.
 const SIXTEEN: usize = 16;
+/// About how many bytes of short texts are looked at side by side.
+const ROOM: usize = 1 << 14;
 
 /// Whether a text is UTF-8, as it has to be: nobody has looked at the bytes of a column that pyarrow hands on.
 pub(crate) fn is_text(text: &str) -> bool {
-    simdutf8::basic::from_utf8(text.as_bytes()).is_ok()
+    from_utf8(text.as_bytes()).is_ok()
+}
+
+/// Whether all of `texts` are UTF-8; `room` is empty before and after. Short ones are looked at side by side, a space
+/// behind each, over which no character goes: one by one they would be looked at byte by byte.
+pub(crate) fn are_text<'a>(texts: impl IntoIterator<Item = &'a str>, room: &mut Vec<u8>) -> bool {
+    are_utf8(texts.into_iter().map(str::as_bytes), room)
+}
+
+fn are_utf8<'a>(texts: impl IntoIterator<Item = &'a [u8]>, room: &mut Vec<u8>) -> bool {
+    let whole = |room: &mut Vec<u8>| {
+        let whole = from_utf8(room).is_ok();
+        room.clear();
+        whole
+    };
+    let mut all = true;
+    for text in texts {
+        if text.len() >= BLOCK {
+            all &= from_utf8(text).is_ok();
+            continue;
+        }
+        room.extend_from_slice(text);
+        room.push(b' ');
+        if room.len() >= ROOM {
+            all &= whole(room);
+        }
+    }
+    whole(room) && all
 }
 
 /// The bits of a block for each of the `N` classes that `classes` says of sixteen bytes, all bits of a byte or none. It
@@ -73,4 +103,31 @@ pub(crate) fn within(bytes: u8x16, first: u8, number: u8) -> u8x16 {
 #[inline]
 pub(crate) fn follow(before: u64, now: u64, by: u32) -> u64 {
     (now << by) | (before >> (64 - by))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn texts_are_utf8_where_each_of_them_is(
+            texts in prop::collection::vec("[a가é😀]{0,30}", 0..700), cut in 0usize..700, at in 0usize..120,
+        ) {
+            let mut texts: Vec<Vec<u8>> = texts.into_iter().map(String::into_bytes).collect();
+            // One may end, and the next begin, within a character: side by side they would be whole.
+            if !texts.is_empty() {
+                let text = cut % texts.len();
+                let at = at.min(texts[text].len());
+                let behind = texts[text].split_off(at);
+                texts.insert(text + 1, behind);
+            }
+            let bytes: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
+            let each = bytes.iter().all(|text| std::str::from_utf8(text).is_ok());
+            let mut room = vec![];
+            prop_assert_eq!(are_utf8(bytes, &mut room), each);
+            prop_assert!(room.is_empty());
+        }
+    }
 }

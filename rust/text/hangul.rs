@@ -85,8 +85,15 @@ impl Kinds {
     fn of(words: &[(&str, u64)]) -> Self {
         let mut kinds = Self::default();
         for &(word, count) in words {
+            let mut syllables = 0_u64;
             for c in word.chars() {
+                // Nearly all are these, and no more than counted.
+                if matches!(c, '\u{AC00}'..='\u{D7A3}') {
+                    syllables += 1;
+                    continue;
+                }
                 let kind = match c {
+                    '\u{3131}'..='\u{3163}' => &mut kinds.all,
                     '\u{1100}'..='\u{11FF}'
                     | '\u{A960}'..='\u{A97C}'
                     | '\u{D7B0}'..='\u{D7C6}'
@@ -97,7 +104,6 @@ impl Kinds {
                     | '\u{FFD2}'..='\u{FFD7}'
                     | '\u{FFDA}'..='\u{FFDC}' => &mut kinds.halfwidth,
                     '\u{E000}'..='\u{F8FF}' => &mut kinds.private_use,
-                    '\u{AC00}'..='\u{D7A3}' | '\u{3131}'..='\u{3163}' => &mut kinds.all,
                     '\u{302E}'..='\u{302F}'
                     | '\u{3164}'..='\u{318E}'
                     | '\u{3200}'..='\u{321E}'
@@ -106,6 +112,7 @@ impl Kinds {
                 };
                 *kind += u128::from(count);
             }
+            kinds.all += u128::from(syllables) * u128::from(count);
         }
         kinds.all += kinds.conjoining + kinds.halfwidth + kinds.other;
         kinds
