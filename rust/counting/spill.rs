@@ -109,10 +109,10 @@ mod tests {
     fn a_part_with_what_is_no_word_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("003.words");
-        // Side by side they would be a character, one by one they are none.
+        // In order and side by side they would be a character, one by one they are none.
         let mut data = vec![];
-        for half in [&b"\xEA\xB0"[..], b"\x80"] {
-            write_record(&mut data, half, 1).unwrap();
+        for (half, count) in [(&b"\xEA\xB0"[..], 2), (b"\x80", 1)] {
+            write_record(&mut data, half, count).unwrap();
         }
         std::fs::write(&path, data).unwrap();
         let error = sort_parts(folder.path(), 1).unwrap_err();
