@@ -81,3 +81,13 @@ def test_a_file_that_is_no_text_is_said_with_what_was_wanted(here):
         Configuration("plan", [*GIVEN, "--config", "latin.yaml"])
     said = "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte; wanted YAML in UTF-8"
     assert str(caught.value) == f"--config latin.yaml: {said} (see `kovocab plan --help`)"
+
+
+@pytest.mark.parametrize("given", [["--model", "latin.yaml"], ["--data=latin.yaml"], ["--trainer", "latin.yaml"]])
+def test_a_file_of_one_setting_that_is_no_text_is_named_too(given, here):
+    (here / "latin.yaml").write_bytes(b"\xff")
+    with pytest.raises(UsageError) as caught:
+        Configuration("plan", [*GIVEN, *given])
+    said = "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte; wanted YAML in UTF-8"
+    flag = given[0].partition("=")[0]
+    assert str(caught.value) == f"{flag} latin.yaml: {said} (see `kovocab plan --help`)"

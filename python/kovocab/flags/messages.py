@@ -65,6 +65,16 @@ def plain(error: str, args: Sequence[str]) -> str:
     return f"{_name(path, args)} is {value}; wanted {wanted}"
 
 
+def no_text(error: UnicodeDecodeError, args: Sequence[str]) -> str:
+    """Say of which flag's file it is that it is no text; jsonargparse says so of --config alone."""
+    given = [arg.partition("=") if arg.startswith("--") else ("", "", arg) for arg in args]
+    for (flag, _, value), before in zip(given, ["", *args], strict=False):
+        path = Path(value)
+        if value and path.is_file() and path.read_bytes().startswith(error.object):
+            return f"{flag or before} {value}: {error}; wanted YAML in UTF-8"
+    return f"{error}; wanted YAML in UTF-8"
+
+
 def _innermost(text: str) -> tuple[list[str], str, list[str], str | None]:
     """What is wrong at the bottom of it: the setting's name, what is said, and of several kinds these and the value."""
     path, kinds, value = list[str](), list[str](), None

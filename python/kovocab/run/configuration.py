@@ -30,7 +30,7 @@ from kovocab.errors import KovocabError, NotInstalled, UsageError
 from kovocab.evaluating.settings import BYTES
 from kovocab.flags.config_file import ConfigFile
 from kovocab.flags.lists import as_written, stray
-from kovocab.flags.messages import plain
+from kovocab.flags.messages import no_text, plain
 from kovocab.forms import short
 from kovocab.machine.gpus import GPUS, MFU
 from kovocab.model.causal_lm import CausalLM
@@ -113,7 +113,9 @@ class Configuration(LightningCLI):
             )
         except UsageError:
             raise
-        except (ArgumentError, ValueError) as error:  # the second of a file that is no text, a seed out of range
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{no_text(error, args)} (see `kovocab {verb} --help`)") from error
+        except (ArgumentError, ValueError) as error:  # the second of a seed out of range
             said = stray(str(error), verb, None) or plain(str(error), args)
             raise UsageError(f"{said} (see `kovocab {verb} --help`)") from error
 
