@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::learning::learner::Learned;
 use crate::packing::packer::Packed;
 use crate::text::bytes::{are_text, is_text};
+use crate::threads::each;
 
 /// The texts of a string column, which may come in chunks.
 ///
@@ -24,15 +25,16 @@ use crate::text::bytes::{are_text, is_text};
 /// If it is not a string column, or a row is null or no UTF-8 (named by its number, from 0).
 pub fn texts(chunks: &[ArrayRef]) -> Result<Vec<&str>> {
     let found = documents_of(chunks)?;
-    all_texts(found.iter().copied())?;
+    all_texts(0, found.iter().copied())?;
     Ok(found)
 }
 
-fn all_texts<'a>(mut texts: impl Iterator<Item = &'a str> + Clone) -> Result<()> {
+/// Check that `texts` are UTF-8, of which the first is row `first` to whoever has them.
+fn all_texts<'a>(first: usize, mut texts: impl Iterator<Item = &'a str> + Clone) -> Result<()> {
     if are_text(texts.clone(), &mut Vec::new()) {
         return Ok(());
     }
-    let row = texts.position(|text| !is_text(text)).unwrap_or_default();
+    let row = first + texts.position(|text| !is_text(text)).unwrap_or_default();
     Err(Error::Argument(format!("row {row} is no UTF-8")))
 }
 
@@ -43,12 +45,12 @@ fn all_texts<'a>(mut texts: impl Iterator<Item = &'a str> + Clone) -> Result<()>
 /// If it is not a string column, or a row is null.
 pub fn documents_of(chunks: &[ArrayRef]) -> Result<Vec<&str>> {
     let mut found = Vec::with_capacity(length(chunks));
-    each_text(chunks, |text| found.push(text))?;
+    each_text(0, chunks, |text| found.push(text))?;
     Ok(found)
 }
 
-fn each_text<'a>(chunks: &'a [ArrayRef], mut found: impl FnMut(&'a str)) -> Result<()> {
-    let mut before = 0;
+fn each_text<'a>(first: usize, chunks: &'a [ArrayRef], mut found: impl FnMut(&'a str)) -> Result<()> {
+    let mut before = first;
     for chunk in chunks {
         no_nulls(chunk, before)?;
         before += chunk.len();
@@ -71,10 +73,48 @@ fn length(chunks: &[ArrayRef]) -> usize {
 /// # Errors
 /// If the columns are not strings and `u64`, differ in length, or hold a null or what is no UTF-8.
 pub fn weighted<'a>(words: &'a [ArrayRef], counts: &[ArrayRef]) -> Result<Vec<(&'a str, u64)>> {
+    weighted_from(0, words, counts)
+}
+
+/// What `work` makes of [`weighted`], some rows at a time, by `threads` threads.
+///
+/// # Errors
+/// As [`weighted`].
+pub fn of_weighted<T: Send>(
+    words: &[ArrayRef],
+    counts: &[ArrayRef],
+    threads: usize,
+    work: impl Fn(&[(&str, u64)]) -> T + Sync,
+) -> Result<Vec<T>> {
+    let [rows, others] = [words, counts].map(length);
+    if rows != others {
+        return Err(Error::Argument(format!("{rows} words but {others} counts")));
+    }
+    each(rows.div_ceil(ROWS), threads, |at| {
+        let (from, to) = (at * ROWS, rows.min((at + 1) * ROWS));
+        weighted_from(from, &slice(words, from, to), &slice(counts, from, to)).map(|found| work(&found))
+    })
+}
+
+/// Rows that a thread takes at a time.
+const ROWS: usize = 1 << 15;
+
+/// The rows of `chunks` from `from` to before `to`.
+fn slice(chunks: &[ArrayRef], from: usize, to: usize) -> Vec<ArrayRef> {
+    let mut before = 0;
+    let part = |chunk: &ArrayRef| {
+        let [begin, end] = [from, to].map(|row| row.saturating_sub(before).min(chunk.len()));
+        before += chunk.len();
+        (begin < end).then(|| chunk.slice(begin, end - begin))
+    };
+    chunks.iter().filter_map(part).collect()
+}
+
+fn weighted_from<'a>(first: usize, words: &'a [ArrayRef], counts: &[ArrayRef]) -> Result<Vec<(&'a str, u64)>> {
     let mut found = Vec::with_capacity(length(words));
-    each_text(words, |word| found.push((word, 0)))?;
-    all_texts(found.iter().map(|(word, _)| *word))?;
-    let numbers = numbers::<UInt64Type>(counts, "u64 counts")?;
+    each_text(first, words, |word| found.push((word, 0)))?;
+    all_texts(first, found.iter().map(|(word, _)| *word))?;
+    let numbers = numbers::<UInt64Type>(first, counts, "u64 counts")?;
     if found.len() != numbers.len() {
         return Err(Error::Argument(format!("{} words but {} counts", found.len(), numbers.len())));
     }
@@ -87,13 +127,13 @@ pub fn weighted<'a>(words: &'a [ArrayRef], counts: &[ArrayRef]) -> Result<Vec<(&
 /// # Errors
 /// If it is not a column of `u32`, or holds a null.
 pub fn ids(chunks: &[ArrayRef]) -> Result<Vec<u32>> {
-    numbers::<UInt32Type>(chunks, "u32 ids")
+    numbers::<UInt32Type>(0, chunks, "u32 ids")
 }
 
-fn numbers<T: ArrowPrimitiveType>(chunks: &[ArrayRef], kind: &str) -> Result<Vec<T::Native>> {
+fn numbers<T: ArrowPrimitiveType>(first: usize, chunks: &[ArrayRef], kind: &str) -> Result<Vec<T::Native>> {
     let mut found = Vec::with_capacity(length(chunks));
     for chunk in chunks {
-        no_nulls(chunk, found.len())?;
+        no_nulls(chunk, first + found.len())?;
         let column = chunk.as_primitive_opt::<T>();
         let wanted = || Error::Argument(format!("wanted a column of {kind}, not of {}", chunk.data_type()));
         found.extend_from_slice(column.ok_or_else(wanted)?.values());

@@ -235,8 +235,8 @@ impl PyLearner {
 /// Hangul characters; of them conjoining jamo, halfwidth and other ones that no token holds; private-use characters.
 #[pyfunction]
 fn count_hangul(py: Python<'_>, words: PyChunkedArray, counts: PyChunkedArray, threads: usize) -> PyResult<[u128; 5]> {
-    let kinds =
-        py.detach(|| table::weighted(words.chunks(), counts.chunks()).map(|words| Kinds::of_many(&words, threads)))?;
+    let kinds = py.detach(|| table::of_weighted(words.chunks(), counts.chunks(), threads, Kinds::of))?;
+    let kinds: Kinds = kinds.into_iter().sum();
     Ok([kinds.all, kinds.conjoining, kinds.halfwidth, kinds.other, kinds.private_use])
 }
 

@@ -28,6 +28,10 @@ impl Source {
         }
     }
 
+    fn word(&self) -> &str {
+        &self.text()[self.now.start..self.now.end]
+    }
+
     fn advance(&mut self) -> Result<()> {
         self.now = match &mut self.from {
             From::Memory(parts, part, left) => left.next().map(|at| parts[*part].words[at]).unwrap_or_default(),
@@ -95,7 +99,7 @@ impl Merge {
             let Some(source) = self.sources.get_mut(first).filter(|source| source.now.count > 0) else {
                 return Ok(taken);
             };
-            each(&source.text()[source.now.start..source.now.end], source.now.count);
+            each(source.word(), source.now.count);
             source.advance().inspect_err(|_| self.failed = true)?;
             let mut node = usize::midpoint(self.sources.len(), first);
             while node > 0 {
@@ -110,7 +114,8 @@ impl Merge {
         let (left, right) = (self.winners[2 * node], self.winners[2 * node + 1]);
         let (one, other) = (&self.sources[left], &self.sources[right]);
         // What has ended has the lowest count, and loses.
-        let ahead = other.now.order(other.text().as_bytes()) < one.now.order(one.text().as_bytes());
+        let first = other.now.first().cmp(&one.now.first());
+        let ahead = first.then_with(|| other.word().cmp(one.word())).is_lt();
         self.winners[node] = if ahead { right } else { left };
     }
 }

@@ -32,7 +32,7 @@ impl Counted {
     }
 
     /// What settles most comparisons.
-    fn first(&self) -> (Reverse<u64>, u128) {
+    pub(super) fn first(&self) -> (Reverse<u64>, u128) {
         (Reverse(self.count), self.head)
     }
 }
@@ -64,18 +64,17 @@ impl Part {
         for alike in found.chunk_by_mut(|a, b| a.first() == b.first()).filter(|alike| alike.len() > 1) {
             alike.sort_unstable_by(|a, b| a.order(&text).cmp(&b.order(&text)));
         }
-        // The text in the order of the words: it is read from its beginning to its end when parts are combined.
-        let mut ordered = Vec::with_capacity(text.len());
+        // All at once: one by one, words are too short to be looked at many bytes at a time.
+        let broken = || Error::Argument("a word is no UTF-8".into());
+        let text = from_utf8(&text).map_err(|_| broken())?;
+        // In the order of the words: it is read from its beginning to its end when parts are combined.
+        let mut ordered = String::with_capacity(text.len());
         for word in &mut found {
             let start = ordered.len();
-            ordered.extend_from_slice(&text[word.start..word.end]);
+            ordered.push_str(text.get(word.start..word.end).ok_or_else(broken)?);
             (word.start, word.end) = (start, ordered.len());
         }
-        drop(text);
-        // All at once: one by one, words are too short to be looked at many bytes at a time.
-        let text = from_utf8(&ordered).ok().filter(|text| found.iter().all(|word| text.is_char_boundary(word.start)));
-        let text = text.ok_or_else(|| Error::Argument("a word is no UTF-8".into()))?.to_owned();
-        Ok(Self { text, words: found })
+        Ok(Self { text: ordered, words: found })
     }
 
     /// How many words there are, and the sum of their counts.

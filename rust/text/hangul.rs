@@ -6,7 +6,6 @@ use std::ops::RangeInclusive;
 use wide::u8x16;
 
 use crate::text::bytes::{is, within};
-use crate::threads::at_once;
 
 /// Whether `c` may stand in a new token: a modern syllable (U+AC00 to U+D7A3) or a modern compatibility jamo
 /// (U+3131 to U+3163). Other Hangul (conjoining, half-width, circled) is left to the base tokenizer.
@@ -76,13 +75,9 @@ impl Sum for Kinds {
 }
 
 impl Kinds {
-    /// Of words and their counts, by `threads` threads. O(characters).
+    /// Of words and their counts. O(characters).
     #[must_use]
-    pub fn of_many(words: &[(&str, u64)], threads: usize) -> Self {
-        at_once(words.chunks(words.len().div_ceil(threads.max(1)).max(1)), Self::of).into_iter().sum()
-    }
-
-    fn of(words: &[(&str, u64)]) -> Self {
+    pub fn of(words: &[(&str, u64)]) -> Self {
         let mut kinds = Self::default();
         for &(word, count) in words {
             let mut syllables = 0_u64;
@@ -128,10 +123,9 @@ mod tests {
         let words = [("\u{1112}\u{1161}\u{11ab}", 10), ("한ㅋ㉠ㆍ a漢", 100), ("ﾡ\u{e0bc}", u64::MAX)];
         let most = u128::from(u64::MAX);
         let wanted = Kinds { all: 30 + 400 + most, conjoining: 30, halfwidth: most, other: 200, private_use: most };
-        for threads in 1..5 {
-            assert_eq!(Kinds::of_many(&words, threads), wanted);
-        }
-        assert_eq!(Kinds::of_many(&[], 2), Kinds::default());
+        assert_eq!(Kinds::of(&words), wanted);
+        assert_eq!(words.chunks(1).map(Kinds::of).sum::<Kinds>(), wanted);
+        assert_eq!(Kinds::of(&[]), Kinds::default());
     }
 
     #[test]

@@ -910,3 +910,19 @@ def test_a_column_of_what_is_no_utf_8_is_told(base_model_file: Path) -> None:
         _core.count_hangul(words["word"], words["count"], 1)
     with pytest.raises(ValueError, match="row 1 is no UTF-8"):
         _core.nfc(documents)
+
+
+def test_hangul_is_counted_over_rows_that_threads_share() -> None:
+    """Some rows at a time, however the columns are cut; what is wrong with a row is said by its number among all."""
+    number = 70_000
+    words, counts = ["▁한국", "a", "ㅋㅋ"] * number, np.arange(3 * number, dtype=np.uint64)
+    expected = int((counts.reshape(-1, 3) * np.array([2, 0, 2], dtype=np.uint64)).sum())
+    cut = pl.concat([pl.Series(words[:5]), pl.Series(words[5:100_001]), pl.Series(words[100_001:])], rechunk=False)
+    for threads in (1, 3):
+        assert _core.count_hangul(cut, pl.Series(counts), threads) == [expected, 0, 0, 0, 0]
+    assert _core.count_hangul(cut[:0], pl.Series(counts[:0]), 2) == [0] * 5
+    with pytest.raises(ValueError, match=f"{3 * number} words but {3 * number - 1} counts"):
+        _core.count_hangul(cut, pl.Series(counts[1:]), 2)
+    words[150_000] = None
+    with pytest.raises(ValueError, match="row 150000 is null"):
+        _core.count_hangul(pl.concat([cut[:100_001], pl.Series(words[100_001:])]), pl.Series(counts), 2)
