@@ -73,6 +73,7 @@ fn length(chunks: &[ArrayRef]) -> usize {
 /// # Errors
 /// If the columns are not strings and `u64`, differ in length, or hold a null or what is no UTF-8.
 pub fn weighted<'a>(words: &'a [ArrayRef], counts: &[ArrayRef]) -> Result<Vec<(&'a str, u64)>> {
+    rows_of(words, counts)?;
     weighted_from(0, words, counts)
 }
 
@@ -86,14 +87,17 @@ pub fn of_weighted<T: Send>(
     threads: usize,
     work: impl Fn(&[(&str, u64)]) -> T + Sync,
 ) -> Result<Vec<T>> {
-    let [rows, others] = [words, counts].map(length);
-    if rows != others {
-        return Err(Error::Argument(format!("{rows} words but {others} counts")));
-    }
+    let rows = rows_of(words, counts)?;
     each(rows.div_ceil(ROWS), threads, |at| {
         let (from, to) = (at * ROWS, rows.min((at + 1) * ROWS));
         weighted_from(from, &slice(words, from, to), &slice(counts, from, to)).map(|found| work(&found))
     })
+}
+
+/// How many rows two columns have.
+fn rows_of(words: &[ArrayRef], counts: &[ArrayRef]) -> Result<usize> {
+    let [rows, others] = [words, counts].map(length);
+    if rows == others { Ok(rows) } else { Err(Error::Argument(format!("{rows} words but {others} counts"))) }
 }
 
 /// Rows that a thread takes at a time.
@@ -115,9 +119,6 @@ fn weighted_from<'a>(first: usize, words: &'a [ArrayRef], counts: &[ArrayRef]) -
     each_text(first, words, |word| found.push((word, 0)))?;
     all_texts(first, found.iter().map(|(word, _)| *word))?;
     let numbers = numbers::<UInt64Type>(first, counts, "u64 counts")?;
-    if found.len() != numbers.len() {
-        return Err(Error::Argument(format!("{} words but {} counts", found.len(), numbers.len())));
-    }
     found.iter_mut().zip(numbers).for_each(|((_, count), number)| *count = number);
     Ok(found)
 }

@@ -69,10 +69,17 @@ def no_text(error: UnicodeDecodeError, args: Sequence[str]) -> str:
     """Say of which flag's file it is that it is no text; jsonargparse says so of --config alone."""
     given = [arg.partition("=") if arg.startswith("--") else ("", "", arg) for arg in args]
     for (flag, _, value), before in zip(given, ["", *args], strict=False):
-        path = Path(value)
-        if value and path.is_file() and path.read_bytes().startswith(error.object):
+        if value and _begins_with(Path(value), error.object):
             return f"{flag or before} {value}: {error}; wanted YAML in UTF-8"
     return f"{error}; wanted YAML in UTF-8"
+
+
+def _begins_with(path: Path, data: bytes) -> bool:
+    """Whether a file is there and begins so; no more of it is read, since it may be a corpus."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(data)) == data
 
 
 def _innermost(text: str) -> tuple[list[str], str, list[str], str | None]:
